@@ -1,0 +1,271 @@
+"""What a change is, and the steps it becomes. Pure: no I/O, no store knowledge.
+
+A change is the difference of one address. It can describe itself, name the changes that have to be made
+around it, become steps, be reversed, and be applied to a state in memory (which lets the laws of the planner
+be tested without a server).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from functools import cached_property
+from typing import ClassVar
+
+from reconcile.facts import Fact
+from reconcile.hazards import Hazard
+from reconcile.model import Address, Json, Resource, State
+
+
+class Action(Enum):
+    """What happens to an address; the value is the symbol printed for it."""
+
+    CREATE = "+"
+    UPDATE = "~"
+    REBUILD = "!"
+    DELETE_CREATE = "-/+"
+    CREATE_DELETE = "+/-"
+    DELETE = "-"
+    RENAME = ">"
+
+    @property
+    def actions(self) -> list[str]:
+        """The plan file's list, as in Terraform's plan representation."""
+        return self.name.lower().split("_")
+
+
+class Phase(StrEnum):
+    """When a step runs. `expand`: nothing an application on the old schema can notice; `contract`: the rest."""
+
+    EXPAND = "expand"
+    MIGRATE = "migrate"
+    CONTRACT = "contract"
+
+    @property
+    def rank(self) -> int:
+        """0, 1, 2."""
+        return list(Phase).index(self)
+
+
+@dataclass(frozen=True)
+class Sql:
+    """One SQL statement, without parameters."""
+
+    sql: str
+
+
+@dataclass(frozen=True)
+class Cypher:
+    """One Cypher statement with its parameters."""
+
+    cypher: str
+    params: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Http:
+    """One REST request: method, path with query, JSON body; and what the read-back has to show.
+
+    `expect` is compared, key by key, with what the server answers to GET `read` afterwards.
+    """
+
+    method: str
+    path: str
+    body: Json = None
+    read: str | None = None
+    expect: Json = None
+
+
+@dataclass(frozen=True)
+class Op:
+    """A named operation of the store's session: wait_online, wait_green, …"""
+
+    op: str
+    args: Mapping[str, Json] = field(default_factory=dict)
+
+
+Call = Sql | Cypher | Http | Op
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """As PostgreSQL writes intervals ("2s", "6h", "0" for none). `wall` is kept by the tool, the others by the server."""
+
+    lock: str | None = None
+    statement: str | None = None
+    wall: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to execute, as pure data: it stands in the plan file as it is."""
+
+    id: str
+    """`ADDRESS/N-WORD`, stable; starts with the address of its change."""
+    address: Address
+    """What it touches (may be a helper object)."""
+    calls: tuple[Call, ...]
+    phase: Phase = Phase.EXPAND
+    needs: frozenset[Fact] = frozenset()
+    gives: frozenset[Fact] = frozenset()
+    """Also the probe: the step is done when all of these hold live (and, if journalled, the ledger agrees)."""
+    debris: tuple[Address, ...] = ()
+    """What a broken try may leave; removed before a retry."""
+    transactional: bool = True
+    commit_before: bool = False
+    """Must not share a transaction with what stands before it (first use of a new enum value, VALIDATE)."""
+    journalled: bool = False
+    """The catalog cannot show that it is done (REINDEX, copy, backfill)."""
+    after_commit: tuple[Call, ...] = ()
+    """Waits that cannot be inside the transaction."""
+    hazards: frozenset[Hazard] = frozenset()
+    timeouts: Timeouts = Timeouts()
+    retry: bool = True
+    group: str | None = None
+    """Given by the planner: the unit of transaction, retry and journal."""
+
+
+@dataclass(frozen=True)
+class Irreversible:
+    """Why a change has no reverse."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Server:
+    """What is known of a live store before planning.
+
+    `identity` tells it from every other; `facts` is kind-specific: extension versions, limits, settings.
+    """
+
+    name: str
+    kind: str
+    version: str
+    edition: str | None = None
+    identity: str = ""
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """The version as numbers, for comparisons: (5, 26, 12)."""
+        head = self.version.split("-")[0].split("+")[0]
+        return tuple(int(n) for n in head.split(".") if n.isdigit())
+
+
+@dataclass(frozen=True)
+class World:
+    """What changes of one store may look at to decide their steps.
+
+    `live` has the names of the desired state: objects matched by definition stand under their declared address
+    (`Resource.live_name` keeps the real one). `target` is `live` with every change applied.
+    """
+
+    store: str
+    server: Server
+    live: State
+    target: State
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    empty: Callable[[Address], bool] = lambda address: False
+    """Whether a table, label or collection holds nothing. Asked only where the strategy depends on it; what was
+    asked becomes part of the plan's fingerprints."""
+
+    def creates(self, address: Address) -> bool:
+        """Whether `address` is absent now and there afterwards."""
+        return address not in self.live and address in self.target
+
+    def drops(self, address: Address) -> bool:
+        """Whether `address` is there now and gone afterwards."""
+        return address in self.live and address not in self.target
+
+    @cached_property
+    def _dependents(self) -> Mapping[Address, tuple[Resource, ...]]:
+        found: dict[Address, list[Resource]] = {}
+        for resource in self.live.values():
+            for address in resource.refers:
+                found.setdefault(address, []).append(resource)
+        return {a: tuple(r) for a, r in found.items()}
+
+    def dependents(self, address: Address) -> tuple[Resource, ...]:
+        """Live resources that refer to `address`, directly."""
+        return self._dependents.get(address, ())
+
+
+@dataclass(frozen=True)
+class Change(ABC):
+    """The difference of one address: what was, what shall be. Subclasses are named verb + noun."""
+
+    action: ClassVar[Action]
+
+    before: Resource | None
+    after: Resource | None
+
+    @property
+    def resource(self) -> Resource:
+        """`after`, or `before` where nothing comes after."""
+        found = self.after or self.before
+        assert found is not None, "a change has a before or an after"
+        return found
+
+    @property
+    def address(self) -> Address:
+        """The address in the desired state; of a drop, the live one."""
+        return self.resource.address
+
+    @property
+    def reason(self) -> str | None:
+        """`action_reason` of the plan file: a word of `REASONS`, or None."""
+        return None
+
+    @property
+    def replace_paths(self) -> tuple[tuple[str, ...], ...]:
+        """Which attributes force a replacement or rebuild."""
+        return ()
+
+    @property
+    def strategy(self) -> str | None:
+        """One clause for people on how it is done: "options set, then reindexed concurrently"."""
+        return None
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One line for people, without address or symbol: "m 16 → 32", "text not null default 'en'"."""
+
+    def companions(self, world: World) -> Iterable[Change]:
+        """Changes to equal resources that must be re-made around this one (a view around a type change)."""
+        del world
+        return ()
+
+    @abstractmethod
+    def steps(self, world: World) -> Sequence[Step]:
+        """The steps, in their order. Empty where another change's step does it (a column of a new table).
+
+        Raises:
+            PlanError: it cannot be done as declared; says what to do instead.
+        """
+
+    @abstractmethod
+    def reverse(self) -> Change | Irreversible:
+        """The change that undoes this one exactly, or why there is none."""
+
+    def apply_to(self, state: State) -> State:
+        """The state after this change."""
+        if self.after is None:
+            assert self.before is not None
+            return state.without(self.before.address)
+        return state.add(self.after)
+
+
+REASONS = {
+    "replace_because_cannot_update": "the store cannot change it in place",
+    "rebuild_for_options": "the new options take effect when it is built again",
+    "rebuild_because_invalid": "the live one is not usable",
+    "companion_of_replacement": "it hangs on something that is made anew",
+    "delete_because_removed": "it was applied before and is no longer declared",
+    "delete_because_pruned": "it is not declared and --prune asks for its removal",
+    "rename_declared": "renamed_from says so",
+    "rename_enforced": "policy names: enforce",
+}
+"""The closed list of `action_reason`, each with its sentence."""

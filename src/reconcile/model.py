@@ -1,0 +1,199 @@
+"""The nouns every part shares: Address, Source, Resource, State. No I/O, no store knowledge."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
+
+Json: TypeAlias = Any
+"""A value JSON can hold: None, bool, int, float, str, list, dict with string keys."""
+
+_QUOTE = re.compile(r'[."\s]')
+_PART = re.compile(r'"(?:[^"]|"")*"|[^."(]+(?:\([^)]*\))?[^."]*')
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place in a YAML file: path as the user knows it, line and column from 1."""
+
+    file: str
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+    def to_json(self) -> Json:
+        """`{"file": …, "line": …, "column": …}`."""
+        return {"file": self.file, "line": self.line, "column": self.column}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """`STORE.KIND.NAME`: the name of one resource in plans, ledgers and on the command line.
+
+    `parts` is what the store names it by, outermost first: `("public", "documents", "lang")` for a column.
+
+    >>> str(Address("app", "column", ("public", "documents", "lang")))
+    'app.column.public.documents.lang'
+    >>> str(Address("vectors", "payload_index", ("passages", "meta.tags[].id")))
+    'vectors.payload_index.passages."meta.tags[].id"'
+    """
+
+    store: str
+    kind: str
+    parts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.store}.{self.kind}.{self.name}"
+
+    @property
+    def name(self) -> str:
+        """The parts joined by dots; a part with a dot, quote or space is quoted as in SQL."""
+        return ".".join(map(_quoted, self.parts))
+
+    def child(self, kind: str, name: str) -> Address:
+        """The address of `kind` `name` inside this one: table -> column, collection -> payload index."""
+        return Address(self.store, kind, (*self.parts, name))
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read what `str()` wrote.
+
+        >>> Address.parse('vectors.payload_index.passages."meta.tags[].id"').parts
+        ('passages', 'meta.tags[].id')
+
+        Raises:
+            ValueError: fewer than three parts, or a stray quote.
+        """
+        store, _, rest = text.partition(".")
+        kind, _, name = rest.partition(".")
+        parts = _PART.findall(name)
+        if not (store and kind and parts) or ".".join(parts) != name:
+            raise ValueError(f"{text!r} is no address: STORE.KIND.NAME is expected")
+        return cls(store, kind, tuple(p[1:-1].replace('""', '"') if p.startswith('"') else p for p in parts))
+
+
+def _quoted(part: str) -> str:
+    bare, _, arguments = part.partition(
+        "("
+    )  # a function's argument types keep their spaces: match(vector, integer)
+    if not part or _QUOTE.search(bare) or (not arguments and _QUOTE.search(part)):
+        return '"' + part.replace('"', '""') + '"'
+    return part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One declared or live object. Subclasses add the attributes of their kind as fields.
+
+    Two resources are equal when every field with `compare=True` is; the rest says where it comes from.
+    Fields must hold JSON-able values, tuples or nested frozen dataclasses.
+    """
+
+    unset_is_unmanaged: ClassVar[bool] = False
+    """True where an absent YAML key means "left as the server has it" (Neo4j and Qdrant settings)."""
+
+    address: Address
+    source: Source | None = field(default=None, compare=False, repr=False)
+    live_name: str | None = field(default=None, compare=False, repr=False)
+    """The name in the store, where it differs from the address (`policy.names: accept`)."""
+    container: Address | None = field(default=None, compare=False, repr=False)
+    """The table or collection this is nested in: gone when that goes."""
+    refers: tuple[Address, ...] = field(default=(), compare=False, repr=False)
+    """What must exist for this to exist: a view's tables, a foreign key's target, an enum of a column."""
+    declared: Json = field(default=None, compare=False, repr=False)
+    """The attributes as the YAML has them, where canonical spelling changed them; else None."""
+
+    @property
+    def name(self) -> str:
+        """The object's own name in its store."""
+        return self.live_name or self.address.parts[-1]
+
+    def attributes(self) -> dict[str, Json]:
+        """The comparable fields in JSON form; what equals the field's default is left out."""
+        result = {}
+        for f in dataclasses.fields(self):
+            if f.compare and f.name != "address":
+                value = getattr(self, f.name)
+                if value != _default(f):
+                    result[f.metadata.get("json", f.name)] = to_json(value)
+        return result
+
+    def definition(self) -> tuple[object, ...] | None:
+        """What identifies this apart from its name, or None where only the name does.
+
+        Two unmatched resources of equal definition, one declared and one live, are the same object under
+        another name (a constraint, an index).
+        """
+        return None
+
+    def replace(self, **changes: object) -> Resource:
+        """A copy with `changes`."""
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+
+def _default(f: dataclasses.Field[Any]) -> object:
+    return f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+
+
+def to_json(value: object) -> Json:
+    """Dataclasses, tuples and mappings as plain JSON values; defaults inside nested dataclasses are left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            f.metadata.get("json", f.name): to_json(getattr(value, f.name))
+            for f in dataclasses.fields(value)
+            if f.compare and getattr(value, f.name) != _default(f)
+        }
+    if isinstance(value, Address | Source):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(v) for v in value]
+    return value
+
+
+@dataclass(frozen=True)
+class State(Mapping[Address, Resource]):
+    """Resources of one or more stores by address, in a stable order."""
+
+    resources: Mapping[Address, Resource] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, resources: Iterable[Resource]) -> State:
+        """Later ones win; use after duplicates have been reported."""
+        return cls({r.address: r for r in resources})
+
+    def __getitem__(self, address: Address) -> Resource:
+        return self.resources[address]
+
+    def __iter__(self) -> Iterator[Address]:
+        return iter(self.resources)
+
+    def __len__(self) -> int:
+        return len(self.resources)
+
+    def add(self, *resources: Resource) -> State:
+        """With these, replacing those of the same address in place."""
+        return State({**self.resources, **{r.address: r for r in resources}})
+
+    def without(self, *addresses: Address) -> State:
+        """Without these and without what is contained in them."""
+        gone = set(addresses)
+        return self.filter(lambda r: r.address not in gone and r.container not in gone)
+
+    def filter(self, keep: Callable[[Resource], bool]) -> State:
+        """Those for which `keep` is true."""
+        return State({a: r for a, r in self.resources.items() if keep(r)})
+
+    def of_kind(self, *kinds: str) -> list[Resource]:
+        """Those of the kinds, in order."""
+        return [r for a, r in self.resources.items() if a.kind in kinds]
+
+    def children(self, container: Address) -> list[Resource]:
+        """Those nested in `container`, in order."""
+        return [r for r in self.resources.values() if r.container == container]

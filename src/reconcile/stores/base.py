@@ -1,0 +1,203 @@
+"""What a store package provides: the protocol, in one page.
+
+A package is a folder `stores/KIND/` whose `__init__.py` holds `PACKAGE`, an object satisfying `Package`. It
+imports its driver only inside `connect` (and what that imports), never at import time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from reconcile.change import Call, Change, Server, Step, Timeouts
+from reconcile.embeddings import Embedding
+from reconcile.errors import Problem
+from reconcile.model import Address, Json, Resource, Source, State
+
+if TYPE_CHECKING:
+    from reconcile.ledger import Ledger
+    from reconcile.yamlio import Map
+
+
+@dataclass(frozen=True)
+class StoreSpec:
+    """A store as the project declares it. Settings keep their `${…}` references; `resolve` reads them."""
+
+    name: str
+    kind: str
+    settings: Mapping[str, Json]
+    source: Source
+    directory: Path
+    """The project folder, which `${file:…}` is relative to."""
+
+    def resolve(self, key: str) -> str | None:
+        """The value of a setting with its references read now; None where it is absent or empty.
+
+        Raises:
+            ReconcileError: a variable is not set or a file cannot be read: names it, the store and the line,
+                never a value.
+        """
+        from reconcile.references import resolve  # reads the environment: kept out of the pure part
+
+        return resolve(self, key)
+
+
+class Context:
+    """What `Package.parse` may ask for and report to while it turns YAML into resources."""
+
+    def __init__(self, spec: StoreSpec, embeddings: Mapping[str, Embedding]) -> None:
+        self.spec, self.embeddings = spec, embeddings
+        self.problems: list[Problem] = []
+
+    def problem(self, where: Source | None, what: str, hint: str | None = None) -> None:
+        """Report something wrong; go on."""
+        self.problems.append(Problem(what, where=where, hint=hint))
+
+
+@dataclass(frozen=True)
+class NotModelled:
+    """A live object, or a part of one, that this version cannot describe."""
+
+    address: Address
+    what: str
+    """In PostgreSQL's, Neo4j's or Qdrant's own words: "partitioned table", "trigger"."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """What introspection saw.
+
+    A declared address found in `not_modelled` is an error. Where `partial` says why the store cannot be seen
+    whole, absent objects are unknown: neither created nor dropped.
+    """
+
+    state: State
+    not_modelled: tuple[NotModelled, ...] = ()
+    partial: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Two spellings judged equal: shown by `plan --explain-equal`."""
+
+    address: Address
+    path: str
+    declared: str
+    live: str
+    how: str
+    """"text", "known" (ledger), "server" (scratch build), "default", "unset"."""
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """The desired state in the server's own spelling."""
+
+    state: State
+    """Every resource; `declared` set where spelling changed. Unset keys of kinds with `unset_is_unmanaged` are
+    filled from the live resource of the same address."""
+    problems: tuple[Problem, ...] = ()
+    """Expressions the server rejects, each with its YAML line."""
+    receipts: tuple[Receipt, ...] = ()
+    learned: Mapping[str, Json] = field(default_factory=dict)
+    """New entries for `known`, kept in the ledger by the next apply."""
+    unproved: tuple[Receipt, ...] = ()
+    """Pairs that may be equal but cannot be proved so here; `how` says why."""
+
+
+class Transaction(Protocol):
+    """An open group of steps in one store."""
+
+    def run(self, call: Call, timeouts: Timeouts) -> None:
+        """Execute one call.
+
+        Raises:
+            StoreError: the server refused it.
+        """
+
+
+class Session(Protocol):
+    """One connection to a live store. Only sessions send statements."""
+
+    def server(self) -> Server:
+        """Version, edition, identity; one round trip, remembered.
+
+        Raises:
+            StoreError: unreachable, wrong password, wrong database: what it means and what to do.
+        """
+
+    def introspect(self) -> Live:
+        """All resources in scope, whatever is declared; reads only; a fixed number of round trips."""
+
+    def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
+        """`desired` as the server would spell it; leaves no trace. `known` is what earlier runs learned."""
+
+    def unsupported(self, desired: State) -> Sequence[Problem]:
+        """What this server's edition, version or extensions cannot do, each with its YAML line."""
+
+    def is_empty(self, address: Address) -> bool:
+        """Whether a table, label or collection holds nothing."""
+
+    def measure(self, addresses: Iterable[Address]) -> Mapping[Address, Mapping[str, int]]:
+        """Cheap estimates, without scans: {"rows": …, "bytes": …, "points": …} for those that have any."""
+
+    def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
+        """What would stop these steps: privileges, data that breaks a constraint. Reads only."""
+
+    def transaction(self, steps: Sequence[Step]) -> AbstractContextManager[Transaction]:
+        """Begin; commit on leaving, roll back on an exception. Where the store has none, calls simply run."""
+
+    def run(self, call: Call, timeouts: Timeouts) -> None:
+        """Execute one call outside any transaction (CONCURRENTLY, waits)."""
+
+    def clean(self, debris: Sequence[Address]) -> None:
+        """Remove what a broken try left, if it is there; never anything usable."""
+
+    def transient(self, error: BaseException) -> bool:
+        """Whether trying again may help: deadlock, serialization, lock timeout, dropped connection, 429/503."""
+
+    def mark(self, content: Mapping[str, str] | None) -> Mapping[str, str]:
+        """The tool's own mark in the store (project, environment, ledger): write it if given; what is there now.
+
+        The store that holds the ledger needs none and answers {}.
+        """
+
+    def close(self) -> None:
+        """End the connection; safe to call twice."""
+
+
+class Package(Protocol):
+    """A kind of store."""
+
+    kind: str
+    schema: str
+    """File name of its JSON Schema under `schema/`."""
+    ranks: Mapping[str, int]
+    """Resource kinds in the order in which they are made; also the order of plan lines."""
+    containers: frozenset[str]
+    """Kinds that contain others: table, collection."""
+
+    def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
+        """The YAML documents of one store as resources, sources set; problems go to `context`.
+
+        The documents have passed the JSON Schema, variables replaced.
+        """
+
+    def dump(
+        self, live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]
+    ) -> Mapping[str, str]:
+        """YAML files by name that declare `live` (those addresses for which `only` is true)."""
+
+    def connect(self, spec: StoreSpec, project: str, environment: str) -> Session:
+        """A session; imports the driver. Nothing is sent before the first call."""
+
+    def change(self, before: Resource | None, after: Resource | None) -> Change | None:
+        """The change between two resources of one address; None where they are equal."""
+
+    def renamed(self, live: State, old: Address, new: Address) -> tuple[Change, State]:
+        """The rename, and `live` as it will look afterwards (what refers to it included)."""
+
+    def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
+        """A ledger in this store, where its kind can hold one."""
