@@ -1,0 +1,177 @@
+"""The command line: parses, calls, picks a renderer, sets the exit code; no logic.
+
+Every command is a module `cli/NAME.py` with a click command called `command`. Only the one that is asked for
+is imported; the table below has what `--help` lists, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from reconcile.cli.context import Invocation
+from reconcile.exits import Exit
+
+COMMANDS = {
+    "init": "Write a commented starter project.",
+    "validate": "Check the project's files; needs no server.",
+    "plan": "Show what has to change so that the stores are as declared.",
+    "apply": "Carry out a plan: a saved one, or a new one after asking.",
+    "show": "Print a saved plan.",
+    "drift": "Show what moved in the stores since the last apply.",
+    "import": "Write YAML from live stores.",
+    "status": "Show the ledger: lock, last run, what is recorded.",
+    "history": "List the runs of this project and environment.",
+    "graph": "Draw a plan's steps and their order as a Mermaid diagram.",
+    "forget": "Stop managing addresses, leaving the stores alone.",
+    "unlock": "Release the lock that a dead run left behind.",
+    "sandbox": "Run real PostgreSQL, Neo4j and Qdrant on this machine.",
+    "version": "Print the version.",
+}
+"""The commands in the order of a project's life, each with its line of help."""
+
+
+class Lazy(click.Group):
+    """A group that imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of `COMMANDS`."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command object, with `-C` and `-e` added to it."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{cmd_name.replace('import', 'import_')}")
+        command: click.Command = module.command
+        taken = {name for parameter in command.params for name in parameter.opts}
+        if not isinstance(command, click.Group):
+            command.params += [o for o in _globals() if not taken.intersection(o.opts)]
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, with a suggestion for a mistyped name."""
+        name = args[0] if args else ""
+        if name in COMMANDS or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        import difflib
+
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        ctx.fail(f'there is no command "{name}"' + (f'; did you mean "{near[0]}"?' if near else "."))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """From the table, so that `--help` imports nothing."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), code.meaning) for code in Exit])
+
+
+def _directory(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Invocation).directory = value
+
+
+def _environment(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Invocation).environment = value
+
+
+def _globals() -> list[click.Option]:
+    """The options every command has, before and after its name."""
+    return [
+        click.Option(
+            ["-C", "--directory"],
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            expose_value=False,
+            callback=_directory,
+            help="Folder of reconcile.yaml; default: this one.",
+        ),
+        click.Option(
+            ["-e", "--environment"],
+            metavar="ENV",
+            expose_value=False,
+            callback=_environment,
+            help="Environment of the project; default: its default_environment.",
+        ),
+    ]
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from reconcile import __version__
+
+        click.echo(f"reconcile {__version__}")
+        ctx.exit()
+
+
+@click.pass_context
+def _begin(ctx: click.Context) -> None:
+    ctx.ensure_object(Invocation)
+
+
+root = Lazy(
+    name="reconcile",
+    params=[
+        *_globals(),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            help="Print the version.",
+        ),
+    ],
+    callback=_begin,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Keep the schemas of PostgreSQL with pgvector, Neo4j and Qdrant as they are declared in YAML: "
+    "read the live stores, compare, review one plan over all of them, apply it.",
+)
+"""The `reconcile` command."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Errors go to stderr; nothing is raised but `SystemExit`."""
+    try:
+        code = root.main(
+            args=None if arguments is None else list(arguments), prog_name="reconcile", standalone_mode=False
+        )
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return Exit.ERROR
+    except click.ClickException as error:
+        error.show()
+        return Exit.ERROR  # click's own 2 would read as "drift found"
+    except click.Abort:
+        click.echo("Interrupted.", err=True)
+        return Exit.ERROR
+    except BrokenPipeError:
+        # The reader went away (`| head`): point stdout elsewhere so that the interpreter's flush is silent.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.ERROR
+    except Exception as error:  # whatever is left is printed with its exit code, and never hidden
+        from reconcile.cli.failure import report
+
+        return report(error)
+    return int(code or Exit.CLEAN)
+
+
+def main() -> None:
+    """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # symbols must not break an ASCII terminal
+    sys.exit(run())

@@ -1,0 +1,48 @@
+"""What the terminal can do, and writing to it and to files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from reconcile.errors import ReconcileError
+
+
+def coloured(*, err: bool = False) -> bool:
+    """Whether to colour: `NO_COLOR` says no, `FORCE_COLOR` says yes, else a terminal that is not dumb."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return interactive(err=err) and os.environ.get("TERM") != "dumb"
+
+
+def interactive(*, err: bool = False) -> bool:
+    """Whether stdout (or stderr) is a terminal."""
+    return (sys.stderr if err else sys.stdout).isatty()
+
+
+def width() -> int | None:
+    """Columns of the terminal; None where output goes elsewhere, so that it is the same everywhere."""
+    return shutil.get_terminal_size().columns if interactive() else None
+
+
+def write(text: str) -> None:
+    """Print to stdout, colours as they are."""
+    click.echo(text, nl=not text.endswith("\n"), color=True)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file the user named.
+
+    Raises:
+        ReconcileError: it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ReconcileError(f"cannot write {path}: {error.strerror}", hint="Name another file.") from error
