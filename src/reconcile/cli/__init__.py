@@ -66,7 +66,8 @@ class Lazy(click.Group):
         import difflib
 
         near = difflib.get_close_matches(name, COMMANDS, n=1)
-        ctx.fail(f'there is no command "{name}"' + (f'; did you mean "{near[0]}"?' if near else "."))
+        meant = f'; did you mean "{near[0]}"?' if near else "."
+        raise click.UsageError(f'there is no command "{name}"{meant}', ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, so that `--help` imports nothing."""

@@ -1,0 +1,250 @@
+"""What a plan shows, before any format: numbered lines with notes and nested children."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconcile.change import REASONS, Action
+from reconcile.hazards import Hazard
+from reconcile.model import Address, Json
+from reconcile.render import words
+
+QUIET = frozenset({Hazard.NOT_TRANSACTIONAL})
+"""Hazards left to the JSON: true of every step of two stores, so a line gains nothing by it."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One change. `number` is what *Blocked* lines name; a child stands below the one whose step makes it."""
+
+    number: int | None
+    action: Action
+    address: str
+    label: str
+    """The address; of a child, only its kind and name."""
+    what: str
+    source: str
+    notes: tuple[str, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    children: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Something seen that the plan leaves alone: unmanaged, extra, not modelled, unknown."""
+
+    address: str
+    what: str
+    below: tuple[str, ...] = ()
+    """Lines to paste."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A plan, ready to be laid out."""
+
+    title: str
+    lines: tuple[Line, ...]
+    asides: tuple[Aside, ...]
+    drift: tuple[Aside, ...]
+    notes: tuple[str, ...]
+    summary: str
+    counts: str
+    blocked: tuple[str, ...]
+    actions: tuple[Action, ...] = field(default=())
+    """Those that occur, in the legend's order."""
+
+
+def view(plan: Json) -> View:
+    """The plan's JSON form as lines."""
+    observed = plan["observed"]
+    lines = _lines(plan)
+    used = {line.action for top in lines for line in (top, *top.children)}
+    return View(
+        title=_title(plan),
+        lines=lines,
+        asides=_asides(observed),
+        drift=tuple(moved(entry) for entry in observed.get("drift", ())),
+        notes=_notes(plan),
+        summary=summary(plan),
+        counts=words.by_kind(c["type"] for c in plan["resource_changes"]),
+        blocked=_blocked(observed, lines),
+        actions=tuple(a for a in words.LEGEND if a in used),
+    )
+
+
+def summary(plan: Json) -> str:
+    """The one line others rely on; its wording is frozen (a golden test holds it)."""
+    observed = plan["observed"]
+    if not plan["resource_changes"]:
+        records = observed.get("records") or 0
+        return "No changes. The stores are as declared" + (f"; apply records {records}." if records else ".")
+    counts = observed["summary"]
+    named = ", ".join(f"{counts.get(w, 0)} to {w}" for w in ("add", "change", "rebuild", "replace", "drop"))
+    return f"Plan: {named}. Digest {words.digest(plan)}"
+
+
+def moved(entry: Json) -> Aside:
+    """One drifted address with its diff."""
+    change = entry["change"]
+    before, after = change.get("before"), change.get("after")
+    if before is None:
+        return Aside(entry["address"], "appeared")
+    if after is None:
+        return Aside(entry["address"], "is gone")
+    paths = entry.get("paths") or sorted(
+        [key] for key in {*before, *after} if before.get(key) != after.get(key)
+    )
+    diffs = tuple(
+        f"{words.dotted(p)} {words.value(words.at(before, p))} → {words.value(words.at(after, p))}"
+        for p in paths
+    )
+    return Aside(entry["address"], ", ".join(diffs))
+
+
+def _title(plan: Json) -> str:
+    stores = words.counted(len(plan["stores"]), "store")
+    seconds = plan["observed"].get("read_seconds")
+    read = f"{stores} read in {words.duration(float(seconds))}" if seconds is not None else stores
+    return f"reconcile plan · {plan['project']} · {plan['environment']} · {read}"
+
+
+def _lines(plan: Json) -> tuple[Line, ...]:
+    changes = plan["resource_changes"]
+    children: dict[str, list[Json]] = defaultdict(list)
+    shown = {c["address"] for c in changes}
+    tops = []
+    for change in changes:
+        parent = change.get("part_of")
+        if parent in shown and parent != change["address"]:
+            children[parent].append(change)
+        else:
+            tops.append(change)
+    steps: dict[str, list[Json]] = defaultdict(list)
+    for step in plan["steps"]:
+        steps[step["id"].rpartition("/")[0]].append(step)
+    observed = plan["observed"]
+    return tuple(_line(change, n, observed, steps, children) for n, change in enumerate(tops, start=1))
+
+
+def _line(
+    change: Json,
+    number: int | None,
+    observed: Json,
+    steps: Mapping[str, Sequence[Json]],
+    children: Mapping[str, Sequence[Json]],
+    parent: str | None = None,
+) -> Line:
+    address = change["address"]
+    source = observed.get("sources", {}).get(address)
+    own = steps.get(address, ())
+    hazards = {Hazard(h) for step in own for h in step["hazards"]} - QUIET
+    return Line(
+        number=number,
+        action=words.action(change["change"]["actions"]),
+        address=address,
+        label=_below(address, parent) if parent else address,
+        what=" ".join((change.get("describe") or "").split()),
+        source=f"{source['file']}:{source['line']}" if source else "",
+        notes=tuple(_clauses(change, own, observed, hazards, parent)),
+        hazards=tuple(h for h in Hazard if h in hazards),
+        children=tuple(_line(c, None, observed, steps, children, address) for c in children.get(address, ())),
+    )
+
+
+def _below(address: str, parent: str) -> str:
+    """The kind and the name as seen from the container: `column lang`."""
+    child, container = Address.parse(address), Address.parse(parent)
+    depth = len(container.parts)
+    parts = (
+        child.parts[depth:] if child.parts[:depth] == container.parts and child.parts[depth:] else child.parts
+    )
+    return f"{words.kind(child.kind, 1)} {Address(child.store, child.kind, parts).name}"
+
+
+def _clauses(
+    change: Json, steps: Sequence[Json], observed: Json, hazards: set[Hazard], parent: str | None
+) -> list[str]:
+    """The line below: why, how, how much, what may hurt; then what the store did by itself."""
+    clauses = []
+    reason = change.get("action_reason")
+    if reason == "replace_because_cannot_update":
+        clauses.append(_forces(change["change"]))
+    elif reason == "companion_of_replacement":
+        other = change.get("companion_of")
+        clauses.append(f"made anew with {other}" if other else REASONS[reason])
+    elif reason not in (None, "rebuild_for_options") and not parent:
+        clauses.append(REASONS.get(reason, reason))
+    if change.get("strategy") and not parent:
+        clauses.append(change["strategy"])
+    costs = observed.get("costs", {})
+    measured: dict[str, int] = {}
+    for step in steps:
+        for name, amount in costs.get(step["id"], {}).items():
+            measured[name] = max(amount, measured.get(name, 0))
+    if measured:
+        clauses.append(words.cost(measured))
+    clauses += [str(h) for h in Hazard if h in hazards]
+    notes = [" · ".join(clauses)] if clauses else []
+    for cause in observed.get("causes", {}).get(change["address"], ()):
+        if cause["cause"] in ("drift", "both"):
+            was = f"{words.dotted(cause['path'])} was {words.value(cause.get('applied'))} when last applied"
+            notes.append(f"moved in the store: {was}")
+    return notes
+
+
+def _forces(change: Json) -> str:
+    paths = change.get("replace_paths") or []
+    before, after = change["before"] or {}, change["after"] or {}
+    changed = {k for k in {*before, *after} if before.get(k) != after.get(k)}
+    if not paths or len(changed) <= len({p[0] for p in paths}):
+        return "forces replacement"
+    return f"{words.listed([words.dotted(p) for p in paths])} forces replacement"
+
+
+def _asides(observed: Json) -> tuple[Aside, ...]:
+    found = []
+    for entry in observed.get("extra", ()):
+        yaml = tuple((entry.get("yaml") or "").rstrip("\n").split("\n")) if entry.get("yaml") else ()
+        found.append(Aside(entry["address"], "extra: in a managed container, not declared", yaml))
+    for entry in observed.get("not_modelled", ()):
+        found.append(Aside(entry["address"], f"not modelled: {entry['what']}"))
+    for entry in observed.get("unknown", ()):
+        address, what = (
+            (entry, "cannot be seen") if isinstance(entry, str) else (entry["address"], entry.get("what"))
+        )
+        found.append(Aside(address, f"unknown: {what or 'cannot be seen'}"))
+    for entry in observed.get("unproved", ()):
+        found.append(
+            Aside(
+                entry["address"],
+                f"cannot prove equal: {entry.get('path', '')} {entry.get('how', '')}".strip(),
+            )
+        )
+    unmanaged = observed.get("unmanaged", ())
+    found += [Aside(entry["address"], "unmanaged") for entry in unmanaged]
+    return tuple(found)
+
+
+def _notes(plan: Json) -> tuple[str, ...]:
+    notes = list(plan["observed"].get("notes", ()))
+    if not plan.get("complete", True):
+        notes.insert(
+            0,
+            "Not the whole plan: it was narrowed by --only or --exclude, or a store could not be seen whole.",
+        )
+    return tuple(notes)
+
+
+def _blocked(observed: Json, lines: Sequence[Line]) -> tuple[str, ...]:
+    numbers = {line.address: top.number for top in lines for line in (top, *top.children)}
+    found = []
+    for entry in observed.get("blocked", ()):
+        address = entry.get("address") or str(entry["step"]).rpartition("/")[0]
+        number = numbers.get(str(entry.get("step", "")).rpartition("/")[0]) or numbers.get(address)
+        who = f"step {number}" if number else address
+        allow = entry.get("allow") or f"{entry['hazard']}={address}"
+        found.append(f"Blocked: {who} needs --allow {allow.removeprefix('--allow ')}")
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,171 @@
+"""Small things all formats say the same way: counts, sizes, symbols, values."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconcile.change import Action
+from reconcile.model import Json
+
+LEGEND = {
+    Action.CREATE: "create",
+    Action.UPDATE: "change in place",
+    Action.REBUILD: "rebuild",
+    Action.DELETE_CREATE: "drop, then create",
+    Action.CREATE_DELETE: "create, then drop",
+    Action.DELETE: "drop",
+    Action.RENAME: "rename",
+}
+"""What each symbol means, in the order of the legend."""
+
+UNMANAGED = "?"
+"""The symbol of what is there and not declared; its legend is `not declared`."""
+
+_PLURALS = {
+    "alias": "aliases",
+    "index": "indexes",
+    "payload_index": "payload indexes",
+    "policy": "policies",
+    "unique": "unique constraints",
+    "statistics": "statistics",
+}
+
+_BINARY = ("bytes", "kB", "MB", "GB", "TB", "PB")
+_DECIMAL = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
+
+
+def action(names: Sequence[str]) -> Action:
+    """The action of a plan file's `actions` list.
+
+    >>> action(["delete", "create"]).value
+    '-/+'
+    """
+    return Action["_".join(names).upper()]
+
+
+def kind(name: str, count: int = 2) -> str:
+    """A resource kind as people write it.
+
+    >>> kind("foreign_key"), kind("index", 1), kind("unique", 1)
+    ('foreign keys', 'index', 'unique constraint')
+    """
+    plural = _PLURALS.get(name, name.replace("_", " ") + "s")
+    if count != 1:
+        return plural
+    return "unique constraint" if name == "unique" else name.replace("_", " ")
+
+
+def counted(count: int, noun: str) -> str:
+    """
+    >>> counted(1, "index"), counted(3, "index"), counted(2, "store")
+    ('1 index', '3 indexes', '2 stores')
+    """
+    return f"{count} {kind(noun, count)}"
+
+
+def by_kind(kinds: Iterable[str]) -> str:
+    """Counts by kind in the order of first mention.
+
+    >>> by_kind(["table", "index", "index"])
+    '1 table, 2 indexes'
+    """
+    return ", ".join(counted(n, name) for name, n in Counter(kinds).items())
+
+
+def listed(items: Sequence[str]) -> str:
+    """
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def size(count: int) -> str:
+    """Bytes as PostgreSQL's `pg_size_pretty` rounds them.
+
+    >>> size(512), size(6710886400)
+    ('512 bytes', '6.2 GB')
+    """
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_BINARY) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{count} bytes" if not unit else f"{value:.1f}".removesuffix(".0") + f" {_BINARY[unit]}"
+
+
+def amount(count: int) -> str:
+    """
+    >>> amount(950), amount(4_100_000)
+    ('950', '4.1 M')
+    """
+    for factor, letter in _DECIMAL:
+        if count >= factor:
+            return f"{count / factor:.1f}".removesuffix(".0") + f" {letter}"
+    return str(count)
+
+
+def duration(seconds: float) -> str:
+    """
+    >>> duration(0.4), duration(1400), duration(9000)
+    ('0.4 s', '23 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def cost(measured: Mapping[str, int]) -> str:
+    """What is known of a step's size.
+
+    >>> cost({"rows": 4_100_000, "bytes": 6710886400})
+    '4.1 M rows, 6.2 GB'
+    """
+    parts = []
+    for name, value in measured.items():
+        if name == "bytes":
+            parts.append(size(value))
+        elif name == "seconds":
+            parts.append(f"about {duration(value)}")
+        else:
+            parts.append(f"{amount(value)} {name if value != 1 else name.removesuffix('s')}")
+    return ", ".join(parts)
+
+
+def value(of: Json) -> str:
+    """A JSON value on one line, strings bare where that cannot be misread.
+
+    >>> value("a b"), value(None), value([1]), value("")
+    ('a b', 'none', '[1]', '""')
+    """
+    if of is None:
+        return "none"
+    if isinstance(of, str):
+        text = " ".join(of.split())
+        return text if text and text == of.strip() else json.dumps(of, ensure_ascii=False)
+    return json.dumps(of, ensure_ascii=False)
+
+
+def at(attributes: Json, path: Sequence[str | int]) -> Json:
+    """What stands at `path` in nested attributes; None where nothing does."""
+    for key in path:
+        if isinstance(attributes, Mapping):
+            attributes = attributes.get(str(key))
+        elif isinstance(attributes, list) and str(key).isdigit() and int(key) < len(attributes):
+            attributes = attributes[int(key)]
+        else:
+            return None
+    return attributes
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """
+    >>> dotted(["with", "m"])
+    'with.m'
+    """
+    return ".".join(map(str, path))
+
+
+def digest(plan: Json) -> str:
+    """The short form of a plan's digest, as `--expect` takes it."""
+    return str(plan["digest"]).removeprefix("sha256:")[:12]
