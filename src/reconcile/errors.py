@@ -46,11 +46,7 @@ class ProjectError(ReconcileError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         def place(problem: Problem) -> tuple[str, int, int]:
             where = problem.where
-            return (
-                (where.file, where.line, where.column)
-                if isinstance(where, Source)
-                else (str(where or ""), 0, 0)
-            )
+            return (where.file, where.line, where.column) if isinstance(where, Source) else (str(where or ""), 0, 0)
 
         self.problems = sorted(problems, key=place)
         super().__init__("\n".join(map(str, self.problems)))

@@ -78,9 +78,7 @@ class Address:
 
 
 def _quoted(part: str) -> str:
-    bare, _, arguments = part.partition(
-        "("
-    )  # a function's argument types keep their spaces: match(vector, integer)
+    bare, _, arguments = part.partition("(")  # a function's argument types keep their spaces: match(vector, integer)
     if not part or _QUOTE.search(bare) or (not arguments and _QUOTE.search(part)):
         return '"' + part.replace('"', '""') + '"'
     return part
@@ -105,6 +103,8 @@ class Resource:
     """The table or collection this is nested in: gone when that goes."""
     refers: tuple[Address, ...] = field(default=(), compare=False, repr=False)
     """What must exist for this to exist: a view's tables, a foreign key's target, an enum of a column."""
+    system: bool = field(default=False, compare=False, repr=False)
+    """Made by the server itself (schema public, lookup indexes): never listed as unmanaged, never dropped."""
     declared: Json = field(default=None, compare=False, repr=False)
     """The attributes as the YAML has them, where canonical spelling changed them; else None."""
 

@@ -199,5 +199,8 @@ class Package(Protocol):
     def renamed(self, live: State, old: Address, new: Address) -> tuple[Change, State]:
         """The rename, and `live` as it will look afterwards (what refers to it included)."""
 
+    def rename(self, before: Resource, after: Resource) -> Change:
+        """Give a live object matched by definition its declared name (`policy.names: enforce`)."""
+
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """A ledger in this store, where its kind can hold one."""

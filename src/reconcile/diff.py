@@ -1,0 +1,288 @@
+"""Desired against live: match by address, then by definition; who owns the rest; what changes.
+
+Works on one store at a time and asks its package for identity and changes; never looks into a resource.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from reconcile.change import Change
+from reconcile.errors import PlanError
+from reconcile.model import Address, Json, Resource, State
+from reconcile.policy import Policy
+from reconcile.stores.base import Live, Package
+
+if TYPE_CHECKING:
+    from reconcile.ledger import Applied
+
+Classify = Callable[[Address, Address | None], str]
+"""(address, container) -> "managed", "ignored" or "external"."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line narrows or widens a plan by. Globs are matched against whole addresses."""
+
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    prune: str = "none"
+    """`none`, `extra` (inside managed tables and collections) or `all` (everything unmanaged in scope)."""
+    allow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What `diff` found in one store."""
+
+    changes: tuple[Change, ...]
+    live: State
+    """Live resources in scope, those matched by definition under their declared address."""
+    raw: Mapping[Address, Address]
+    """Where an address of `live` stands in the store itself, if elsewhere (matched by definition, renamed)."""
+    equal: tuple[Address, ...] = ()
+    """Declared and live alike: what an apply records."""
+    extra: tuple[Resource, ...] = ()
+    unmanaged: tuple[Resource, ...] = ()
+    unknown: tuple[Address, ...] = ()
+    """Declared, not seen, in a store that cannot be seen whole."""
+    kept: tuple[Address, ...] = ()
+    """Drift left alone under `on_drift: keep`."""
+    notes: tuple[str, ...] = ()
+    complete: bool = True
+
+
+def scope(live: Live, classify: Classify) -> Live:
+    """`live` without what the project ignores; external objects stay, to be referred to."""
+
+    def seen(address: Address, container: Address | None) -> bool:
+        return classify(address, container) != "ignored"
+
+    return Live(
+        live.state.filter(lambda r: seen(r.address, r.container)),
+        tuple(n for n in live.not_modelled if seen(n.address, None)),
+        live.partial,
+    )
+
+
+def diff(
+    desired: State,
+    live: Live,
+    applied: Mapping[Address, Applied],
+    package: Package,
+    policy: Policy,
+    classify: Classify,
+    options: Options,
+) -> Difference:
+    """The changes that turn `live` into `desired`, and what is left alone.
+
+    Args:
+        desired: one store's resources in the server's spelling.
+        live: what introspection saw, already in `scope`.
+        applied: the ledger's rows for this store; decides only which undeclared objects count as removed.
+
+    Raises:
+        PlanError: a declared object is live in a form this version cannot describe, or a rename is ambiguous.
+    """
+    _refuse_not_modelled(desired, live, options)
+    state, renames, notes = _renames(desired, live.state, package)
+    state, matched = _match(desired, state)
+    raw = _raw_addresses(renames, live.state, state, matched)
+    changes: list[Change] = [change for change, _, _ in renames]
+    equal, unknown, kept = [], [], []
+    for address, after in desired.items():
+        before = state.get(address)
+        if before is None and live.partial:
+            unknown.append(address)
+            continue
+        if before is not None and before.live_name and policy.names == "enforce":
+            changes.append(package.rename(before, after))
+            before = before.replace(live_name=None)
+        if before is not None and policy.on_drift == "keep" and address in applied:
+            after, left = _keep_drift(before, after, applied[address].canonical)
+            kept += [address] if left else []
+        change = package.change(before, after)
+        if change is not None:
+            changes.append(change)
+        elif not (before and before.live_name and policy.names == "enforce"):
+            equal.append(address)
+    removed, extra, unmanaged = _ownership(desired, state, applied, classify)
+    doomed = [] if live.partial else [*removed]
+    doomed += extra if options.prune in ("extra", "all") else []
+    doomed += unmanaged if options.prune == "all" else []
+    changes += _drops(doomed, state, package)
+    selected = _select(changes, options)
+    return Difference(
+        tuple(selected),
+        state,
+        raw,
+        tuple(equal),
+        tuple(r for r in extra if options.prune == "none"),
+        tuple(r for r in unmanaged if options.prune != "all"),
+        tuple(unknown),
+        tuple(kept),
+        tuple(notes),
+        len(selected) == len(changes) and not (options.only or options.exclude),
+    )
+
+
+def _refuse_not_modelled(desired: State, live: Live, options: Options) -> None:
+    lines = [
+        f"{desired[n.address].source}: {n.address} exists as something this version does not model: {n.what}"
+        for n in live.not_modelled
+        if n.address in desired
+    ]
+    if lines:
+        raise PlanError("\n".join(lines), hint="take it out of the YAML, or list it under the store's `ignore:`")
+    if options.prune == "all" and live.not_modelled:
+        names = "\n".join(f"  {n.address}  {n.what}" for n in live.not_modelled)
+        raise PlanError(
+            f"--prune cannot remove what this version does not model:\n{names}",
+            hint="drop them by hand, list them under the store's `ignore:`, or use --prune=extra",
+        )
+
+
+def _renames(
+    desired: State, live: State, package: Package
+) -> tuple[State, list[tuple[Change, Address, Address]], list[str]]:
+    """Apply `renamed_from`, containers first, so that what they contain is found under its new address."""
+    renames: list[tuple[Change, Address, Address]] = []
+    notes, problems = [], []
+    for new, resource in sorted(desired.items(), key=lambda item: len(item[0].parts)):
+        old_name = getattr(resource, "renamed_from", None)
+        if old_name is None:
+            continue
+        old = Address(new.store, new.kind, (*new.parts[:-1], old_name))
+        if old in live and (new in live or old in desired):
+            problems.append(f"{resource.source}: renamed_from: both {old} and {new} exist")
+        elif old in live:
+            change, live = package.renamed(live, old, new)
+            renames.append((change, old, new))
+        elif new in live:
+            notes.append(f"{resource.source}: renamed_from of {new} is done; delete it once every environment has it")
+    if problems:
+        raise PlanError("\n".join(problems), hint="remove renamed_from, or drop the one that is not wanted")
+    return live, renames, notes
+
+
+def _match(desired: State, live: State) -> tuple[State, dict[Address, Address]]:
+    """Re-address unmatched live objects that have the definition of an unmatched declared one."""
+    candidates: dict[object, list[Resource]] = defaultdict(list)
+    for resource in live.values():
+        if resource.address not in desired and (key := _definition(resource)) is not None:
+            candidates[key].append(resource)
+    matched: dict[Address, Address] = {}
+    for resource in desired.values():
+        if resource.address in live or (key := _definition(resource)) is None:
+            continue
+        found = sorted(candidates.get(key, ()), key=lambda r: r.address)
+        if found:
+            matched[found[0].address] = resource.address
+            candidates[key].remove(found[0])
+    if not matched:
+        return live, matched
+    return State.of(
+        r.replace(address=matched[r.address], live_name=r.name) if r.address in matched else r for r in live.values()
+    ), matched
+
+
+def _definition(resource: Resource) -> object:
+    definition = resource.definition()
+    return None if definition is None else (resource.address.kind, resource.container, definition)
+
+
+def _raw_addresses(
+    renames: Iterable[tuple[Change, Address, Address]],
+    before: State,
+    state: State,
+    matched: Mapping[Address, Address],
+) -> dict[Address, Address]:
+    raw = {new: old for old, new in matched.items()}
+    for _, old, new in renames:
+        for address in state:
+            if address not in before and address.parts[: len(new.parts)] == new.parts:
+                was = Address(address.store, address.kind, (*old.parts, *address.parts[len(new.parts) :]))
+                if was in before:
+                    raw[address] = was
+    return raw
+
+
+def _keep_drift(before: Resource, after: Resource, applied: Mapping[str, Json]) -> tuple[Resource, bool]:
+    """`after` with the attributes that only the store moved left as they are live."""
+    live, wanted = before.attributes(), after.attributes()
+    fields = [
+        key for key in {*live, *wanted} if live.get(key) != wanted.get(key) and wanted.get(key) == applied.get(key)
+    ]
+    names = {f.metadata.get("json", name): name for name, f in after.__dataclass_fields__.items()}
+    return after.replace(**{names[key]: getattr(before, names[key]) for key in fields}), bool(fields)
+
+
+def _ownership(
+    desired: State, live: State, applied: Mapping[Address, Applied], classify: Classify
+) -> tuple[list[Resource], list[Resource], list[Resource]]:
+    removed, extra, unmanaged = [], [], []
+    for address, resource in live.items():
+        if address in desired or resource.system or classify(address, resource.container) != "managed":
+            continue
+        if address in applied:
+            removed.append(resource)
+        elif resource.container in desired:
+            extra.append(resource)
+        elif resource.container is None:
+            unmanaged.append(resource)
+    return removed, extra, unmanaged
+
+
+def _drops(doomed: list[Resource], live: State, package: Package) -> list[Change]:
+    """Drops, each container with all it contains, so that its reverse is exact."""
+    children: dict[Address, list[Resource]] = defaultdict(list)
+    for resource in live.values():
+        if resource.container is not None:
+            children[resource.container].append(resource)
+    whole = {r.address: r for d in doomed for r in (d, *children.get(d.address, ()))}
+    return [change for r in whole.values() if (change := package.change(r, None)) is not None]
+
+
+def _select(changes: list[Change], options: Options) -> list[Change]:
+    """Narrow by `--only` (with what the chosen need, never removals) and `--exclude` (with what needs them)."""
+    by_address: dict[Address, list[Change]] = defaultdict(list)
+    for change in changes:
+        by_address[change.address].append(change)
+    chosen = set(by_address)
+    if options.only:
+        chosen = _closure(
+            {a for a in by_address if _named(by_address[a][0].resource, options.only)},
+            lambda a: (n for n in _needs(by_address[a][0]) if n in by_address and by_address[n][0].after is not None),
+        )
+    if options.exclude:
+        users: dict[Address, set[Address]] = defaultdict(set)
+        for address, found in by_address.items():
+            for need in _needs(found[0]):
+                users[need].add(address)
+        chosen -= _closure(
+            {a for a in by_address if _named(by_address[a][0].resource, options.exclude)}, lambda a: users[a]
+        )
+    return [c for c in changes if c.address in chosen]
+
+
+def _needs(change: Change) -> tuple[Address, ...]:
+    resource = change.resource
+    return (*resource.refers, *((resource.container,) if resource.container else ()))
+
+
+def _named(resource: Resource, globs: tuple[str, ...]) -> bool:
+    names = [str(resource.address), *([str(resource.container)] if resource.container else [])]
+    return any(fnmatchcase(name, glob) for name in names for glob in globs)
+
+
+def _closure(start: set[Address], more: Callable[[Address], Iterable[Address]]) -> set[Address]:
+    found, todo = set(start), list(start)
+    while todo:
+        new = set(more(todo.pop())) - found
+        found |= new
+        todo += new
+    return found

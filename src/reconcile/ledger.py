@@ -1,0 +1,491 @@
+"""The ledger: lock, runs, journal, applied state, what the servers' spellings are; and its SQLite form.
+
+One SQL text serves both kinds of database a ledger can be in; what differs is in `Database`.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from reconcile.errors import ReconcileError, RefusedError
+from reconcile.model import Address, Json
+
+LOCK_SECONDS = 60.0
+"""How long a lock holds without being renewed; the holder renews at a third of it."""
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What an address was when it was last applied or found equal."""
+
+    address: Address
+    declared: Json
+    canonical: Json
+    """Attributes in the server's spelling, restricted to what was declared."""
+    fingerprint: str
+    live: Address
+    """Where it stands in the store (differs under `names: accept`)."""
+    run: str
+
+
+@dataclass(frozen=True)
+class World:
+    """Which project, environment and stores a ledger belongs to."""
+
+    project: str
+    environment: str
+    stores: Mapping[str, str]
+    """Store name -> identity."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One apply of one plan. Times are UTC seconds since 1970."""
+
+    id: str
+    number: int
+    digest: str
+    who: str
+    started: float
+    finished: float | None
+    outcome: str
+    """`running`, `done`, `failed`, `abandoned`."""
+    message: str
+    plan: Json = None
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The lock as it stands; `epoch` grows with each taking."""
+
+    run: str | None
+    holder: str | None
+    epoch: int
+    expired: bool
+
+
+class Database(Protocol):
+    """What the SQL ledger needs of a database."""
+
+    now: str
+    """SQL expression: the database's clock, UTC seconds since 1970 as a float."""
+    prefix: str
+    """Before every table name, quoted: `"reconcile".` or nothing."""
+    placement: str
+    """For messages: "store app, schema reconcile" or the file's path."""
+
+    def exists(self) -> bool:
+        """Whether the ledger's tables are there; creates nothing."""
+
+    def create(self, statements: Sequence[str]) -> None:
+        """Make the place (schema, file) and run the statements, in one transaction."""
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """Run one statement with `?` placeholders; rows, if it returns any. Commits at once."""
+
+    def transaction(self) -> _Context:
+        """A transaction over the statements inside."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+class _Context(Protocol):
+    def __enter__(self) -> object: ...
+    def __exit__(self, *exc: object) -> bool | None: ...
+
+
+def holder() -> str:
+    """Who runs this: `user@host pid 123`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no entry for the uid, as in many containers
+        user = str(os.getuid())
+    return f"{user}@{platform.node()} pid {os.getpid()}"
+
+
+_TABLES = (
+    "CREATE TABLE {t}meta (key text PRIMARY KEY, value text NOT NULL)",
+    "CREATE TABLE {t}stores (store text NOT NULL, target text NOT NULL DEFAULT '', identity text NOT NULL,"
+    " PRIMARY KEY (store, target))",
+    "CREATE TABLE {t}lock (id integer PRIMARY KEY, run text, holder text, epoch bigint NOT NULL,"
+    " expires double precision NOT NULL)",
+    "INSERT INTO {t}lock (id, epoch, expires) VALUES (1, 0, 0)",
+    "CREATE TABLE {t}runs (id text PRIMARY KEY, number bigint NOT NULL, digest text NOT NULL, plan text NOT NULL,"
+    " who text NOT NULL, started double precision NOT NULL, finished double precision, outcome text NOT NULL,"
+    " message text NOT NULL DEFAULT '')",
+    "CREATE TABLE {t}journal (run text NOT NULL, step text NOT NULL, state text NOT NULL,"
+    " at double precision NOT NULL, seconds double precision, detail text NOT NULL DEFAULT '',"
+    " PRIMARY KEY (run, step))",
+    "CREATE TABLE {t}applied (address text NOT NULL, target text NOT NULL DEFAULT '', live text NOT NULL,"
+    " declared text NOT NULL, canonical text NOT NULL, fingerprint text NOT NULL, run text NOT NULL,"
+    " at double precision NOT NULL, PRIMARY KEY (address, target))",
+    "CREATE TABLE {t}known (key text PRIMARY KEY, value text NOT NULL)",
+)
+
+
+class Ledger:
+    """Reads answer as an empty ledger would while none is there; the first write makes it."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._there: bool | None = None
+        self._epoch: int | None = None
+        self._run: str | None = None
+
+    @property
+    def placement(self) -> str:
+        """Where it is, for messages."""
+        return self._db.placement
+
+    def exists(self) -> bool:
+        """Whether anything was ever recorded."""
+        if not self._there:
+            self._there = self._db.exists()
+        return self._there
+
+    def ensure(self) -> None:
+        """Make it, if it is not there.
+
+        Raises:
+            ReconcileError: it was written by a newer version of the tool.
+        """
+        if not self.exists():
+            tables = [statement.format(t=self._db.prefix) for statement in _TABLES]
+            version = f"INSERT INTO {self._db.prefix}meta (key, value) VALUES ('schema_version', '{SCHEMA_VERSION}')"
+            self._db.create([*tables, version])
+            self._there = True
+        rows = self._sql("SELECT value FROM {t}meta WHERE key = 'schema_version'")
+        if rows and int(str(rows[0][0])) > SCHEMA_VERSION:
+            raise ReconcileError(
+                f"the ledger has schema version {rows[0][0]}, this version of the tool knows {SCHEMA_VERSION}",
+                where=self.placement,
+                hint="upgrade reconcile",
+            )
+
+    def inside(self, transaction: object) -> Ledger | None:
+        """This ledger writing within an open transaction of a store; None where that is another database."""
+        del transaction
+        return None
+
+    def close(self) -> None:
+        """End the connection."""
+        self._db.close()
+
+    def _sql(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+        return self._db.execute(sql.format(t=self._db.prefix, now=self._db.now), parameters)
+
+    # --- world ---------------------------------------------------------------------------------------------
+
+    def world(self) -> World | None:
+        """The stamp of the first apply; None before it."""
+        if not self.exists():
+            return None
+        meta = {str(k): str(v) for k, v in self._sql("SELECT key, value FROM {t}meta")}
+        if "project" not in meta:
+            return None
+        stores = {str(s): str(i) for s, i in self._sql("SELECT store, identity FROM {t}stores WHERE target = ''")}
+        return World(meta["project"], meta["environment"], stores)
+
+    def stamp(self, world: World) -> None:
+        """Record whose ledger this is; stores not named before are added."""
+        self._upsert("meta", "key", key="project", value=world.project)
+        self._upsert("meta", "key", key="environment", value=world.environment)
+        for store, identity in world.stores.items():
+            self._upsert("stores", "store, target", store=store, target="", identity=identity)
+
+    def _upsert(self, table: str, conflict: str, **row: object) -> None:
+        columns = ", ".join(row)
+        updates = ", ".join(f"{c} = excluded.{c}" for c in row)
+        self._sql(
+            f"INSERT INTO {{t}}{table} ({columns}) VALUES ({', '.join('?' * len(row))})"
+            f" ON CONFLICT ({conflict}) DO UPDATE SET {updates}",
+            *row.values(),
+        )
+
+    # --- lock ----------------------------------------------------------------------------------------------
+
+    def lock_state(self) -> Lock:
+        """Who holds the lock."""
+        if not self.exists():
+            return Lock(None, None, 0, True)
+        run, who, epoch, expired = self._sql(
+            "SELECT run, holder, epoch, CASE WHEN expires < {now} THEN 1 ELSE 0 END FROM {t}lock WHERE id = 1"
+        )[0]
+        return Lock(_text(run), _text(who), int(str(epoch)), bool(expired))
+
+    def lock(self, run: str) -> None:
+        """Take the lock for `run` by one conditional update.
+
+        Raises:
+            RefusedError: another run holds it.
+        """
+        taken = self._sql(
+            "UPDATE {t}lock SET run = ?, holder = ?, epoch = epoch + 1, expires = {now} + ?"
+            " WHERE id = 1 AND (run IS NULL OR expires < {now}) RETURNING epoch",
+            run,
+            holder(),
+            LOCK_SECONDS,
+        )
+        if not taken:
+            state = self.lock_state()
+            raise RefusedError(
+                f"another run holds the lock: {state.run} by {state.holder}",
+                where=self.placement,
+                hint=f"wait for it, or, if that process is gone: reconcile unlock {state.run}",
+            )
+        self._epoch, self._run = int(str(taken[0][0])), run
+
+    def renew(self) -> bool:
+        """Hold the lock for longer; False where it was lost."""
+        return bool(
+            self._sql(
+                "UPDATE {t}lock SET expires = {now} + ? WHERE id = 1 AND epoch = ? AND run = ? RETURNING epoch",
+                LOCK_SECONDS,
+                self._epoch,
+                self._run,
+            )
+        )
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens where it was lost."""
+        self._sql(
+            "UPDATE {t}lock SET run = NULL, holder = NULL, expires = 0 WHERE id = 1 AND epoch = ? AND run = ?",
+            self._epoch,
+            self._run,
+        )
+
+    def unlock(self, run: str) -> bool:
+        """Take the lock from `run`; False where that run does not hold it."""
+        return self.exists() and bool(
+            self._sql(
+                "UPDATE {t}lock SET run = NULL, holder = NULL, epoch = epoch + 1, expires = 0"
+                " WHERE id = 1 AND run = ? RETURNING epoch",
+                run,
+            )
+        )
+
+    # --- runs and journal ----------------------------------------------------------------------------------
+
+    def begin(self, run: str, digest: str, plan: Json) -> int:
+        """Record the start of a run; its number."""
+        rows = self._sql(
+            "INSERT INTO {t}runs (id, number, digest, plan, who, started, outcome)"
+            " SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, {now}, 'running' FROM {t}runs RETURNING number",
+            run,
+            digest,
+            json.dumps(plan),
+            holder(),
+        )
+        return int(str(rows[0][0]))
+
+    def finish(self, run: str, outcome: str, message: str = "") -> None:
+        """Record the end of a run."""
+        self._sql("UPDATE {t}runs SET finished = {now}, outcome = ?, message = ? WHERE id = ?", outcome, message, run)
+
+    def runs(self, limit: int = 20) -> list[Run]:
+        """The latest runs, newest first, without their plans."""
+        if not self.exists():
+            return []
+        rows = self._sql(
+            "SELECT id, number, digest, who, started, finished, outcome, message FROM {t}runs"
+            " ORDER BY number DESC LIMIT ?",
+            limit,
+        )
+        return [_run(row) for row in rows]
+
+    def run(self, run: str) -> Run | None:
+        """One run with its plan."""
+        if not self.exists():
+            return None
+        rows = self._sql(
+            "SELECT id, number, digest, who, started, finished, outcome, message, plan FROM {t}runs WHERE id = ?", run
+        )
+        return _run(rows[0]) if rows else None
+
+    def unfinished(self) -> Run | None:
+        """The latest run that began and neither ended nor was abandoned."""
+        if not self.exists():
+            return None
+        rows = self._sql("SELECT id FROM {t}runs WHERE outcome IN ('running', 'failed') ORDER BY number DESC LIMIT 1")
+        return self.run(str(rows[0][0])) if rows else None
+
+    def journal(self, run: str) -> dict[str, str]:
+        """Step id -> `begun`, `done` or `failed`."""
+        return {str(s): str(st) for s, st in self._sql("SELECT step, state FROM {t}journal WHERE run = ?", run)}
+
+    def write(self, run: str, steps: Iterable[str], state: str, seconds: float | None = None, detail: str = "") -> None:
+        """Journal the state of steps, while the lock is still ours.
+
+        Raises:
+            RefusedError: the lock was taken over meanwhile.
+        """
+        for step in steps:
+            rows = self._sql(
+                "INSERT INTO {t}journal (run, step, state, at, seconds, detail)"
+                " SELECT ?, ?, ?, {now}, ?, ? FROM {t}lock WHERE id = 1 AND epoch = ?"
+                " ON CONFLICT (run, step) DO UPDATE SET state = excluded.state, at = excluded.at,"
+                " seconds = excluded.seconds, detail = excluded.detail RETURNING step",
+                run,
+                step,
+                state,
+                seconds,
+                detail,
+                self._epoch,
+            )
+            if not rows:
+                raise RefusedError(
+                    f"the lock of run {run} was taken over", where=self.placement, hint="see: reconcile status"
+                )
+
+    # --- applied state -------------------------------------------------------------------------------------
+
+    def applied(self) -> dict[Address, Applied]:
+        """Everything applied, by declared address."""
+        if not self.exists():
+            return {}
+        rows = self._sql(
+            "SELECT address, live, declared, canonical, fingerprint, run FROM {t}applied WHERE target = ''"
+        )
+        found = (
+            Applied(
+                Address.parse(str(address)),
+                json.loads(str(declared)),
+                json.loads(str(canonical)),
+                str(print_),
+                Address.parse(str(live)),
+                str(run),
+            )
+            for address, live, declared, canonical, print_, run in rows
+        )
+        return {row.address: row for row in found}
+
+    def record(self, rows: Iterable[Applied], gone: Iterable[Address], known: Mapping[str, Json]) -> None:
+        """Write what is applied now, forget what is gone, keep what was learned; in one transaction."""
+        with self._db.transaction():
+            for row in rows:
+                self._sql(
+                    "INSERT INTO {t}applied (address, target, live, declared, canonical, fingerprint, run, at)"
+                    " VALUES (?, '', ?, ?, ?, ?, ?, {now}) ON CONFLICT (address, target) DO UPDATE SET"
+                    " live = excluded.live, declared = excluded.declared, canonical = excluded.canonical,"
+                    " fingerprint = excluded.fingerprint, run = excluded.run, at = excluded.at",
+                    str(row.address),
+                    str(row.live),
+                    json.dumps(row.declared),
+                    json.dumps(row.canonical),
+                    row.fingerprint,
+                    row.run,
+                )
+            for address in gone:
+                self._sql("DELETE FROM {t}applied WHERE address = ?", str(address))
+            for key, value in known.items():
+                self._upsert("known", "key", key=key, value=json.dumps(value))
+
+    def known(self) -> dict[str, Json]:
+        """What earlier runs learned of the servers' spellings."""
+        if not self.exists():
+            return {}
+        return {str(k): json.loads(str(v)) for k, v in self._sql("SELECT key, value FROM {t}known")}
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _run(row: Sequence[object]) -> Run:
+    run, number, digest, who, started, finished, outcome, message, *plan = row
+    return Run(
+        str(run),
+        int(str(number)),
+        str(digest),
+        str(who),
+        float(str(started)),
+        None if finished is None else float(str(finished)),
+        str(outcome),
+        str(message),
+        json.loads(str(plan[0])) if plan else None,
+    )
+
+
+class SqliteDatabase:
+    """A ledger in a file of the project: for one person, or where there is no other place."""
+
+    now = "((julianday('now') - 2440587.5) * 86400.0)"  # unixepoch('subsec') came with SQLite 3.42
+    prefix = ""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.placement = str(path)
+        self._connection: sqlite3.Connection | None = None
+        self._guard = threading.RLock()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                # autocommit; the heartbeat's thread shares the connection under our lock
+                self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except (OSError, sqlite3.Error) as error:
+                raise ReconcileError(
+                    f"the ledger cannot be opened: {error}",
+                    where=str(self.path),
+                    hint="see `ledger:` in reconcile.yaml",
+                ) from error
+        return self._connection
+
+    def exists(self) -> bool:
+        """See `Database`."""
+        if not self.path.exists():
+            return False
+        return bool(self.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'"))
+
+    def create(self, statements: Sequence[str]) -> None:
+        """See `Database`."""
+        with self._guard, self.transaction():
+            if not self.exists():
+                for statement in statements:
+                    self.execute(statement)
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """See `Database`."""
+        with self._guard:
+            try:
+                return self._open().execute(sql, tuple(parameters)).fetchall()  # type: ignore[arg-type]
+            except sqlite3.Error as error:
+                raise ReconcileError(f"the ledger failed: {error}", where=str(self.path)) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See `Database`."""
+        with self._guard:
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self.execute("ROLLBACK")
+                raise
+            self.execute("COMMIT")
+
+    def close(self) -> None:
+        """See `Database`."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def open_file(path: Path) -> Ledger:
+    """The ledger in an SQLite file, made at the first write."""
+    return Ledger(SqliteDatabase(path))

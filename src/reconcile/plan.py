@@ -1,0 +1,257 @@
+"""Changes of all stores become one plan: steps in order, groups, fingerprints, digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from reconcile.change import Change, Irreversible, Server, Step, World
+from reconcile.diff import Difference, Options
+from reconcile.facts import Fact, Verb
+from reconcile.model import Address, Json, Resource, State
+from reconcile.order import group, order
+
+ABSENT = "absent"
+STEPS_PER_GROUP = 500
+"""Where a server names no limit of its own (`max_steps_per_group` in its facts)."""
+
+
+@dataclass(frozen=True)
+class StoreView:
+    """One store as the planner sees it."""
+
+    name: str
+    server: Server
+    ranks: Mapping[str, int]
+    difference: Difference
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    empty: Callable[[Address], bool] = lambda address: False
+
+
+@dataclass(frozen=True)
+class ResourceChange:
+    """One entry of `resource_changes`: a change as data."""
+
+    address: Address
+    actions: tuple[str, ...]
+    before: Json
+    after: Json
+    describe: str
+    replace_paths: tuple[tuple[str, ...], ...] = ()
+    action_reason: str | None = None
+    strategy: str | None = None
+    declared: Json = None
+    companion_of: Address | None = None
+    part_of: Address | None = None
+    """The container whose step carries this one out."""
+    reversible: bool = True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an apply executes: complete, without the YAML or the changes it came from."""
+
+    project: str
+    environment: str
+    options: Options
+    complete: bool
+    stores: tuple[Server, ...]
+    ledger: str | None
+    """The store that holds the ledger; None where it is a file."""
+    resource_changes: tuple[ResourceChange, ...]
+    steps: tuple[Step, ...]
+    fingerprints: Mapping[str, str]
+    observed: Json = field(default_factory=dict)
+    """All that depends on the moment: costs, causes, drift, source lines; not part of the digest."""
+
+    @cached_property
+    def groups(self) -> tuple[tuple[Step, ...], ...]:
+        """Steps by unit of transaction, retry and journal."""
+        found: list[list[Step]] = []
+        for step in self.steps:
+            if step.group is not None and found and found[-1][0].group == step.group:
+                found[-1].append(step)
+            else:
+                found.append([step])
+        return tuple(map(tuple, found))
+
+
+def fingerprint(resource: Resource | None) -> str:
+    """`sha256:…` over the comparable attributes, or `absent`."""
+    return ABSENT if resource is None else digest_of(resource.attributes())
+
+
+def digest_of(value: Json) -> str:
+    """`sha256:…` over the canonical JSON of `value`."""
+    return "sha256:" + hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def canonical_json(value: Json) -> str:
+    """Sorted keys, no spaces, UTF-8, whole floats without a point, as RFC 8785 asks of the values we have.
+
+    >>> canonical_json({"b": 1.0, "a": [0.99, "ü"]})
+    '{"a":[0.99,"ü"],"b":1}'
+    """
+    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: Json) -> Json:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The ordered half of a plan, before it gets its cover."""
+
+    resource_changes: tuple[ResourceChange, ...]
+    steps: tuple[Step, ...]
+    fingerprints: Mapping[str, str]
+    changes: tuple[Change, ...]
+
+
+def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lambda address: False) -> Steps:
+    """Order the changes of all stores.
+
+    Args:
+        views: one a store.
+        external: whether something outside the project makes an address, so that needing it is fine.
+
+    Raises:
+        PlanError: see `order.order` and `Change.steps`.
+    """
+    records: list[ResourceChange] = []
+    steps: list[Step] = []
+    fingerprints: dict[str, str] = {}
+    changes: list[Change] = []
+    lives: dict[str, State] = {}
+    taken: set[str] = set()
+    for view in views:
+        asked: dict[Address, bool] = {}
+        found, causes, world = _with_companions(view, asked)
+        lives[view.name] = view.difference.live
+        for change in found:
+            own = _unique(change.steps(world), taken)
+            steps += own
+            records.append(_record(change, own, causes.get(change.address), world))
+        changes += found
+        fingerprints |= _fingerprints(found, steps, view, world, asked)
+    ranks = {view.name: (i, view.ranks) for i, view in enumerate(views)}
+
+    def holds(fact: Fact) -> bool:
+        if fact.verb is Verb.DONE:
+            return False
+        address = Address.parse(fact.subject)
+        present = address in lives.get(address.store, State())
+        return not present if fact.verb is Verb.NO else present or external(address)
+
+    def key(step: Step) -> tuple[object, ...]:
+        number, kinds = ranks[step.address.store]
+        live = lives[step.address.store]
+        resource = live.get(step.address)
+        locks_existing = resource is not None or Address(step.address.store, "", step.address.parts) in live
+        return (
+            number,
+            not step.transactional,
+            locks_existing,
+            kinds.get(step.address.kind, 99),
+            step.address.parts,
+            step.address.kind,
+            step.id,
+        )
+
+    limits = {view.name: int(view.server.facts.get("max_steps_per_group", STEPS_PER_GROUP)) for view in views}
+    ordered = group(order(steps, holds, key), lambda step: limits[step.address.store])
+    return Steps(tuple(records), tuple(ordered), fingerprints, tuple(changes))
+
+
+def _with_companions(view: StoreView, asked: dict[Address, bool]) -> tuple[list[Change], dict[Address, Address], World]:
+    """The view's changes and all that must be made around them, until nothing is added."""
+
+    def empty(address: Address) -> bool:
+        if address not in asked:
+            asked[address] = view.empty(view.difference.raw.get(address, address))
+        return asked[address]
+
+    changes = list(view.difference.changes)
+    causes: dict[Address, Address] = {}
+    while True:
+        target = view.difference.live
+        for change in changes:
+            target = change.apply_to(target)
+        world = World(view.name, view.server, view.difference.live, target, view.settings, empty)
+        there = {change.address for change in changes}
+        more: list[Change] = []
+        for change in changes:
+            for companion in change.companions(world):
+                if companion.address not in there:
+                    there.add(companion.address)
+                    causes[companion.address] = change.address
+                    more.append(companion)
+        if not more:
+            return changes, causes, world
+        changes += more
+
+
+def _unique(own: Sequence[Step], taken: set[str]) -> list[Step]:
+    """Two changes of one address (a rename, then an alteration) must not share step ids."""
+    named = [replace(step, id=f"{step.id}-2") if step.id in taken else step for step in own]
+    taken |= {step.id for step in named}
+    return named
+
+
+def _record(change: Change, own: Sequence[Step], cause: Address | None, world: World) -> ResourceChange:
+    resource = change.resource
+    container = resource.container
+    folded = not own and container is not None and (world.creates(container) or world.drops(container))
+    return ResourceChange(
+        address=change.address,
+        actions=tuple(change.action.actions),
+        before=None if change.before is None else change.before.attributes(),
+        after=None if change.after is None else change.after.attributes(),
+        describe=change.describe(),
+        replace_paths=change.replace_paths,
+        action_reason="companion_of_replacement" if cause and not change.reason else change.reason,
+        strategy=change.strategy,
+        declared=None if change.after is None else change.after.declared,
+        companion_of=cause,
+        part_of=container if folded else None,
+        reversible=not isinstance(change.reverse(), Irreversible),
+    )
+
+
+def _fingerprints(
+    changes: Sequence[Change],
+    steps: Sequence[Step],
+    view: StoreView,
+    world: World,
+    asked: Mapping[Address, bool],
+) -> dict[str, str]:
+    """What a later apply checks: each touched address, each needed, dependents of what goes, emptiness."""
+    live, raw = view.difference.live, view.difference.raw
+    addresses: dict[Address, None] = {}
+    for change in changes:
+        addresses[change.address] = None
+        if change.before is not None:
+            addresses |= dict.fromkeys(r.address for r in world.dependents(change.before.address))
+    for step in steps:
+        if step.address.store == view.name:
+            subjects = [f.subject for f in (*step.needs, *step.gives) if f.verb is not Verb.DONE]
+            addresses |= dict.fromkeys(map(Address.parse, subjects))
+    found = {}
+    for address in addresses:
+        if address.store == view.name:
+            where = raw.get(address, address)
+            resource = live.get(address)
+            found[str(where)] = fingerprint(resource)
+            if where != address and where.kind == address.kind and where.parts != address.parts:
+                found.setdefault(str(address), ABSENT)
+    return found | {f"{raw.get(a, a)}#empty": str(is_empty).lower() for a, is_empty in asked.items() if a in live}

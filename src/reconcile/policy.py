@@ -1,0 +1,87 @@
+"""What an environment allows: the policy of `reconcile.yaml` and the `--allow` of one command."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from reconcile.errors import ReconcileError
+from reconcile.hazards import Hazard
+from reconcile.model import Json
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`policy:` of reconcile.yaml, the environment's entries merged over the project's."""
+
+    names: str = "accept"
+    """`accept`: an object of the declared definition keeps its live name; `enforce`: it is renamed."""
+    on_drift: str = "refuse"
+    """`refuse` stops an apply that would undo a change made in the store, `keep` leaves it, `revert` undoes it."""
+    contract: str = "together"
+    """`together`: all phases in one apply."""
+    require_backup: bool = False
+    allow: tuple[str, ...] = ()
+    """Hazards allowed always: `HAZARD` or `HAZARD=ADDRESS-GLOB`."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """One `HAZARD[=ADDRESS-GLOB]`; hazard None stands for `all`."""
+
+    hazard: Hazard | None
+    glob: str = "*"
+
+    @classmethod
+    def parse(cls, text: str) -> Allowance:
+        """Read one `--allow`.
+
+        Raises:
+            ReconcileError: no such hazard; names the nearest.
+        """
+        word, _, glob = text.partition("=")
+        if word == "all":
+            return cls(None, glob or "*")
+        try:
+            return cls(Hazard(word), glob or "*")
+        except ValueError:
+            near = difflib.get_close_matches(word, [*Hazard, "all"], 1)
+            hint = f'did you mean "{near[0]}"?' if near else f"one of: all, {', '.join(Hazard)}"
+            raise ReconcileError(f'unknown hazard "{word}" in allow', hint=hint) from None
+
+    def permits(self, hazard: Hazard, address: str) -> bool:
+        """Whether it covers `hazard` at `address`."""
+        return self.hazard in (None, hazard) and fnmatchcase(address, self.glob)
+
+
+def permitted(allowances: Iterable[Allowance], hazard: Hazard, address: str) -> bool:
+    """Whether any allowance covers it."""
+    return any(a.permits(hazard, address) for a in allowances)
+
+
+def blocked(document: Json, allowances: Iterable[Allowance], on_drift: str) -> list[Json]:
+    """What in a plan (its JSON form) nobody allowed.
+
+    Returns:
+        Dicts of step, address, hazard, allow (the option to paste), in plan order. Undone drift counts as
+        the hazard `reverts-drift` of the address; the ledger's labels are not part of steps, so that an empty
+        ledger changes no step.
+    """
+    allowances = tuple(allowances)
+    found = [
+        {"step": step["id"], "address": address, "hazard": hazard}
+        for step in document["steps"]
+        for address in [step["id"].rpartition("/")[0]]
+        for hazard in step["hazards"]
+        if Hazard(hazard).blocking and not permitted(allowances, Hazard(hazard), address)
+    ]
+    if on_drift != "revert":
+        found += [
+            {"step": None, "address": address, "hazard": Hazard.REVERTS_DRIFT.value}
+            for address in document["observed"]["drift"]
+            if not permitted(allowances, Hazard.REVERTS_DRIFT, address)
+        ]
+    unique = {(f["address"], f["hazard"]): f for f in reversed(found)}
+    return [{**f, "allow": f"--allow {f['hazard']}={f['address']}"} for f in reversed(unique.values())]
