@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from reconcile.model import Address, Resource
@@ -94,6 +95,10 @@ class Key(PostgresResource):
     deferrable: str | None = None
     """None, "initially_immediate" or "initially_deferred"."""
 
+    def definition(self) -> tuple[object, ...]:
+        """Table, kind and every compared attribute but the comment."""
+        return (self.container, self.address.kind, *_compared(self))
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrimaryKey(Key):
@@ -115,6 +120,10 @@ class Check(PostgresResource):
     no_inherit: bool = False
     not_valid: bool = False
 
+    def definition(self) -> tuple[object, ...]:
+        """Table and condition; valid or not is an attribute, not an identity."""
+        return (self.container, self.address.kind, self.expression, self.no_inherit)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignKey(PostgresResource):
@@ -131,6 +140,10 @@ class ForeignKey(PostgresResource):
     match: str = "simple"
     deferrable: str | None = None
     not_valid: bool = False
+
+    def definition(self) -> tuple[object, ...]:
+        """Table, columns, target and actions; valid or not is an attribute, not an identity."""
+        return (self.container, self.address.kind, *_compared(self.replace(not_valid=False)))
 
 
 @dataclass(frozen=True)
@@ -162,6 +175,10 @@ class Index(PostgresResource):
     """Live: indisvalid. A declared index is valid."""
     embedding: str | None = field(default=None, compare=False)
 
+    def definition(self) -> tuple[object, ...]:
+        """Schema, table and every compared attribute but the comment and whether it is valid."""
+        return (self.schema, self.container, *_compared(self.replace(valid=True)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class View(PostgresResource):
@@ -172,6 +189,14 @@ class View(PostgresResource):
     check_option: str | None = None
     columns: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """(name, type) in order, live or read back from the scratch build; empty while unknown."""
+
+
+def _compared(resource: Resource) -> tuple[object, ...]:
+    return tuple(
+        getattr(resource, f.name)
+        for f in dataclasses.fields(resource)
+        if f.compare and f.name not in ("address", "comment")
+    )
 
 
 def table_address(store: str, schema: str, table: str) -> Address:

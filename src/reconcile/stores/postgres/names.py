@@ -1,0 +1,81 @@
+"""Names: dotted and quoted as the YAML has them, generated as the server generates them. Pure text."""
+
+from __future__ import annotations
+
+import re
+
+BYTES = 63
+"""NAMEDATALEN - 1: what PostgreSQL keeps of an identifier."""
+
+_PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
+
+
+def split(name: str) -> tuple[str, ...]:
+    """The parts of a dotted name; case is kept, a part in double quotes may hold dots.
+
+    >>> split('audit.events'), split('"a.b".C')
+    (('audit', 'events'), ('a.b', 'C'))
+
+    Raises:
+        ValueError: stray quotes or empty parts.
+    """
+    parts, end = [], 0
+    for match in _PART.finditer(name):
+        if match.start() != end:
+            break
+        parts.append(match[1].replace('""', '"') if match[1] else match[2])
+        end = match.end()
+        if end == len(name):
+            return tuple(parts)
+        if name[end] != ".":
+            break
+        end += 1
+    raise ValueError(f"{name!r} is no name: write schema.name, and a part with a dot in double quotes")
+
+
+def join(*parts: str) -> str:
+    """The inverse of `split`: quoted only where it has to be for `split` to read it.
+
+    >>> join('audit', 'a.b')
+    'audit."a.b"'
+    """
+    return ".".join(
+        '"' + p.replace('"', '""') + '"' if not p or "." in p or '"' in p else p for p in parts
+    )
+
+
+def identifier(*parts: str) -> str:
+    """Always quoted, for SQL that is sent: `"public"."Order"`."""
+    return ".".join('"' + p.replace('"', '""') + '"' for p in parts)
+
+
+def literal(text: str) -> str:
+    """A string constant, right with and without standard_conforming_strings."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
+def clip(text: str, limit: int = BYTES) -> str:
+    """The first `limit` bytes of `text` in UTF-8, never cutting a character."""
+    return text.encode()[:limit].decode(errors="ignore")
+
+
+def generated(table: str, column: str | None, label: str) -> str:
+    """The name the server gives to what has none: `TABLE_COLUMN_LABEL` within 63 bytes.
+
+    The longer of the two is cut first, byte by byte, as makeObjectName does.
+
+    >>> generated('documents', None, 'pkey')
+    'documents_pkey'
+    >>> len(generated('t' * 70, 'c' * 70, 'seq'))
+    63
+    """
+    available = BYTES - len(label) - 1 - (1 if column is not None else 0)
+    first, second = len(table.encode()), len((column or "").encode())
+    while first + second > available:
+        if first > second:
+            first -= 1
+        else:
+            second -= 1
+    head = clip(table, first)
+    return f"{head}_{label}" if column is None else f"{head}_{clip(column, second)}_{label}"

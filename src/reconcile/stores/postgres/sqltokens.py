@@ -1,0 +1,150 @@
+"""PostgreSQL's lexical rules: enough to compare texts up to white space and to rewrite qualified names.
+
+Nothing here parses. What these functions call equal is equal to the server; what they call different may still
+be equal, which only the server can tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>\s+|--[^\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)
+  | (?P<string>[eE]'(?:[^'\\]|\\.|'')*'|(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*'|\$(?P<tag>[^\W\d]\w*|)\$.*?\$(?P=tag)\$)
+  | (?P<quoted>(?:[uU]&)?"(?:[^"]|"")*")
+  | (?P<word>[^\W\d][\w$]*)
+  | (?P<number>(?:\d[\d_]*(?:\.(?!\.)\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
+  | (?P<other>::|:=|[+\-*/<>=~!@\#%^&|`?]+|.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of SQL: kind is `space string quoted word number other`."""
+
+    kind: str
+    text: str
+
+    @property
+    def name(self) -> str | None:
+        """The identifier it stands for, folded as the server folds; None for what is none."""
+        if self.kind == "word":
+            return self.text.lower()
+        if self.kind == "quoted" and self.text[0] == '"':
+            return self.text[1:-1].replace('""', '"')
+        return None
+
+
+def tokens(sql: str) -> Iterator[Token]:
+    """All tokens in order, white space and comments included: joined they give `sql` again."""
+    for match in _TOKEN.finditer(sql):
+        kind = match.lastgroup if match.lastgroup != "tag" else "string"
+        yield Token(kind or "other", match[0])
+
+
+@lru_cache(maxsize=65536)
+def folded(sql: str) -> tuple[str, ...]:
+    """The tokens without white space, words in lower case, one pair of parentheses around all of it removed.
+
+    >>> folded('( A  >= 0 );') == folded('a>=0')
+    True
+    """
+    found = [t.text.lower() if t.kind == "word" else t.text for t in tokens(sql) if t.kind != "space"]
+    while found and found[-1] == ";":
+        found.pop()
+    while _wrapped(found):
+        found = found[1:-1]
+    return tuple(found)
+
+
+def _wrapped(found: list[str]) -> bool:
+    if len(found) < 3 or found[0] != "(" or found[-1] != ")":
+        return False
+    depth = 0
+    for place, text in enumerate(found):
+        depth += (text == "(") - (text == ")")
+        if depth == 0:
+            return place == len(found) - 1
+    return False
+
+
+def same(left: str | None, right: str | None) -> bool:
+    """Equal up to white space, letter case of what is not quoted, and parentheses around all of it."""
+    if left is None or right is None:
+        return left is right
+    return left == right or folded(left) == folded(right)
+
+
+def named(sql: str) -> frozenset[tuple[str | None, str]]:
+    """Every identifier as (qualifier or None, name), also in strings that name a sequence, table or type.
+
+    More than the objects named: columns, aliases, functions and keywords are among them.
+
+    >>> sorted(named("nextval('audit.no')"), key=str)
+    [('audit', 'no'), (None, 'nextval')]
+    """
+    result: set[tuple[str | None, str]] = set()
+    for _, names in _runs(sql):
+        if len(names) == 1:
+            result.add((None, names[0]))
+        else:
+            result.update(((names[0], names[1]), (None, names[0])))
+            result.update((names[i - 1], names[i]) for i in range(2, len(names)))
+    return frozenset(result)
+
+
+def _runs(sql: str) -> Iterator[tuple[list[int], list[str]]]:
+    """Dotted names: the indexes of their tokens and the names."""
+    found = list(tokens(sql))
+    at, end = 0, len(found)
+    while at < end:
+        name = found[at].name
+        if name is None:
+            if found[at].kind == "string" and found[at].text[0] == "'" and _is_reference(found, at):
+                inner = [n for n in (t.name for t in tokens(found[at].text[1:-1].replace("''", "'"))) if n]
+                if inner:
+                    yield [], inner
+            at += 1
+            continue
+        places, names = [at], [name]
+        look = at + 1
+        while look + 1 < end and found[look].text == "." and found[look + 1].name is not None:
+            places.append(look + 1)
+            names.append(str(found[look + 1].name))
+            look += 2
+        yield places, names
+        at = look
+
+
+_SEQUENCE_FUNCTIONS = ("nextval", "currval", "setval", "to_regclass", "pg_get_serial_sequence")
+
+
+def _is_reference(found: list[Token], at: int) -> bool:
+    """Whether the string at `at` names an object: `nextval('s')`, `'t'::regclass`."""
+    after = [t.text.lower() for t in found[at + 1 : at + 5] if t.kind != "space"]
+    if after[:1] == ["::"] and after[1:2] and after[1].startswith("reg"):
+        return True
+    before = [t.text.lower() for t in found[max(0, at - 4) : at] if t.kind != "space"]
+    return before[-1:] == ["("] and before[-2:-1] != [] and before[-2] in _SEQUENCE_FUNCTIONS
+
+
+def rewrite(sql: str, move: Callable[[str, str], str | None]) -> str:
+    """`sql` with the schema of qualified names replaced where `move(schema, name)` gives another one."""
+    found = list(tokens(sql))
+    texts = [t.text for t in found]
+    for places, names in _runs(sql):
+        if len(names) > 1 and places:
+            to = move(names[0], names[1])
+            if to is not None:
+                texts[places[0]] = '"' + to.replace('"', '""') + '"'
+    for at, token in enumerate(found):
+        if token.kind == "string" and token.text[0] == "'" and _is_reference(found, at):
+            inner = rewrite(token.text[1:-1].replace("''", "'"), move)
+            texts[at] = "'" + inner.replace("'", "''") + "'"
+    return "".join(texts)
