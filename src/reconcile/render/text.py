@@ -91,9 +91,7 @@ class _Text:
         """Columns for descriptions: what the terminal leaves beside addresses and sources."""
         if self.width is None:
             return _WHAT
-        sources = max(
-            (len(line.source) for top in self.view.lines for line in (top, *top.children)), default=0
-        )
+        sources = max((len(line.source) for top in self.view.lines for line in (top, *top.children)), default=0)
         return max(24, self.width - self._indent() - self.address - sources - 4)
 
     def _indent(self) -> int:

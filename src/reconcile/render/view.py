@@ -94,12 +94,9 @@ def moved(entry: Json) -> Aside:
         return Aside(entry["address"], "appeared")
     if after is None:
         return Aside(entry["address"], "is gone")
-    paths = entry.get("paths") or sorted(
-        [key] for key in {*before, *after} if before.get(key) != after.get(key)
-    )
+    paths = entry.get("paths") or sorted([key] for key in {*before, *after} if before.get(key) != after.get(key))
     diffs = tuple(
-        f"{words.dotted(p)} {words.value(words.at(before, p))} → {words.value(words.at(after, p))}"
-        for p in paths
+        f"{words.dotted(p)} {words.value(words.at(before, p))} → {words.value(words.at(after, p))}" for p in paths
     )
     return Aside(entry["address"], ", ".join(diffs))
 
@@ -123,10 +120,17 @@ def _lines(plan: Json) -> tuple[Line, ...]:
         else:
             tops.append(change)
     steps: dict[str, list[Json]] = defaultdict(list)
-    for step in plan["steps"]:
-        steps[step["id"].rpartition("/")[0]].append(step)
-    observed = plan["observed"]
-    return tuple(_line(change, n, observed, steps, children) for n, change in enumerate(tops, start=1))
+    first: dict[str, int] = {}
+    for position, step in enumerate(plan["steps"]):
+        address = step["id"].rpartition("/")[0]
+        steps[address].append(step)
+        first.setdefault(address, position)
+    # In the order of execution; what has no step of its own stays with what stands before it.
+    places, last = {}, 0
+    for change in tops:
+        last = places[change["address"]] = first.get(change["address"], last)
+    tops.sort(key=lambda change: places[change["address"]])
+    return tuple(_line(change, n, plan["observed"], steps, children) for n, change in enumerate(tops, 1))
 
 
 def _line(
@@ -158,9 +162,7 @@ def _below(address: str, parent: str) -> str:
     """The kind and the name as seen from the container: `column lang`."""
     child, container = Address.parse(address), Address.parse(parent)
     depth = len(container.parts)
-    parts = (
-        child.parts[depth:] if child.parts[:depth] == container.parts and child.parts[depth:] else child.parts
-    )
+    parts = child.parts[depth:] if child.parts[:depth] == container.parts and child.parts[depth:] else child.parts
     return f"{words.kind(child.kind, 1)} {Address(child.store, child.kind, parts).name}"
 
 
@@ -212,9 +214,7 @@ def _asides(observed: Json) -> tuple[Aside, ...]:
     for entry in observed.get("not_modelled", ()):
         found.append(Aside(entry["address"], f"not modelled: {entry['what']}"))
     for entry in observed.get("unknown", ()):
-        address, what = (
-            (entry, "cannot be seen") if isinstance(entry, str) else (entry["address"], entry.get("what"))
-        )
+        address, what = (entry, "cannot be seen") if isinstance(entry, str) else (entry["address"], entry.get("what"))
         found.append(Aside(address, f"unknown: {what or 'cannot be seen'}"))
     for entry in observed.get("unproved", ()):
         found.append(
