@@ -1,0 +1,185 @@
+"""`${ENV}`, `${ENV:-default}`, `${file:PATH}` in store settings; passwords kept out of messages.
+
+Values are read when they are asked for, at each connect, and are never kept.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from reconcile.errors import Problem, ReconcileError
+from reconcile.model import Source
+from reconcile.yamlio import Map
+
+if TYPE_CHECKING:
+    from reconcile.stores.base import StoreSpec
+
+REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+"""`$${` (a literal `${`), a whole reference with what is inside, or one that is not closed."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_DEFAULT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):-(.*)\Z", re.S)
+
+_URL_PASSWORD = re.compile(r"(://[^\s:/?#@'\"<>]*):[^\s'\"<>]*@")
+_ASSIGNED = re.compile(
+    r"""(?ix) (\b[\w-]*(?:password|passwd|passphrase|pwd|api[_-]?key|secret|token)["']?\s*[=:]\s*)
+        ("[^"]*" | '[^']*' | [^\s&,;)}\]]+)"""
+)
+_BEARER = re.compile(r"(?i)\b(authorization\s*[:=]\s*|bearer\s+|basic\s+)(?:(?:bearer|basic)\s+)?[\w+/=.~-]{6,}")
+MASK = "***"
+
+
+def check(text: str, where: Source) -> list[Problem]:
+    """What is wrong with the references in a store setting, without reading any."""
+    problems = []
+    for found in REFERENCE.finditer(text):
+        inner = found[1]
+        if found[0] == "$${":
+            continue
+        if inner is None:
+            problems.append(Problem("${ is not closed", where=where, hint="write ${NAME}, or $${ for a literal ${"))
+        elif inner.startswith("var."):
+            problems.append(
+                Problem(f"${{{inner}}}: variables are for schema files", where=where,
+                        hint="write it out, or take it from the environment: ${NAME}")
+            )  # fmt: skip
+        elif not (_NAME.match(inner) or _DEFAULT.match(inner) or (inner.startswith("file:") and inner[5:])):
+            problems.append(
+                Problem(f"${{{inner}}} is no reference", where=where,
+                        hint="one of: ${NAME}, ${NAME:-default}, ${file:PATH}; $${ is a literal ${")
+            )  # fmt: skip
+    return problems
+
+
+def resolve(spec: StoreSpec, key: str) -> str | None:
+    """The setting with its references read now; None where it is absent or empty.
+
+    Raises:
+        ReconcileError: a variable is not set or a file cannot be read; names it, the store, the line.
+    """
+    raw = spec.settings.get(key)
+    if raw is None:
+        return None
+    if not isinstance(raw, str):
+        return {True: "true", False: "false"}[raw] if isinstance(raw, bool) else str(raw)
+
+    def read(found: re.Match[str]) -> str:
+        if found[0] == "$${":
+            return "${"
+        return _value(spec, key, found[1] or "")
+
+    return REFERENCE.sub(read, raw) or None
+
+
+def _value(spec: StoreSpec, key: str, inner: str) -> str:
+    if inner.startswith("file:"):
+        path = spec.directory / os.path.expanduser(inner[5:])
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "is not text"
+            raise ReconcileError(
+                f'store "{spec.name}": {key} is read from the file {inner[5:]}, which cannot be read: {reason}',
+                where=place(spec, key), hint="the path is relative to the project folder",
+            ) from None  # fmt: skip
+    if match := _DEFAULT.match(inner):
+        return os.environ.get(match[1]) or match[2]
+    if inner in os.environ:
+        return os.environ[inner]
+    raise ReconcileError(
+        f'store "{spec.name}": {key} needs the environment variable {inner}, which is not set',
+        where=place(spec, key), hint=f"export {inner}=…  or give it a default: ${{{inner}:-…}}",
+    )  # fmt: skip
+
+
+def place(spec: StoreSpec, key: str) -> Source:
+    """Where the project sets `key` of the store, else where it declares the store."""
+    settings = spec.settings
+    return settings.value_at(key) if isinstance(settings, Map) and key in settings else spec.source
+
+
+def names(spec: StoreSpec) -> tuple[str, ...]:
+    """The environment variables the store's settings name, in order, those with defaults included."""
+    found: dict[str, None] = {}
+    for value in spec.settings.values():
+        for match in REFERENCE.finditer(value) if isinstance(value, str) else ():
+            name = (match[1] or "").partition(":-")[0]
+            if _NAME.match(name):
+                found[name] = None
+    return tuple(found)
+
+
+def database_url(
+    spec: StoreSpec, schemes: Sequence[str], form: str, forms: Mapping[str, str] = {}, *, key: str = "url"
+) -> str | None:
+    """The URL setting, resolved, or None where there is none; one of another kind is answered with the right form.
+
+    Args:
+        schemes: what may stand before `://`.
+        form: how a URL of this kind is written: `bolt://HOST:7687`.
+        forms: by regular expression (matched at the URL's begin), the form for a URL that is often given
+            instead; `\\1` stands for its groups.
+
+    Raises:
+        ReconcileError: not resolvable, no URL, or another scheme; the message holds no password.
+    """
+    url = resolve(spec, key)
+    if url is None:
+        return None
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme.lower() in schemes and _parses(url):
+        return url
+    for pattern, instead in forms.items():
+        if match := re.match(pattern, url, re.I):
+            form = match.expand(instead)
+            break
+    if not separator:
+        shown = "has no scheme"
+    elif scheme.lower() not in schemes:
+        host = re.split(r"[/?#]", rest)[0].rpartition("@")[2]
+        shown = f"is {scheme}://{masked(host)}, not an address of a {spec.kind} server"
+    else:
+        shown = "cannot be read (a password with one of / ? # [ ] @ must be percent-encoded)"
+    raise ReconcileError(
+        f'store "{spec.name}": {key} {shown}', where=place(spec, key), hint=f"write it as {form}"
+    )
+
+
+def _parses(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.port is None or parts.port >= 0
+    except ValueError:
+        return "," in url  # several hosts: for the driver to judge
+
+
+def secrets(spec: StoreSpec, keys: Iterable[str] = ("password", "api_key", "url")) -> tuple[str, ...]:
+    """The secret values of a store that can be read now, for `masked`; never raises, never prints."""
+    found = []
+    for key in keys:
+        try:
+            value = resolve(spec, key)
+        except ReconcileError:
+            continue
+        if value and key == "url":
+            value = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
+        if value:
+            found += [value, unquote(value)]
+    return tuple(found)
+
+
+def masked(text: str, secret: Iterable[str] = ()) -> str:
+    """`text` without passwords of URLs, values of keys that sound secret, and the `secret` values given.
+
+    >>> masked("cannot reach postgresql://app:geheim@db/app?password=x")
+    'cannot reach postgresql://app:***@db/app?password=***'
+    """
+    for value in sorted(secret, key=len, reverse=True):
+        if len(value) > 3:
+            text = text.replace(value, MASK)
+    text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+    text = _ASSIGNED.sub(rf"\1{MASK}", text)
+    return _BEARER.sub(rf"\1{MASK}", text)
