@@ -91,7 +91,7 @@ Call = Sql | Cypher | Http | Op
 
 @dataclass(frozen=True)
 class Timeouts:
-    """As PostgreSQL writes intervals ("2s", "6h", "0" for none). `wall` is kept by the tool, the others by the server."""
+    """As PostgreSQL writes intervals: "2s", "6h", "0" for none. `wall` is kept by the tool, the rest by the server."""
 
     lock: str | None = None
     statement: str | None = None

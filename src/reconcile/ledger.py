@@ -12,7 +12,7 @@ import platform
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -61,7 +61,7 @@ class Run:
     started: float
     finished: float | None
     outcome: str
-    """`running`, `done`, `failed`, `abandoned`."""
+    """`running`, `done`, `stopped` (part-way), `undone` (failed before anything changed), `abandoned`."""
     message: str
     plan: Json = None
 
@@ -95,16 +95,11 @@ class Database(Protocol):
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """Run one statement with `?` placeholders; rows, if it returns any. Commits at once."""
 
-    def transaction(self) -> _Context:
+    def transaction(self) -> AbstractContextManager[None]:
         """A transaction over the statements inside."""
 
     def close(self) -> None:
         """End the connection."""
-
-
-class _Context(Protocol):
-    def __enter__(self) -> object: ...
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 def holder() -> str:
@@ -319,7 +314,7 @@ class Ledger:
         """The latest run that began and neither ended nor was abandoned."""
         if not self.exists():
             return None
-        rows = self._sql("SELECT id FROM {t}runs WHERE outcome IN ('running', 'failed') ORDER BY number DESC LIMIT 1")
+        rows = self._sql("SELECT id FROM {t}runs WHERE outcome IN ('running', 'stopped') ORDER BY number DESC LIMIT 1")
         return self.run(str(rows[0][0])) if rows else None
 
     def journal(self, run: str) -> dict[str, str]:
@@ -463,7 +458,7 @@ class SqliteDatabase:
         """See `Database`."""
         with self._guard:
             try:
-                return self._open().execute(sql, tuple(parameters)).fetchall()  # type: ignore[arg-type]
+                return self._open().execute(sql, tuple(parameters)).fetchall()
             except sqlite3.Error as error:
                 raise ReconcileError(f"the ledger failed: {error}", where=str(self.path)) from error
 

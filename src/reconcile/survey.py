@@ -1,0 +1,272 @@
+"""Look at everything once: desired, live and applied state of all stores, and the differences. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconcile.change import Server
+from reconcile.diff import Difference, Options, diff, scope
+from reconcile.errors import PlanError, Problem, ProjectError, ReconcileError, StoreError
+from reconcile.ledger import Applied, Ledger, open_file
+from reconcile.ledger import World as Stamp
+from reconcile.model import Address, Json, Resource, State
+from reconcile.stores import package
+from reconcile.stores.base import Canonical, Live, Package, Session, StoreSpec
+
+if TYPE_CHECKING:
+    from reconcile.project import Project
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store being looked at: what it is, how to talk to it, what it holds."""
+
+    spec: StoreSpec
+    package: Package
+    session: Session
+    server: Server
+    live: Live
+    """In scope: what the project ignores is left out."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All stores read once, and the ledger's view of them."""
+
+    project: Project
+    stores: Mapping[str, Store]
+    ledger: Ledger
+    applied: Mapping[Address, Applied]
+    known: Mapping[str, Json]
+
+    def applied_in(self, store: str) -> dict[Address, Applied]:
+        """The applied rows of one store."""
+        return {a: row for a, row in self.applied.items() if a.store == store}
+
+    @property
+    def lives(self) -> dict[str, State]:
+        """Live state by store."""
+        return {name: store.live.state for name, store in self.stores.items()}
+
+    def not_modelled(self) -> list[Json]:
+        """What was left out of the live states, in JSON form."""
+        return [{"address": str(n.address), "what": n.what} for s in self.stores.values() for n in s.live.not_modelled]
+
+    def empty(self, address: Address) -> bool:
+        """Whether what stands at `address` holds nothing."""
+        return self.stores[address.store].session.is_empty(address)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A reading set against the YAML."""
+
+    reading: Reading
+    options: Options
+    desired: State
+    canonical: Mapping[str, Canonical]
+    differences: Mapping[str, Difference]
+
+
+@contextmanager
+def reading(project: Project) -> Iterator[Reading]:
+    """Connect to all stores at once, read them and the ledger; close everything on leaving.
+
+    Raises:
+        StoreError: one or more stores cannot be read; all of them are named.
+        ReconcileError: the ledger belongs to another project, environment or set of stores.
+    """
+    ledger = open_ledger(project)
+    sessions: dict[str, Session] = {}
+    try:
+        with ThreadPoolExecutor(max_workers=max(len(project.stores), 1)) as pool:
+            futures = {name: pool.submit(_read, project, spec, sessions) for name, spec in project.stores.items()}
+        stores = _all(futures)
+        _same_world(project, ledger, stores)
+        yield Reading(project, stores, ledger, ledger.applied(), ledger.known())
+    finally:
+        for session in sessions.values():
+            session.close()
+        ledger.close()
+
+
+def reread(old: Reading) -> Reading:
+    """The same stores, read again over the same connections."""
+    with ThreadPoolExecutor(max_workers=max(len(old.stores), 1)) as pool:
+        futures = {name: pool.submit(_again, old.project, store) for name, store in old.stores.items()}
+    return Reading(old.project, _all(futures), old.ledger, old.ledger.applied(), old.ledger.known())
+
+
+def open_ledger(project: Project) -> Ledger:
+    """The project's ledger; nothing is made or sent yet.
+
+    Raises:
+        ReconcileError: the named store's kind cannot hold one.
+    """
+    if project.ledger.file is not None:
+        return open_file(project.directory / project.ledger.file)
+    spec = project.stores[project.ledger.store or ""]
+    ledger = package(spec.kind).ledger(spec, project.ledger.schema)
+    if ledger is None:
+        raise ReconcileError(
+            f"a store of kind {spec.kind} cannot hold the ledger",
+            where=spec.source,
+            hint="name another store under `ledger:`, or a file: `ledger: {file: .reconcile/ledger.db}`",
+        )
+    return ledger
+
+
+def _read(project: Project, spec: StoreSpec, sessions: dict[str, Session]) -> Store:
+    kind = package(spec.kind)
+    session = sessions[spec.name] = kind.connect(spec, project.name, project.environment)
+    server = session.server()
+    return Store(spec, kind, session, server, _scoped(project, spec, session))
+
+
+def _again(project: Project, store: Store) -> Store:
+    live = _scoped(project, store.spec, store.session)
+    return Store(store.spec, store.package, store.session, store.session.server(), live)
+
+
+def _scoped(project: Project, spec: StoreSpec, session: Session) -> Live:
+    return scope(session.introspect(), project.selections[spec.name].classify)
+
+
+def _all(futures: Mapping[str, Future[Store]]) -> dict[str, Store]:
+    """The results, or all their errors as one."""
+    errors = [error for future in futures.values() if (error := future.exception()) is not None]
+    for error in errors:
+        if not isinstance(error, ReconcileError):
+            raise error
+    if len(errors) > 1:
+        raise StoreError("\n".join(map(str, errors)))
+    return {name: future.result() for name, future in futures.items()}
+
+
+def _same_world(project: Project, ledger: Ledger, stores: Mapping[str, Store]) -> None:
+    """Refuse a ledger, or a store's mark, that another project or environment left, or a restored copy."""
+    stamp = ledger.world()
+    ours = (project.name, project.environment)
+    if stamp is not None and (stamp.project, stamp.environment) != ours:
+        raise ReconcileError(
+            f"the ledger belongs to project {stamp.project}, environment {stamp.environment};"
+            f" this is {project.name}, {project.environment}",
+            where=ledger.placement,
+            hint="choose the environment with -e, or give this project a ledger of its own:"
+            " `ledger: {store: …, schema: …}`",
+        )
+    for name, store in stores.items():
+        was = stamp.stores.get(name) if stamp is not None else None
+        if was is not None and was != store.server.identity:
+            raise ReconcileError(
+                f"store {name} is {store.server.identity}, but the ledger was made with {was}",
+                where=ledger.placement,
+                hint="a restored or cloned database brings its ledger along: if this is a new world, drop that ledger;"
+                " if not, check the URL",
+            )
+        mark = store.session.mark(None)
+        theirs = (mark.get("project"), mark.get("environment"))
+        if mark and theirs != ours:
+            raise ReconcileError(
+                f"store {name} is marked as managed by project {theirs[0]}, environment {theirs[1]}",
+                where=store.spec.source,
+                hint="check the URL; two projects must not share this store",
+            )
+
+
+def world_of(reading: Reading) -> Stamp:
+    """The stamp that describes what is being read."""
+    identities = {name: store.session.server().identity for name, store in reading.stores.items()}
+    return Stamp(reading.project.name, reading.project.environment, identities)
+
+
+def survey(reading: Reading, desired: State, options: Options) -> Survey:
+    """Compare every store with what is declared of it.
+
+    Raises:
+        ProjectError: the server rejects something declared, or cannot do it; each with its YAML line.
+        PlanError: see `diff.diff`.
+    """
+    canonical: dict[str, Canonical] = {}
+    differences: dict[str, Difference] = {}
+    problems: list[Problem] = []
+    errors: list[str] = []
+    managed = State.of(
+        r
+        for r in desired.values()
+        if reading.project.selections[r.address.store].classify(r.address, r.container) == "managed"
+    )
+    for name, store in reading.stores.items():
+        own = State.of(r for r in managed.values() if r.address.store == name)
+        problems += store.session.unsupported(own)
+        if problems:
+            continue
+        canonical[name] = store.session.canonical(own, store.live, reading.known)
+        problems += canonical[name].problems
+        if problems:
+            continue
+        try:
+            differences[name] = diff(
+                canonical[name].state,
+                store.live,
+                reading.applied_in(name),
+                store.package,
+                reading.project.policy,
+                reading.project.selections[name].classify,
+                options,
+            )
+        except PlanError as error:
+            errors.append(str(error))
+    if problems:
+        raise ProjectError(problems)
+    if errors:
+        raise PlanError("\n".join(errors))
+    return Survey(reading, options, desired, canonical, differences)
+
+
+def rows(found: Survey, run: str) -> tuple[list[Applied], list[Address]]:
+    """What the ledger should hold now but does not: rows to write, addresses to forget."""
+    applied = found.reading.applied
+    new = []
+    gone = []
+    for name, difference in found.differences.items():
+        state = found.canonical[name].state
+        for address in difference.equal:
+            row = _applied(state[address], difference.live[address], difference.raw.get(address, address), run)
+            old = applied.get(address)
+            if old is None or (old.declared, old.canonical, old.fingerprint, old.live) != (
+                row.declared,
+                row.canonical,
+                row.fingerprint,
+                row.live,
+            ):
+                new.append(row)
+        gone += [
+            a
+            for a in found.reading.applied_in(name)
+            if a not in state and a not in difference.live and not found.reading.stores[name].live.partial
+        ]
+    return new, gone
+
+
+def _applied(desired: Resource, live: Resource, where: Address, run: str) -> Applied:
+    from reconcile.plan import fingerprint
+
+    declared = desired.declared if desired.declared is not None else desired.attributes()
+    canonical = declared_only(live.attributes(), declared) if live.unset_is_unmanaged else live.attributes()
+    return Applied(live.address, declared, canonical, fingerprint(live), where, run)
+
+
+def declared_only(live: Json, declared: Json) -> Json:
+    """`live` without the keys that `declared` does not set, at every depth of mappings.
+
+    >>> declared_only({"hnsw": {"m": 16, "ef": 100}, "shards": 1}, {"hnsw": {"m": 16}})
+    {'hnsw': {'m': 16}}
+    """
+    if isinstance(live, dict) and isinstance(declared, dict):
+        return {k: declared_only(v, declared[k]) for k, v in live.items() if k in declared}
+    return live

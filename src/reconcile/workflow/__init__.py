@@ -1,0 +1,28 @@
+"""What the commands do, one module each; the command line and the API go through here."""
+
+from reconcile.apply import Event, OnEvent
+from reconcile.diff import Options
+from reconcile.workflow.apply import Outcome, apply, resume
+from reconcile.workflow.drift import drift
+from reconcile.workflow.import_ import Imported, import_
+from reconcile.workflow.plan import blocked_in, plan
+from reconcile.workflow.records import abandon, forget, history, status, unlock
+
+__all__ = [
+    "Event",
+    "Imported",
+    "OnEvent",
+    "Options",
+    "Outcome",
+    "abandon",
+    "apply",
+    "blocked_in",
+    "drift",
+    "forget",
+    "history",
+    "import_",
+    "plan",
+    "resume",
+    "status",
+    "unlock",
+]

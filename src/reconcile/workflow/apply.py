@@ -1,0 +1,174 @@
+"""`reconcile apply`: checks, lock, freshness, steps, proof, record."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconcile import planfile
+from reconcile.apply import Event, OnEvent, execute, remaining, stale
+from reconcile.errors import BlockedError, PartialError, ReconcileError, RefusedError
+from reconcile.hazards import Hazard
+from reconcile.ledger import Run
+from reconcile.plan import Plan
+from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows, survey, world_of
+from reconcile.workflow.plan import blocked_in
+
+if TYPE_CHECKING:
+    from reconcile.project import Project
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an apply did."""
+
+    run: str | None
+    """None where nothing had to be done or recorded."""
+    steps_done: int
+    recorded: int
+    seconds: float
+
+
+def apply(project: Project, made: Plan, on_event: OnEvent = lambda event: None) -> Outcome:
+    """Carry out a plan, prove that nothing of it is left, record what is applied.
+
+    Raises:
+        BlockedError: a step is not allowed; nothing was changed.
+        RefusedError: lock held, plan stale, or another run unfinished; nothing was changed.
+        PartialError: stopped part-way; says what is done.
+        ReconcileError: it failed before anything was changed.
+    """
+    entries = blocked_in(project, made)
+    if entries:
+        raise BlockedError(
+            "the plan has steps that are not allowed:\n"
+            + "\n".join(f"  {e['address']}: {e['hazard']}: {Hazard(e['hazard']).sentence}" for e in entries),
+            hint="to allow them, add:  " + " ".join(str(e["allow"]) for e in entries),
+        )
+    if made.observed.get("unproved"):
+        names = "\n".join(f"  {u['address']}: {u['how']}" for u in made.observed["unproved"])
+        raise BlockedError(f"these cannot be proved equal or different here:\n{names}")
+    ledger = open_ledger(project)
+    try:
+        epoch = ledger.lock_state().epoch
+        _no_unfinished(ledger.unfinished())
+    finally:
+        ledger.close()
+    with reading(project) as found:
+        return _apply(found, made, epoch, on_event, None)
+
+
+def resume(project: Project, on_event: OnEvent = lambda event: None) -> Outcome:
+    """Go on with the run that stopped part-way.
+
+    Raises:
+        ReconcileError: there is none. Else as `apply`.
+    """
+    with reading(project) as found:
+        run = found.ledger.unfinished()
+        if run is None:
+            raise ReconcileError("no run is unfinished", hint="plan and apply as usual")
+        return _apply(found, planfile.from_json(run.plan), None, on_event, run.id)
+
+
+def _no_unfinished(run: Run | None) -> None:
+    if run is not None:
+        raise RefusedError(
+            f"run {run.id} is unfinished",
+            hint=f"go on with it: reconcile apply --resume\n  leave it:      reconcile apply --abandon {run.id}",
+        )
+
+
+def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, resumed: str | None) -> Outcome:
+    began = time.monotonic()
+    project, ledger = found.project, found.ledger
+    _same_servers(made, found)
+    desired = project.desired()
+    if not made.steps and not made.observed.get("records"):
+        return Outcome(None, 0, 0, time.monotonic() - began)
+    problems = [
+        problem
+        for name, store in found.stores.items()
+        for problem in store.session.preflight([s for s in made.steps if s.address.store == name])
+    ]
+    if problems:
+        raise ReconcileError("\n".join(map(str, problems)), hint="nothing was changed")
+    ledger.ensure()
+    run = resumed or uuid.uuid4().hex[:12]
+    ledger.lock(run)
+    on_event(Event("lock", detail=run))
+    try:
+        if epoch is not None and ledger.lock_state().epoch != epoch + 1:
+            found = reread(found)  # somebody else's run came in between
+            _no_unfinished(ledger.unfinished())
+        journal = ledger.journal(run) if resumed else {}
+        lives = found.lives
+        if resumed:
+            pending = remaining(made, journal, lives)
+        else:
+            _fresh(made, found)
+            pending = {s.id for s in made.steps}
+            ledger.begin(run, planfile.to_json(made)["digest"], planfile.to_json(made))
+        for store in found.stores.values():
+            store.session.mark({"project": project.name, "environment": project.environment})
+        ledger.stamp(world_of(found))
+        try:
+            carried = execute(
+                made, run, {n: s.session for n, s in found.stores.items()}, ledger, on_event, journal, pending
+            )
+            after = survey(reread(found), desired, made.options)
+            _prove(made, after, run)
+            on_event(Event("verified"))
+        except BaseException as error:
+            stopped = isinstance(error, PartialError) or not isinstance(error, ReconcileError) or bool(resumed)
+            ledger.finish(run, "stopped" if stopped else "undone", str(error))
+            raise
+        new, gone = rows(after, run)
+        known = {k: v for canonical in after.canonical.values() for k, v in canonical.learned.items()}
+        ledger.record(new, gone, known)
+        ledger.finish(run, "done")
+        on_event(Event("recorded", total=len(new)))
+        return Outcome(run, carried, len(new), time.monotonic() - began)
+    finally:
+        ledger.release()
+
+
+def _same_servers(made: Plan, found: Reading) -> None:
+    ours = (found.project.name, found.project.environment)
+    if (made.project, made.environment) != ours:
+        raise ReconcileError(
+            f"the plan is for project {made.project}, environment {made.environment}; this is {ours[0]}, {ours[1]}",
+            hint="choose the environment with -e, or make a new plan",
+        )
+    for server in made.stores:
+        now = found.stores[server.name].server if server.name in found.stores else None
+        if now is None or (now.identity, now.edition, now.numbers[:1]) != (
+            server.identity,
+            server.edition,
+            server.numbers[:1],
+        ):
+            raise RefusedError(
+                f"store {server.name} is not the one that was planned against", hint="make a new plan and apply that"
+            )
+
+
+def _fresh(made: Plan, found: Reading) -> None:
+    moved = stale(made, found.lives, found.empty)
+    if moved:
+        lines = "\n".join(f"  {line}" for line in moved)
+        raise RefusedError(f"the plan is stale; since it was made, this moved:\n{lines}", hint="make a new plan")
+
+
+def _prove(made: Plan, after: Survey, run: str) -> None:
+    """Nothing of what the plan promised may be left."""
+    promised = {c.address for c in made.resource_changes}
+    left = [c for d in after.differences.values() for c in d.changes if c.address in promised]
+    if left:
+        lines = "\n".join(f"  {c.action.value} {c.address}  {c.describe()}" for c in left)
+        raise PartialError(
+            f"run {run} carried out every step, but these still differ from what is declared:\n{lines}",
+            hint="if nobody changed them meanwhile, this is a bug of reconcile: please report it with the plan"
+            f"\n  then: reconcile apply --abandon {run}",
+        )

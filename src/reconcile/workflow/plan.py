@@ -1,0 +1,182 @@
+"""`reconcile plan`: read everything, compare, order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from reconcile import planfile
+from reconcile.causes import causes
+from reconcile.diff import Options
+from reconcile.hazards import Hazard
+from reconcile.model import Address, Json
+from reconcile.plan import Plan, Steps, StoreView, build, digest_of
+from reconcile.policy import Allowance, blocked
+from reconcile.stores.base import Receipt
+from reconcile.survey import Reading, Survey, reading, rows, survey
+
+if TYPE_CHECKING:
+    from reconcile.project import Project
+
+COSTLY = frozenset(
+    {
+        Hazard.BUILDS_INDEX,
+        Hazard.REWRITES_TABLE,
+        Hazard.DELETES_DATA,
+        Hazard.DEPENDS_ON_DATA,
+        Hazard.NEEDS_SPACE,
+        Hazard.LONG_RUNNING,
+        Hazard.INDEX_GAP,
+    }
+)
+"""Hazards whose price depends on how much is stored: their steps get a cost."""
+
+
+def plan(project: Project, options: Options | None = None) -> Plan:
+    """Read everything, compare, order. Changes nothing anywhere.
+
+    Raises:
+        ProjectError, StoreError, PlanError: see `survey`.
+    """
+    began = time.monotonic()
+    options = options or Options()
+    desired = project.desired()
+    for allowance in (*options.allow, *project.policy.allow):
+        Allowance.parse(allowance)
+    with reading(project) as found:
+        seconds = time.monotonic() - began
+        return _plan(survey(found, desired, options), seconds)
+
+
+def _plan(found: Survey, read_seconds: float) -> Plan:
+    project, stores = found.reading.project, found.reading.stores
+    views = [
+        StoreView(
+            name,
+            store.server,
+            store.package.ranks,
+            found.differences[name],
+            store.spec.settings,
+            store.session.is_empty,
+        )
+        for name, store in stores.items()
+    ]
+
+    def external(address: Address) -> bool:
+        return project.selections[address.store].classify(address, None) == "external"
+
+    built = build(views, external)
+    made = Plan(
+        project=project.name,
+        environment=project.environment,
+        options=found.options,
+        complete=all(d.complete for d in found.differences.values()),
+        stores=tuple(store.server for store in stores.values()),
+        ledger=project.ledger.store if project.ledger.file is None else None,
+        resource_changes=built.resource_changes,
+        steps=built.steps,
+        fingerprints=built.fingerprints,
+    )
+    observed = _observed(found, built, read_seconds)
+    made = replace(made, observed=observed)
+    return replace(made, observed={**observed, "blocked": blocked_in(project, made)})
+
+
+def blocked_in(project: Project, made: Plan) -> list[Json]:
+    """What policy and `--allow` do not permit of a plan; see `policy.blocked`."""
+    allowances = [Allowance.parse(text) for text in (*made.options.allow, *project.policy.allow)]
+    return blocked(planfile.to_json(made), allowances, project.policy.on_drift)
+
+
+def _observed(found: Survey, built: Steps, read_seconds: float) -> dict[str, Json]:
+    """All that depends on the moment."""
+    applied = found.reading.applied
+    why = {
+        str(c.address): causes(
+            c.before and c.before.attributes(),
+            c.after and c.after.attributes(),
+            applied.get(c.address),
+            c.resource.unset_is_unmanaged,
+        )
+        for c in built.changes
+    }
+    differences = found.differences.items()
+    companions = {c.address for c in built.resource_changes if c.companion_of}
+    drifted = [
+        str(c.address)
+        for c in built.changes
+        if c.after is not None
+        and c.address not in companions
+        and any(cause["cause"] in ("drift", "both") for cause in why[str(c.address)])
+    ]
+    return {
+        "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "read_seconds": f"{read_seconds:.1f}",
+        "summary": _summary(built),
+        "sources": {
+            str(c.address): c.resource.source.to_json() for c in built.changes if c.resource.source is not None
+        },
+        "causes": why,
+        "costs": _costs(found.reading, built),
+        "drift": drifted,
+        "kept": [str(a) for _, d in differences for a in d.kept],
+        "extra": [{"address": str(r.address)} for _, d in differences for r in d.extra],
+        "not_modelled": [
+            {"address": str(n.address), "what": n.what}
+            for s in found.reading.stores.values()
+            for n in s.live.not_modelled
+        ],
+        "unmanaged": [{"address": str(r.address)} for _, d in differences for r in d.unmanaged],
+        "unknown": [str(a) for _, d in differences for a in d.unknown],
+        "partial": {name: list(s.live.partial) for name, s in found.reading.stores.items() if s.live.partial},
+        "unproved": [_receipt(r) for c in found.canonical.values() for r in c.unproved],
+        "equal": [_receipt(r) for c in found.canonical.values() for r in c.receipts],
+        "notes": [n for _, d in differences for n in d.notes],
+        "records": len(rows(found, "")[0]),
+        "inputs": {"desired": digest_of([[str(a), r.attributes()] for a, r in found.desired.items()])},
+        "blocked": [],
+    }
+
+
+def _receipt(receipt: Receipt) -> Json:
+    return {k: str(v) for k, v in vars(receipt).items()}
+
+
+def _summary(built: Steps) -> dict[str, Json]:
+    """Counts of the summary line; what a container's step carries out, and companions, are not counted."""
+    words = {
+        ("create",): "add",
+        ("update",): "change",
+        ("rebuild",): "rebuild",
+        ("delete", "create"): "replace",
+        ("create", "delete"): "replace",
+        ("delete",): "drop",
+        ("rename",): "rename",
+    }
+    totals: dict[str, int] = dict.fromkeys(words.values(), 0)
+    kinds: dict[str, dict[str, int]] = {}
+    for change in built.resource_changes:
+        if change.part_of is None and change.companion_of is None:
+            word = words[change.actions]
+            totals[word] += 1
+            by_kind = kinds.setdefault(word, {})
+            by_kind[change.address.kind] = by_kind.get(change.address.kind, 0) + 1
+    return {**totals, "kinds": kinds}
+
+
+def _costs(found: Reading, built: Steps) -> dict[str, Json]:
+    """Rows, bytes, points behind each step whose price depends on them."""
+    where: dict[str, Address] = {}
+    for change in built.changes:
+        resource = change.before or change.after
+        assert resource is not None
+        where[str(change.address)] = resource.container or resource.address
+    steps = {s.id: where[s.id.rpartition("/")[0]] for s in built.steps if s.hazards & COSTLY}
+    measured: dict[Address, Mapping[str, int]] = {}
+    for name, store in found.stores.items():
+        asked = {a for a in steps.values() if a.store == name}
+        measured |= store.session.measure(asked) if asked else {}
+    return {step: dict(measured[a]) for step, a in steps.items() if measured.get(a)}

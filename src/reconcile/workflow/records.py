@@ -1,0 +1,114 @@
+"""What only reads or mends the ledger: status, history, forget, unlock, abandon."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from reconcile.errors import ReconcileError
+from reconcile.ledger import Run
+from reconcile.model import Address, Json
+from reconcile.survey import open_ledger
+
+if TYPE_CHECKING:
+    from reconcile.project import Project
+
+
+def status(project: Project) -> dict[str, Json]:
+    """What the ledger knows: world, lock, unfinished run, the last runs, how much is applied by store."""
+    ledger = open_ledger(project)
+    try:
+        world, lock, unfinished = ledger.world(), ledger.lock_state(), ledger.unfinished()
+        counts: dict[str, int] = {}
+        for address in ledger.applied():
+            counts[address.store] = counts.get(address.store, 0) + 1
+        return {
+            "project": project.name,
+            "environment": project.environment,
+            "ledger": ledger.placement,
+            "stores": world and dict(world.stores),
+            "lock": None if lock.run is None else {"run": lock.run, "holder": lock.holder, "expired": lock.expired},
+            "unfinished": unfinished
+            and {
+                "run": unfinished.id,
+                "started": unfinished.started,
+                "who": unfinished.who,
+                "message": unfinished.message,
+                "journal": ledger.journal(unfinished.id),
+            },
+            "applied": counts,
+            "runs": [_run(r) for r in ledger.runs(5)],
+        }
+    finally:
+        ledger.close()
+
+
+def history(project: Project, limit: int = 50) -> list[Json]:
+    """The latest runs, newest first."""
+    ledger = open_ledger(project)
+    try:
+        return [_run(r) for r in ledger.runs(limit)]
+    finally:
+        ledger.close()
+
+
+def _run(run: Run) -> Json:
+    return {k: v for k, v in vars(run).items() if k != "plan"}
+
+
+def forget(project: Project, addresses: Iterable[str]) -> list[Address]:
+    """Stop managing: take addresses (globs) and what they contain out of the ledger; the stores are not touched.
+
+    Raises:
+        ReconcileError: nothing recorded matches.
+        RefusedError: another run holds the lock.
+    """
+    globs = tuple(addresses)
+    ledger = open_ledger(project)
+    try:
+        applied = ledger.applied()
+        chosen = [a for a in applied if any(fnmatchcase(str(a), glob) for glob in globs)]
+        inside = [a for a in applied if any(a.store == c.store and a.parts[: len(c.parts)] == c.parts for c in chosen)]
+        if not chosen:
+            raise ReconcileError("nothing applied matches " + ", ".join(globs), hint="see: reconcile status")
+        run = uuid.uuid4().hex[:12]
+        ledger.lock(run)
+        try:
+            ledger.record((), inside, {})
+        finally:
+            ledger.release()
+        return inside
+    finally:
+        ledger.close()
+
+
+def unlock(project: Project, run: str) -> None:
+    """Take the lock from a run whose process is gone.
+
+    Raises:
+        ReconcileError: that run does not hold it.
+    """
+    ledger = open_ledger(project)
+    try:
+        if not ledger.unlock(run):
+            raise ReconcileError(f"run {run} does not hold the lock", hint="see: reconcile status")
+    finally:
+        ledger.close()
+
+
+def abandon(project: Project, run: str) -> None:
+    """Declare an unfinished run over, without going on with it.
+
+    Raises:
+        ReconcileError: it is not unfinished.
+    """
+    ledger = open_ledger(project)
+    try:
+        unfinished = ledger.unfinished()
+        if unfinished is None or unfinished.id != run:
+            raise ReconcileError(f"run {run} is not unfinished", hint="see: reconcile status")
+        ledger.finish(run, "abandoned", unfinished.message)
+    finally:
+        ledger.close()
