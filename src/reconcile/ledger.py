@@ -1,6 +1,6 @@
-"""The ledger: lock, runs, journal, applied state, what the servers' spellings are; and its SQLite form.
+"""The ledger: lock, runs, journal, applied state, and how the servers spell what is declared.
 
-One SQL text serves both kinds of database a ledger can be in; what differs is in `Database`.
+One SQL text serves every database a ledger can be in; what differs is in `Database`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ import getpass
 import json
 import os
 import platform
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from reconcile.errors import ReconcileError, RefusedError
@@ -412,75 +409,3 @@ def _run(row: Sequence[object]) -> Run:
         str(message),
         json.loads(str(plan[0])) if plan else None,
     )
-
-
-class SqliteDatabase:
-    """A ledger in a file of the project: for one person, or where there is no other place."""
-
-    now = "((julianday('now') - 2440587.5) * 86400.0)"  # unixepoch('subsec') came with SQLite 3.42
-    prefix = ""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.placement = str(path)
-        self._connection: sqlite3.Connection | None = None
-        self._guard = threading.RLock()
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                # autocommit; the heartbeat's thread shares the connection under our lock
-                self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
-                self._connection.execute("PRAGMA journal_mode = WAL")
-            except (OSError, sqlite3.Error) as error:
-                raise ReconcileError(
-                    f"the ledger cannot be opened: {error}",
-                    where=str(self.path),
-                    hint="see `ledger:` in reconcile.yaml",
-                ) from error
-        return self._connection
-
-    def exists(self) -> bool:
-        """See `Database`."""
-        if not self.path.exists():
-            return False
-        return bool(self.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'"))
-
-    def create(self, statements: Sequence[str]) -> None:
-        """See `Database`."""
-        with self._guard, self.transaction():
-            if not self.exists():
-                for statement in statements:
-                    self.execute(statement)
-
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        """See `Database`."""
-        with self._guard:
-            try:
-                return self._open().execute(sql, tuple(parameters)).fetchall()
-            except sqlite3.Error as error:
-                raise ReconcileError(f"the ledger failed: {error}", where=str(self.path)) from error
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """See `Database`."""
-        with self._guard:
-            self.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self.execute("ROLLBACK")
-                raise
-            self.execute("COMMIT")
-
-    def close(self) -> None:
-        """See `Database`."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-def open_file(path: Path) -> Ledger:
-    """The ledger in an SQLite file, made at the first write."""
-    return Ledger(SqliteDatabase(path))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from reconcile.change import Server
 from reconcile.diff import Difference, Options, diff, scope
 from reconcile.errors import PlanError, Problem, ProjectError, ReconcileError, StoreError
-from reconcile.ledger import Applied, Ledger, open_file
+from reconcile.ledger import Applied, Ledger
 from reconcile.ledger import World as Stamp
+from reconcile.ledger_file import open_file
 from reconcile.model import Address, Json, Resource, State
 from reconcile.stores import package
 from reconcile.stores.base import Canonical, Live, Package, Session, StoreSpec

@@ -1,0 +1,84 @@
+"""The ledger in an SQLite file of the project: for one person, or where there is no other place."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconcile.errors import ReconcileError
+from reconcile.ledger import Ledger
+
+
+class SqliteDatabase:
+    """`Database` over one file."""
+
+    now = "((julianday('now') - 2440587.5) * 86400.0)"  # unixepoch('subsec') came with SQLite 3.42
+    prefix = ""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.placement = str(path)
+        self._connection: sqlite3.Connection | None = None
+        self._guard = threading.RLock()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                # autocommit; the heartbeat's thread shares the connection under our lock
+                self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except (OSError, sqlite3.Error) as error:
+                raise ReconcileError(
+                    f"the ledger cannot be opened: {error}",
+                    where=str(self.path),
+                    hint="see `ledger:` in reconcile.yaml",
+                ) from error
+        return self._connection
+
+    def exists(self) -> bool:
+        """See `Database`."""
+        if not self.path.exists():
+            return False
+        return bool(self.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'"))
+
+    def create(self, statements: Sequence[str]) -> None:
+        """See `Database`."""
+        with self._guard, self.transaction():
+            if not self.exists():
+                for statement in statements:
+                    self.execute(statement)
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """See `Database`."""
+        with self._guard:
+            try:
+                return self._open().execute(sql, tuple(parameters)).fetchall()
+            except sqlite3.Error as error:
+                raise ReconcileError(f"the ledger failed: {error}", where=str(self.path)) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See `Database`."""
+        with self._guard:
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self.execute("ROLLBACK")
+                raise
+            self.execute("COMMIT")
+
+    def close(self) -> None:
+        """See `Database`."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def open_file(path: Path) -> Ledger:
+    """The ledger in an SQLite file, made at the first write."""
+    return Ledger(SqliteDatabase(path))
