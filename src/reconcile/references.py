@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -76,10 +77,10 @@ def resolve(spec: StoreSpec, key: str) -> str | None:
 
 def _value(spec: StoreSpec, key: str, inner: str) -> str:
     if inner.startswith("file:"):
-        path = spec.directory / os.path.expanduser(inner[5:])
+        path = spec.directory / Path(inner[5:]).expanduser()
         try:
             return path.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: `~nobody`
             reason = getattr(error, "strerror", None) or "is not text"
             raise ReconcileError(
                 f'store "{spec.name}": {key} is read from the file {inner[5:]}, which cannot be read: {reason}',
@@ -143,9 +144,7 @@ def database_url(
         shown = f"is {scheme}://{masked(host)}, not an address of a {spec.kind} server"
     else:
         shown = "cannot be read (a password with one of / ? # [ ] @ must be percent-encoded)"
-    raise ReconcileError(
-        f'store "{spec.name}": {key} {shown}', where=place(spec, key), hint=f"write it as {form}"
-    )
+    raise ReconcileError(f'store "{spec.name}": {key} {shown}', where=place(spec, key), hint=f"write it as {form}")
 
 
 def _parses(url: str) -> bool:

@@ -31,17 +31,16 @@ class Selection:
         Args:
             container: the table or collection of an object given by address.
         """
-        if isinstance(what, Resource):
-            what, container = what.address, what.container
-        if what.parts in self._known and container is None:
-            return self._known[what.parts]
-        owner = self._owner(what, container)
-        if container is None:
-            self._known[what.parts] = owner
-        return owner
+        address = what if isinstance(what, Address) else what.address
+        if not isinstance(what, Address):
+            container = what.container
+        key = (address.parts, container.parts if container else ())
+        if key not in self._known:
+            self._known[key] = self._owner(*key)
+        return self._known[key]
 
-    def _owner(self, what: Address, container: Address | None) -> Owner:
-        names = {*_names(what.parts), *(_names(container.parts) if container else ())}
+    def _owner(self, parts: tuple[str, ...], container: tuple[str, ...]) -> Owner:
+        names = {*_names(parts), *_names(container)}
         if any(map(self._external, names)):
             return "external"
         if any(map(self._ignore, names)):
@@ -49,7 +48,7 @@ class Selection:
         return "managed" if any(map(self._manage, names)) else "ignored"
 
     @cached_property
-    def _known(self) -> dict[tuple[str, ...], Owner]:
+    def _known(self) -> dict[tuple[tuple[str, ...], tuple[str, ...]], Owner]:
         return {}
 
     @cached_property

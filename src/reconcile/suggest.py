@@ -1,4 +1,4 @@
-""""did you mean": the nearest of the words that are allowed here."""
+"""The hint "did you mean": the nearest of the words that are allowed here."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ is true, `1:20` is 80, dates are dates) and lose the places. Rules: docs page "f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +21,7 @@ import yaml
 from reconcile.errors import Problem, ProjectError
 from reconcile.model import Source
 from reconcile.yamldump import dump
+from reconcile.yamlerrors import syntax_problem
 
 __all__ = ["Float", "Map", "Seq", "dump", "merge", "parse", "read_documents"]
 
@@ -165,7 +166,7 @@ def _place(text: str, index: int, file: str) -> Source:
 
 def _events(text: str) -> Iterator[Any]:
     """PyYAML's events: from libyaml, or from its Python twin where the wheel lacks it."""
-    parser: Any = yaml.cyaml.CParser(text) if yaml.__with_libyaml__ else yaml.SafeLoader(text)
+    parser: Any = yaml.CSafeLoader(text) if yaml.__with_libyaml__ else yaml.SafeLoader(text)
     try:
         while (event := parser.get_event()) is not None:
             yield event
@@ -210,7 +211,7 @@ class _Builder:
         except _Stop:
             pass
         except yaml.MarkedYAMLError as error:
-            self.problems.append(_syntax(error, self.text, self.file))
+            self.problems.append(syntax_problem(error, self.text, self.file))
         except (yaml.YAMLError, UnicodeError) as error:
             self._problem(None, f"is not YAML: {' '.join(str(error).split())}")
         except ValueError as error:  # chr() of an escape such as "\UFFFFFFFF" in the Python twin
@@ -315,9 +316,7 @@ class _Builder:
 
     def _tag(self, event: Any) -> None:
         shown = event.tag.replace("tag:yaml.org,2002:", "!!")
-        self._problem(
-            event.start_mark, f"tags are not read: {shown}", "leave it out; quotes make a value text"
-        )
+        self._problem(event.start_mark, f"tags are not read: {shown}", "leave it out; quotes make a value text")
 
     def _open(self, event: Any, mapping: bool) -> None:
         mark = event.start_mark
@@ -434,44 +433,3 @@ class _Builder:
 
 def _noun(value: object) -> str:
     return "a list" if isinstance(value, list) else "text" if isinstance(value, str) else f"{value}"
-
-
-def _syntax(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
-    """libyaml's complaint in words that say what to do."""
-    mark = error.problem_mark or error.context_mark
-    where = Source(file, mark.line + 1, mark.column + 1) if mark else Source(file, 1)
-    what = (error.problem or "is not YAML").strip()
-    opened = (
-        f" (begun on line {error.context_mark.line + 1})"
-        if error.context_mark and mark and error.context_mark.line != mark.line
-        else ""
-    )
-    char = text[mark.index : mark.index + 1] if mark and mark.index < len(text) else ""
-    context = error.context or ""
-    if "cannot start any token" in what:
-        if char == "\t":
-            return Problem("a tab cannot indent", where=where, hint="use spaces")
-        return Problem(f"a value cannot begin with {char}", where=where, hint="write it in quotes")
-    if "values are not allowed" in what:
-        return Problem("a colon where none can be", where=where,
-                       hint="write a value that holds a colon in quotes, or mend the indentation")  # fmt: skip
-    if "expected ':'" in what:
-        return Problem(f"a key without a colon{opened}", where=where, hint="write `key: value`")
-    if "end of stream" in what and "quoted" in context:
-        return Problem(f"the quote is not closed{opened}", where=where)
-    if "expected ',' or" in what:
-        closing = what.rsplit("or ", 1)[-1].strip("'\"")
-        return Problem(f"expected , or {closing}{opened}", where=where,
-                       hint="close it, or write a value with brackets or quotes in quotes")  # fmt: skip
-    if "alphabetic or numeric" in what and ("alias" in context or "anchor" in context):
-        sign = "*" if "alias" in context else "&"
-        return Problem(f"a value that begins with {sign}", where=where, hint="write it in quotes")
-    if "expected key" in what or "<block end>" in what or "'-' indicator" in what:
-        return Problem(f"expected a key or the end of the block{opened}", where=where,
-                       hint="mend the indentation, or write the value above in quotes")  # fmt: skip
-    if "block sequence entries" in what:
-        return Problem("a list item where none can be", where=where,
-                       hint="begin the list on its own line, or write text that begins with - in quotes")  # fmt: skip
-    if "tag" in context and "tag" in what or "tag handle" in what:
-        return Problem("tags are not read", where=where, hint="write text that begins with ! in quotes")
-    return Problem(f"{what}{opened}", where=where)

@@ -178,6 +178,8 @@ class Package(Protocol):
     """Resource kinds in the order in which they are made; also the order of plan lines."""
     containers: frozenset[str]
     """Kinds that contain others: table, collection."""
+    holds_ledger: bool
+    """Whether `ledger` can give one: the only such store of a project holds its ledger by default."""
 
     def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
         """The YAML documents of one store as resources, sources set; problems go to `context`.
