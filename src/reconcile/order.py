@@ -71,6 +71,8 @@ def _edges(steps: Sequence[Step], holds: Callable[[Fact], bool]) -> list[list[in
         for need in sorted(step.needs):
             if need in step.gives:
                 continue
+            if Fact(Verb.NO, need.subject) in step.gives and holds(need):
+                continue  # it removes the one that is there now, whoever makes another
             sources = [g for g in givers.get(need, ()) if g != i]
             removers = [g for g in givers.get(Fact(Verb.NO, need.subject), ()) if g != i]
             if need.verb in (Verb.HAS, Verb.OK) and removers and (removes or not sources):

@@ -1,0 +1,110 @@
+"""The order of steps: facts make edges, phases propagate, groups are runs of neighbours."""
+
+import pytest
+
+from reconcile.change import Phase, Sql, Step
+from reconcile.errors import PlanError
+from reconcile.facts import Fact
+from reconcile.model import Address
+from reconcile.order import group, order
+
+
+def step(name: str, needs: str = "", gives: str = "", phase: Phase = Phase.EXPAND, **options: object) -> Step:
+    """A step `s.table.NAME/1`; needs and gives as `has a, ok b` about tables of store s."""
+
+    def facts(text: str) -> frozenset[Fact]:
+        return frozenset(
+            Fact.parse(f"{verb} s.table.{subject}") for verb, subject in (f.split() for f in text.split(",") if f.strip())
+        )
+
+    address = Address("s", "table", (name,))
+    return Step(f"{address}/1", address, (Sql("SELECT 1"),), phase, facts(needs), facts(gives), **options)  # type: ignore[arg-type]
+
+
+def names(steps: list[Step], live: str = "") -> list[str]:
+    present = set(live.split())
+
+    def holds(fact: Fact) -> bool:
+        there = fact.subject.rpartition(".")[2] in present
+        return not there if fact.verb == "no" else there
+
+    return [s.address.parts[0] for s in order(steps, holds, lambda s: (s.address.parts, s.id))]
+
+
+def test_a_need_waits_for_its_giver() -> None:
+    assert names([step("a", needs="has b"), step("b", gives="has b, ok b")]) == ["b", "a"]
+
+
+def test_ok_implies_has() -> None:
+    assert names([step("a", needs="has b"), step("b", gives="ok b")]) == ["b", "a"]
+
+
+def test_a_remover_that_needs_the_old_object_runs_before_its_removal() -> None:
+    drop_table = step("a", needs="has a", gives="no a")
+    drop_view = step("b", needs="has a, has b", gives="no b")
+    assert names([drop_table, drop_view], live="a b") == ["b", "a"]
+
+
+def test_a_reader_of_an_object_that_goes_runs_before_its_removal() -> None:
+    assert names([step("a", gives="no a"), step("z", needs="has a", gives="ok z")], live="a") == ["z", "a"]
+
+
+def test_a_replaced_object_serves_old_users_before_and_new_users_after() -> None:
+    steps = [
+        step("a1", needs="has a", gives="no a"),
+        step("a2", needs="no a", gives="ok a"),
+        step("new_user", needs="ok a", gives="ok new_user"),
+        step("old_user", needs="has a", gives="no old_user"),
+    ]
+    assert names(steps, live="a old_user") == ["old_user", "a1", "a2", "new_user"]
+
+
+def test_steps_of_one_change_keep_their_order() -> None:
+    address = Address("s", "table", ("a",))
+    steps = [Step(f"{address}/{n}", address, ()) for n in ("9-first", "1-second")]
+    assert [s.id for s in order(steps, lambda f: True, lambda s: s.id)] == [s.id for s in steps]
+
+
+def test_a_step_is_in_no_earlier_phase_than_what_it_waits_for() -> None:
+    steps = [step("a", needs="ok b"), step("b", gives="ok b", phase=Phase.CONTRACT), step("c")]
+    ordered = order(steps, lambda f: False, lambda s: s.address.parts)
+    assert [(s.address.parts[0], s.phase) for s in ordered] == [
+        ("c", Phase.EXPAND),
+        ("b", Phase.CONTRACT),
+        ("a", Phase.CONTRACT),
+    ]
+
+
+def test_a_need_nobody_satisfies_names_both_ends() -> None:
+    with pytest.raises(PlanError, match=r"step s\.table\.a/1 needs `has s\.table\.b`"):
+        names([step("a", needs="has b")])
+
+
+def test_a_need_the_live_store_satisfies_makes_no_edge() -> None:
+    assert names([step("a", needs="has b")], live="b") == ["a"]
+
+
+def test_a_cycle_names_its_members_only() -> None:
+    steps = [
+        step("a", needs="ok b", gives="ok a"),
+        step("b", needs="ok a", gives="ok b"),
+        step("c", needs="ok a", gives="ok c"),
+    ]
+    with pytest.raises(PlanError, match="wait for each other") as caught:
+        names(steps)
+    assert "s.table.c" not in str(caught.value)
+    assert str(caught.value).count("→") == 2
+
+
+def test_many_steps_are_ordered_quickly_and_stably() -> None:
+    steps = [step(f"t{i:05}", needs=f"ok t{i - 1:05}" if i else "", gives=f"ok t{i:05}") for i in range(5000)]
+    assert names(list(reversed(steps))) == [f"t{i:05}" for i in range(5000)]
+
+
+def test_groups_are_neighbouring_transactional_steps() -> None:
+    steps = [step("a"), step("b"), step("c", transactional=False), step("d"), step("e", commit_before=True)]
+    assert [s.group for s in group(steps, lambda s: 100)] == ["g1", "g1", None, "g2", "g3"]
+
+
+def test_groups_are_cut_at_the_store_limit() -> None:
+    assert [s.group for s in group([step(n) for n in "abc"], lambda s: 2)] == ["g1", "g1", "g2"]
