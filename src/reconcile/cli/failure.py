@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import traceback
 
 import click
@@ -11,36 +10,28 @@ import click
 from reconcile.cli.terminal import coloured
 from reconcile.errors import ProjectError, ReconcileError
 from reconcile.exits import Exit
-
-_SECRET = re.compile(r"(://[^:/@\s]*):[^@\s]+@")
+from reconcile.references import masked
 
 
 def report(error: Exception) -> int:
     """Print `error` to stderr and return the exit code it calls for."""
     if os.environ.get("RECONCILE_TRACEBACK"):
-        click.echo(_masked("".join(traceback.format_exception(error))), err=True)
+        click.echo(masked("".join(traceback.format_exception(error))), err=True)
     label = click.style("Error:", fg="red", bold=True) if coloured(err=True) else "Error:"
     if isinstance(error, ProjectError):
         for problem in error.problems:  # file:line:column first, so that editors can jump there
             click.echo(str(problem), err=True, color=True)
         count = len(error.problems)
-        click.echo(
-            f"{label} {count} problem{'s' * (count != 1)} in the project's files", err=True, color=True
-        )
+        click.echo(f"{label} {count} problem{'s' * (count != 1)} in the project's files", err=True, color=True)
         return error.exit
     if isinstance(error, ReconcileError):
-        click.echo(f"{label} {_masked(str(error))}", err=True, color=True)
+        click.echo(f"{label} {masked(str(error))}", err=True, color=True)
         return error.exit
     cause = " ".join(f"{type(error).__name__}: {error}".split())
     click.echo(
-        f"{label} this is a bug in reconcile: {_masked(cause)}\n"
+        f"{label} this is a bug in reconcile: {masked(cause)}\n"
         "  Please report it with the command you ran; RECONCILE_TRACEBACK=1 adds the traceback.",
         err=True,
         color=True,
     )
     return Exit.ERROR
-
-
-def _masked(text: str) -> str:
-    """Without the passwords of URLs."""
-    return _SECRET.sub(r"\1:***@", text)

@@ -7,51 +7,58 @@ from collections.abc import Sequence
 from reconcile.model import Json
 from reconcile.render import words
 from reconcile.render.text import asides
-from reconcile.render.view import Aside, moved
+from reconcile.render.view import Aside
 
 
-def title(report: Json, project: str, environment: str) -> str:
+def title(report: Json) -> str:
     """The first line of every format."""
-    return f"reconcile drift · {project} · {environment} · {words.counted(len(report.get('stores', ())), 'store')}"
+    stores = words.counted(len(report["stores"]), "store")
+    return f"reconcile drift · {report['project']} · {report['environment']} · {stores} read"
+
+
+def found(report: Json) -> bool:
+    """Whether anything moved: a recorded object changed or went, or something grew inside a managed one."""
+    return bool(report["drift"] or report["extra"])
 
 
 def entries(report: Json) -> list[tuple[str, str, Sequence[Aside]]]:
     """What to show: (heading, symbol, lines), empty parts left out."""
-    drift = report.get("drift", ())
-    gone = [moved(e) for e in drift if e["change"].get("after") is None]
-    changed = [moved(e) for e in drift if e["change"].get("after") is not None]
-    gone += [Aside(_address(e), "is gone") for e in report.get("missing", ())]
-    extra = [
-        Aside(
-            e["address"],
-            "is in a managed container; to adopt it, declare" if e.get("yaml") else "is not declared",
-            tuple((e.get("yaml") or "").rstrip("\n").split("\n")) if e.get("yaml") else (),
-        )
-        for e in report.get("extra", ())
-    ]
-    parts = [
+    changed = [Aside(e["address"], _diff(e)) for e in report["drift"] if e["action"] != "missing"]
+    gone = [Aside(e["address"], "") for e in report["drift"] if e["action"] == "missing"]
+    extra = [Aside(e["address"], "not declared; to adopt it:", _lines(e["yaml"])) for e in report["extra"]]
+    parts = (
         ("Changed in the stores since the last apply", "~", changed),
         ("Gone from the stores", "-", gone),
-        ("Added to managed objects", "+", extra),
-    ]
-    return [(heading, symbol, found) for heading, symbol, found in parts if found]
+        ("Added inside managed objects", "+", extra),
+    )
+    return [part for part in parts if part[2]]
 
 
-def _address(entry: Json) -> str:
-    return entry if isinstance(entry, str) else entry["address"]
+def _diff(entry: Json) -> str:
+    return ", ".join(
+        f"{words.dotted(p['path'])} {words.value(p['applied'])} → {words.value(p['live'])}" for p in entry["paths"]
+    )
 
 
-def render(report: Json, project: str, environment: str, *, colour: bool = False) -> str:
-    """The report for the terminal."""
-    lines = [title(report, project, environment), ""]
-    found = entries(report)
-    for heading, symbol, part in found:
-        lines += [f"{heading}:", *asides(part, colour=colour, symbol=symbol), ""]
-    count = sum(len(part) for _, _, part in found)
+def _lines(yaml: str | None) -> tuple[str, ...]:
+    return tuple((yaml or "").rstrip("\n").split("\n")) if yaml else ()
+
+
+def closing(report: Json) -> str:
+    """The last line: how much moved, and what was looked at."""
+    if not report["applied"]:
+        return "Nothing is recorded yet: drift is measured against the last apply."
+    count = len(report["drift"]) + len(report["extra"])
     if not count:
-        lines.append("No drift. The stores are as last applied.")
-    else:
-        lines.append(
-            f"Drift: {count} address{'es' * (count != 1)} moved. `reconcile plan` shows what an apply would do."
-        )
-    return "\n".join(lines) + "\n"
+        return f"No drift. All {report['applied']} recorded addresses are as last applied."
+    return f"Drift: {count} address{'es' * (count != 1)} moved. `reconcile plan` shows what an apply would do about it."
+
+
+def render(report: Json, *, colour: bool = False) -> str:
+    """The report for the terminal."""
+    lines = [title(report), ""]
+    for heading, symbol, part in entries(report):
+        lines += [f"{heading}:", *asides(part, colour=colour, symbol=symbol), ""]
+    for store, reasons in report.get("partial", {}).items():
+        lines += [f"Note: store {store} cannot be seen whole: {reason}" for reason in reasons]
+    return "\n".join([*lines, closing(report)]) + "\n"

@@ -45,16 +45,14 @@ def render(plan: Json, *, limit: int = LIMIT) -> str:
     return "\n".join([*head, *body, *details, *tail]) + "\n"
 
 
-def drift(report: Json, project: str, environment: str) -> str:
+def drift(report: Json) -> str:
     """A drift report as a comment or job summary."""
-    from reconcile.render.drift import entries, title
+    from reconcile.render.drift import closing, entries, title
 
-    lines = [f"### {_escaped(title(report, project, environment))}", ""]
-    found = entries(report)
-    if not found:
-        lines += ["**No drift.** The stores are as last applied."]
-    for heading, symbol, asides in found:
-        lines += [f"**{heading}**", "", *_fenced("diff", list(_asides(asides, symbol))), ""]
+    scope = re.sub(r"[^\w./-]", "_", f"{report['project']}/{report['environment']}")
+    lines = [f"<!-- reconcile-drift:{scope} -->", f"### {_escaped(title(report))}", "", f"**{closing(report)}**", ""]
+    for heading, symbol, part in entries(report):
+        lines += [heading, "", *_fenced("diff", list(_asides(part, symbol))), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -80,8 +78,6 @@ def _diff(shown: View, room: int) -> tuple[list[str], int]:
     blocks = [list(_block(line, column, what, digits)) for line in shown.lines]
     if shown.asides:
         blocks.append(list(_asides(shown.asides, words.UNMANAGED)))
-    if shown.drift:
-        blocks.append(["# moved in the stores since the last apply:", *_asides(shown.drift, "~")])
     kept: list[str] = []
     left = 0
     for block in blocks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from reconcile.change import Action
@@ -47,6 +48,32 @@ def asides(entries: Sequence[Aside], *, colour: bool = False, symbol: str = word
     return lines
 
 
+_VERBS = {
+    Action.CREATE: "create",
+    Action.UPDATE: "change",
+    Action.REBUILD: "rebuild",
+    Action.DELETE_CREATE: "replace",
+    Action.CREATE_DELETE: "replace",
+    Action.DELETE: "drop",
+    Action.RENAME: "rename",
+}
+
+
+def question(plan: Json) -> str:
+    """What a person is asked to agree to: `This will create 4 tables and 9 indexes and drop 1 column in 2 stores.`"""
+    kinds: dict[str, Counter[str]] = {verb: Counter() for verb in _VERBS.values()}
+    for change in plan["resource_changes"]:
+        if not change.get("part_of"):
+            kinds[_VERBS[words.action(change["change"]["actions"])]][change["type"]] += 1
+    parts = [
+        f"{verb} {words.listed([words.counted(n, kind) for kind, n in found.items()])}"
+        for verb, found in kinds.items()
+        if found
+    ]
+    stores = sorted({step["store"] for step in plan["steps"]})
+    return f"This will {'; '.join(parts)} in {words.listed(stores)}."
+
+
 class _Text:
     def __init__(self, shown: View, width: int | None, colour: bool) -> None:
         self.view, self.width, self.paint, self.colour = shown, width, _painter(colour), colour
@@ -71,10 +98,6 @@ class _Text:
         if len(unmanaged) > _UNMANAGED_SHOWN:
             yield f"     … and {len(unmanaged) - _UNMANAGED_SHOWN} more unmanaged (--format json has them)"
         if v.lines or v.asides:
-            yield ""
-        if v.drift:
-            yield "Moved in the stores since the last apply:"
-            yield from asides(v.drift, colour=self.colour, symbol="~")
             yield ""
         for note in v.notes:
             yield f"Note: {note}"

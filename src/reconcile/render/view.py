@@ -48,7 +48,6 @@ class View:
     title: str
     lines: tuple[Line, ...]
     asides: tuple[Aside, ...]
-    drift: tuple[Aside, ...]
     notes: tuple[str, ...]
     summary: str
     counts: str
@@ -66,7 +65,6 @@ def view(plan: Json) -> View:
         title=_title(plan),
         lines=lines,
         asides=_asides(observed),
-        drift=tuple(moved(entry) for entry in observed.get("drift", ())),
         notes=_notes(plan),
         summary=summary(plan),
         counts=words.by_kind(c["type"] for c in plan["resource_changes"]),
@@ -82,23 +80,9 @@ def summary(plan: Json) -> str:
         records = observed.get("records") or 0
         return "No changes. The stores are as declared" + (f"; apply records {records}." if records else ".")
     counts = observed["summary"]
-    named = ", ".join(f"{counts.get(w, 0)} to {w}" for w in ("add", "change", "rebuild", "replace", "drop"))
+    verbs = ["add", "change", "rebuild", "replace", *(["rename"] if counts.get("rename") else []), "drop"]
+    named = ", ".join(f"{counts.get(verb, 0)} to {verb}" for verb in verbs)
     return f"Plan: {named}. Digest {words.digest(plan)}"
-
-
-def moved(entry: Json) -> Aside:
-    """One drifted address with its diff."""
-    change = entry["change"]
-    before, after = change.get("before"), change.get("after")
-    if before is None:
-        return Aside(entry["address"], "appeared")
-    if after is None:
-        return Aside(entry["address"], "is gone")
-    paths = entry.get("paths") or sorted([key] for key in {*before, *after} if before.get(key) != after.get(key))
-    diffs = tuple(
-        f"{words.dotted(p)} {words.value(words.at(before, p))} → {words.value(words.at(after, p))}" for p in paths
-    )
-    return Aside(entry["address"], ", ".join(diffs))
 
 
 def _title(plan: Json) -> str:
@@ -190,11 +174,21 @@ def _clauses(
         clauses.append(words.cost(measured))
     clauses += [str(h) for h in Hazard if h in hazards]
     notes = [" · ".join(clauses)] if clauses else []
+    return notes + _moved(change, observed)
+
+
+def _moved(change: Json, observed: Json) -> list[str]:
+    """What the store did by itself, with the difference; an apply undoes it."""
+    if change["address"] not in observed.get("drift", ()):
+        return []
+    diffs = []
     for cause in observed.get("causes", {}).get(change["address"], ()):
         if cause["cause"] in ("drift", "both"):
-            was = f"{words.dotted(cause['path'])} was {words.value(cause.get('applied'))} when last applied"
-            notes.append(f"moved in the store: {was}")
-    return notes
+            if not cause["path"]:
+                return ["moved in the store: it is gone since the last apply"]
+            live = words.at(change["change"]["before"], cause["path"])
+            diffs.append(f"{words.dotted(cause['path'])} {words.value(cause['applied'])} → {words.value(live)}")
+    return [f"moved in the store since the last apply: {', '.join(diffs)}"] if diffs else []
 
 
 def _forces(change: Json) -> str:
@@ -213,28 +207,23 @@ def _asides(observed: Json) -> tuple[Aside, ...]:
         found.append(Aside(entry["address"], "extra: in a managed container, not declared", yaml))
     for entry in observed.get("not_modelled", ()):
         found.append(Aside(entry["address"], f"not modelled: {entry['what']}"))
-    for entry in observed.get("unknown", ()):
-        address, what = (entry, "cannot be seen") if isinstance(entry, str) else (entry["address"], entry.get("what"))
-        found.append(Aside(address, f"unknown: {what or 'cannot be seen'}"))
+    found += [Aside(a, "unknown: the store cannot be seen whole") for a in observed.get("unknown", ())]
+    found += [Aside(a, "moved in the store, left alone (on_drift: keep)") for a in observed.get("kept", ())]
     for entry in observed.get("unproved", ()):
-        found.append(
-            Aside(
-                entry["address"],
-                f"cannot prove equal: {entry.get('path', '')} {entry.get('how', '')}".strip(),
-            )
-        )
+        pair = f"{entry['path']} {words.value(entry['declared'])} / {words.value(entry['live'])}".strip()
+        found.append(Aside(entry["address"], f"cannot prove equal: {pair}: {entry['how']}"))
     unmanaged = observed.get("unmanaged", ())
     found += [Aside(entry["address"], "unmanaged") for entry in unmanaged]
     return tuple(found)
 
 
 def _notes(plan: Json) -> tuple[str, ...]:
-    notes = list(plan["observed"].get("notes", ()))
+    observed = plan["observed"]
+    notes = list(observed.get("notes", ()))
+    for store, reasons in observed.get("partial", {}).items():
+        notes += [f"store {store} cannot be seen whole: {reason}" for reason in reasons]
     if not plan.get("complete", True):
-        notes.insert(
-            0,
-            "Not the whole plan: it was narrowed by --only or --exclude, or a store could not be seen whole.",
-        )
+        notes.insert(0, "not the whole plan: it was narrowed, or a store could not be seen whole.")
     return tuple(notes)
 
 

@@ -1,0 +1,113 @@
+"""`reconcile apply`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconcile.cli import options, terminal
+from reconcile.cli.context import Invocation, pass_invocation
+from reconcile.errors import ReconcileError, RefusedError
+from reconcile.exits import Exit
+from reconcile.model import Json
+
+if TYPE_CHECKING:
+    from reconcile.render.progress import Progress
+    from reconcile.workflow import Outcome
+
+
+@click.command("apply")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option("--expect", metavar="DIGEST", help="Apply only if the new plan has this digest (12 characters do).")
+@click.option("--resume", is_flag=True, help="Continue the run that stopped part-way.")
+@click.option("--abandon", metavar="RUN", help="Give up a run that stopped part-way; then plan again.")
+@options.selection
+@pass_invocation
+def command(
+    invocation: Invocation,
+    file: Path | None,
+    auto_approve: bool,
+    expect: str | None,
+    resume: bool,
+    abandon: str | None,
+    only: tuple[str, ...],
+    exclude: tuple[str, ...],
+    prune: str,
+    allow: tuple[str, ...],
+) -> int:
+    """Carry out a plan.
+
+    With FILE (of plan --out) exactly that plan, without a question; refused if a store moved since. Without it
+    a new plan is made and shown, and you are asked. A plan without steps still records what is declared and equal.
+    """
+    from reconcile import planfile, workflow
+
+    shaped = bool(only or exclude or allow or prune != "none")
+    if file and shaped:
+        raise click.UsageError("FILE is applied as it is: options that shape a plan go to `reconcile plan`.")
+    if (resume or abandon) and (file or shaped or expect or (resume and abandon)):
+        raise click.UsageError("--resume and --abandon stand alone: they are about the plan of the unfinished run.")
+    project = invocation.project()
+    if abandon:
+        workflow.abandon(project, abandon)
+        click.echo(f"Abandoned run {abandon}. `reconcile plan` shows what is left to do.")
+        return Exit.CLEAN
+    if resume:
+        return _run(lambda shown: workflow.resume(project, shown))
+    plan = planfile.load(file) if file else workflow.plan(project, options.options(only, exclude, prune, allow))
+    document = planfile.to_json(plan)
+    _expected(document, expect)
+    if not file:
+        terminal.write(options.render(document, "text"))
+        # What is blocked is refused by the apply itself, without a question whose answer could not help.
+        if plan.steps and not document["observed"]["blocked"] and not auto_approve and not _confirmed(document):
+            click.echo("Nothing was changed.")
+            return Exit.ERROR
+    return _run(lambda shown: workflow.apply(project, plan, shown))
+
+
+def _run(act: Callable[[Progress], Outcome]) -> int:
+    """Apply under a progress display and report the outcome."""
+    from reconcile.render import progress
+
+    with progress.Progress(sys.stdout, colour=terminal.coloured(), live=terminal.interactive()) as shown:
+        outcome = act(shown)
+    terminal.write(progress.closing(outcome.steps_done, outcome.recorded, outcome.seconds, outcome.run))
+    return Exit.CLEAN
+
+
+def _expected(document: Json, expect: str | None) -> None:
+    """Hold the plan against `--expect`."""
+    if expect is None:
+        return
+    wanted, found = expect.removeprefix("sha256:").lower(), document["digest"].removeprefix("sha256:")
+    if len(wanted) < 12:
+        raise click.UsageError("--expect needs at least the 12 characters that the plan prints.")
+    if not found.startswith(wanted):
+        raise RefusedError(
+            f"the plan's digest is {found[:12]}, not {wanted[:12]}: the files or a store moved since it was approved",
+            hint="Run `reconcile plan`, have the new plan approved, and expect its digest.",
+        )
+
+
+def _confirmed(document: Json) -> bool:
+    """Ask, with counts.
+
+    Raises:
+        ReconcileError: there is no terminal to ask on.
+    """
+    from reconcile.render import text
+
+    if not sys.stdin.isatty():
+        raise ReconcileError(
+            "there is no terminal to ask on, and nothing was changed",
+            hint="Pass --auto-approve, or save the plan with `reconcile plan --out FILE` and apply FILE.",
+        )
+    click.echo(f"\n{text.question(document)}")
+    answer: str = click.prompt("Apply it? Only 'yes' goes on", default="no", show_default=False)
+    return answer.strip().lower() in ("yes", "y")

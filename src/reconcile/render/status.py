@@ -1,0 +1,66 @@
+"""The ledger's state and the list of runs, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from reconcile.model import Json
+from reconcile.render import words
+
+OUTCOMES = {
+    "running": "running",
+    "done": "done",
+    "stopped": "stopped part-way",
+    "undone": "failed, nothing changed",
+    "abandoned": "abandoned",
+}
+"""How a run's outcome is told."""
+
+
+def render(status: Json) -> str:
+    """What `reconcile status` prints: what is recorded, who holds the lock, what is unfinished, the last runs."""
+    lines = [f"{status['project']} · {status['environment']} · ledger in {status['ledger']}", ""]
+    if not status["stores"]:
+        return "\n".join([*lines, "Nothing is recorded yet: the first `reconcile apply` makes the ledger."]) + "\n"
+    counts = status["applied"]
+    width = max(map(len, status["stores"]))
+    for store, identity in sorted(status["stores"].items()):
+        applied = counts.get(store, 0)
+        lines.append(f"  {store:<{width}}  {applied} address{'es' * (applied != 1)} recorded  {identity}")
+    lock = status["lock"]
+    if lock is None:
+        lines += ["", "Lock: free"]
+    else:
+        lines += ["", f"Lock: run {lock['run']} by {lock['holder']}" + (", expired" if lock["expired"] else "")]
+        if lock["expired"]:
+            lines.append(f"      its process seems to be gone: reconcile unlock {lock['run']}")
+    unfinished = status["unfinished"]
+    if unfinished:
+        lines += ["", f"Unfinished: run {unfinished['run']} by {unfinished['who']}, {_time(unfinished['started'])}"]
+        lines += [f"      {line}" for line in (unfinished["message"] or "").split("\n") if line]
+        lines += [
+            "      go on with it:  reconcile apply --resume",
+            f"      leave it:       reconcile apply --abandon {unfinished['run']}",
+        ]
+    return "\n".join([*lines, "", history(status["runs"])])
+
+
+def history(runs: Sequence[Json]) -> str:
+    """One line a run, newest first."""
+    if not runs:
+        return "No runs yet.\n"
+    lines = []
+    for run in runs:
+        took = words.duration(run["finished"] - run["started"]) if run["finished"] else "–"
+        digest = run["digest"].removeprefix("sha256:")[:12]
+        outcome = OUTCOMES.get(run["outcome"], run["outcome"])
+        lines.append(
+            f"  {run['number']:>4}  {_time(run['started'])}  {outcome:<24}  {took:>8}  plan {digest}  run {run['id']}"
+            f"  {run['who']}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
