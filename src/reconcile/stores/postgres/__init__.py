@@ -1,0 +1,79 @@
+"""PostgreSQL with pgvector. Importing this imports no driver: parse and dump work without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from reconcile.change import Change, Server
+from reconcile.model import Address, Resource, State
+from reconcile.stores.base import Context, Live, Session, StoreSpec
+
+if TYPE_CHECKING:
+    from reconcile.ledger import Ledger
+    from reconcile.yamlio import Map
+
+_ORDER = (
+    "schema",
+    "extension",
+    "enum",
+    "sequence",
+    "table",
+    "column",
+    "primary_key",
+    "unique",
+    "check",
+    "foreign_key",
+    "index",
+    "view",
+)
+
+
+class PostgresPackage:
+    """What the core asks of the kind `postgres`; see `stores.base.Package`."""
+
+    kind = "postgres"
+    schema = "postgres.schema.json"
+    ranks: Mapping[str, int] = {kind: rank for rank, kind in enumerate(_ORDER)}
+    containers = frozenset({"table"})
+
+    def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
+        """The documents of one store as resources; problems go to `context`."""
+        from reconcile.stores.postgres.parse import parse
+
+        return parse(documents, context)
+
+    def dump(
+        self, live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]
+    ) -> Mapping[str, str]:
+        """YAML files by name that declare what is live and asked for."""
+        from reconcile.stores.postgres.dump import dump
+
+        return dump(live, server, spec, only)
+
+    def connect(self, spec: StoreSpec, project: str, environment: str) -> Session:
+        """A session; imports psycopg, sends nothing yet."""
+        from reconcile.stores.postgres.session import PostgresSession
+
+        return PostgresSession(spec, project, environment)
+
+    def change(self, before: Resource | None, after: Resource | None) -> Change | None:
+        """The change of one address, None where nothing differs."""
+        from reconcile.stores.postgres.changes import change
+
+        return change(before, after)
+
+    def renamed(self, live: State, old: Address, new: Address) -> tuple[Change, State]:
+        """The rename, and the live state as it is after it."""
+        from reconcile.stores.postgres.changes import renamed
+
+        return renamed(live, old, new)
+
+    def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
+        """The ledger in `schema` of this database."""
+        from reconcile.stores.postgres.ledger import open_ledger
+
+        return open_ledger(spec, schema)
+
+
+PACKAGE = PostgresPackage()

@@ -1,0 +1,103 @@
+"""Live -> resources. Reads only, in one snapshot, with a fixed number of catalog queries.
+
+`introspect` is what a session calls; `read` gives the same of any schemas, under other names if wanted, which
+is how the scratch build of `canonical` is read back: by the very same queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow, tuple_row
+
+from reconcile.stores.base import Live, NotModelled
+from reconcile.model import Address
+from reconcile.stores.postgres.introspect import queries
+from reconcile.stores.postgres.introspect.build import Builder
+
+OWN_SCHEMA = "reconcile"
+"""The ledger's default schema and that of what is kept: never looked into."""
+
+Rows = Mapping[str, list[TupleRow]]
+
+
+def introspect(
+    connection: psycopg.Connection[Any], store: str, schemas: Sequence[str], ledger: str | None = None
+) -> Live:
+    """All modelled objects of `schemas`, the extensions, and the names of what is not modelled.
+
+    Args:
+        connection: outside a transaction, or in one that may be read from.
+        store: the store's name, for addresses.
+        schemas: the scope, the first one being where unqualified names are looked up. Missing ones are empty.
+        ledger: the schema of the tool's own tables, if not `reconcile`.
+
+    Raises:
+        psycopg.Error: as the server says; the session makes it a StoreError.
+    """
+    managed = [s for s in schemas if s not in (OWN_SCHEMA, ledger)]
+    nested = connection.info.transaction_status != TransactionStatus.IDLE
+    with connection.transaction():
+        if not nested:
+            connection.execute("set transaction isolation level repeatable read, read only")
+        settle(connection, managed)
+        rows = fetch(connection, managed)
+    builder = Builder(store)
+    state = builder.state(rows)
+    others = [
+        NotModelled(Address(store, kind, tuple(parts)), what) for kind, parts, what in rows["not_modelled"]
+    ]
+    hidden = tuple(
+        f"no USAGE on schema {name}: GRANT USAGE ON SCHEMA {name} to the role that connects"
+        for _, name, _, usage, _ in rows["schemas"]
+        if not usage
+    )
+    return Live(state, (*builder.not_modelled, *others), hidden)
+
+
+def settle(connection: psycopg.Connection[Any], path: Sequence[str], last: Sequence[str] = ()) -> None:
+    """Fix, for this transaction, all settings that the server's spelling depends on.
+
+    `search_path` becomes the first of `path`, then the schemas that hold extensions, then `last`.
+    """
+    _cursor(connection).execute(queries.SETTINGS, {"path": list(path[:1]), "last": list(last)}, prepare=False)
+
+
+def fetch(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> Rows:
+    """The rows of all catalog queries over `schemas`, sent together."""
+    known = queries.for_version(connection.info.server_version)
+    wanted = {
+        "schemas": queries.SCHEMAS,
+        "extensions": queries.EXTENSIONS,
+        "relations": queries.RELATIONS,
+        "columns": known["columns"],
+        "constraints": known["constraints"],
+        "indexes": known["indexes"],
+        "sequences": queries.SEQUENCES,
+        "enums": queries.ENUMS,
+        "comments": queries.COMMENTS,
+        "references": queries.REFERENCES,
+        "not_modelled": queries.NOT_MODELLED,
+    }
+    with connection.pipeline():
+        cursors = {
+            name: _cursor(connection).execute(sql, {"schemas": list(schemas)}, prepare=False)
+            for name, sql in wanted.items()
+        }
+    return {name: cursor.fetchall() for name, cursor in cursors.items()}
+
+
+def read(
+    connection: psycopg.Connection[Any], store: str, schemas: Sequence[str], spell: Callable[[str], str]
+) -> Builder:
+    """What is in `schemas`, every name and text passed through `spell`; the caller has called `settle`."""
+    builder = Builder(store, spell)
+    builder.state(fetch(connection, schemas))
+    return builder
+
+
+def _cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[TupleRow]:
+    return connection.cursor(row_factory=tuple_row)

@@ -1,0 +1,264 @@
+"""The catalog queries. Set-returning, one each whatever the number of tables; `%(schemas)s` is an array of names.
+
+They run on PostgreSQL 12 and later; what a version lacks is replaced by a constant (`for_version`).
+"""
+
+from __future__ import annotations
+
+_NOT_EXTENSION = (
+    "not exists (select from pg_depend e where e.classid = '{0}'::regclass and e.objid = {1} and e.deptype = 'e')"
+)
+
+
+def _own(catalog: str, oid: str) -> str:
+    return _NOT_EXTENSION.format(catalog, oid)
+
+
+SETTINGS = """
+select set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, YMD', true),
+       set_config('IntervalStyle', 'postgres', true), set_config('extra_float_digits', '1', true),
+       set_config('bytea_output', 'hex', true), set_config('standard_conforming_strings', 'on', true),
+       set_config('quote_all_identifiers', 'off', true), set_config('check_function_bodies', 'off', true),
+       set_config('jit', 'off', true), set_config('search_path', (
+           select string_agg(quote_ident(s.name), ', ' order by s.place)
+           from (select x.name, min(x.place) as place
+                 from (select p.name, p.place from unnest(%(path)s::text[]) with ordinality p(name, place)
+                       union all
+                       select n.nspname, 1000 + row_number() over (order by n.nspname)
+                       from pg_namespace n
+                       where n.nspname <> 'pg_catalog' and n.oid in (select extnamespace from pg_extension)
+                       union all
+                       select p.name, 1000000 + p.place from unnest(%(last)s::text[]) with ordinality p(name, place)
+                      ) x group by x.name) s), true)
+"""
+"""Settings that the server's spelling depends on, for the transaction: scope first, then where extensions live."""
+
+SCHEMAS = """
+select n.oid, n.nspname, obj_description(n.oid, 'pg_namespace'), has_schema_privilege(n.oid, 'USAGE'),
+       exists (select from pg_depend e where e.classid = 'pg_namespace'::regclass and e.objid = n.oid
+               and e.deptype = 'e')
+from pg_namespace n where n.nspname = any(%(schemas)s)
+"""
+
+EXTENSIONS = """
+select e.extname, n.nspname, e.extversion
+from pg_extension e join pg_namespace n on n.oid = e.extnamespace order by e.extname
+"""
+
+RELATIONS = f"""
+select c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.reloptions,
+       case when c.relkind = 'v' then pg_get_viewdef(c.oid) end,
+       c.relrowsecurity or c.relforcerowsecurity, c.relispartition, i.inherits is not null,
+       c.reltablespace <> 0 or coalesce(c.relam <> h.oid, false), c.relreplident::text, c.reloftype <> 0
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+left join (select inhrelid as inherits from pg_inherits union select inhparent from pg_inherits) i
+       on i.inherits = c.oid
+left join pg_am h on h.amname = 'heap' and c.relkind = 'r'
+where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+  and {_own("pg_class", "c.oid")}
+order by n.nspname, c.relname
+"""
+
+COLUMNS = """
+select a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity::text,
+       a.attgenerated::text, pg_get_expr(d.adbin, d.adrelid, false),
+       case when a.attcollation <> t.typcollation and l.oid is not null then
+            case when l.collnamespace = 'pg_catalog'::regnamespace then array[l.collname::text]
+                 else array[(select nspname::text from pg_namespace where oid = l.collnamespace), l.collname::text]
+            end end,
+       case when t.typelem <> 0 and t.typlen = -1 then t.typelem else a.atttypid end,
+       a.attstorage <> t.typstorage, {compressed}, coalesce(a.attstattarget, -1) >= 0,
+       coalesce(a.attoptions::text ~ 'n_distinct', false)
+from pg_attribute a
+join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+join pg_type t on t.oid = a.atttypid
+left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+left join pg_collation l on l.oid = a.attcollation and a.attcollation <> t.typcollation
+where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'v') and a.attnum > 0 and not a.attisdropped
+order by a.attrelid, a.attnum
+"""
+
+CONSTRAINTS = """
+select k.oid, k.conrelid, k.conname, k.contype::text, k.condeferrable, k.condeferred, k.convalidated,
+       k.connoinherit, k.conkey, k.confrelid, k.conindid, k.confupdtype::text, k.confdeltype::text,
+       k.confmatchtype::text, {set_columns}, pg_get_expr(k.conbin, k.conrelid, false),
+       {not_enforced}, {period}, fn.nspname, fc.relname,
+       (select array_agg(a.attname::text order by u.place)
+        from unnest(k.confkey) with ordinality u(num, place)
+        join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.num)
+from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+left join pg_class fc on fc.oid = k.confrelid left join pg_namespace fn on fn.oid = fc.relnamespace
+where n.nspname = any(%(schemas)s) and c.relkind = 'r' and (k.contype <> 'n' or not k.convalidated)
+order by k.conrelid, k.conname
+"""
+
+INDEXES = """
+select i.indexrelid, i.indrelid, n.nspname, c.relname, m.amname, i.indisunique, i.indisvalid, {nulls_not_distinct},
+       i.indnkeyatts, i.indkey::int2[], c.reloptions, pg_get_indexdef(i.indexrelid),
+       pg_get_expr(i.indpred, i.indrelid, false), k.conname, i.indisclustered, c.reltablespace <> 0
+from pg_index i
+join pg_class c on c.oid = i.indexrelid join pg_class r on r.oid = i.indrelid and r.relkind = 'r'
+join pg_namespace n on n.oid = r.relnamespace join pg_am m on m.oid = c.relam
+left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
+where n.nspname = any(%(schemas)s)
+order by n.nspname, c.relname
+"""
+
+SEQUENCES = """
+select s.seqrelid, format_type(s.seqtypid, null), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache,
+       s.seqcycle, d.deptype::text, d.refobjid, d.refobjsubid, rn.nspname, rc.relname, ra.attname
+from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
+left join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.seqrelid
+     and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.deptype in ('a', 'i')
+left join pg_class rc on rc.oid = d.refobjid left join pg_namespace rn on rn.oid = rc.relnamespace
+left join pg_attribute ra on ra.attrelid = d.refobjid and ra.attnum = d.refobjsubid
+where n.nspname = any(%(schemas)s)
+"""
+
+ENUMS = f"""
+select t.oid, n.nspname, t.typname, array_agg(e.enumlabel::text order by e.enumsortorder), t.typarray
+from pg_type t join pg_namespace n on n.oid = t.typnamespace left join pg_enum e on e.enumtypid = t.oid
+where n.nspname = any(%(schemas)s) and t.typtype = 'e' and {_own("pg_type", "t.oid")}
+group by t.oid, n.nspname, t.typname, t.typarray order by n.nspname, t.typname
+"""
+
+COMMENTS = """
+select classoid, objoid, objsubid, description from pg_description
+where classoid in ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_type'::regclass) and objoid >= 16384
+"""
+
+REFERENCES = """
+select case when r.oid is not null then 'v' else 'd' end, coalesce(r.ev_class, f.adrelid), coalesce(f.adnum, 0),
+       d.refclassid = 'pg_type'::regclass, d.refobjid, d.refobjsubid
+from pg_depend d
+left join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+left join pg_attrdef f on d.classid = 'pg_attrdef'::regclass and f.oid = d.objid
+where d.classid in ('pg_rewrite'::regclass, 'pg_attrdef'::regclass) and d.objid >= 16384
+  and d.refclassid in ('pg_class'::regclass, 'pg_type'::regclass)
+union all
+select case when d.classid = 'pg_class'::regclass then 'i' else 'c' end, d.objid, 0,
+       d.refclassid = 'pg_type'::regclass, d.refobjid, d.refobjsubid
+from pg_depend d
+where d.classid in ('pg_class'::regclass, 'pg_constraint'::regclass) and d.objid >= 16384
+  and ((d.refclassid = 'pg_type'::regclass and d.refobjid >= 16384) or (d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0
+       and d.classid = 'pg_class'::regclass))
+"""
+"""What views (v), defaults and generated columns (d), indexes (i) and checks (c) are built from."""
+
+
+def for_version(number: int) -> dict[str, str]:
+    """The queries as the server of that `server_version_num` understands them."""
+    known = {
+        "compressed": ("a.attcompression <> ''", "false", 140000),
+        "nulls_not_distinct": ("i.indnullsnotdistinct", "false", 150000),
+        "set_columns": ("k.confdelsetcols", "null::int2[]", 150000),
+        "not_enforced": ("not k.conenforced", "false", 180000),
+        "period": ("k.conperiod", "false", 180000),
+    }
+    words = {name: new if number >= since else old for name, (new, old, since) in known.items()}
+    return {
+        "columns": COLUMNS.format_map(words),
+        "constraints": CONSTRAINTS.format_map(words),
+        "indexes": INDEXES.format_map(words),
+    }
+
+
+_OTHERS = """
+with ns as materialized (select oid, nspname from pg_namespace where nspname = any(%(schemas)s))
+select 'pg_proc'::regclass::oid as class, p.oid,
+       case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else 'function' end as kind,
+       array[ns.nspname::text, p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')'] as parts,
+       case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' when 'w' then 'window function'
+            else 'function' end as what
+from pg_proc p join ns on ns.oid = p.pronamespace
+union all
+select 'pg_trigger'::regclass, t.oid, 'trigger', array[ns.nspname::text, c.relname::text, t.tgname::text],
+       case when t.tgconstraint <> 0 then 'constraint trigger' else 'trigger' end
+from pg_trigger t join pg_class c on c.oid = t.tgrelid join ns on ns.oid = c.relnamespace where not t.tgisinternal
+union all
+select 'pg_policy'::regclass, p.oid, 'policy', array[ns.nspname::text, c.relname::text, p.polname::text],
+       'row-level security policy'
+from pg_policy p join pg_class c on c.oid = p.polrelid join ns on ns.oid = c.relnamespace
+union all
+select 'pg_rewrite'::regclass, r.oid, 'rule', array[ns.nspname::text, c.relname::text, r.rulename::text], 'rule'
+from pg_rewrite r join pg_class c on c.oid = r.ev_class join ns on ns.oid = c.relnamespace
+where r.rulename <> '_RETURN'
+union all
+select 'pg_type'::regclass, t.oid,
+       case t.typtype when 'd' then 'domain' when 'c' then 'composite' when 'r' then 'range' else 'type' end,
+       array[ns.nspname::text, t.typname::text],
+       case t.typtype when 'd' then 'domain' when 'c' then 'composite type' when 'r' then 'range type'
+            else 'base type' end
+from pg_type t join ns on ns.oid = t.typnamespace left join pg_class c on c.oid = t.typrelid
+where (t.typtype in ('d', 'r') or (t.typtype = 'c' and c.relkind = 'c')
+       or (t.typtype = 'b' and not exists (select from pg_type x where x.typarray = t.oid)))
+union all
+select 'pg_statistic_ext'::regclass, s.oid, 'statistics', array[ns.nspname::text, s.stxname::text],
+       'extended statistics'
+from pg_statistic_ext s join ns on ns.oid = s.stxnamespace
+union all
+select 'pg_collation'::regclass, c.oid, 'collation', array[ns.nspname::text, c.collname::text], 'collation'
+from pg_collation c join ns on ns.oid = c.collnamespace
+union all
+select 'pg_ts_config'::regclass, c.oid, 'text_search_configuration', array[ns.nspname::text, c.cfgname::text],
+       'text search configuration'
+from pg_ts_config c join ns on ns.oid = c.cfgnamespace
+union all
+select 'pg_ts_dict'::regclass, d.oid, 'text_search_dictionary', array[ns.nspname::text, d.dictname::text],
+       'text search dictionary'
+from pg_ts_dict d join ns on ns.oid = d.dictnamespace
+union all
+select 'pg_ts_parser'::regclass, p.oid, 'text_search_parser', array[ns.nspname::text, p.prsname::text],
+       'text search parser'
+from pg_ts_parser p join ns on ns.oid = p.prsnamespace
+union all
+select 'pg_ts_template'::regclass, p.oid, 'text_search_template', array[ns.nspname::text, p.tmplname::text],
+       'text search template'
+from pg_ts_template p join ns on ns.oid = p.tmplnamespace
+union all
+select 'pg_operator'::regclass, o.oid, 'operator',
+       array[ns.nspname::text, o.oprname || '(' || coalesce(nullif(o.oprleft, 0)::regtype::text, 'none') || ', '
+             || o.oprright::regtype::text || ')'], 'operator'
+from pg_operator o join ns on ns.oid = o.oprnamespace
+union all
+select 'pg_opclass'::regclass, o.oid, 'operator_class', array[ns.nspname::text, o.opcname::text, m.amname::text],
+       'operator class'
+from pg_opclass o join ns on ns.oid = o.opcnamespace join pg_am m on m.oid = o.opcmethod
+union all
+select 'pg_opfamily'::regclass, o.oid, 'operator_family', array[ns.nspname::text, o.opfname::text, m.amname::text],
+       'operator family'
+from pg_opfamily o join ns on ns.oid = o.opfnamespace join pg_am m on m.oid = o.opfmethod
+union all
+select 'pg_conversion'::regclass, o.oid, 'conversion', array[ns.nspname::text, o.conname::text], 'conversion'
+from pg_conversion o join ns on ns.oid = o.connamespace
+union all
+select 'pg_cast'::regclass, c.oid, 'cast', array[c.castsource::regtype::text || ' as ' || c.casttarget::regtype::text],
+       'cast'
+from pg_cast c where c.oid >= 16384
+union all
+select 'pg_event_trigger'::regclass, e.oid, 'event_trigger', array[e.evtname::text], 'event trigger'
+from pg_event_trigger e
+union all
+select 'pg_publication'::regclass, p.oid, 'publication', array[p.pubname::text], 'publication'
+from pg_publication p
+union all
+select 'pg_language'::regclass, l.oid, 'language', array[l.lanname::text], 'procedural language'
+from pg_language l where l.oid >= 16384
+union all
+select 'pg_foreign_server'::regclass, s.oid, 'foreign_server', array[s.srvname::text], 'foreign server'
+from pg_foreign_server s
+union all
+select 'pg_foreign_data_wrapper'::regclass, w.oid, 'foreign_data_wrapper', array[w.fdwname::text],
+       'foreign-data wrapper'
+from pg_foreign_data_wrapper w
+union all
+select 'pg_transform'::regclass, t.oid, 'transform', array[t.trftype::regtype::text], 'transform'
+from pg_transform t
+"""
+
+NOT_MODELLED = f"""
+select kind, parts, what from ({_OTHERS}) o
+where not exists (select from pg_depend e where e.classid = o.class and e.objid = o.oid and e.deptype in ('e', 'i'))
+order by kind, parts
+"""
+"""Objects of kinds that have no resource class here; multirange types and the like belong to another object."""
