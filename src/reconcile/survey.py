@@ -109,7 +109,7 @@ def open_ledger(project: Project) -> Ledger:
         ReconcileError: the named store's kind cannot hold one.
     """
     if project.ledger.file is not None:
-        return open_file(project.directory / project.ledger.file)
+        return open_file(project.ledger.file)
     spec = project.stores[project.ledger.store or ""]
     ledger = package(spec.kind).ledger(spec, project.ledger.schema)
     if ledger is None:

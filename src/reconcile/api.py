@@ -1,0 +1,92 @@
+"""The Python API: what the command line does, for those who call it from their own programs and tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconcile import planfile, project, workflow
+from reconcile.model import Json, State
+from reconcile.plan import Plan
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan that can be looked at and applied."""
+
+    project: project.Project
+    plan: Plan
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.plan.steps
+
+    @property
+    def document(self) -> Json:
+        """The plan file's JSON; see `schema/plan.schema.json`."""
+        return planfile.to_json(self.plan)
+
+    def __str__(self) -> str:
+        from reconcile.render import text
+
+        return text.render(self.document, color=False)
+
+    def write(self, path: str | Path) -> None:
+        """Save the plan, for `reconcile apply FILE` or `reconcile show FILE`.
+
+        Raises:
+            ReconcileError: the path cannot be written.
+        """
+        planfile.write(self.plan, Path(path))
+
+    def apply(self, on_event: workflow.OnEvent = lambda event: None) -> workflow.Outcome:
+        """Carry it out. Asks nothing: who calls this has looked at the plan.
+
+        Raises:
+            ReconcileError: see `workflow.apply`.
+        """
+        return workflow.apply(self.project, self.plan, on_event)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder, as one environment sees it."""
+
+    loaded: project.Project
+
+    @classmethod
+    def load(cls, directory: str | Path = ".", environment: str | None = None) -> Project:
+        """Read `DIRECTORY/reconcile.yaml`; connects to nothing.
+
+        Raises:
+            ProjectError: all that is wrong with it.
+        """
+        return cls(project.Project.load(Path(directory), environment))
+
+    def desired(self) -> State:
+        """What the YAML declares, of all stores.
+
+        Raises:
+            ProjectError: all that is wrong with it.
+        """
+        return self.loaded.desired()
+
+    def plan(
+        self,
+        *,
+        only: tuple[str, ...] = (),
+        exclude: tuple[str, ...] = (),
+        prune: str = "none",
+        allow: tuple[str, ...] = (),
+    ) -> Planned:
+        """Compare with the live stores; changes nothing.
+
+        Raises:
+            ReconcileError: see `workflow.plan`.
+        """
+        return Planned(self.loaded, workflow.plan(self.loaded, workflow.Options(only, exclude, prune, allow)))
+
+    def drift(self) -> Json:
+        """What moved in the stores since the last apply; see `workflow.drift`."""
+        return workflow.drift(self.loaded)
