@@ -59,20 +59,23 @@ def desired(project: Project) -> State:
     return State(found)
 
 
+def _matches(pattern: str, project: Project) -> list[str]:
+    # pathlib's own glob refuses absolute patterns and finds hidden files.
+    return glob.glob(pattern, root_dir=project.directory, recursive=True)  # noqa: PTH207
+
+
 def files(project: Project, problems: list[Problem]) -> list[tuple[Path, str]]:
     """The schema files, sorted, each with the path that messages show: relative to the project folder."""
     found: set[str] = set()
     for pattern in project.include:
         matched = {
             os.path.normpath(name).replace(os.sep, "/")
-            for name in glob.glob(pattern, root_dir=project.directory, recursive=True)
+            for name in _matches(pattern, project)
             if (project.directory / name).is_file()
         } - {"reconcile.yaml"}
         if not matched:
             hint = "write a starter project with `reconcile init`, or mend `include:`"
-            if pattern.endswith(".yaml") and glob.glob(
-                pattern[:-5] + ".yml", root_dir=project.directory, recursive=True
-            ):
+            if pattern.endswith(".yaml") and _matches(pattern[:-5] + ".yml", project):
                 hint = f'there are .yml files: add "{pattern[:-5]}.yml" to `include:`'
             problems.append(Problem(f"no file matches {pattern}", where=project.source, hint=hint))
         found |= matched

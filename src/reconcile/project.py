@@ -6,7 +6,7 @@ Reads files only; no variable of the environment is read before a store connects
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,7 @@ class Project:
     """Whether others use its stores too."""
     variables: Mapping[str, Any] | None = None
     include: tuple[str, ...] = DEFAULT_INCLUDE
-    source: Source = Source(FILE, 1)
+    source: Source = field(default_factory=lambda: Source(FILE, 1))
 
     @classmethod
     def load(cls, directory: Path, environment: str | None = None) -> Project:
@@ -138,7 +138,7 @@ def _choose(document: Map, wanted: str | None, problems: list[Problem]) -> str:
             Problem(f'default_environment: there is no environment "{default}"', where=where,
                     hint=meant(default, known))
         )  # fmt: skip
-        default = None
+        default = next(iter(known))  # one problem is enough
     chosen = wanted or default or (next(iter(known)) if len(known) == 1 else None)
     if chosen is None:
         where = document.at("environments")

@@ -13,7 +13,7 @@ from typing import Any
 from reconcile.errors import Problem
 from reconcile.model import Source
 from reconcile.schemas import part, quick
-from reconcile.suggest import meant
+from reconcile.suggest import meant, nearest
 from reconcile.yamlio import Map, Seq
 
 _TYPES = {
@@ -60,7 +60,7 @@ def _words(error: Any, root: Map) -> Iterator[Problem]:
 
 def _problem(error: Any, root: Map, what: str, hint: str | None = None, *, name: bool = True) -> Problem:
     path = list(error.absolute_path)
-    subject = f"{_subject(path)}: " if name and path else ""
+    subject = f"{_subject(error)}: " if name and path else ""
     return Problem(f"{subject}{what}", where=place(root, path), hint=hint)
 
 
@@ -87,19 +87,32 @@ def _owner_place(root: Map, path: Sequence[str | int]) -> Source:
     return here.at(str(path[-1])) if path and isinstance(here, Map) else place(root, path)
 
 
-def _subject(path: Sequence[str | int]) -> str:
-    """What the path leads to: `type of column "id"`, `column "id"`, `"version"`.
-
-    >>> _subject(["tables", "documents", "columns", "id", "type"])
-    '"type" of column "id"'
-    """
+def _subject(error: Any) -> str:
+    """What the error is about: `"type" of column "id"`, `column "id"`, `"version"`."""
+    path = list(error.absolute_path)
+    named = _named(error)
     for i in range(len(path) - 1, 0, -1):
-        name, group = path[i], path[i - 1]
-        if isinstance(name, str) and isinstance(group, str) and (group.endswith("s") or group in _SINGULAR):
-            owner = f'{_singular(group)} "{name}"'
+        if named[i] and isinstance(path[i - 1], str):
+            owner = f'{_singular(path[i - 1])} "{path[i]}"'
             rest = _dotted(path[i + 1 :])
             return f'"{rest}" of {owner}' if rest else owner
     return f'"{_dotted(path)}"'
+
+
+def _named(error: Any) -> list[bool]:
+    """For each step of the path, whether it is a name the author gave (a column's), not a key of the format."""
+    steps, found = list(error.absolute_schema_path)[:-1], []
+    while steps:
+        step = steps.pop(0)
+        if step in ("properties", "patternProperties", "prefixItems") and steps:
+            steps.pop(0)
+            found.append(step == "patternProperties")
+        elif step in ("additionalProperties", "items"):
+            found.append(step == "additionalProperties")
+        elif step in ("allOf", "anyOf", "oneOf") and steps:
+            steps.pop(0)
+    count = len(error.absolute_path)
+    return (found + [False] * count)[:count]
 
 
 def _dotted(path: Sequence[str | int]) -> str:
@@ -194,11 +207,13 @@ def _extra(error: Any, root: Map) -> Iterator[Problem]:
     for key in error.instance:
         if key in known or any(p.search(key) for p in patterns):
             continue
-        inside = f" in {_subject(path)}" if path else ""
+        inside = f" in {_subject(error)}" if path else ""
         where = error.instance.at(key) if isinstance(error.instance, Map) else place(root, path)
-        unused = [name for name in known if name not in error.instance]
+        near = nearest(key, [name for name in known if name not in error.instance])
         yield Problem(
-            f'unknown key "{_shortened(key, 80)}"{inside}', where=where, hint=meant(key, unused) or meant(key, known)
+            f'unknown key "{_shortened(key, 80)}"{inside}',
+            where=where,
+            hint=f'did you mean "{near}"?' if near else meant(key, known),
         )
 
 
@@ -206,7 +221,7 @@ def _required(error: Any, root: Map) -> Iterator[Problem]:
     path = list(error.absolute_path)
     for name in error.validator_value:
         if name not in error.instance:
-            inside = f" in {_subject(path)}" if path else ""
+            inside = f" in {_subject(error)}" if path else ""
             yield Problem(f'missing key "{name}"{inside}', where=_owner_place(root, path))
 
 
@@ -216,7 +231,7 @@ def _dependent(error: Any, root: Map) -> Iterator[Problem]:
     for name, needed in error.validator_value.items():
         for other in needed if name in error.instance else ():
             if other not in error.instance:
-                inside = f" in {_subject(path)}" if path else ""
+                inside = f" in {_subject(error)}" if path else ""
                 yield Problem(
                     f'"{name}" needs "{other}"{inside}',
                     where=error.instance.at(name) if isinstance(error.instance, Map) else owner,
@@ -268,7 +283,7 @@ def _unique(error: Any, root: Map) -> Iterator[Problem]:
     for i, item in enumerate(error.instance):
         if item in error.instance[:i]:
             where = place(root, [*path, i])
-            yield Problem(f"{_subject(path)}: {_got(item).removeprefix('the text ')} is there twice", where=where)
+            yield Problem(f"{_subject(error)}: {_got(item).removeprefix('the text ')} is there twice", where=where)
 
 
 def _not(error: Any, root: Map) -> Iterator[Problem]:
@@ -297,7 +312,7 @@ def _alternatives(error: Any, root: Map) -> Iterator[Problem]:
     if len(only_required) == len(branches):
         keys = [" and ".join(x.validator_value) for errors in branches.values() for x in errors[:1]]
         path = list(error.absolute_path)
-        inside = f" in {_subject(path)}" if path else ""
+        inside = f" in {_subject(error)}" if path else ""
         yield Problem(f"missing key {_choice(map(json.dumps, keys))}{inside}", where=_owner_place(root, path))
         return
     closed = ("type", "enum", "const")

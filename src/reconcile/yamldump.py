@@ -36,7 +36,7 @@ def dump(document: Mapping[str, Any], comments: Sequence[str] = ()) -> str:
 def _block(value: Mapping[str, Any], depth: int) -> Iterator[str]:
     indent = "  " * depth
     for key, inner in value.items():
-        yield from _entry(f"{indent}{_string(str(key), key=True)}:", inner, depth)
+        yield from _entry(f"{indent}{quoted(str(key), key=True)}:", inner, depth)
 
 
 def _entry(head: str, value: Any, depth: int) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 def _flow(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_string(str(k), key=True)}: {_flow(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{quoted(str(k), key=True)}: {_flow(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_flow, value)) + "]"
     return _scalar(value)
@@ -97,14 +97,14 @@ def _flow(value: Any) -> str:
 
 def _scalar(value: Any) -> str:
     if isinstance(value, str):
-        return _string(_escape(value))
+        return quoted(_escape(value))
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int):
         return str(int(value))
     if isinstance(value, float):
         if value - value != 0:
-            return _string(str(value))
+            return quoted(str(value))
         return str(value) if type(value) is not float else repr(value)
     raise TypeError(f"{type(value).__name__} is no YAML value")
 
@@ -113,8 +113,8 @@ def _escape(text: str) -> str:
     return text.replace("${", "$${")
 
 
-def _string(text: str, *, key: bool = False) -> str:
-    """Plain where every reader takes it for this text, else single quotes, or double where they must be."""
+def quoted(text: str, *, key: bool = False) -> str:
+    """Plain where every reader takes it for this text, else in double quotes, or single where that is plainer."""
     if _PLAIN.match(text) and not (
         _BREAKS_PLAIN.search(text)
         or _WORD.match(text)
