@@ -1,0 +1,88 @@
+"""What turns one PostgreSQL object into another: a frozen class per verb and kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconcile.change import Change
+from reconcile.model import Address, Resource, State
+from reconcile.stores.postgres.changes import (
+    column,
+    constraint,
+    enum,
+    extension,
+    foreign_key,
+    index,
+    rename,
+    schema,
+    sequence,
+    table,
+    view,
+)
+from reconcile.stores.postgres.changes.common import ChangeComment
+
+__all__ = ["KINDS", "ChangeComment", "change", "rename_object", "renamed"]
+
+
+@dataclass(frozen=True)
+class Verbs:
+    """What can happen to one kind of object."""
+
+    create: Callable[[None, Any], Change]
+    drop: Callable[[Any, None], Change]
+    alter: Callable[[Any, Any], Change | None]
+
+
+KINDS: Mapping[str, Verbs] = {
+    "extension": Verbs(extension.CreateExtension, extension.DropExtension, extension.alter),
+    "schema": Verbs(schema.CreateSchema, schema.DropSchema, schema.alter),
+    "enum": Verbs(enum.CreateEnum, enum.DropEnum, enum.alter),
+    "sequence": Verbs(sequence.CreateSequence, sequence.DropSequence, sequence.alter),
+    "table": Verbs(table.CreateTable, table.DropTable, table.alter),
+    "column": Verbs(column.AddColumn, column.DropColumn, column.alter),
+    "primary_key": Verbs(constraint.AddPrimaryKey, constraint.DropPrimaryKey, constraint.alter_primary_key),
+    "unique": Verbs(constraint.AddUnique, constraint.DropUnique, constraint.alter_unique),
+    "check": Verbs(constraint.AddCheck, constraint.DropCheck, constraint.alter_check),
+    "foreign_key": Verbs(foreign_key.AddForeignKey, foreign_key.DropForeignKey, foreign_key.alter),
+    "index": Verbs(index.CreateIndex, index.DropIndex, index.alter),
+    "view": Verbs(view.CreateView, view.DropView, view.alter),
+}
+
+
+def change(before: Resource | None, after: Resource | None) -> Change | None:
+    """The change between two resources of one address; None where they are equal."""
+    if before == after:
+        return None
+    if before is None:
+        assert after is not None
+        return KINDS[after.address.kind].create(None, after)
+    if after is None:
+        return KINDS[before.address.kind].drop(before, None)
+    if before.live_name and not after.live_name:
+        after = after.replace(live_name=before.live_name)  # `names: accept`: the object keeps the name it has
+    return KINDS[before.address.kind].alter(before, after)
+
+
+def rename_object(before: Resource, after: Resource) -> Change:
+    """Give a live object matched by definition its declared name.
+
+    `before` stands under the declared address, its `live_name` says what it is called.
+    """
+    there = before.replace(live_name=None)
+    made = index.RenameIndex if before.address.kind == "index" else constraint.RenameConstraint
+    return made(before, there.replace(source=after.source))  # type: ignore[arg-type]
+
+
+def renamed(live: State, old: Address, new: Address) -> tuple[Change, State]:
+    """The rename of a table or column, and `live` as it will look afterwards."""
+    before = live[old]
+    if old.kind == "table":
+        state = rename.rename_table(live, old, new)
+        inside = tuple(a for a in state if a not in live and a.parts[:2] == new.parts and len(a.parts) > 2)
+        return table.RenameTable(before, state[new], inside), state  # type: ignore[arg-type]
+    if old.kind == "column":
+        state = rename.rename_column(live, old, new)
+        return column.RenameColumn(before, state[new]), state  # type: ignore[arg-type]
+    raise KeyError(f"{old.kind} has no rename")

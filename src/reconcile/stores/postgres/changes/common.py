@@ -1,0 +1,406 @@
+"""What the changes of every kind are built from: facts about needs, steps, comments, the registry's base classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+from reconcile.change import Action, Change, Irreversible, Phase, Sql, Step, Timeouts, World
+from reconcile.errors import PlanError
+from reconcile.facts import Fact, has, no, ok
+from reconcile.hazards import Hazard
+from reconcile.model import Address, Resource, to_json
+from reconcile.stores.postgres.resources import Column, Enum, PostgresResource, View
+from reconcile.stores.postgres.resources import Sequence as Sequence_
+from reconcile.stores.postgres.sqltext import comment_statement, is_constraint
+
+BUILD_LIMIT = "6h"
+"""Wall-clock limit of an index build or a validation; the locks they hold let reads and writes go on."""
+_QUICK = "60s"
+
+
+class PostgresChange(Change):
+    """A change whose reverse is the change between the same two resources the other way round."""
+
+    def reverse(self) -> Change | Irreversible:
+        """See `Change.reverse`."""
+        from reconcile.stores.postgres.changes import change
+
+        return change(self.after, self.before) or Irreversible("nothing differs")
+
+    def step(
+        self,
+        world: World,
+        number: int,
+        word: str,
+        calls: Iterable[str],
+        *,
+        gives: Iterable[Fact],
+        needs: Iterable[Fact] = (),
+        phase: Phase = Phase.EXPAND,
+        hazards: Iterable[Hazard] = (),
+        address: Address | None = None,
+        long: bool = False,
+        commit_before: bool = False,
+        journalled: bool = False,
+    ) -> Step:
+        """A transactional step under the store's `lock_timeout`; `long` lifts the statement limit (scans, rewrites)."""
+        needs = frozenset(needs)
+        return Step(
+            id=f"{self.address}/{number}-{word}",
+            address=address or self.address,
+            calls=tuple(map(Sql, calls)),
+            phase=phase,
+            needs=needs,
+            gives=frozenset(gives),
+            commit_before=commit_before or any(_new_enum_values(world, fact) for fact in needs),
+            journalled=journalled,
+            hazards=frozenset(hazards),
+            timeouts=Timeouts(
+                lock=str(world.settings.get("lock_timeout") or "2s"), statement=BUILD_LIMIT if long else _QUICK
+            ),
+        )
+
+    def concurrent_step(
+        self,
+        number: int,
+        word: str,
+        calls: Iterable[str],
+        *,
+        gives: Iterable[Fact],
+        needs: Iterable[Fact] = (),
+        phase: Phase = Phase.EXPAND,
+        hazards: Iterable[Hazard] = (),
+        debris: Sequence[Address] = (),
+        address: Address | None = None,
+        journalled: bool = False,
+    ) -> Step:
+        """A step outside any transaction, without a lock timeout: one during a build leaves an invalid index."""
+        return Step(
+            id=f"{self.address}/{number}-{word}",
+            address=address or self.address,
+            calls=tuple(map(Sql, calls)),
+            phase=phase,
+            needs=frozenset(needs),
+            gives=frozenset(gives),
+            debris=tuple(debris),
+            transactional=False,
+            journalled=journalled,
+            hazards=frozenset({*hazards, Hazard.NOT_TRANSACTIONAL}),
+            timeouts=Timeouts(lock="0", wall=BUILD_LIMIT),
+            retry=False,
+        )
+
+
+class Creation(PostgresChange):
+    """`before` is None."""
+
+    action: ClassVar[Action] = Action.CREATE
+
+
+class Removal(PostgresChange):
+    """`after` is None; `before` is the whole old object."""
+
+    action: ClassVar[Action] = Action.DELETE
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return self.address.kind.replace("_", " ")
+
+
+class Alteration(PostgresChange):
+    """In place; `describe` names the attributes that differ."""
+
+    action: ClassVar[Action] = Action.UPDATE
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_difference(self.before, self.after)
+
+
+class Replacement(Alteration):
+    """Made beside the old one, then put in its place."""
+
+    action: ClassVar[Action] = Action.CREATE_DELETE
+
+    @property
+    def reason(self) -> str | None:
+        """See `Change.reason`."""
+        return "replace_because_cannot_update" if self.before != self.after else None
+
+    @property
+    def replace_paths(self) -> tuple[tuple[str, ...], ...]:
+        """See `Change.replace_paths`."""
+        return tuple((key,) for key in differing(self.before, self.after) if key != "comment")
+
+
+@dataclass(frozen=True)
+class ChangeComment(Alteration):
+    """COMMENT ON, in place, whatever the kind."""
+
+    before: PostgresResource
+    after: PostgresResource
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        if self.after.comment is None:
+            return "comment removed"
+        return f"comment {_shown(self.after.comment)}"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        table = self.before.container
+        return [
+            self.step(
+                world,
+                1,
+                "comment",
+                [comment_statement(self.after, self.before.name)],
+                needs={has(self.address)} | (requires(world, [table]) if table else frozenset()),
+                gives=[ok(self.address)],
+            )
+        ]
+
+
+def comments(resource: PostgresResource) -> list[str]:
+    """The COMMENT ON of a new object, if it has one."""
+    return [comment_statement(resource)] if resource.comment is not None else []
+
+
+def only_comment_differs(before: Resource, after: Resource) -> bool:
+    """Whether `comment` is all that is to be changed."""
+    return differing(before, after) == ("comment",)
+
+
+def differing(before: Resource | None, after: Resource | None) -> tuple[str, ...]:
+    """Names of the attributes that differ, in the order of the dataclass; none for a companion."""
+    if before is None or after is None:
+        return ()
+    left, right = before.attributes(), after.attributes()
+    return tuple(key for key in (left | right) if left.get(key) != right.get(key))
+
+
+def describe_difference(before: Resource | None, after: Resource | None) -> str:
+    """`m 16 → 32, comment 'x' → 'y'`; "unchanged" for a companion."""
+    if before is None or after is None:
+        return (after or before or _nothing()).address.kind
+    left, right = before.attributes(), after.attributes()
+    parts = []
+    for key in differing(before, after):
+        if key == "with":
+            parts += _options_difference(dict(left.get(key, ())), dict(right.get(key, ())))
+        elif isinstance(left.get(key), bool) or isinstance(right.get(key), bool):
+            parts.append(f"{_words(key)} {str(bool(left.get(key))).lower()} → {str(bool(right.get(key))).lower()}")
+        else:
+            parts.append(f"{_words(key)} {_shown(left.get(key))} → {_shown(right.get(key))}")
+    return ", ".join(parts) or "unchanged, made again"
+
+
+def _nothing() -> Resource:
+    raise ValueError("a change has a before or an after")
+
+
+def _options_difference(left: dict[str, str], right: dict[str, str]) -> list[str]:
+    keys = [key for key in {**left, **right} if left.get(key) != right.get(key)]
+    return [f"{key} {left.get(key, 'default')} → {right.get(key, 'default')}" for key in keys]
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _shown(value: Any, width: int = 60) -> str:
+    text = "none" if value is None else value if isinstance(value, str) else _listed(to_json(value))
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, list):
+        return "(" + ", ".join(map(_listed, value)) + ")"
+    if isinstance(value, dict):
+        return " ".join(str(v) for v in value.values())
+    return str(value)
+
+
+# What a step needs.
+
+
+def requires(world: World, addresses: Iterable[Address]) -> frozenset[Fact]:
+    """What making something that refers to `addresses` waits for.
+
+    An object the plan alters in a way that nobody referring to it can notice (a column's default, a comment) is
+    not waited for: an index build must not move behind a SET NOT NULL of the contract phase.
+    """
+    found = set()
+    for address in addresses:
+        before, after = world.live.get(address), world.target.get(address)
+        if before is None or after is None:
+            found.add(has(address))
+        elif before == after:
+            found.add(ok(address) if remade(world, address) else has(address))
+        elif not _unnoticed(before, after):
+            found.add(ok(address))
+    return frozenset(found)
+
+
+def _unnoticed(before: Resource, after: Resource) -> bool:
+    unnoticed = {"comment", "default", "not_null", "identity"} if isinstance(before, Column) else {"comment"}
+    return set(differing(before, after)) <= unnoticed
+
+
+def goes_first(world: World, addresses: Iterable[Address]) -> frozenset[Fact]:
+    """What a removal needs of `addresses`: still being there, where this plan removes them too."""
+    return frozenset(has(a) for a in addresses if world.drops(a) or remade(world, a))
+
+
+def in_schema(world: World, resource: PostgresResource) -> frozenset[Fact]:
+    """The need of the schema, where that is known to the project."""
+    schema = Address(resource.address.store, "schema", (resource.schema,))
+    return requires(world, [schema]) if schema in world.live or schema in world.target else frozenset()
+
+
+def _new_enum_values(world: World, need: Fact) -> bool:
+    """Whether `need` is an enum that gets new values in this plan: they cannot be used before a commit."""
+    if ".enum." not in need.subject:
+        return False
+    address = Address.parse(need.subject)
+    before, after = world.live.get(address), world.target.get(address)
+    return isinstance(before, Enum) and isinstance(after, Enum) and before != after
+
+
+def dependents_settled(world: World, address: Address, *, also: Iterable[Address] = ()) -> frozenset[Fact]:
+    """What dropping `address` waits for: those that refer to it and no longer will.
+
+    Raises:
+        PlanError: something that stays refers to it; nothing is ever dropped by CASCADE.
+    """
+    waits, staying = set(), []
+    for dependent in (*world.dependents(address), *(r for a in also for r in world.dependents(a))):
+        if dependent.address == address or dependent.container == address or world.drops(dependent.address):
+            continue
+        if dependent.container is not None and world.drops(dependent.container):
+            continue
+        after = world.target.get(dependent.address)
+        if after is not None and after != dependent and address not in after.refers:
+            waits.add(ok(dependent.address))
+        elif remade(world, dependent.address):
+            waits.add(no(dependent.address))
+        else:
+            staying.append(str(dependent.address))
+    if staying:
+        raise PlanError(
+            f"{address} cannot be dropped: {', '.join(sorted(set(staying)))} "
+            f"{'needs' if len(set(staying)) == 1 else 'need'} it and nothing is dropped by CASCADE",
+            hint="remove or change what needs it in the same plan, or drop it by hand",
+        )
+    return frozenset(waits)
+
+
+# Views that have to be made again around a change.
+
+
+def remade(world: World, address: Address) -> bool:
+    """Whether the plan drops this view and makes it again."""
+    before, after = world.live.get(address), world.target.get(address)
+    if not (isinstance(before, View) and isinstance(after, View)):
+        return False
+    if not can_replace(before, after):
+        return True
+    return any(retyped(world, a) or remade(world, a) for a in reads(world, before) if a != address)
+
+
+def reads(world: World, view: View) -> list[Address]:
+    """What a view refers to; all columns of a table where its columns are not known one by one."""
+    known = {a.parts[:2] for a in view.refers if a.kind == "column"}
+    found = list(view.refers)
+    for table in view.refers:
+        if table.kind == "table" and table.parts not in known:
+            found += [r.address for r in world.live.children(table) if isinstance(r, Column)]
+    return found
+
+
+def can_replace(before: View, after: View) -> bool:
+    """Whether CREATE OR REPLACE VIEW does: columns only appended. Unknown columns count as changed."""
+    if before.query == after.query:
+        return True
+    return bool(after.columns) and after.columns[: len(before.columns)] == before.columns
+
+
+def retyped(world: World, address: Address) -> bool:
+    """Whether the plan changes this column's type, collation or expression, or re-makes this enum."""
+    before, after = world.live.get(address), world.target.get(address)
+    if isinstance(before, Column) and isinstance(after, Column):
+        if before == after:
+            return any(_reordered(world, a) for a in before.refers)
+        return retypes(before, after) or expression_made_again(world, before, after)
+    return _reordered(world, address)
+
+
+def _reordered(world: World, address: Address) -> bool:
+    before, after = world.live.get(address), world.target.get(address)
+    return isinstance(before, Enum) and isinstance(after, Enum) and not only_adds(before, after)
+
+
+def retypes(before: Column, after: Column) -> bool:
+    """Whether the column is written anew or checked against all that uses it."""
+    return (before.type, before.collation) != (after.type, after.collation)
+
+
+def expression_made_again(world: World, before: Column, after: Column) -> bool:
+    """Whether a column is made again for its expression: SET EXPRESSION came with 17, for generated ones only."""
+    if before.generated == after.generated or after.generated is None:
+        return False
+    return before.generated is None or world.server.numbers < (17,)
+
+
+def only_adds(before: Enum, after: Enum) -> bool:
+    """Whether all old values are still there in their order."""
+    left = iter(after.values)
+    return all(value in left for value in before.values)
+
+
+def views_over(world: World, addresses: Iterable[Address]) -> list[View]:
+    """Live views that read any of `addresses`, directly or through other views, and stay in the plan."""
+    views = [r for r in world.live.of_kind("view") if isinstance(r, View) and r.address in world.target]
+    readers: dict[Address, list[View]] = {}
+    for view in views:
+        for address in reads(world, view):
+            readers.setdefault(address, []).append(view)
+    found: dict[Address, View] = {}
+    todo = list(addresses)
+    while todo:
+        for view in readers.get(todo.pop(), ()):
+            if view.address not in found:
+                found[view.address] = view
+                todo.append(view.address)
+    return list(found.values())
+
+
+def mentions(sql: str | None, name: str) -> bool:
+    """Whether a text names `name` as a whole word; may say yes for a string or another object's name."""
+    return sql is not None and re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", sql) is not None
+
+
+def sequences_owned(world: World, *columns: Address) -> list[Sequence_]:
+    """Live sequences owned by any of these columns: gone when the column goes."""
+    parts = {c.parts for c in columns}
+    return [r for r in world.live.of_kind("sequence") if isinstance(r, Sequence_) and r.owned_by in parts]
+
+
+def in_new_table(world: World, resource: PostgresResource) -> bool:
+    """Whether the table is created in this plan, or dropped: its own step does it."""
+    table = resource.container
+    return table is not None and (world.creates(table) or world.drops(table))
+
+
+def small(world: World, table: Address) -> bool:
+    """Whether there is nothing to scan, copy or lose: the table is new or empty."""
+    return world.creates(table) or world.empty(table)
+
+
+def constraints_of(world: World, table: Address) -> list[PostgresResource]:
+    """Live constraints of a table."""
+    return [cast(PostgresResource, r) for r in world.live.children(table) if is_constraint(r.address)]

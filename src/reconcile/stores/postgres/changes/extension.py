@@ -1,0 +1,115 @@
+"""Extensions. Their own objects and comments are never looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from reconcile.change import Action, Change, Phase, Step, World
+from reconcile.facts import Fact, has, no, ok
+from reconcile.hazards import Hazard
+from reconcile.model import Address
+from reconcile.stores.postgres.changes.common import (
+    Alteration,
+    Creation,
+    Removal,
+    dependents_settled,
+    differing,
+    goes_first,
+    requires,
+)
+from reconcile.stores.postgres.resources import Extension
+from reconcile.stores.postgres.sqltext import ident, literal
+
+
+@dataclass(frozen=True)
+class CreateExtension(Creation):
+    """CREATE EXTENSION; needs it installed on the server's machine."""
+
+    before: None
+    after: Extension
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        parts = [f"version {self.after.version}" if self.after.version else ""]
+        parts.append(f"in schema {self.after.in_schema}" if self.after.in_schema else "")
+        return " ".join(p for p in parts if p) or "extension"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        schema = f" WITH SCHEMA {ident(self.after.in_schema)}" if self.after.in_schema else ""
+        version = f" VERSION {literal(self.after.version)}" if self.after.version else ""
+        sql = f"CREATE EXTENSION {ident(self.after.name)}{schema}{version}"
+        needs = {no(self.address)} | _schema_needs(world, self.after)
+        return [self.step(world, 1, "create", [sql], needs=needs, gives=[has(self.address), ok(self.address)])]
+
+
+def _schema_needs(world: World, extension: Extension) -> frozenset[Fact]:
+    if extension.in_schema is None:
+        return frozenset()
+    schema = Address(extension.address.store, "schema", (extension.in_schema,))
+    return frozenset(requires(world, [schema])) if world.creates(schema) else frozenset()
+
+
+@dataclass(frozen=True)
+class AlterExtension(Alteration):
+    """Another version or schema, in place."""
+
+    action: ClassVar[Action] = Action.UPDATE
+
+    before: Extension
+    after: Extension
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        name, calls, moved = ident(self.before.name), [], False
+        if self.after.version and self.after.version != self.before.version:
+            calls.append(f"ALTER EXTENSION {name} UPDATE TO {literal(self.after.version)}")
+        if self.after.in_schema and self.after.in_schema != self.before.in_schema:
+            calls.append(f"ALTER EXTENSION {name} SET SCHEMA {ident(self.after.in_schema)}")
+            moved = True
+        if not calls:
+            return []
+        return [
+            self.step(
+                world,
+                1,
+                "alter",
+                calls,
+                needs={has(self.address)} | _schema_needs(world, self.after),
+                gives=[ok(self.address)],
+                phase=Phase.CONTRACT if moved else Phase.EXPAND,
+                hazards=[Hazard.BREAKS_CLIENTS] if moved else [],
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class DropExtension(Removal):
+    """DROP EXTENSION, never by CASCADE: the server refuses while anything uses it."""
+
+    before: Extension
+    after: None
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        waits = dependents_settled(world, self.address)
+        schema = [Address(self.address.store, "schema", (self.before.in_schema,))] if self.before.in_schema else []
+        return [
+            self.step(
+                world,
+                1,
+                "drop",
+                [f"DROP EXTENSION {ident(self.before.name)}"],
+                needs={has(self.address)} | waits | goes_first(world, schema),
+                gives=[no(self.address)],
+                phase=Phase.CONTRACT,
+                hazards=[Hazard.BREAKS_CLIENTS],
+            )
+        ]
+
+
+def alter(before: Extension, after: Extension) -> Change | None:
+    """The change of an extension that stays; None where only its comment differs."""
+    return AlterExtension(before, after) if set(differing(before, after)) - {"comment"} else None

@@ -1,0 +1,141 @@
+"""Foreign keys: always statements of their own (tables may refer to each other), compared by parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reconcile.change import Change, Phase, Step, World
+from reconcile.facts import Fact, has, no, ok
+from reconcile.model import Address, Resource
+from reconcile.stores.postgres.changes.common import (
+    ChangeComment,
+    Creation,
+    Removal,
+    Replacement,
+    goes_first,
+    only_comment_differs,
+    requires,
+    small,
+)
+from reconcile.stores.postgres.changes.constraint import (
+    ValidateConstraint,
+    columns_of,
+    drop_statement,
+    narrowing,
+    only_validates,
+    validated_steps,
+)
+from reconcile.stores.postgres.changes.table import dropped_apart
+from reconcile.stores.postgres.resources import ForeignKey, Index, Key
+
+
+def target(key: ForeignKey) -> Address:
+    """The table it refers to."""
+    return Address(key.address.store, "table", key.references)
+
+
+def referenced_key(world: World, key: ForeignKey) -> Resource | None:
+    """The primary key, unique constraint or unique index in the target that it hangs on."""
+    wanted = set(key.references_columns)
+    for resource in world.target.children(target(key)):
+        if isinstance(resource, Key) and (
+            set(resource.columns) == wanted or (not wanted and resource.address.kind == "primary_key")
+        ):
+            return resource
+        if isinstance(resource, Index) and resource.unique and {i.column for i in resource.columns} == wanted:
+            return resource
+    return None
+
+
+def _needs(world: World, key: ForeignKey) -> frozenset[Fact]:
+    table = target(key)
+    there = [table.child("column", c) for c in key.references_columns]
+    there = [c for c in there if c in world.live or c in world.target]
+    hangs_on = referenced_key(world, key)
+    needs = requires(world, [key.table, table, *columns_of(key, key.columns), *there])
+    if hangs_on is not None and world.live.get(hangs_on.address) != hangs_on:
+        needs |= {ok(hangs_on.address)}
+    return needs
+
+
+@dataclass(frozen=True)
+class AddForeignKey(Creation):
+    """ADD CONSTRAINT … FOREIGN KEY … NOT VALID, then VALIDATE; at once where the table is new or empty."""
+
+    before: None
+    after: ForeignKey
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_foreign_key(self.after)
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        key = self.after
+        phase = Phase.EXPAND if world.creates(key.table) else narrowing(world, key, key.columns)
+        needs, at_once = _needs(world, key), small(world, key.table)
+        return validated_steps(self, world, key, None, needs=needs, phase=phase, at_once=at_once)
+
+
+def describe_foreign_key(key: ForeignKey) -> str:
+    """`(owner_id) → public.users (id) on delete cascade`."""
+    text = f"({', '.join(key.columns)}) → {'.'.join(key.references)}"
+    text += f" ({', '.join(key.references_columns)})" if key.references_columns else ""
+    text += f" on delete {key.on_delete.replace('_', ' ')}" if key.on_delete != "no_action" else ""
+    return text + (f" on update {key.on_update.replace('_', ' ')}" if key.on_update != "no_action" else "")
+
+
+@dataclass(frozen=True)
+class ReplaceForeignKey(Replacement):
+    """A new one beside the old one, validated, then put in its place."""
+
+    before: ForeignKey
+    after: ForeignKey
+
+    @property
+    def strategy(self) -> str | None:
+        """See `Change.strategy`."""
+        return "added beside not valid, validated, then swapped"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        key = self.after
+        needs, at_once = _needs(world, key), small(world, key.table)
+        return validated_steps(self, world, key, self.before, needs=needs, phase=Phase.CONTRACT, at_once=at_once)
+
+
+@dataclass(frozen=True)
+class DropForeignKey(Removal):
+    """DROP CONSTRAINT; on its own even where both tables go, since they may refer to each other."""
+
+    before: ForeignKey
+    after: None
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_foreign_key(self.before)
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        key = self.before
+        if world.drops(key.table) and not dropped_apart(world, key):
+            return []
+        return [
+            self.step(
+                world,
+                1,
+                "drop",
+                [drop_statement(key)],
+                needs={has(self.address)} | goes_first(world, [key.table, target(key), *key.refers]),
+                gives=[no(self.address)],
+                phase=Phase.CONTRACT,
+            )
+        ]
+
+
+def alter(before: ForeignKey, after: ForeignKey) -> Change | None:
+    """The change of a foreign key that stays."""
+    if only_comment_differs(before, after):
+        return ChangeComment(before, after)
+    return ValidateConstraint(before, after) if only_validates(before, after) else ReplaceForeignKey(before, after)

@@ -1,0 +1,414 @@
+"""Indexes: built concurrently, rebuilt for other options, replaced by one built beside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+from reconcile.change import Action, Change, Irreversible, Phase, Step, World
+from reconcile.errors import PlanError
+from reconcile.facts import Fact, done, has, no, ok
+from reconcile.hazards import Hazard
+from reconcile.model import Address, State
+from reconcile.stores.postgres.changes.column import uses
+from reconcile.stores.postgres.changes.common import (
+    Alteration,
+    ChangeComment,
+    Creation,
+    PostgresChange,
+    Removal,
+    Replacement,
+    comments,
+    dependents_settled,
+    differing,
+    only_comment_differs,
+    requires,
+    retyped,
+    small,
+)
+from reconcile.stores.postgres.changes.constraint import build_helper
+from reconcile.stores.postgres.resources import Column, ForeignKey, Index, IndexItem, Key
+from reconcile.stores.postgres.sqltext import (
+    comment_statement,
+    helper_name,
+    ident,
+    index_statement,
+    object_name,
+    options,
+    relation,
+)
+
+_BUILD = (Hazard.BUILDS_INDEX, Hazard.NEEDS_SPACE)
+
+
+def _needs(world: World, index: Index) -> frozenset[Fact]:
+    """The table, its columns the index uses, and what its expressions refer to."""
+    columns = [r for r in world.target.children(index.table) if isinstance(r, Column) and uses(index, r)]
+    refers = [a for a in index.refers if a != index.address]
+    return requires(world, [index.table, *(c.address for c in columns), *refers])
+
+
+def _phase(world: World, index: Index) -> Phase:
+    """A unique index may refuse what an old application writes: contract, unless its columns are new."""
+    if not index.unique or world.creates(index.table):
+        return Phase.EXPAND
+    named = [index.table.child("column", i.column) for i in index.columns if i.column is not None]
+    return Phase.EXPAND if named and all(world.creates(c) for c in named) else Phase.CONTRACT
+
+
+@dataclass(frozen=True)
+class CreateIndex(Creation):
+    """CREATE INDEX, CONCURRENTLY where the table has rows; then ANALYZE."""
+
+    before: None
+    after: Index
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_index(self.after)
+
+    @property
+    def strategy(self) -> str | None:
+        """See `Change.strategy`."""
+        return None
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        index, gives = self.after, [has(self.address), ok(self.address)]
+        needs, phase = {no(self.address)} | _needs(world, index), _phase(world, index)
+        unique = [Hazard.DEPENDS_ON_DATA] if index.unique else []
+        if small(world, index.table):
+            calls = [index_statement(index, concurrently=False), *comments(index)]
+            return [self.step(world, 1, "create", calls, needs=needs, gives=gives, phase=phase)]
+        calls = [index_statement(index, concurrently=True), *comments(index), _analyze(index)]
+        return [
+            self.concurrent_step(
+                1,
+                "create",
+                calls,
+                needs=needs,
+                gives=gives,
+                phase=phase,
+                hazards=[*_BUILD, *unique],
+                debris=[self.address],
+            )
+        ]
+
+
+def _analyze(index: Index) -> str:
+    return f"ANALYZE {relation(index.table)}"
+
+
+def describe_index(index: Index) -> str:
+    """`hnsw (embedding vector_cosine_ops) with (m = 16)`."""
+    unique = "unique " if index.unique else ""
+    text = f"{unique}{index.method} ({', '.join(map(_item, index.columns))})"
+    text += f" include ({', '.join(index.include)})" if index.include else ""
+    text += " nulls not distinct" if index.nulls_not_distinct else ""
+    text += f" with ({options(index.with_)})" if index.with_ else ""
+    return text + (f" where {index.where}" if index.where is not None else "")
+
+
+def _item(item: IndexItem) -> str:
+    parts = [item.column or f"({item.expression})"]
+    parts += [f"collate {item.collation}"] if item.collation else []
+    parts += [item.opclass] if item.opclass else []
+    parts += ["desc"] if item.order == "desc" else []
+    return " ".join([*parts, *([f"nulls {item.nulls}"] if item.nulls else [])])
+
+
+@dataclass(frozen=True)
+class RebuildIndex(Alteration):
+    """Options set, then REINDEX INDEX CONCURRENTLY; also for an index left invalid by a broken build."""
+
+    action: ClassVar[Action] = Action.REBUILD
+
+    before: Index
+    after: Index
+
+    @property
+    def reason(self) -> str | None:
+        """See `Change.reason`."""
+        return "rebuild_for_options" if self.before.with_ != self.after.with_ else "rebuild_because_invalid"
+
+    @property
+    def replace_paths(self) -> tuple[tuple[str, ...], ...]:
+        """See `Change.replace_paths`."""
+        left, right = dict(self.before.with_), dict(self.after.with_)
+        changed = [("with", key) for key in {**left, **right} if left.get(key) != right.get(key)]
+        return tuple(changed) or (("valid",),)
+
+    @property
+    def strategy(self) -> str | None:
+        """See `Change.strategy`."""
+        set_ = "options set, then " if self.before.with_ != self.after.with_ else ""
+        return f"{set_}reindexed concurrently"
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        text = super().describe()
+        return text if self.before.valid else ", ".join(filter(None, ["not valid, built again", _without_valid(text)]))
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        name, first = object_name(self.before), self._set_calls()
+        needs = {has(self.address)} | requires(world, [self.before.table])
+        done_set, done_build = done(f"{self.address}/1-set"), done(f"{self.address}/2-reindex")
+        gives = [has(self.address), ok(self.address), done_build]
+        if world.empty(self.before.table):
+            calls = [*first, f"REINDEX INDEX {name}"]
+            return [self.step(world, 2, "reindex", calls, needs=needs, gives=gives, journalled=True)]
+        steps = []
+        if first:
+            steps.append(self.step(world, 1, "set", first, needs=needs, gives=[done_set], journalled=True))
+        debris = Address(self.address.store, "index", (self.before.schema, f"{self.before.name[:57]}_ccnew"))
+        steps.append(
+            self.concurrent_step(
+                2,
+                "reindex",
+                [f"REINDEX INDEX CONCURRENTLY {name}", _analyze(self.before)],
+                needs=needs | ({done_set} if first else set()),
+                gives=gives,
+                debris=[debris],
+                hazards=_BUILD,
+                journalled=True,
+            )
+        )
+        return steps
+
+    def _set_calls(self) -> list[str]:
+        name, left, right = object_name(self.before), dict(self.before.with_), dict(self.after.with_)
+        gone, new = [k for k in left if k not in right], [p for p in self.after.with_ if left.get(p[0]) != p[1]]
+        calls = [f"ALTER INDEX {name} SET ({options(self.after.with_)})"] if new else []
+        calls += [f"ALTER INDEX {name} RESET ({', '.join(gone)})"] if gone else []
+        if self.before.comment != self.after.comment:
+            calls.append(comment_statement(self.after, self.before.name))
+        return calls
+
+    def reverse(self) -> Change | Irreversible:
+        """See `Change.reverse`."""
+        if not self.before.valid:
+            return Irreversible("the index was not usable before; nobody wants that back")
+        return RebuildIndex(self.after, self.before)
+
+
+def _without_valid(text: str) -> str:
+    return ", ".join(p for p in text.split(", ") if not p.startswith("valid "))
+
+
+@dataclass(frozen=True)
+class ReplaceIndex(Replacement):
+    """The new one built beside under a helper name; in contract, the old one dropped and the name taken over.
+
+    Both happen in one transaction, so a run broken before it leaves the old index in use and the new one ready for
+    the next plan. Where a column it is on changes its type in this plan, nothing can be built beside.
+    """
+
+    before: Index
+    after: Index
+
+    @property
+    def strategy(self) -> str | None:
+        """See `Change.strategy`."""
+        return "built beside concurrently, then swapped"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        old, new = self.before, self.after
+        gives = [has(self.address), ok(self.address)]
+        users = _key_users(world, old) | dependents_settled(world, self.address)
+        if _on_retyped(world, old, new):
+            return self._around_type_change(world, users)
+        swap_hazards = [Hazard.BREAKS_CLIENTS] if old.unique and not new.unique else []
+        if small(world, new.table):
+            calls = [f"DROP INDEX {object_name(old)}", index_statement(new, concurrently=False), *comments(new)]
+            needs = {has(self.address)} | _needs(world, new) | users
+            return [
+                self.step(world, 1, "swap", calls, needs=needs, gives=gives, phase=Phase.CONTRACT, hazards=swap_hazards)
+            ]
+        helper = Address(new.address.store, "index", (new.schema, helper_name(new.name, "new")))
+        beside = cast(Index, new.replace(address=helper, live_name=None, comment=None))
+        phase = Phase.CONTRACT if new.unique and not old.unique else _phase(world, new)
+        steps = build_helper(self, world, beside, _needs(world, new), phase)
+        take_over = f"ALTER INDEX {ident(new.schema, helper.parts[-1])} RENAME TO {ident(new.name)}"
+        steps.append(
+            self.step(
+                world,
+                len(steps) + 1,
+                "swap",
+                [f"DROP INDEX {object_name(old)}", take_over, *comments(new)],
+                needs={has(self.address), ok(helper)} | users,
+                gives=[*gives, no(helper)],
+                phase=Phase.CONTRACT,
+                hazards=swap_hazards,
+            )
+        )
+        return steps
+
+    def _around_type_change(self, world: World, users: frozenset[Fact]) -> list[Step]:
+        old, new, gap = self.before, self.after, [Hazard.INDEX_GAP]
+        steps = [
+            self.step(
+                world,
+                1,
+                "drop",
+                [f"DROP INDEX {object_name(old)}"],
+                needs={has(self.address)} | users,
+                gives=[no(self.address)],
+                phase=Phase.CONTRACT,
+                hazards=[] if small(world, old.table) else gap,
+            )
+        ]
+        needs = {no(self.address)} | _needs(world, new)
+        gives = [has(self.address), ok(self.address)]
+        if small(world, new.table):
+            calls = [index_statement(new, concurrently=False), *comments(new)]
+            return [*steps, self.step(world, 2, "create", calls, needs=needs, gives=gives, phase=Phase.CONTRACT)]
+        calls = [index_statement(new, concurrently=True), *comments(new), _analyze(new)]
+        build = self.concurrent_step(
+            2,
+            "create",
+            calls,
+            needs=needs,
+            gives=gives,
+            phase=Phase.CONTRACT,
+            hazards=_BUILD,
+            debris=[self.address],
+        )
+        return [*steps, build]
+
+
+def _on_retyped(world: World, old: Index, new: Index) -> bool:
+    columns = [r for r in world.live.children(old.table) if isinstance(r, Column)]
+    return any(retyped(world, c.address) for c in columns if uses(old, c) or uses(new, c))
+
+
+def _key_users(world: World, index: Index) -> frozenset[Fact]:
+    """Foreign keys that hang on a unique index have to be gone before it.
+
+    Raises:
+        PlanError: one stays and has no other key to hang on.
+    """
+    if not index.unique:
+        return frozenset()
+    columns = {i.column for i in index.columns}
+    others = [r for r in world.live.children(index.table) if isinstance(r, Key) and set(r.columns) == columns]
+    if others:
+        return frozenset()
+    waits, staying = set(), []
+    for key in world.live.of_kind("foreign_key"):
+        if (
+            isinstance(key, ForeignKey)
+            and key.references == index.table.parts
+            and set(key.references_columns) == columns
+        ):
+            if world.target.get(key.address) == key:
+                staying.append(str(key.address))
+            elif key.table not in world.live or not world.drops(key.table):
+                waits.add(no(key.address) if world.drops(key.address) else ok(key.address))
+    if staying:
+        raise PlanError(
+            f"{index.address} is what {', '.join(staying)} hangs on",
+            where=index.source,
+            hint="drop the foreign key in one apply, change the index, and add it again",
+        )
+    return frozenset(waits)
+
+
+@dataclass(frozen=True)
+class DropIndex(Removal):
+    """DROP INDEX CONCURRENTLY; plain where a column it is on changes its type, or the table is empty."""
+
+    before: Index
+    after: None
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_index(self.before)
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        index = self.before
+        if world.drops(index.table):
+            return []
+        needs = {has(self.address)} | _key_users(world, index) | dependents_settled(world, self.address)
+        needs |= requires(world, [index.table])
+        hazards = [Hazard.BREAKS_CLIENTS] if index.unique else []
+        if world.empty(index.table) or _on_retyped(world, index, index):
+            calls = [f"DROP INDEX {object_name(index)}"]
+            return [
+                self.step(
+                    world,
+                    1,
+                    "drop",
+                    calls,
+                    needs=needs,
+                    gives=[no(self.address)],
+                    phase=Phase.CONTRACT,
+                    hazards=hazards,
+                )
+            ]
+        return [
+            self.concurrent_step(
+                1,
+                "drop",
+                [f"DROP INDEX CONCURRENTLY {object_name(index)}"],
+                needs=needs,
+                gives=[no(self.address)],
+                phase=Phase.CONTRACT,
+                hazards=hazards,
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class RenameIndex(PostgresChange):
+    """ALTER INDEX … RENAME TO, to the declared name."""
+
+    action: ClassVar[Action] = Action.RENAME
+
+    before: Index
+    after: Index
+
+    @property
+    def reason(self) -> str | None:
+        """See `Change.reason`."""
+        return "rename_enforced"
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return f"renamed from {self.before.name}"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        return [
+            self.step(
+                world,
+                1,
+                "rename",
+                [f"ALTER INDEX {object_name(self.before)} RENAME TO {ident(self.after.name)}"],
+                needs=requires(world, [self.before.table]),
+                gives=[has(self.address), ok(self.address)],
+                phase=Phase.CONTRACT,
+            )
+        ]
+
+    def reverse(self) -> Change:
+        """See `Change.reverse`."""
+        return RenameIndex(self.after, self.before)
+
+    def apply_to(self, state: State) -> State:
+        """Under the address it has already, without the other name."""
+        there = state.get(self.after.address)
+        return state.add((there or self.before).replace(address=self.after.address, live_name=None))
+
+
+def alter(before: Index, after: Index) -> Change | None:
+    """The change of an index that stays."""
+    changed: Iterable[str] = set(differing(before, after))
+    if only_comment_differs(before, after):
+        return ChangeComment(before, after)
+    if set(changed) <= {"with", "valid", "comment"}:
+        return RebuildIndex(before, after)
+    return ReplaceIndex(before, after)

@@ -1,0 +1,132 @@
+"""States as they look after a rename: addresses, references and, token by token, the texts that name it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from reconcile.model import Address, Resource, State
+from reconcile.stores.postgres.resources import (
+    Check,
+    Column,
+    ForeignKey,
+    Index,
+    Key,
+    Sequence,
+    View,
+)
+from reconcile.stores.postgres.sqltokens import tokens
+
+_OF_TABLE = frozenset({"column", "primary_key", "unique", "check", "foreign_key", "exclusion", "trigger", "policy"})
+
+
+def readdressed(address: Address, old: Address, new: Address) -> Address:
+    """`address` with the table `old` in it replaced by `new`; anything else stays."""
+    if address == old:
+        return new
+    if address.kind in _OF_TABLE and address.parts[:2] == old.parts:
+        return Address(address.store, address.kind, (*new.parts, *address.parts[2:]))
+    return address
+
+
+def rename_table(state: State, old: Address, new: Address) -> State:
+    """`state` after ALTER TABLE old RENAME TO new; unchanged where `old` is not in it."""
+    if old not in state:
+        return state
+
+    def move(address: Address) -> Address:
+        return readdressed(address, old, new)
+
+    return State.of(_moved(r, move, old, new) for r in state.values())
+
+
+def _moved(resource: Resource, move: Callable[[Address], Address], old: Address, new: Address) -> Resource:
+    moved = _refer(resource, move)
+    if isinstance(moved, ForeignKey) and moved.references == old.parts:
+        moved = replace(moved, references=(new.parts[0], new.parts[1]))
+    if isinstance(moved, Sequence) and moved.owned_by and moved.owned_by[:2] == old.parts:
+        moved = replace(moved, owned_by=(new.parts[0], new.parts[1], moved.owned_by[2]))
+    if isinstance(moved, View) and old in resource.refers:
+        moved = replace(moved, query=renamed_in(moved.query, old.parts[-1], new.parts[-1]))
+    return moved
+
+
+def _refer(resource: Resource, move: Callable[[Address], Address]) -> Resource:
+    address, refers = move(resource.address), tuple(map(move, resource.refers))
+    container = move(resource.container) if resource.container else None
+    if (address, refers, container) == (resource.address, resource.refers, resource.container):
+        return resource
+    return resource.replace(address=address, refers=refers, container=container)
+
+
+def rename_column(state: State, old: Address, new: Address) -> State:
+    """`state` after RENAME COLUMN; unchanged where `old` is not in it."""
+    if old not in state:
+        return state
+    table, was, now = state[old].container, old.parts[-1], new.parts[-1]
+
+    def move(address: Address) -> Address:
+        return new if address == old else address
+
+    return State.of(_column_moved(_refer(r, move), table, old, was, now, old in r.refers) for r in state.values())
+
+
+def _column_moved(
+    resource: Resource, table: Address | None, old: Address, was: str, now: str, refers: bool
+) -> Resource:
+    def name(column: str) -> str:
+        return now if column == was else column
+
+    def text(sql: str | None) -> str | None:
+        return None if sql is None else renamed_in(sql, was, now)
+
+    inside = resource.container == table
+    match resource:
+        case Key() if inside:
+            columns, include = tuple(map(name, resource.columns)), tuple(map(name, resource.include))
+            return replace(resource, columns=columns, include=include)
+        case ForeignKey():
+            if inside:
+                columns, deleted = tuple(map(name, resource.columns)), tuple(map(name, resource.on_delete_columns))
+                resource = replace(resource, columns=columns, on_delete_columns=deleted)
+            if table is not None and resource.references == table.parts:
+                resource = replace(resource, references_columns=tuple(map(name, resource.references_columns)))
+            return resource
+        case Check() if inside:
+            return replace(resource, expression=text(resource.expression) or "")
+        case Column() if inside and resource.generated is not None:
+            return replace(resource, generated=text(resource.generated))
+        case Index() if inside:
+            items = tuple(
+                replace(i, column=name(i.column)) if i.column is not None else replace(i, expression=text(i.expression))
+                for i in resource.columns
+            )
+            include = tuple(map(name, resource.include))
+            return replace(resource, columns=items, include=include, where=text(resource.where))
+        case Sequence() if resource.owned_by == old.parts:
+            return replace(resource, owned_by=(old.parts[0], old.parts[1], now))
+        case View() if refers:
+            return replace(resource, query=text(resource.query) or "")
+    return resource
+
+
+def renamed_in(sql: str, old: str, new: str) -> str:
+    """The identifier `old` replaced wherever it stands in SQL; strings stay.
+
+    What the server prints after a rename may still differ (an output column keeps its name by an alias): then the
+    view is planned as replaced, which changes nothing in it.
+    """
+    plain = new.isidentifier() and new == new.lower()
+    spelled = new if plain else '"' + new.replace('"', '""') + '"'
+    return "".join(spelled if t.name == old else t.text for t in tokens(sql))
+
+
+def rename_simple(state: State, old: Address, new: Address) -> State:
+    """`state` with one object that contains nothing under a new address, and references to it moved."""
+    if old not in state:
+        return state
+
+    def move(address: Address) -> Address:
+        return new if address == old else address
+
+    return State.of(_refer(r, move) for r in state.values())

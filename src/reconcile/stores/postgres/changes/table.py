@@ -1,0 +1,176 @@
+"""Tables. A new one is made with its columns, keys and checks in one statement; foreign keys follow on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+from reconcile.change import Action, Change, Phase, Step, World
+from reconcile.facts import Fact, has, no, ok
+from reconcile.hazards import Hazard
+from reconcile.model import Address, Resource, State
+from reconcile.stores.postgres.changes.common import (
+    ChangeComment,
+    Creation,
+    PostgresChange,
+    Removal,
+    comments,
+    dependents_settled,
+    goes_first,
+    in_schema,
+    requires,
+    sequences_owned,
+)
+from reconcile.stores.postgres.resources import Check, Column, ForeignKey, Key, PostgresResource, PrimaryKey, Table
+from reconcile.stores.postgres.sqltext import column_clause, constraint_clause, ident, relation
+
+_FOLDED = (Column, Key, Check)
+"""What CREATE TABLE makes along. A check that is declared not valid is: the new table has no rows it could miss."""
+
+
+def folded(world: World, table: Address) -> list[PostgresResource]:
+    """The children that CREATE TABLE makes, columns in their declared order first, then keys, then checks."""
+    children = [r for r in world.target.children(table) if isinstance(r, _FOLDED) and not _apart(r)]
+    columns = sorted((r for r in children if isinstance(r, Column)), key=lambda c: (c.position, c.address))
+    rest = sorted((r for r in children if not isinstance(r, Column)), key=_rank)
+    return [*columns, *rest]
+
+
+def _apart(resource: Resource) -> bool:
+    return isinstance(resource, Check) and resource.not_valid
+
+
+def _rank(resource: Resource) -> tuple[int, Address]:
+    kinds = 0 if isinstance(resource, PrimaryKey) else 1 if isinstance(resource, Key) else 2
+    return kinds, resource.address
+
+
+@dataclass(frozen=True)
+class CreateTable(Creation):
+    """CREATE TABLE with columns, primary key, unique and check constraints, and all their comments."""
+
+    before: None
+    after: Table
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return "table"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        children = folded(world, self.address)
+        clauses = [column_clause(c) if isinstance(c, Column) else constraint_clause(c) for c in children]
+        body = ",\n  ".join(clauses)
+        calls = [f"CREATE TABLE {relation(self.address)} ({_indented(body)})", *comments(self.after)]
+        calls += [sql for child in children for sql in comments(child)]
+        inside = {self.address, *(c.address for c in children)}
+        refers = [a for r in (self.after, *children) for a in r.refers if a not in inside]
+        return [
+            self.step(
+                world,
+                1,
+                "create",
+                calls,
+                needs={no(self.address)} | in_schema(world, self.after) | requires(world, refers),
+                gives=[fact(a) for a in sorted(inside) for fact in (has, ok)],
+            )
+        ]
+
+
+def _indented(body: str) -> str:
+    return f"\n  {body}\n" if body else ""
+
+
+@dataclass(frozen=True)
+class DropTable(Removal):
+    """DROP TABLE with all that is in it; refused while anything else needs it."""
+
+    before: Table
+    after: None
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        children = [cast(PostgresResource, r) for r in world.live.children(self.address)]
+        waits = dependents_settled(world, self.address, also=[c.address for c in children])
+        apart = {c.address for c in children if isinstance(c, ForeignKey) and dropped_apart(world, c)}
+        owned = sequences_owned(world, *(c.address for c in children))
+        inside = [self.address, *(c.address for c in children if c.address not in apart), *(s.address for s in owned)]
+        refers = {a for c in children if c.address not in apart for a in c.refers} - set(inside)
+        schema = Address(self.address.store, "schema", (self.before.schema,))
+        waits |= {ok(s.address) for s in owned if not world.drops(s.address)}
+        return [
+            self.step(
+                world,
+                1,
+                "drop",
+                [f"DROP TABLE {relation(self.address)}"],
+                needs={has(self.address)} | waits | goes_first(world, [*refers, schema]) | {no(a) for a in apart},
+                gives=[no(a) for a in inside],
+                phase=Phase.CONTRACT,
+                hazards=[Hazard.BREAKS_CLIENTS, *([] if world.empty(self.address) else [Hazard.DELETES_DATA])],
+            )
+        ]
+
+
+def dropped_apart(world: World, key: ForeignKey) -> bool:
+    """Whether the foreign key of a dropped table goes by its own step: two dropped tables may refer to each other."""
+    target = Address(key.address.store, "table", key.references)
+    return target != key.container and world.drops(target)
+
+
+@dataclass(frozen=True)
+class RenameTable(PostgresChange):
+    """ALTER TABLE … RENAME TO, within its schema. What refers to it follows by itself."""
+
+    action: ClassVar[Action] = Action.RENAME
+
+    before: Table
+    after: Table
+    renames: tuple[Address, ...] = ()
+    """The addresses of what is in it, as they will be."""
+
+    @property
+    def reason(self) -> str | None:
+        """See `Change.reason`."""
+        return "rename_declared"
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return f"renamed from {self.before.address.parts[-1]}"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        return [
+            self.step(
+                world,
+                1,
+                "rename",
+                [f"ALTER TABLE {relation(self.before.address)} RENAME TO {ident(self.after.address.parts[-1])}"],
+                gives=_renamed_facts(self.address, self.renames),
+                phase=Phase.CONTRACT,
+                hazards=[Hazard.BREAKS_CLIENTS],
+            )
+        ]
+
+    def reverse(self) -> Change:
+        """See `Change.reverse`."""
+        from reconcile.stores.postgres.changes.rename import readdressed
+
+        back = tuple(readdressed(a, self.after.address, self.before.address) for a in self.renames)
+        return RenameTable(self.after, self.before, back)
+
+    def apply_to(self, state: State) -> State:
+        """Everything in it and all that refers to it under the new name; a state that has it stays as it is."""
+        from reconcile.stores.postgres.changes.rename import rename_table
+
+        return rename_table(state, self.before.address, self.after.address)
+
+
+def _renamed_facts(address: Address, children: Sequence[Address]) -> list[Fact]:
+    return [has(address), ok(address), *map(has, children)]
+
+
+def alter(before: Table, after: Table) -> Change | None:
+    """Only the comment can differ."""
+    return ChangeComment(before, after)

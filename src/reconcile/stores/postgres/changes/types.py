@@ -1,0 +1,145 @@
+"""What a column type change costs: catalog only, a check of every row, or a rewrite; and whether a cast is needed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TYPE = re.compile(r'^(?P<base>"?[^(\[]+?)\s*(?:\((?P<args>[^)]*)\))?(?P<rest>[^\[(]*?)(?P<array>(\[\])*)$')
+_ALIASES = {
+    "varchar": "character varying",
+    "char": "character",
+    "int": "integer",
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
+    "float4": "real",
+    "float8": "double precision",
+    "bool": "boolean",
+    "decimal": "numeric",
+    "varbit": "bit varying",
+    "timestamptz": "timestamp with time zone",
+    "timestamp": "timestamp without time zone",
+    "timetz": "time with time zone",
+    "time": "time without time zone",
+}
+_STRINGS = frozenset({"text", "character varying", "character", "name"})
+_NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
+_TIMES = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
+_JSON = frozenset({"json", "jsonb"})
+_VECTORS = frozenset({"vector", "halfvec", "sparsevec"})
+_WIDER = {
+    "smallint": {"integer", "bigint", "numeric", "real", "double precision"},
+    "integer": {"bigint", "numeric", "double precision"},
+    "bigint": {"numeric"},
+    "real": {"double precision"},
+    "date": {"timestamp without time zone", "timestamp with time zone"},
+    "json": {"jsonb"},
+}
+
+
+@dataclass(frozen=True)
+class Type:
+    """A type text taken apart: `character varying`, (10,), 1 array dimension or more."""
+
+    base: str
+    args: tuple[int, ...]
+    array: bool
+
+    @classmethod
+    def of(cls, text: str) -> Type:
+        """Take a type apart; what cannot be is its own base."""
+        match = _TYPE.match(" ".join(text.split()))
+        if match is None:
+            return cls(text, (), False)
+        base = " ".join((match["base"].strip(), match["rest"].strip())).strip()
+        name = base.rpartition(".")[2].strip('"') if _vectorish(base) else _ALIASES.get(base.lower(), base)
+        digits = (match["args"] or "").replace(" ", "").split(",")
+        return cls(name, tuple(int(d) for d in digits if d.lstrip("-").isdigit()), bool(match["array"]))
+
+
+def _vectorish(base: str) -> bool:
+    return base.rpartition(".")[2].strip('"') in _VECTORS
+
+
+@dataclass(frozen=True)
+class TypeChange:
+    """How the server carries a type change out."""
+
+    rewrites: bool
+    """Every row is written anew; False: the catalog is changed, or rows are only looked at."""
+    using: bool
+    """There is no assignment cast: the statement needs USING."""
+    wider: bool
+    """Every old value fits and reads as before."""
+    loses: bool
+    """Values are cut or rounded without an error."""
+
+
+def is_vector(text: str) -> bool:
+    """Whether it is one of pgvector's types."""
+    return Type.of(text).base in _VECTORS
+
+
+def stored_vectors_fit(old: str, new: str) -> bool:
+    """Whether vectors of the old type may stay: only a length that was open before may be fixed, or be opened."""
+    before, after = Type.of(old), Type.of(new)
+    return before.base == after.base and (not before.args or not after.args or before.args == after.args)
+
+
+def type_change(old: str, new: str) -> TypeChange:
+    """Judge a change between two canonical type texts."""
+    before, after = Type.of(old), Type.of(new)
+    same_array = before.array == after.array
+    free = same_array and not before.array and _free(before, after)
+    wider = free or (same_array and (_free(before, after) or after.base in _WIDER.get(before.base, ())))
+    return TypeChange(
+        rewrites=not free,
+        using=not (same_array and _assignable(before, after)),
+        wider=wider,
+        loses=same_array and not wider and _loses(before, after),
+    )
+
+
+def _free(before: Type, after: Type) -> bool:
+    """Without rewriting: the server proves that no value can change."""
+    if before.base == after.base == "numeric":
+        if not after.args:
+            return True
+        if not before.args:
+            return False
+        scales = [(*t.args, 0)[1] for t in (before, after)]
+        return after.args[0] >= before.args[0] and scales[0] == scales[1]
+    if before.base in ("character varying", "text") and after.base in ("character varying", "text"):
+        return _longer(before, after)
+    if before.base == after.base and (
+        before.base in ("bit varying", "interval") or before.base.startswith(("timestamp", "time "))
+    ):
+        return _longer(before, after)
+    if before.base == after.base and before.base in _VECTORS:
+        return not after.args
+    return before.base == "cidr" and after.base == "inet"
+
+
+def _longer(before: Type, after: Type) -> bool:
+    return not after.args or (bool(before.args) and after.args[0] >= before.args[0])
+
+
+def _assignable(before: Type, after: Type) -> bool:
+    if before.base == after.base or after.base in _STRINGS:
+        return True
+    families = (_NUMBERS, _TIMES, _JSON, _VECTORS)
+    return any(before.base in family and after.base in family for family in families) or before.base == "cidr"
+
+
+def _loses(before: Type, after: Type) -> bool:
+    if before.base in _NUMBERS and after.base in _NUMBERS:
+        if before.base == after.base == "numeric":
+            scales = [(*t.args, 0)[1] if t.args else 1000 for t in (before, after)]
+            return scales[1] < scales[0]
+        return before.base in ("numeric", "real", "double precision") or after.base in ("real", "double precision")
+    if before.base in _TIMES and after.base == "date":
+        return True
+    timed = before.base == after.base and before.base.startswith(("timestamp", "time ", "interval"))
+    vectors = {before.base, after.base} <= _VECTORS and before.base != after.base
+    return vectors or (timed and not _longer(before, after))

@@ -1,0 +1,267 @@
+"""SQL text: identifiers, literals and the clauses statements are made of, so that a statement is one readable line.
+
+Quoting is the driver's own; it is imported at the first use, since parsing and validating need none of this.
+Expressions (defaults, checks, queries) are SQL already and stand as they were written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+
+from reconcile.model import Address, Json
+from reconcile.stores.postgres.names import split
+from reconcile.stores.postgres.resources import (
+    Check,
+    Column,
+    Enum,
+    ForeignKey,
+    Index,
+    IndexItem,
+    Key,
+    PostgresResource,
+    PrimaryKey,
+    Sequence,
+    Unique,
+    View,
+)
+
+NAME_BYTES = 63
+"""NAMEDATALEN - 1: the server cuts longer names off without an error."""
+_BARE_VALUE = re.compile(r"[A-Za-z0-9_.+-]+")
+
+
+def ident(*names: str) -> str:
+    """Quoted names joined by dots: `"public"."documents"`."""
+    from psycopg import sql
+
+    return sql.Identifier(*names).as_string(None)
+
+
+def idents(names: Iterable[str]) -> str:
+    """`"a", "b"`."""
+    return ", ".join(ident(n) for n in names)
+
+
+def literal(value: str) -> str:
+    """A string constant."""
+    from psycopg import sql
+
+    return sql.Literal(value).as_string(None).strip()
+
+
+def relation(address: Address) -> str:
+    """The quoted name of what a schema holds (table, index, view, …) or of the table a column or constraint is of."""
+    return ident(*address.parts[:2])
+
+
+def object_name(resource: PostgresResource) -> str:
+    """The quoted name, as it is in the store, of what a schema holds."""
+    return ident(resource.schema, resource.name)
+
+
+def dotted(name: str) -> str:
+    """A name that may carry a schema (`extensions.gin_trgm_ops`, `"en_US.utf8"`), quoted part by part."""
+    return ident(*split(name))
+
+
+def helper_name(name: str, suffix: str) -> str:
+    """`NAME__rc_SUFFIX`, within 63 bytes; a cut name carries a hash, so that two long names never meet.
+
+    >>> helper_name("documents_hnsw", "new")
+    'documents_hnsw__rc_new'
+    """
+    tail = f"__rc_{suffix}"
+    whole = name + tail
+    if len(whole.encode()) <= NAME_BYTES:
+        return whole
+    tail = f"_{hashlib.sha256(name.encode()).hexdigest()[:8]}{tail}"
+    return name.encode()[: NAME_BYTES - len(tail)].decode(errors="ignore") + tail
+
+
+def as_written(resource: PostgresResource, key: str) -> Json:
+    """An attribute in the words of the YAML where those are kept, else in the server's."""
+    if isinstance(resource.declared, Mapping) and key in resource.declared:
+        return resource.declared[key]
+    return getattr(resource, key)
+
+
+def column_clause(column: Column) -> str:
+    """`"lang" text COLLATE "C" DEFAULT 'en' NOT NULL`: as in CREATE TABLE and ADD COLUMN."""
+    parts = [ident(column.address.parts[-1]), str(as_written(column, "type"))]
+    if column.collation:
+        parts.append(f"COLLATE {dotted(column.collation)}")
+    if column.default is not None:
+        parts.append(f"DEFAULT {as_written(column, 'default')}")
+    if column.generated is not None:
+        parts.append(f"GENERATED ALWAYS AS ({as_written(column, 'generated')}) STORED")
+    if column.identity:
+        parts.append(identity_clause(column.identity))
+    if column.not_null:
+        parts.append("NOT NULL")
+    return " ".join(parts)
+
+
+def identity_clause(identity: str) -> str:
+    """`GENERATED ALWAYS AS IDENTITY`."""
+    return f"GENERATED {identity_word(identity)} AS IDENTITY"
+
+
+def identity_word(identity: str) -> str:
+    """`ALWAYS` or `BY DEFAULT`."""
+    return identity.upper().replace("_", " ")
+
+
+def key_clause(key: Key) -> str:
+    """`PRIMARY KEY ("id") INCLUDE ("path")`, `UNIQUE NULLS NOT DISTINCT ("no") DEFERRABLE …`."""
+    distinct = " NULLS NOT DISTINCT" if isinstance(key, Unique) and key.nulls_not_distinct else ""
+    include = f" INCLUDE ({idents(key.include)})" if key.include else ""
+    return f"{key_word(key)}{distinct} ({idents(key.columns)}){include}{deferrable_clause(key.deferrable)}"
+
+
+def key_word(key: Key) -> str:
+    """`PRIMARY KEY` or `UNIQUE`."""
+    return "PRIMARY KEY" if isinstance(key, PrimaryKey) else "UNIQUE"
+
+
+def deferrable_clause(deferrable: str | None) -> str:
+    """Empty, ` DEFERRABLE INITIALLY IMMEDIATE` or ` DEFERRABLE INITIALLY DEFERRED`."""
+    return f" DEFERRABLE {deferrable.upper().replace('_', ' ')}" if deferrable else ""
+
+
+def check_clause(check: Check) -> str:
+    """`CHECK (size >= 0) NO INHERIT`."""
+    return f"CHECK ({as_written(check, 'expression')}){' NO INHERIT' if check.no_inherit else ''}"
+
+
+def foreign_key_clause(key: ForeignKey) -> str:
+    """`FOREIGN KEY ("a") REFERENCES "s"."t" ("id") MATCH FULL ON DELETE SET NULL ("a") …`; defaults left out."""
+    parts = [f"FOREIGN KEY ({idents(key.columns)}) REFERENCES {ident(*key.references)}"]
+    if key.references_columns:
+        parts.append(f"({idents(key.references_columns)})")
+    if key.match != "simple":
+        parts.append(f"MATCH {key.match.upper()}")
+    if key.on_update != "no_action":
+        parts.append(f"ON UPDATE {_action(key.on_update)}")
+    if key.on_delete != "no_action":
+        only = f" ({idents(key.on_delete_columns)})" if key.on_delete_columns else ""
+        parts.append(f"ON DELETE {_action(key.on_delete)}{only}")
+    return " ".join(parts) + deferrable_clause(key.deferrable)
+
+
+def _action(word: str) -> str:
+    return word.upper().replace("_", " ")
+
+
+def constraint_clause(constraint: PostgresResource) -> str:
+    """`CONSTRAINT "name" …` of a key, check or foreign key, under its name."""
+    match constraint:
+        case Key():
+            body = key_clause(constraint)
+        case Check():
+            body = check_clause(constraint)
+        case ForeignKey():
+            body = foreign_key_clause(constraint)
+        case _:
+            raise TypeError(f"{constraint.address} is no constraint")
+    return f"CONSTRAINT {ident(constraint.name)} {body}"
+
+
+def index_statement(index: Index, *, concurrently: bool, name: str | None = None) -> str:
+    """The CREATE INDEX of `index`, on request concurrently or under another name."""
+    written = as_written(index, "columns")
+    items = ", ".join(_item(item, written[n]) for n, item in enumerate(index.columns))
+    return "".join(
+        (
+            "CREATE ",
+            "UNIQUE " if index.unique else "",
+            "INDEX ",
+            "CONCURRENTLY " if concurrently else "",
+            f"{ident(name or index.name)} ON {relation(index.table)} USING {ident(index.method)} ({items})",
+            f" INCLUDE ({idents(index.include)})" if index.include else "",
+            " NULLS NOT DISTINCT" if index.nulls_not_distinct else "",
+            f" WITH ({options(index.with_)})" if index.with_ else "",
+            f" WHERE {as_written(index, 'where')}" if index.where is not None else "",
+        )
+    )
+
+
+def _item(item: IndexItem, written: IndexItem | Mapping[str, Json]) -> str:
+    if item.column is not None:
+        text = ident(item.column)
+    else:
+        expression = written.get("expression") if isinstance(written, Mapping) else written.expression
+        text = f"({expression if expression is not None else item.expression})"
+    if item.collation:
+        text += f" COLLATE {dotted(item.collation)}"
+    if item.opclass:
+        text += f" {dotted(item.opclass)}"
+        if item.parameters:
+            text += f" ({options(item.parameters)})"
+    if item.order == "desc":
+        text += " DESC"
+    if item.nulls:
+        text += f" NULLS {item.nulls.upper()}"
+    return text
+
+
+def options(pairs: Iterable[tuple[str, str]]) -> str:
+    """`m = 16, ef_construction = 64`: storage parameters, view options, opclass parameters."""
+    return ", ".join(f"{name} = {value if _BARE_VALUE.fullmatch(value) else literal(value)}" for name, value in pairs)
+
+
+def view_statement(view: View, *, replace: bool = False) -> str:
+    """CREATE [OR REPLACE] VIEW with its options and check option."""
+    query = str(as_written(view, "query")).strip().rstrip(";").rstrip()
+    return "".join(
+        (
+            "CREATE OR REPLACE VIEW " if replace else "CREATE VIEW ",
+            object_name(view),
+            f" WITH ({options(view.with_)})" if view.with_ else "",
+            f" AS {query}",
+            f" WITH {view.check_option.upper()} CHECK OPTION" if view.check_option else "",
+        )
+    )
+
+
+def enum_statement(enum: Enum, name: str | None = None) -> str:
+    """CREATE TYPE … AS ENUM, on request under another name."""
+    values = ", ".join(literal(v) for v in enum.values)
+    return f"CREATE TYPE {ident(enum.schema, name or enum.name)} AS ENUM ({values})"
+
+
+def sequence_options(sequence: Sequence) -> str:
+    """Everything but OWNED BY, defaults spelled out so that ALTER SEQUENCE gives the same as CREATE."""
+    parts = [f"AS {sequence.type}", f"INCREMENT BY {sequence.increment}"]
+    parts.append("NO MINVALUE" if sequence.min is None else f"MINVALUE {sequence.min}")
+    parts.append("NO MAXVALUE" if sequence.max is None else f"MAXVALUE {sequence.max}")
+    if sequence.start is not None:
+        parts.append(f"START WITH {sequence.start}")
+    parts += [f"CACHE {sequence.cache}", "CYCLE" if sequence.cycle else "NO CYCLE"]
+    return " ".join(parts)
+
+
+_ON = {"table": "TABLE", "view": "VIEW", "index": "INDEX", "sequence": "SEQUENCE", "enum": "TYPE"}
+_CONSTRAINTS = frozenset({"primary_key", "unique", "check", "foreign_key"})
+
+
+def is_constraint(address: Address) -> bool:
+    """Whether the address names a table's constraint."""
+    return address.kind in _CONSTRAINTS
+
+
+def comment_statement(resource: PostgresResource, name: str | None = None) -> str:
+    """COMMENT ON … IS `resource.comment`, on request under another name; None removes the comment."""
+    kind, parts = resource.address.kind, resource.address.parts
+    name = name or resource.name
+    if kind == "column":
+        target = f"COLUMN {ident(*parts[:2], name)}"
+    elif kind in _CONSTRAINTS:
+        target = f"CONSTRAINT {ident(name)} ON {relation(resource.address)}"
+    elif kind in _ON:
+        target = f"{_ON[kind]} {ident(parts[0], name)}"
+    else:
+        target = f"{kind.upper()} {ident(name)}"
+    text = "NULL" if resource.comment is None else literal(resource.comment)
+    return f"COMMENT ON {target} IS {text}"
