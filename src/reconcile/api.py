@@ -30,7 +30,7 @@ class Planned:
     def __str__(self) -> str:
         from reconcile.render import text
 
-        return text.render(self.document, color=False)
+        return text.render(self.document, colour=False)
 
     def write(self, path: str | Path) -> None:
         """Save the plan, for `reconcile apply FILE` or `reconcile show FILE`.
