@@ -16,7 +16,7 @@ from reconcile.errors import Problem, ProjectError, ReconcileError
 from reconcile.model import Source
 from reconcile.policy import Allowance, Policy
 from reconcile.selection import Selection
-from reconcile.stores import package
+from reconcile.stores import holds_ledger
 from reconcile.stores.base import StoreSpec
 from reconcile.suggest import meant
 from reconcile.yamlio import Map, merge, read_documents
@@ -248,7 +248,7 @@ def _store_problems(name: str, settings: Map, where: Source) -> list[Problem]:
 
 
 def _holders(stores: Mapping[str, Map]) -> list[str]:
-    return [name for name, settings in stores.items() if package(settings["kind"]).holds_ledger]
+    return [name for name, settings in stores.items() if holds_ledger(settings["kind"])]
 
 
 def _ledger_problems(document: Map, stores: Mapping[str, Map]) -> Iterator[Problem]:

@@ -83,7 +83,7 @@ def write(directory: Path, kinds: Sequence[str] = (), *, name: str | None = None
 
 
 def _project(name: str, kinds: Sequence[str]) -> str:
-    holders = [kind for kind in kinds if stores.package(kind).holds_ledger]
+    holders = [kind for kind in kinds if stores.holds_ledger(kind)]
     lines = [_HEAD.format(name=quoted(name))]
     if len(holders) != 1:
         lines.append("# Lock, journal and applied state; not one store of this project can hold them.\n")

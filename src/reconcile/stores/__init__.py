@@ -26,3 +26,12 @@ def package(kind: str) -> Package:
         raise KeyError(kind)
     found: Package = importlib.import_module(f"{__name__}.{kind}").PACKAGE
     return found
+
+
+def holds_ledger(kind: str) -> bool:
+    """Whether a store of the kind can hold the ledger; a package that does not say so cannot.
+
+    Raises:
+        KeyError: no such kind.
+    """
+    return bool(getattr(package(kind), "holds_ledger", False))
