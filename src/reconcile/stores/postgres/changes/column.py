@@ -47,17 +47,15 @@ from reconcile.stores.postgres.sqltext import (
 )
 
 _CALL = re.compile(r"([A-Za-z_][\w.]*)\s*\(")
-_STABLE = frozenset(
-    """
-    now statement_timestamp transaction_timestamp localtimestamp localtime current_timestamp
-    current_time current_date current_setting array coalesce nullif greatest least lower upper trim
-    btrim ltrim rtrim concat format md5 to_timestamp to_date to_char date_trunc timezone make_interval
-    make_date make_timestamptz jsonb_build_object jsonb_build_array json_build_object json_build_array
-    to_jsonb to_json array_fill repeat numeric varchar char bit time timestamp timestamptz interval
-    vector halfvec decode encode convert_to left right round floor ceil abs length cast row date_part
-    extract
-    """.split()
+_STABLE_NAMES = (
+    "now statement_timestamp transaction_timestamp localtimestamp localtime current_timestamp current_time "
+    "current_date current_setting array coalesce nullif greatest least lower upper trim btrim ltrim rtrim "
+    "concat format md5 to_timestamp to_date to_char date_trunc timezone make_interval make_date "
+    "make_timestamptz jsonb_build_object jsonb_build_array json_build_object json_build_array to_jsonb "
+    "to_json array_fill repeat numeric varchar char bit time timestamp timestamptz interval vector halfvec "
+    "decode encode convert_to left right round floor ceil abs length cast row date_part extract "
 )
+_STABLE = frozenset(_STABLE_NAMES.split())
 """Functions whose value is the same for all rows of one statement: ADD COLUMN stores it once. Others may not be."""
 
 

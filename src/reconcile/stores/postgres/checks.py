@@ -1,0 +1,247 @@
+"""What is known of a server before planning, what it cannot do, and what would stop a plan. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.rows import TupleRow
+
+from reconcile.change import Server, Step
+from reconcile.errors import Problem, StoreError
+from reconcile.facts import Verb
+from reconcile.model import Address, State
+from reconcile.stores.postgres.resources import Column, Extension, ForeignKey, Index, PostgresResource, Unique
+
+OLDEST = (12,)
+_VECTOR_TYPES = {"vector": (0, 1), "halfvec": (0, 7), "sparsevec": (0, 7)}
+_HNSW = (0, 5)
+_LOCKS_PER_STEP = 8
+"""What one step may lock: a table with its TOAST table, indexes and catalog entries; measured, rounded up."""
+
+_SERVER = """
+SELECT current_setting('server_version'), current_database()::text, current_user::text,
+       (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
+       (SELECT coalesce(jsonb_object_agg(extname, extversion), '{}') FROM pg_extension),
+       (SELECT coalesce(jsonb_object_agg(name, default_version), '{}') FROM pg_available_extensions),
+       (SELECT coalesce(jsonb_agg(DISTINCT to_jsonb(v) -> 'name'), '[]') FROM pg_available_extension_versions v
+        WHERE coalesce((to_jsonb(v) ->> 'trusted')::boolean, false)),
+       current_setting('max_locks_per_transaction')::int, current_setting('max_connections')::int,
+       current_setting('is_superuser') = 'on', has_database_privilege(current_database(), 'CREATE'),
+       pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
+       current_setting('server_encoding')
+"""
+
+
+def server(connection: psycopg.Connection[TupleRow], name: str) -> Server:
+    """Version, identity and the facts plans are made from.
+
+    Raises:
+        StoreError: older than PostgreSQL 12.
+    """
+    row = connection.execute(_SERVER).fetchone()
+    assert row is not None, "a SELECT without FROM gives one row"
+    version, database, user, oid, installed, available, trusted, locks, clients, superuser, create = row[:11]
+    found = Server(
+        name=name,
+        kind="postgres",
+        version=version.split(" ")[0],
+        identity=f"{_system(connection) or f'oid:{oid}'}/{database}",
+        facts={
+            "extensions": installed,
+            "available_extensions": available,
+            "trusted_extensions": trusted,
+            "max_locks_per_transaction": locks,
+            "max_connections": clients,
+            "max_steps_per_group": max(1, locks * clients // 2 // _LOCKS_PER_STEP),
+            "is_superuser": superuser,
+            "can_create": create,
+            "in_recovery": row[11],
+            "read_only": row[12],
+            "encoding": row[13],
+            "user": user,
+            "database": database,
+        },
+    )
+    if numbers(found.version) < OLDEST:
+        raise StoreError(f"PostgreSQL {found.version} is too old", where=name, hint="PostgreSQL 12 or later is needed")
+    return found
+
+
+def _system(connection: psycopg.Connection[TupleRow]) -> str | None:
+    """The cluster's identifier; None where a hosted server hides it."""
+    try:
+        row = connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
+    except errors.InsufficientPrivilege:
+        return None
+    return row[0] if row else None
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A version as numbers: `18beta1` is (18,), `0.8.5` is (0, 8, 5)."""
+    found = []
+    for part in version.split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if digits:
+            found.append(int(digits))
+        if digits != part:
+            break
+    return tuple(found)
+
+
+def unsupported(server: Server, desired: State) -> list[Problem]:
+    """What is declared and cannot be had on this server, each with its YAML line."""
+    problems = [p for r in desired.of_kind("extension") if isinstance(r, Extension) and (p := _extension(server, r))]
+    used = _pgvector(server, desired)
+    for resource in desired.values():
+        if isinstance(resource, Column):
+            name = resource.type.rpartition(".")[2].strip('"').split("(")[0].split("[")[0].strip().strip('"')
+            if name in _VECTOR_TYPES:
+                problems += _vector(server, used, resource, f"the type {name}", _VECTOR_TYPES[name], desired)
+        elif isinstance(resource, Index) and resource.method in ("hnsw", "ivfflat"):
+            oldest = _HNSW if resource.method == "hnsw" else (0, 1)
+            problems += _vector(server, used, resource, f"the index method {resource.method}", oldest, desired)
+        problems += _version_needs(server, resource)
+    return problems
+
+
+def _version_needs(server: Server, resource: object) -> list[Problem]:
+    if server.numbers >= (15,) or not isinstance(resource, PostgresResource):
+        return []
+    wanted = {
+        "nulls_not_distinct": isinstance(resource, Unique | Index) and resource.nulls_not_distinct,
+        "the column list of on_delete": isinstance(resource, ForeignKey) and bool(resource.on_delete_columns),
+    }
+    return [
+        _problem(resource, f"{what} needs PostgreSQL 15; {server.name} is {server.version}")
+        for what, used in wanted.items()
+        if used
+    ]
+
+
+def _problem(resource: PostgresResource, what: str, hint: str | None = None) -> Problem:
+    return Problem(f"{resource.address}: {what}", where=resource.source or str(resource.address), hint=hint)
+
+
+def _extension(server: Server, extension: Extension) -> Problem | None:
+    name, facts = extension.name, server.facts
+    if name in facts["extensions"]:
+        return None
+    if name not in facts["available_extensions"]:
+        package = "pgvector (Debian: postgresql-NN-pgvector)" if name == "vector" else f"the package of {name}"
+        return _problem(
+            extension,
+            f'extension "{name}" is not available on {server.name}',
+            f"install {package} on the database server, or turn the extension on with the managed service",
+        )
+    if facts["is_superuser"] or (name in facts["trusted_extensions"] and facts["can_create"]):
+        return None
+    return _problem(
+        extension,
+        f'{facts["user"]} may not create the extension "{name}" on {server.name}',
+        f'have a superuser run, in this database: CREATE EXTENSION "{name}"',
+    )
+
+
+def _pgvector(server: Server, desired: State) -> str | None:
+    """The version of pgvector there is or will be; None where there is none."""
+    for resource in desired.of_kind("extension"):
+        if isinstance(resource, Extension) and resource.name == "vector" and resource.version:
+            return resource.version
+    declared = any(r.address.parts == ("vector",) for r in desired.of_kind("extension"))
+    known: Any = server.facts["extensions"].get("vector")
+    return known or (server.facts["available_extensions"].get("vector") if declared else None)
+
+
+def _vector(
+    server: Server, version: str | None, resource: PostgresResource, what: str, oldest: tuple[int, ...], desired: State
+) -> list[Problem]:
+    if version is None:
+        if any(r.address.parts == ("vector",) for r in desired.of_kind("extension")):
+            return []  # not available: said once, of the extension
+        hint = "declare it: `extensions: {vector: {}}`"
+        return [_problem(resource, f"{what} needs the extension vector, which {server.name} does not have", hint)]
+    if numbers(version) < oldest:
+        needed = ".".join(map(str, oldest))
+        return [_problem(resource, f"{what} needs pgvector {needed}; {server.name} has {version}", "upgrade pgvector")]
+    return []
+
+
+# Before anything is changed.
+
+
+def preflight(connection: psycopg.Connection[TupleRow], server: Server, steps: Sequence[Step]) -> list[Problem]:
+    """What would stop the steps: a standby, missing privileges, missing schemas, constraints that rows break."""
+    where = server.name
+    if server.facts["in_recovery"]:
+        return [Problem("this is a standby, which takes no changes", where=where, hint="use the primary's address")]
+    if server.facts["read_only"]:
+        return [
+            Problem(
+                "transactions are read-only here", where=where, hint="see default_transaction_read_only of the role"
+            )
+        ]
+    problems = []
+    made = {f.subject for s in steps for f in s.gives if f.verb is Verb.HAS}
+    created = {a for a in map(Address.parse, made) if any(str(no) == f"no {a}" for s in steps for no in s.needs)}
+    if any(a.kind == "schema" for a in created) and not server.facts["can_create"]:
+        grant = f'GRANT CREATE ON DATABASE "{server.facts["database"]}" TO "{server.facts["user"]}"'
+        problems.append(Problem(f"{server.facts['user']} may not create schemas", where=where, hint=grant))
+    new_schemas = {a.parts[0] for a in created if a.kind == "schema"}
+    relations = {a for a in created if a.kind in ("table", "view", "enum", "sequence", "index")}
+    problems += _schemas(connection, server, {a.parts[0] for a in relations} - new_schemas)
+    new_tables = {a.parts for a in created if a.kind == "table"}
+    problems += _ownership(connection, server, {p for p in _touched(steps) if p not in new_tables})
+    return problems
+
+
+def _touched(steps: Sequence[Step]) -> Iterable[tuple[str, ...]]:
+    for step in steps:
+        for fact in (*step.needs, *step.gives):
+            if fact.verb is Verb.DONE:
+                continue
+            address = Address.parse(fact.subject)
+            of_table = address.kind in ("column", "primary_key", "unique", "check", "foreign_key")
+            if address.kind in ("view", "index", "sequence") or (of_table and fact in step.gives):
+                yield address.parts[:2]
+
+
+def _schemas(connection: psycopg.Connection[TupleRow], server: Server, names: Iterable[str]) -> list[Problem]:
+    rows = connection.execute(
+        "SELECT w.s, n.oid IS NOT NULL, coalesce(has_schema_privilege(n.oid, 'CREATE'), false)"
+        " FROM unnest(%s::text[]) w(s) LEFT JOIN pg_namespace n ON n.nspname = w.s ORDER BY 1",
+        (sorted(names),),
+    ).fetchall()
+    problems = []
+    for schema, there, create in rows:
+        if not there:
+            what, hint = f"there is no schema {schema}", f"declare it: `schemas: {{{schema}: {{}}}}`"
+            problems.append(Problem(what, where=server.name, hint=hint))
+        elif not create:
+            user = server.facts["user"]
+            hint = f'GRANT CREATE ON SCHEMA "{schema}" TO "{user}"'
+            problems.append(Problem(f"{user} may not create in schema {schema}", where=server.name, hint=hint))
+    return problems
+
+
+def _ownership(
+    connection: psycopg.Connection[TupleRow], server: Server, names: Iterable[tuple[str, ...]]
+) -> list[Problem]:
+    wanted = sorted(set(names))
+    rows = connection.execute(
+        "SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner) FROM unnest(%s::text[], %s::text[]) w(s, r)"
+        " JOIN pg_namespace n ON n.nspname = w.s JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.r"
+        " WHERE NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1, 2",
+        ([w[0] for w in wanted], [w[1] for w in wanted]),
+    ).fetchall()
+    user = server.facts["user"]
+    return [
+        Problem(
+            f"{user} does not own {schema}.{relation}, {owner} does: it cannot be altered",
+            where=server.name,
+            hint=f'set `role: {owner}` of store {server.name}, or: GRANT "{owner}" TO "{user}"',
+        )
+        for schema, relation, owner in rows
+    ]

@@ -1,0 +1,127 @@
+"""The ledger in a schema of the database: a connection of its own, autocommit, idle between statements."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from reconcile.errors import ReconcileError
+from reconcile.ledger import Ledger
+from reconcile.stores.base import StoreSpec
+from reconcile.stores.postgres.sqltext import ident
+
+if TYPE_CHECKING:
+    from reconcile.stores.postgres.connect import Connection
+
+_CREATE_LOCK = 7230511842
+"""Advisory lock of the transaction that makes the tables: two first runs must not race."""
+
+
+class PostgresDatabase:
+    """`Database` over a schema; a connection may be given, whose transaction is then written in."""
+
+    now = "extract(epoch from clock_timestamp())::double precision"
+
+    def __init__(self, spec: StoreSpec, schema: str, connection: Connection | None = None) -> None:
+        self.schema = schema
+        self.prefix = f"{ident(schema)}."
+        self.placement = f"store {spec.name}, schema {schema}"
+        self._spec, self._connection, self._borrowed = spec, connection, connection is not None
+        self._guard = threading.RLock()
+
+    def _open(self) -> Connection:
+        from reconcile.stores.postgres.connect import connect
+
+        if self._connection is None or (self._connection.closed and not self._borrowed):
+            self._connection = connect(self._spec, "reconcile ledger")
+        return self._connection
+
+    def exists(self) -> bool:
+        """See `Database`.
+
+        Raises:
+            ReconcileError: it is there and may not be read.
+        """
+        rows = self.execute(
+            "SELECT has_schema_privilege(n.oid, 'USAGE')"
+            " AND has_table_privilege(c.oid, 'SELECT'), pg_get_userbyid(c.relowner)"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = ? AND c.relname = 'meta' AND c.relkind = 'r'",
+            (self.schema,),
+        )
+        if rows and not rows[0][0]:
+            raise ReconcileError(
+                "the ledger is there, but may not be read",
+                where=self.placement,
+                hint=f"connect as {rows[0][1]}, which owns it, or set `role: {rows[0][1]}` of the store",
+            )
+        return bool(rows)
+
+    def create(self, statements: Sequence[str]) -> None:
+        """See `Database`."""
+        with self._guard, self.transaction():
+            self.execute("SELECT pg_advisory_xact_lock(?)", (_CREATE_LOCK,))
+            if self.exists():
+                return
+            there = self.execute("SELECT FROM pg_namespace WHERE nspname = ?", (self.schema,))
+            if not there:
+                self.execute(f"CREATE SCHEMA {ident(self.schema)}")
+            for statement in statements:
+                self.execute(statement)
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """See `Database`."""
+        import psycopg
+
+        from reconcile.stores.postgres.connect import explained
+
+        query = sql.replace("%", "%%").replace("?", "%s") if parameters else sql
+        with self._guard:
+            try:
+                cursor = self._open().execute(query.encode(), parameters or None)
+                return cursor.fetchall() if cursor.description is not None else []
+            except psycopg.Error as error:
+                if isinstance(error, psycopg.errors.InsufficientPrivilege):
+                    raise ReconcileError(
+                        f"the ledger cannot be written: {error.diag.message_primary}",
+                        where=self.placement,
+                        hint="grant CREATE on the database, or set `ledger: {file: .reconcile/ledger.db}`",
+                    ) from error
+                raise explained(error, self.placement, sql) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See `Database`."""
+        with self._guard, self._open().transaction():
+            yield
+
+    def close(self) -> None:
+        """See `Database`."""
+        if self._connection is not None and not self._borrowed:
+            self._connection.close()
+            self._connection = None
+
+
+class PostgresLedger(Ledger):
+    """A ledger that can write inside the transaction of a group of steps in its own database."""
+
+    def __init__(self, spec: StoreSpec, schema: str, connection: Any = None) -> None:
+        super().__init__(PostgresDatabase(spec, schema, connection))
+        self._spec, self._schema = spec, schema
+
+    def inside(self, transaction: object) -> Ledger | None:
+        """See `Ledger.inside`: only where the transaction is one of the store that the ledger is in."""
+        connection = getattr(transaction, "connection", None)
+        session = getattr(transaction, "session", None)
+        if connection is None or getattr(session, "name", None) != self._spec.name:
+            return None
+        within = PostgresLedger(self._spec, self._schema, connection)
+        within._there, within._epoch, within._run = self._there, self._epoch, self._run
+        return within
+
+
+def open_ledger(spec: StoreSpec, schema: str) -> Ledger:
+    """The ledger in `schema` of the store; nothing is sent before it is first asked."""
+    return PostgresLedger(spec, schema)

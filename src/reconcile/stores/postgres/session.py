@@ -1,0 +1,295 @@
+"""The connection to a live database: the only place that sends what may write.
+
+Autocommit outside `transaction()`; settings are fixed at each connect, and the search path at each transaction, since
+an extension made a moment ago may have brought a schema.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors
+
+from reconcile.change import Call, Server, Sql, Step, Timeouts
+from reconcile.errors import Problem, StoreError
+from reconcile.model import Address, Json, State
+from reconcile.stores.base import Canonical, Live, StoreSpec
+from reconcile.stores.postgres import checks
+from reconcile.stores.postgres.connect import Connection, connect, explained
+from reconcile.stores.postgres.introspect import introspect, settle
+from reconcile.stores.postgres.sqltext import relation
+
+_CONCURRENT = re.compile(r"^\s*(CREATE (?:UNIQUE )?INDEX|DROP INDEX|REINDEX INDEX) CONCURRENTLY ", re.I)
+_BUILDER_SECONDS = 6 * 3600.0
+"""How long a build that another session has under way is waited for before debris is touched."""
+_SCRATCH_LOCK = "200ms"
+
+
+class PostgresTransaction:
+    """An open group of steps; `session` and `connection` let a ledger in the same database write inside it."""
+
+    def __init__(self, session: PostgresSession, connection: Connection) -> None:
+        self.session, self.connection = session, connection
+        self._timeouts: Timeouts | None = None
+
+    def run(self, call: Call, timeouts: Timeouts) -> None:
+        """See `Transaction.run`."""
+        sql = _sql(call, self.session.name)
+        if timeouts != self._timeouts:
+            _limit(self.connection, timeouts, local=True)
+            self._timeouts = timeouts
+        try:
+            self.connection.execute(sql.encode())
+            if sql.startswith("CREATE EXTENSION"):
+                settle(self.connection, self.session.schemas)
+        except psycopg.Error as error:
+            raise explained(error, self.session.name, sql) from error
+
+
+class PostgresSession:
+    """See `stores.base.Session`."""
+
+    def __init__(self, spec: StoreSpec, project: str, environment: str) -> None:
+        self.name = spec.name
+        self.schemas: tuple[str, ...] = tuple(spec.settings.get("schemas") or ("public",))
+        self._spec = spec
+        self._application = f"reconcile {project}/{environment}"[:63]
+        self._open: Connection | None = None
+        self._server: Server | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, made at the first use and again after it was lost.
+
+        Raises:
+            StoreError: see `connect`.
+        """
+        if self._open is None or self._open.closed:
+            self._open = connect(self._spec, self._application)
+        return self._open
+
+    def server(self) -> Server:
+        """See `Session.server`."""
+        if self._server is None:
+            with self._translated():
+                self._server = checks.server(self.connection, self.name)
+        return self._server
+
+    def introspect(self) -> Live:
+        """See `Session.introspect`."""
+        with self._translated():
+            return introspect(self.connection, self.name, self.schemas)
+
+    def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
+        """See `Session.canonical`."""
+        from reconcile.stores.postgres.canonical import canonical
+
+        with self._translated():
+            return canonical(self, desired, live, known)
+
+    def unsupported(self, desired: State) -> Sequence[Problem]:
+        """See `Session.unsupported`."""
+        return checks.unsupported(self.server(), desired)
+
+    def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
+        """See `Session.preflight`."""
+        with self._translated():
+            return checks.preflight(self.connection, self.server(), steps)
+
+    def is_empty(self, address: Address) -> bool:
+        """See `Session.is_empty`; False where it cannot be shown: absent, or rows that may be hidden."""
+        if address.kind != "table":
+            return False
+        try:
+            with self._translated(), self.connection.transaction():
+                _limit(self.connection, Timeouts(lock="2s", statement="10s"), local=True)
+                row = self.connection.execute(
+                    f"SELECT NOT EXISTS (SELECT FROM {relation(address)})".encode()
+                ).fetchone()
+        except StoreError as error:
+            if isinstance(
+                error.__cause__, errors.UndefinedTable | errors.InsufficientPrivilege | errors.WrongObjectType
+            ):
+                return False
+            raise
+        return bool(row and row[0])
+
+    def measure(self, addresses: Iterable[Address]) -> Mapping[Address, Mapping[str, int]]:
+        """See `Session.measure`: estimates of the planner's statistics; rows of an index are those of its table."""
+        wanted = {a.parts[:2]: a for a in addresses if a.kind in ("table", "index")}
+        if not wanted:
+            return {}
+        with self._translated():
+            rows = self.connection.execute(
+                "SELECT n.nspname, c.relname, greatest(coalesce(t.reltuples, c.reltuples), 0)::bigint,"
+                " CASE WHEN c.relkind = 'i' THEN pg_relation_size(c.oid) ELSE pg_total_relation_size(c.oid) END"
+                " FROM unnest(%s::text[], %s::text[]) w(s, r) JOIN pg_namespace n ON n.nspname = w.s"
+                " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.r"
+                " LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid",
+                ([k[0] for k in wanted], [k[1] for k in wanted]),
+            ).fetchall()
+        return {wanted[(s, r)]: {"rows": int(tuples), "bytes": int(size)} for s, r, tuples, size in rows}
+
+    @contextmanager
+    def transaction(self, steps: Sequence[Step]) -> Iterator[PostgresTransaction]:
+        """See `Session.transaction`."""
+        del steps
+        connection = self.connection
+        with self._translated(), connection.transaction():
+            settle(connection, self.schemas)
+            yield PostgresTransaction(self, connection)
+
+    def run(self, call: Call, timeouts: Timeouts) -> None:
+        """See `Session.run`.
+
+        A concurrent build sends no messages to the client (`client_min_messages = error`): one that outlives its
+        client then still ends with a valid index. What is there already, valid, counts as done: a run that broke
+        between the build and the journal finds it so, and the verification at the end compares it.
+        """
+        sql, connection = _sql(call, self.name), self.connection
+        concurrent = _CONCURRENT.match(sql)
+        with self._translated(sql):
+            with connection.transaction():
+                settle(connection, self.schemas)
+                path = connection.execute("SELECT set_config('search_path', current_setting('search_path'), false)")
+                path.fetchone()
+            _limit(connection, timeouts, local=False)
+            if concurrent:
+                connection.execute("SET client_min_messages = error")
+            try:
+                connection.execute(sql.encode())
+            except (errors.DuplicateTable, errors.UndefinedObject) as error:
+                if not (concurrent and self._is_done(sql, error)):
+                    raise
+            finally:
+                if not connection.closed:
+                    connection.execute(
+                        "SET client_min_messages = warning; SET lock_timeout = 0; SET statement_timeout = 0"
+                    )
+
+    def _is_done(self, sql: str, error: psycopg.Error) -> bool:
+        if isinstance(error, errors.UndefinedObject):
+            return sql.startswith("DROP INDEX")
+        match = re.match(
+            r'CREATE (?:UNIQUE )?INDEX CONCURRENTLY "((?:[^"]|"")+)" ON ("(?:[^"]|"")+"\."(?:[^"]|"")+")', sql
+        )
+        if match is None:
+            return False
+        row = self.connection.execute(
+            "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+            " WHERE c.relname = %s AND i.indrelid = to_regclass(%s)",
+            (match[1].replace('""', '"'), match[2]),
+        ).fetchone()
+        return bool(row and row[0])
+
+    def clean(self, debris: Sequence[Address]) -> None:
+        """See `Session.clean`: invalid indexes only, after their builder, if it still lives, has ended.
+
+        Raises:
+            StoreError: the builder did not end in six hours.
+        """
+        with self._translated():
+            for address in debris:
+                if address.kind == "index" and self._invalid(address) and not self._builder_ends_well(address):
+                    _limit(self.connection, Timeouts(lock="0", statement="0"), local=False)
+                    self.connection.execute(f"DROP INDEX CONCURRENTLY {relation(address)}".encode())
+
+    def _invalid(self, address: Address) -> bool:
+        row = self.connection.execute(
+            "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
+            address.parts[:2],
+        ).fetchone()
+        return row is not None and not row[0]
+
+    def _builder_ends_well(self, address: Address) -> bool:
+        """Wait for the session that builds the index, if there is one; whether the index is valid or gone then."""
+        until = time.monotonic() + _BUILDER_SECONDS
+        while self._builder(address) is not None:
+            if time.monotonic() > until:
+                raise StoreError(
+                    f"{address} is still being built by process {self._builder(address)}",
+                    where=self.name,
+                    hint="wait for it, or end it: SELECT pg_terminate_backend(PID)",
+                )
+            time.sleep(1)
+        return not self._invalid(address)
+
+    def _builder(self, address: Address) -> int | None:
+        row = self.connection.execute(
+            "SELECT p.pid FROM pg_stat_progress_create_index p JOIN pg_class c ON c.oid IN (p.index_relid, p.relid)"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE p.datname = current_database() AND n.nspname = %s AND (c.relname = %s OR EXISTS ("
+            "   SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid"
+            "   WHERE i.indrelid = p.relid AND x.relname = %s AND p.index_relid = 0))",
+            (*address.parts[:2], address.parts[1]),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def transient(self, error: BaseException) -> bool:
+        """See `Session.transient`."""
+        found: BaseException | None = error
+        while found is not None:
+            if isinstance(found, errors.LockNotAvailable | errors.DeadlockDetected | errors.SerializationFailure):
+                return True
+            if isinstance(found, psycopg.OperationalError):
+                state = found.sqlstate
+                return state is None or state[:2] in ("08", "53") or state in ("57P01", "57P02", "57P03")
+            found = found.__cause__
+        return False
+
+    @contextmanager
+    def scratch(self) -> Iterator[Connection]:
+        """The connection inside a transaction that is always rolled back, for building what is to be read back.
+
+        Locks are given up on after 200 ms; the caller makes its schema and settles the search path in it.
+        """
+        connection = self.connection
+        try:
+            with self._translated(), connection.transaction(force_rollback=True):
+                connection.execute(
+                    f"SET LOCAL lock_timeout = '{_SCRATCH_LOCK}'; SET LOCAL check_function_bodies = off;"
+                    " SET LOCAL client_min_messages = error"
+                )
+                yield connection
+        finally:
+            if not connection.closed and connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                connection.rollback()
+
+    def mark(self, content: Mapping[str, str] | None) -> Mapping[str, str]:
+        """See `Session.mark`: the ledger, or the other stores' marks, say whose this is."""
+        del content
+        return {}
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    @contextmanager
+    def _translated(self, sql: str | None = None) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise explained(error, self.name, sql) from error
+
+
+def _sql(call: Call, store: str) -> str:
+    if not isinstance(call, Sql):
+        raise StoreError(
+            f"this is no call for PostgreSQL: {call}", where=store, hint="the plan file is damaged: plan again"
+        )
+    return call.sql
+
+
+def _limit(connection: Connection, timeouts: Timeouts, *, local: bool) -> None:
+    """Set both limits; a wall-clock limit is kept by the server as the statement's."""
+    connection.execute(
+        "SELECT set_config('lock_timeout', %s, %s), set_config('statement_timeout', %s, %s)",
+        (timeouts.lock or "0", local, timeouts.statement or timeouts.wall or "0", local),
+    )
