@@ -1,0 +1,77 @@
+"""Qdrant: collections, payload indexes, aliases. Seen through `PACKAGE`; httpx is imported when it connects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from reconcile.change import Change, Server
+from reconcile.errors import PlanError
+from reconcile.model import Address, Resource, State
+from reconcile.stores.base import Context, Live, Session, StoreSpec
+
+if TYPE_CHECKING:
+    from reconcile.ledger import Ledger
+    from reconcile.yamlio import Map
+
+
+class QdrantPackage:
+    """See `stores.base.Package`."""
+
+    kind = "qdrant"
+    schema = "qdrant.schema.json"
+    ranks: Mapping[str, int] = MappingProxyType({"collection": 0, "payload_index": 1, "alias": 2})
+    containers = frozenset({"collection"})
+
+    def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
+        """Collections, payload indexes, aliases."""
+        from reconcile.stores.qdrant.parse import parse
+
+        return parse(documents, context)
+
+    def dump(self, live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]) -> Mapping[str, str]:
+        """One file, `collections.yaml`."""
+        from reconcile.stores.qdrant.dump import dump
+
+        return dump(live, server, spec, only)
+
+    def connect(self, spec: StoreSpec, project: str, environment: str) -> Session:
+        """A session; nothing is sent yet."""
+        from reconcile.stores.qdrant.session import QdrantSession
+
+        return QdrantSession(spec, project, environment)
+
+    def change(self, before: Resource | None, after: Resource | None) -> Change | None:
+        """The change between two resources of one address; None where they are equal."""
+        from reconcile.stores.qdrant.changes import change
+
+        return change(before, after)
+
+    def renamed(self, live: State, old: Address, new: Address) -> tuple[Change, State]:
+        """Qdrant cannot rename a collection, and a payload index is named by its field.
+
+        Raises:
+            PlanError: always.
+        """
+        del live
+        raise PlanError(
+            f"{old} cannot become {new}: Qdrant cannot rename",
+            hint="declare the new one, move the points, then delete the old one from the YAML",
+        )
+
+    def rename(self, before: Resource, after: Resource) -> Change:
+        """Never asked for: nothing here is matched by definition.
+
+        Raises:
+            PlanError: always.
+        """
+        raise PlanError(f"{before.address} cannot become {after.address}: Qdrant cannot rename")
+
+    def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
+        """Qdrant cannot hold one: it has no transactions."""
+        del spec, schema
+        return None
+
+
+PACKAGE = QdrantPackage()

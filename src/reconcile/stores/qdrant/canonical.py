@@ -1,0 +1,189 @@
+"""Desired state in the server's spelling: unset keys filled from the live resource, physical names decided.
+
+An unset key means *left as the server has it*, so it can never differ. Nothing is asked of the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Names
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from reconcile.model import Address, Json, Resource, State
+from reconcile.stores.base import Canonical, Live, Receipt
+from reconcile.stores.qdrant import options
+from reconcile.stores.qdrant.resources import Alias, Collection, PayloadIndex
+from reconcile.stores.qdrant.wire import same
+
+Path = tuple[str, ...]
+_FIXED_VECTOR = ("size", "distance", "datatype", "multivector")
+
+
+def canonical(desired: State, live: Live, taken: Names[str] = ()) -> Canonical:
+    """Fill and name; twice gives the same as once.
+
+    Args:
+        taken: physical names in use, those that are ignored included: a new generation avoids them.
+    """
+    state: dict[Address, Resource] = {}
+    receipts: list[Receipt] = []
+    for resource in desired.of_kind("collection"):
+        assert isinstance(resource, Collection)
+        state[resource.address] = _collection(resource, live.state.get(resource.address), taken, receipts)
+    for resource in desired.values():
+        match resource:
+            case PayloadIndex():
+                state[resource.address] = _payload_index(resource, live.state.get(resource.address), receipts)
+            case Alias():
+                target = state.get(resource.refers[0]) or live.state.get(resource.refers[0])
+                if resource.own and isinstance(target, Collection) and target.generation is None:
+                    continue  # a plain collection carries its name itself
+                if target is None:
+                    state[resource.address] = resource
+                    continue
+                declared = resource.declared or {"collection": resource.refers[0].parts[-1]}
+                state[resource.address] = resource.replace(collection=target.name, declared=declared)
+    ordered = {a: state[a] for a in desired if a in state}
+    return Canonical(State(ordered), receipts=tuple(receipts))
+
+
+def _collection(wanted: Collection, found: Resource | None, taken: Names[str], receipts: list[Receipt]) -> Collection:
+    name = wanted.address.parts[-1]
+    # What the YAML says is kept, since the filled form no longer shows it; generation and name follow from live.
+    declared = wanted.declared
+    if declared is None:
+        declared = {k: v for k, v in wanted.attributes().items() if k != "generation"}
+    if not isinstance(found, Collection):
+        plain = wanted.versioned is False
+        generation = None if plain else 1
+        while generation is not None and f"{name}__v{generation}" in taken:
+            generation += 1  # somebody else's collection: recognised by metadata, never by name
+        return cast(
+            Collection, wanted.replace(generation=generation, physical=_physical(name, generation), declared=declared)
+        )
+    filled = _fill(wanted, found, receipts)
+    plain = wanted.versioned is False or (wanted.versioned is None and found.generation is None)
+    generation, physical = found.generation, found.physical
+    if plain != (found.generation is None):
+        generation = None if plain else 1
+        physical = _physical(name, generation)
+    elif not plain and any(fixed_paths(found, cast(Collection, filled.replace(generation=generation)))):
+        generation = found.last_generation + 1
+        while f"{name}__v{generation}" in taken:
+            generation += 1
+        physical = _physical(name, generation)
+    return cast(Collection, filled.replace(generation=generation, physical=physical, declared=declared))
+
+
+def _physical(name: str, generation: int | None) -> str | None:
+    return None if generation is None else f"{name}__v{generation}"
+
+
+def _fill(wanted: Collection, found: Collection, receipts: list[Receipt]) -> Collection:
+    fields: dict[str, Any] = {}
+    unset: list[str] = []
+    for key in ("hnsw", "optimizers", "wal", "strict_mode"):
+        fields[key] = merge(getattr(wanted, key), getattr(found, key))
+    for key in options.PARAMS:
+        fields[key] = _either(getattr(wanted, key), getattr(found, key))
+    if wanted.metadata or found.metadata:
+        fields["metadata"] = {**(found.metadata or {}), **(wanted.metadata or {})}  # PATCH replaces a key whole
+    fields["quantization"] = _quantization(wanted.quantization, found.quantization)
+    if wanted.vector is None and wanted.vectors is None:
+        fields |= {"vector": found.vector, "vectors": found.vectors}
+    elif wanted.vector is not None:
+        fields["vector"] = _vector(wanted.vector, found.vector)
+    else:
+        live = found.vectors or {}
+        fields["vectors"] = {n: _vector(v, live.get(n)) for n, v in (wanted.vectors or {}).items()}
+    if wanted.sparse_vectors is None:
+        fields["sparse_vectors"] = found.sparse_vectors
+    else:
+        sparse = found.sparse_vectors or {}
+        fields["sparse_vectors"] = {
+            n: merge(v, sparse.get(n, options.SPARSE_DEFAULTS)) for n, v in wanted.sparse_vectors.items()
+        } or None
+    for key, value in fields.items():
+        if getattr(wanted, key) is None and value is not None:
+            unset.append(key)
+    if unset:
+        receipts.append(Receipt(wanted.address, ", ".join(unset), "(not set)", "left as the server has it", "unset"))
+    return cast(Collection, wanted.replace(**fields))
+
+
+def _vector(wanted: Mapping[str, Json], found: Mapping[str, Json] | None) -> dict[str, Json]:
+    if found is None:
+        return dict(wanted)
+    result = {**found, **wanted}
+    if "hnsw" in found or "hnsw" in wanted:
+        result["hnsw"] = merge(wanted.get("hnsw"), found.get("hnsw"))
+    result["quantization"] = _quantization(wanted.get("quantization"), found.get("quantization"))
+    return result
+
+
+def _quantization(wanted: Json, found: Json) -> Json:
+    """Another variant replaces the live one whole; the same one is filled key by key."""
+    if wanted is None:
+        return found
+    if wanted == "none" or not isinstance(found, Mapping) or set(wanted) != set(found):
+        if isinstance(wanted, Mapping):
+            return {v: {**options.QUANTIZATION_DEFAULTS[v], **keys} for v, keys in wanted.items()}
+        return wanted
+    return merge(wanted, found)
+
+
+def merge(wanted: Json, found: Json) -> Json:
+    """`found` overridden by `wanted`, key by key at every depth; a number the server keeps shorter is its own."""
+    if wanted is None:
+        return found
+    if isinstance(wanted, Mapping):
+        if not isinstance(found, Mapping):
+            return dict(wanted)
+        return {k: merge(wanted.get(k), found.get(k)) for k in [*found, *(k for k in wanted if k not in found)]}
+    return found if found is not None and same(wanted, found) else wanted
+
+
+def _either(wanted: Json, found: Json) -> Json:
+    return found if wanted is None else wanted
+
+
+def _payload_index(wanted: PayloadIndex, found: Resource | None, receipts: list[Receipt]) -> PayloadIndex:
+    declared = wanted.declared if wanted.declared is not None else wanted.attributes()
+    if not isinstance(found, PayloadIndex) or found.type != wanted.type:
+        return cast(PayloadIndex, wanted.replace(declared=declared))
+    keys = [k for k in options.INDEX_PARAMS[wanted.type] if getattr(wanted, k) is None]
+    filled = {k: getattr(found, k) for k in keys if getattr(found, k) is not None}
+    if filled:
+        receipts.append(Receipt(wanted.address, ", ".join(filled), "(not set)", "left as the server has it", "unset"))
+    return cast(PayloadIndex, wanted.replace(**filled, declared=declared))
+
+
+def fixed_paths(before: Collection, after: Collection) -> Iterator[Path]:
+    """What differs that no PATCH can change (the server answers 200 and ignores it): needs a new collection."""
+    if (before.generation is None) != (after.generation is None):
+        yield ("versioned",)
+    for name in sorted({*before.all_vectors, *after.all_vectors}):
+        path = ("vectors", name) if name else ("vector",)
+        old, new = before.all_vectors.get(name), after.all_vectors.get(name)
+        if old is None or new is None:
+            yield path
+            continue
+        for key in _FIXED_VECTOR:
+            if old.get(key) != new.get(key):
+                yield (*path, key)
+    was, now = before.sparse_vectors or {}, after.sparse_vectors or {}
+    for name in sorted({*was, *now}):
+        if name not in was or name not in now:
+            yield ("sparse_vectors", name)
+        elif _datatype(was[name]) != _datatype(now[name]):
+            # PATCH takes it, but nothing says that stored values are encoded again.
+            yield ("sparse_vectors", name, "index", "datatype")
+    if before.shard_number != after.shard_number:
+        yield ("shard_number",)
+    for key in sorted({*(before.wal or {}), *(after.wal or {})}):
+        if (before.wal or {}).get(key) != (after.wal or {}).get(key):
+            yield ("wal", key)
+
+
+def _datatype(sparse: Mapping[str, Json]) -> Json:
+    return (sparse.get("index") or {}).get("datatype", "float32")

@@ -1,0 +1,223 @@
+"""What PATCH cannot change: a new generation behind the alias, or the collection made anew under its name.
+
+Stored points are never lost on the way: with points there, the plan is refused, or `on_change: empty` says
+in the YAML that they may go, and the step is a `deletes-data`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from reconcile.change import Action, Call, Change, Irreversible, Op, Phase, Step, Timeouts, World
+from reconcile.errors import PlanError
+from reconcile.facts import has, no, ok
+from reconcile.hazards import Hazard
+from reconcile.model import Address
+from reconcile.stores.qdrant import options
+from reconcile.stores.qdrant.canonical import fixed_paths
+from reconcile.stores.qdrant.changes.collection import CollectionChange, drop_call
+from reconcile.stores.qdrant.changes.common import (
+    alias_call,
+    aliases_of,
+    create_calls,
+    indexes_of,
+    moved_aliases,
+    shown,
+)
+from reconcile.stores.qdrant.resources import Collection
+
+_CONTRACT_KEYS = ("size", "distance", "datatype", "multivector")
+_WORDS = {word: name for name, word in options.DISTANCES.items()}
+
+
+class GenerationChange(CollectionChange):
+    """What both ways of replacing share."""
+
+    @property
+    def reason(self) -> str | None:
+        """The store cannot change it in place."""
+        return "replace_because_cannot_update"
+
+    @property
+    def replace_paths(self) -> tuple[tuple[str, ...], ...]:
+        """The attributes that force it."""
+        return tuple(fixed_paths(self.old, self.collection))
+
+    def describe(self) -> str:
+        """Old and new values of all that changes."""
+        found = [f"{'.'.join(path)} {shown(old)} → {shown(new)}" for path, old, new in self.differences()]
+        if self.old.generation is None and self.collection.generation is not None:
+            found.insert(0, "versioned false → true")
+        if self.old.generation is not None and self.collection.generation is None:
+            found.insert(0, "versioned true → false")
+        return ", ".join(found)
+
+    def _hazards(self, world: World) -> set[Hazard]:
+        """Raises where stored points stand in the way."""
+        hazards = {Hazard.NOT_TRANSACTIONAL}
+        if not world.empty(self.address):
+            if self.collection.on_change != "empty":
+                raise self._refused()
+            hazards |= {Hazard.DELETES_DATA, Hazard.NEEDS_REEMBEDDING}
+        return hazards
+
+    def _refused(self) -> PlanError:
+        after, name = self.collection, self.address.parts[-1]
+        paths = self.replace_paths
+        words = ", ".join(".".join(path) for path in paths)
+        what = f"{self.address} holds points, and Qdrant cannot change {words} in place: {self.describe()}"
+        if after.on_change == "copy":
+            return PlanError(
+                what,
+                where=after.source,
+                hint="`on_change: copy` is not available in this version yet; make the next generation beside it,"
+                f" or write `on_change: empty` to start without points\n{self._next_generation(name)}",
+            )
+        if any(path[0] in ("vector", "vectors") for path in paths):
+            return PlanError(
+                what,
+                where=after.source,
+                hint="declare the next generation beside it, fill it, then move your application over"
+                f" (`on_change: empty` would start without points):\n{self._next_generation(name)}",
+            )
+        return PlanError(
+            what,
+            where=after.source,
+            hint="take the change back, or write `on_change: empty` to start without points;"
+            " `on_change: copy` comes in a later version",
+        )
+
+    def _next_generation(self, name: str) -> str:
+        """YAML: the collection as it is, and one of the new form under its own name."""
+        before, after = self.old, self.collection
+        new = f"{name}_{(before.generation or 1) + 1}"
+        lines = [f"    store: {self.address.store}", "    collections:"]
+        for key, collection, contracts in ((name, before, {}), (new, after, after.contracts)):
+            lines.append(f"      {key}:")
+            if collection.vector is not None:
+                lines.append(f"        vector: {_vector_yaml(collection, '', contracts)}")
+            if collection.vectors is not None:
+                lines.append("        vectors:")
+                lines += [f"          {v}: {_vector_yaml(collection, v, contracts)}" for v in collection.vectors]
+        return "\n".join(lines)
+
+    def reverse(self) -> Change | Irreversible:
+        """The same the other way: the schema comes back, points do not."""
+        if self.collection.on_change == "empty":
+            return Irreversible("the points of the old generation are gone")
+        return type(self)(self.after, self.before)
+
+
+def _vector_yaml(collection: Collection, name: str, contracts: object) -> str:
+    if isinstance(contracts, dict) and name in contracts:
+        return f"{{embedding: {contracts[name]}}}"
+    vector = collection.all_vectors[name]
+    parts = [f"dimensions: {vector.get('size')}", f"distance: {_WORDS.get(str(vector.get('distance')))}"]
+    if vector.get("datatype", "float32") != "float32":
+        parts.append(f"datatype: {vector['datatype']}")
+    if "multivector" in vector:
+        parts.append(f"multivector: {vector['multivector']}")
+    return "{" + ", ".join(parts) + "}"
+
+
+class ReplaceCollection(GenerationChange):
+    """NAME__vN+1 is made, the aliases are pointed at it, the old generation goes."""
+
+    action: ClassVar[Action] = Action.CREATE_DELETE
+
+    @property
+    def strategy(self) -> str | None:
+        """How."""
+        return f"made as {self.collection.name}, aliases switched, {self.old.name} dropped"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """Create and switch as one step, drop the old one as the next."""
+        hazards = self._hazards(world)
+        before, after, store = self.old, self.collection, self.address.store
+        old = Address(store, "collection", (before.name,))
+        new = Address(store, "collection", (after.name,))
+        indexes = indexes_of(world.target, self.address)
+        aliases = aliases_of(world.target, self.address)
+        calls: list[Call] = list(create_calls(after, indexes))
+        if aliases:
+            calls.append(alias_call({a.address.parts[-1]: after.name for a in aliases}))
+        switch = Step(
+            id=f"{self.address}/1-replace",
+            address=self.address,
+            calls=tuple(calls),
+            phase=Phase.CONTRACT,
+            needs=frozenset({has(self.address), no(new)}),
+            gives=frozenset({ok(self.address), *(ok(r.address) for r in (*indexes, *aliases))}),
+            debris=(new,),
+            transactional=False,
+            hazards=frozenset({Hazard.NOT_TRANSACTIONAL}),
+            timeouts=Timeouts(wall="5m"),
+        )
+        drops: list[Call] = [Op("drop_if_empty", {"collection": name}) for name in before.leftovers]
+        drops.append(
+            drop_call(before.name)
+            if Hazard.DELETES_DATA in hazards
+            else Op("drop_if_empty", {"collection": before.name})
+        )
+        drop = Step(
+            id=f"{self.address}/2-drop-old",
+            address=old,
+            calls=tuple(drops),
+            phase=Phase.CONTRACT,
+            needs=frozenset({ok(self.address), *(ok(a.address) for a in moved_aliases(world, self.address))}),
+            gives=frozenset({no(old)}),
+            transactional=False,
+            hazards=frozenset(hazards),
+            timeouts=Timeouts(wall="2m"),
+        )
+        return [switch, drop]
+
+
+class RecreateCollection(GenerationChange):
+    """A plain collection keeps its name, so it is dropped first: clients meet none for a moment."""
+
+    action: ClassVar[Action] = Action.DELETE_CREATE
+
+    @property
+    def strategy(self) -> str | None:
+        """How."""
+        return f"{self.old.name} dropped, {self.collection.name} made; requests in between fail"
+
+    def _hazards(self, world: World) -> set[Hazard]:
+        if self.old.generation is not None:
+            raise PlanError(
+                f"{self.address} is versioned ({self.old.name} behind an alias) and cannot become plain",
+                where=self.collection.source,
+                hint="delete `versioned: false`",
+            )
+        return super()._hazards(world) | {Hazard.INDEX_GAP}
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """Drop, create, and point again the aliases that went with the old one: one step, never left half done."""
+        hazards = self._hazards(world)
+        before, after = self.old, self.collection
+        indexes = indexes_of(world.target, self.address)
+        aliases = aliases_of(world.target, self.address)
+        gone = Hazard.DELETES_DATA in hazards
+        calls: list[Call] = [
+            drop_call(before.name) if gone else Op("drop_if_empty", {"collection": before.name}),
+            *create_calls(after, indexes),
+        ]
+        if aliases:
+            calls.append(alias_call({a.address.parts[-1]: after.name for a in aliases}))
+        debris = Address(self.address.store, "collection", (after.name,))
+        return [
+            Step(
+                id=f"{self.address}/1-recreate",
+                address=self.address,
+                calls=tuple(calls),
+                phase=Phase.CONTRACT,
+                needs=frozenset({has(self.address), *(ok(a.address) for a in moved_aliases(world, self.address))}),
+                gives=frozenset({ok(self.address), *(ok(r.address) for r in (*indexes, *aliases))}),
+                debris=(debris,),
+                transactional=False,
+                hazards=frozenset(hazards),
+                timeouts=Timeouts(wall="5m"),
+            )
+        ]

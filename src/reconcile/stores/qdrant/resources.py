@@ -1,0 +1,116 @@
+"""Qdrant resources as frozen dataclasses, in the YAML's words; `wire.py` knows the server's.
+
+Addresses: collection: (name); payload_index: (collection, field); alias: (name). The collection is the container
+of its payload indexes and of the aliases that point at it: the server deletes them with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from reconcile.model import Address, Json, Resource
+
+ON_CHANGE = ("refuse", "empty", "copy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection(Resource):
+    """A collection, plain or one generation of a versioned one. None: left as the server has it.
+
+    A vector is `{size, distance, datatype, multivector, on_disk, hnsw, quantization}`; a quantization is
+    `"none"` or `{variant: parameters}`.
+    """
+
+    unset_is_unmanaged: ClassVar[bool] = True
+
+    generation: int | None = None
+    """N of a versioned collection (its physical name is `NAME__vN`); None for a plain one."""
+    vector: Mapping[str, Json] | None = None
+    """The unnamed vector."""
+    vectors: Mapping[str, Mapping[str, Json]] | None = None
+    sparse_vectors: Mapping[str, Mapping[str, Json]] | None = None
+    hnsw: Mapping[str, Json] | None = None
+    quantization: Json = None
+    optimizers: Mapping[str, Json] | None = None
+    wal: Mapping[str, Json] | None = None
+    strict_mode: Mapping[str, Json] | None = None
+    metadata: Mapping[str, Json] | None = None
+    """The user's own; the tool's key `reconcile` is kept apart from it."""
+    shard_number: int | None = None
+    replication_factor: int | None = None
+    write_consistency_factor: int | None = None
+    read_fan_out_factor: int | None = None
+    on_disk_payload: bool | None = None
+
+    physical: str | None = field(default=None, compare=False, repr=False)
+    """The name in the server, where it is not the address's."""
+    versioned: bool | None = field(default=None, compare=False, repr=False)
+    """As declared; None: versioned if new, else as it is."""
+    on_change: str = field(default="refuse", compare=False, repr=False)
+    """What a replacement does with stored points: one of `ON_CHANGE`."""
+    contracts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Vector name ("" for the unnamed one) -> the embedding it was declared with."""
+    leftovers: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """Live only: other generations of it that hold no point and no alias, left by a broken or older run."""
+    last_generation: int = field(default=0, compare=False, repr=False)
+    """Live only: the highest generation in use, this one or a retired one."""
+
+    @property
+    def name(self) -> str:
+        """The physical name: what requests name it by. Not `live_name`, which the core takes for a misnomer."""
+        return self.physical or self.address.parts[-1]
+
+    @property
+    def all_vectors(self) -> Mapping[str, Mapping[str, Json]]:
+        """Dense vectors by name, the unnamed one under ""."""
+        return {"": self.vector} if self.vector is not None else self.vectors or {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayloadIndex(Resource):
+    """The index of one payload field. None: left as the server has it; which ones a type has: `INDEX_PARAMS`."""
+
+    unset_is_unmanaged: ClassVar[bool] = True
+
+    type: str
+    is_tenant: bool | None = None
+    is_principal: bool | None = None
+    lookup: bool | None = None
+    range: bool | None = None
+    tokenizer: str | None = None
+    min_token_len: int | None = None
+    max_token_len: int | None = None
+    lowercase: bool | None = None
+    ascii_folding: bool | None = None
+    phrase_matching: bool | None = None
+    stopwords: Json = None
+    stemmer: Json = None
+    on_disk: bool | None = None
+    enable_hnsw: bool | None = None
+    prefix: bool | None = None
+
+    @property
+    def path(self) -> str:
+        """The JSON path of the field, as the server spells it."""
+        return self.address.parts[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alias(Resource):
+    """A second name. `collection` is the physical name of its target once canonical; `container` its address."""
+
+    collection: str
+    own: bool = field(default=False, compare=False, repr=False)
+    """It belongs to a versioned collection: it carries its name."""
+
+
+def collection_address(store: str, name: str) -> Address:
+    """`STORE.collection.NAME`."""
+    return Address(store, "collection", (name,))
+
+
+def alias_address(store: str, name: str) -> Address:
+    """`STORE.alias.NAME`."""
+    return Address(store, "alias", (name,))

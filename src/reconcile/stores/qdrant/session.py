@@ -1,0 +1,288 @@
+"""The connection to a live Qdrant: the only file that sends requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from reconcile.change import Call, Http, Op, Server, Step, Timeouts
+from reconcile.errors import Problem, StoreError
+from reconcile.model import Address, Json, State
+from reconcile.stores.base import Canonical, Live, Transaction
+from reconcile.stores.qdrant import checks, options, wire
+from reconcile.stores.qdrant.canonical import canonical
+from reconcile.stores.qdrant.introspect import introspect
+from reconcile.stores.qdrant.resources import Collection
+from reconcile.stores.qdrant.transport import QdrantError, Transport
+
+if TYPE_CHECKING:
+    from reconcile.stores.base import StoreSpec
+
+WAIT_SECONDS = 6 * 3600.0
+"""How long `wait_green` waits where the step sets no limit."""
+GREY_SECONDS = 3.0
+"""A collection grey for so long is nudged: after a restart in the middle of a change it stays grey for ever."""
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds_of(text: str | None) -> float | None:
+    """ "2m" -> 120.0; None and "0" mean no limit.
+
+    >>> seconds_of("2m"), seconds_of("500ms"), seconds_of("0"), seconds_of(None)
+    (120.0, 0.5, None, None)
+    """
+    if not text:
+        return None
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    return float(number) * _UNITS.get(text[len(number) :].strip(), 1.0) or None
+
+
+class QdrantSession:
+    """See `stores.base.Session`."""
+
+    def __init__(self, spec: StoreSpec, project: str, environment: str) -> None:
+        self.spec, self.project, self.environment = spec, project, environment
+        self.http = Transport(spec)
+        self._version: str | None = None
+        self._mark: Mapping[str, str] | None = None
+        self._infos: dict[str, Any] = {}
+        self._aliases: dict[str, str] = {}
+        self._physical: dict[Address, str] = {}
+
+    def server(self) -> Server:
+        """Version from GET /, identity from our mark; remembered.
+
+        Raises:
+            StoreError: unreachable, wrong key, or no Qdrant.
+        """
+        if self._version is None:
+            found = self.http.send("GET", "/")
+            version = found.get("version") if isinstance(found, Mapping) else None
+            if not isinstance(version, str):
+                raise StoreError(
+                    f"{self.http.shown} answers, but is no Qdrant server",
+                    where=self.spec.name,
+                    hint="check host and port: Qdrant's REST port is 6333 by default (6334 is gRPC)",
+                )
+            self._version = version
+        mark = self.mark(None)
+        identity = f"mark:{mark.get('project')}/{mark.get('environment')}" if mark else "unmarked"
+        return Server(self.spec.name, "qdrant", self._version, identity=identity)
+
+    def introspect(self) -> Live:
+        """All collections: one request for the names, one for the aliases, one for each collection."""
+        partial = []
+        limited, _ = checks.limits_of_key(self._key())
+        if limited:
+            partial.append(limited)
+        names = [c["name"] for c in self.http.send("GET", "/collections")["collections"]]
+        hidden: list[str] = []
+        infos = {}
+        for name in sorted(names):
+            if name == options.MARK:
+                continue
+            info = self._info(name, hidden)
+            if info is not None:
+                infos[name] = info
+        if hidden:
+            partial.append(f"the API key does not show the collections {', '.join(hidden)}")
+        self._infos, self._aliases = infos, self._alias_list(partial)
+        live = introspect(self.spec.name, infos, self._aliases, partial)
+        self._physical = {a: r.name for a, r in live.state.items() if isinstance(r, Collection)}
+        return live
+
+    def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
+        """Unset keys filled, physical names decided; nothing is asked of the server."""
+        del known
+        return canonical(desired, live, frozenset(self._infos))
+
+    def unsupported(self, desired: State) -> Sequence[Problem]:
+        """Options that this version lacks."""
+        return checks.unsupported(desired, self.server().numbers, frozenset(self._infos))
+
+    def is_empty(self, address: Address) -> bool:
+        """Whether a collection holds no point, counted exactly; one that is absent is empty."""
+        return self._count(self._name(address)) == 0
+
+    def measure(self, addresses: Iterable[Address]) -> Mapping[Address, Mapping[str, int]]:
+        """The server's own running counts of points and indexed vectors."""
+        found = {}
+        for address in addresses:
+            if address.kind == "collection" and (info := self._info(self._name(address), [])) is not None:
+                found[address] = {
+                    "points": int(info.get("points_count") or 0),
+                    "indexed_vectors": int(info.get("indexed_vectors_count") or 0),
+                }
+        return found
+
+    def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
+        """A key that may only read, a red collection, strict mode's limit, an alias in the way."""
+        if not steps:
+            return []
+        if not self._infos:
+            self.introspect()
+        _, read_only = checks.limits_of_key(self._key())
+        return checks.preflight(steps, self._infos, self._aliases, read_only)
+
+    @contextmanager
+    def transaction(self, steps: Sequence[Step]) -> Iterator[Transaction]:
+        """Qdrant has none: calls simply run."""
+        del steps
+        yield self
+
+    def run(self, call: Call, timeouts: Timeouts) -> None:
+        """Execute one call and read back what it was to bring about.
+
+        Raises:
+            StoreError: refused, or accepted and not done (unknown and unchangeable options are dropped with 200).
+        """
+        limit = seconds_of(timeouts.wall)
+        match call:
+            case Http():
+                self._request(call, limit)
+            case Op("wait_green", args):
+                self._wait_green(args["collection"], limit or WAIT_SECONDS)
+            case Op("drop_if_empty", args):
+                self._drop_if_empty(args["collection"])
+            case _:
+                raise StoreError(f"Qdrant cannot run {call!r}", where=self.spec.name)
+
+    def clean(self, debris: Sequence[Address]) -> None:
+        """Delete collections a broken try made: only where they hold no point and no alias points at them."""
+        for address in debris:
+            if address.kind == "collection":
+                name = address.parts[-1]
+                if name not in self._alias_list([]).values() and self._count(name) == 0 and self._exists(name):
+                    self.http.send("DELETE", wire.collection_path(name))
+
+    def transient(self, error: BaseException) -> bool:
+        """429, 503 and the like, or a connection that broke."""
+        return isinstance(error, QdrantError) and error.passing
+
+    def mark(self, content: Mapping[str, str] | None) -> Mapping[str, str]:
+        """The metadata of our own empty collection; {} where there is none (or the server is before 1.16)."""
+        path = wire.collection_path(options.MARK)
+        if content is not None and dict(content) != self._read_mark():
+            metadata = {options.OURS: dict(content)}
+            if self._exists(options.MARK):
+                self.http.send("PATCH", path, {"metadata": metadata})
+            else:
+                self.http.send("PUT", path, {"vectors": {}, "metadata": metadata})
+            self._mark = None
+        return self._read_mark()
+
+    def close(self) -> None:
+        """End the connection; safe to call twice."""
+        self.http.close()
+
+    # --- helpers -----------------------------------------------------------------------------------------
+
+    def _key(self) -> str | None:
+        self.http.client()
+        return self.http.api_key
+
+    def _name(self, address: Address) -> str:
+        return self._physical.get(address, address.parts[0])
+
+    def _info(self, name: str, hidden: list[str]) -> Any | None:
+        """GET of a collection; None where it went meanwhile or may not be seen."""
+        try:
+            return self.http.send("GET", wire.collection_path(name))
+        except QdrantError as error:
+            if error.status == 403:
+                hidden.append(name)
+            if error.status in (403, 404):
+                return None
+            raise
+
+    def _alias_list(self, partial: list[str]) -> dict[str, str]:
+        try:
+            found = self.http.send("GET", "/aliases")["aliases"]
+        except QdrantError as error:
+            if error.status != 403:
+                raise
+            partial.append("the API key does not show the aliases")
+            return {}
+        return {a["alias_name"]: a["collection_name"] for a in found}
+
+    def _read_mark(self) -> Mapping[str, str]:
+        if self._mark is None:
+            info = self._info(options.MARK, [])
+            content = ((info or {}).get("config", {}).get("metadata") or {}).get(options.OURS)
+            self._mark = {str(k): str(v) for k, v in content.items()} if isinstance(content, dict) else {}
+        return self._mark
+
+    def _exists(self, name: str) -> bool:
+        return bool(self.http.send("GET", wire.collection_path(name, "/exists"))["exists"])
+
+    def _count(self, name: str) -> int:
+        try:
+            found = self.http.send("POST", wire.collection_path(name, "/points/count"), {"exact": True})
+        except QdrantError as error:
+            if error.status == 404:
+                return 0
+            raise
+        return int(found["count"])
+
+    def _request(self, call: Http, limit: float | None) -> None:
+        try:
+            self.http.send(call.method, call.path, call.body, limit)
+        except QdrantError as error:
+            # A try that lost its answer may have made it: it is done if it is what was asked.
+            made = error.status == 409 and call.method == "PUT" and call.read is not None
+            if not made or any(wire.missing(call.expect, self.http.send("GET", call.read or ""))):
+                raise
+        if call.read is None:
+            return
+        lost = list(wire.missing(call.expect, self.http.send("GET", call.read)))
+        if lost:
+            lines = ", ".join(f"{path}: asked {asked!r}, is {found!r}" for path, asked, found in lost)
+            raise StoreError(
+                f"Qdrant {self.server().version} answered {call.method} {call.path} with success, but did not take"
+                f" {lines}",
+                where=self.spec.name,
+                hint="this server version does not know the option, or cannot change it: take it out of the YAML",
+            )
+
+    def _wait_green(self, name: str, limit: float) -> None:
+        """Green and `ok` twice in a row; a lasting grey is nudged once; red is an error."""
+        began = time.monotonic()
+        pause, greens, grey_since, nudged = 0.05, 0, None, False
+        while True:
+            info = self.http.send("GET", wire.collection_path(name))
+            status, optimizer = info["status"], info.get("optimizer_status")
+            greens = greens + 1 if status == "green" and optimizer == "ok" else 0
+            if greens >= 2:
+                return
+            if status == "red" or isinstance(optimizer, Mapping):
+                error = optimizer.get("error") if isinstance(optimizer, Mapping) else optimizer
+                raise StoreError(
+                    f"collection {name} is {status}: {error}",
+                    where=self.spec.name,
+                    hint="look at the server's log (often disk or memory); then go on with: reconcile apply --resume",
+                )
+            now = time.monotonic()
+            grey_since = (grey_since or now) if status == "grey" else None
+            if grey_since is not None and not nudged and now - grey_since >= GREY_SECONDS:
+                self.http.send("PATCH", wire.collection_path(name), {"optimizers_config": {}})
+                nudged = True
+            if now - began > limit:
+                raise StoreError(
+                    f"collection {name} is still {status} after {limit:.0f} s",
+                    where=self.spec.name,
+                    hint="the server goes on by itself; wait for it with: reconcile apply --resume",
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.5, 2.0)
+
+    def _drop_if_empty(self, name: str) -> None:
+        count = self._count(name)
+        if count:
+            raise StoreError(
+                f"collection {name} was empty when planned and holds {count} points now",
+                where=self.spec.name,
+                hint="nothing was deleted; plan again",
+            )
+        self.http.send("DELETE", wire.collection_path(name))

@@ -1,0 +1,177 @@
+"""REST over one keep-alive connection. Used by `session.py` alone.
+
+Plain httpx (which qdrant-client brings along) instead of the client's models: those drop keys they do not know,
+refuse some answers of other server versions (1.20 against 1.16), and take a second to import.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from reconcile.errors import StoreError
+from reconcile.model import Json
+from reconcile.references import database_url, masked, secrets
+
+if TYPE_CHECKING:
+    import httpx
+
+    from reconcile.stores.base import StoreSpec
+
+FORM = "http://HOST:6333, or https://… where the server has TLS"
+REQUEST_SECONDS = 60.0
+_PASSING = frozenset({408, 429, 502, 503, 504})
+
+
+class QdrantError(StoreError):
+    """A refusal, or no answer. `status` is the HTTP status, None where there was none."""
+
+    def __init__(self, what: str, *, where: str, hint: str | None = None, status: int | None = None) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.status = status
+        self.passing = status in _PASSING
+        """Whether the same request may succeed later."""
+
+
+class Transport:
+    """Requests to one server. Nothing is sent before the first call; secrets are read when connecting."""
+
+    def __init__(self, spec: StoreSpec) -> None:
+        self.spec = spec
+        self._client: httpx.Client | None = None
+        self._secrets: tuple[str, ...] = ()
+        self.api_key: str | None = None
+
+    def client(self) -> httpx.Client:
+        """The connection, made on first use.
+
+        Raises:
+            ReconcileError: no URL, one of another kind of server, or a variable that is not set.
+        """
+        if self._client is None:
+            import httpx
+
+            url = database_url(
+                self.spec,
+                ("http", "https"),
+                FORM,
+                {r"grpcs?://([^/:@]+)(?::\d+)?/?\Z": r"http://\1:6333", r"([\w.-]+):(\d+)/?\Z": r"http://\1:\2"},
+            )
+            if url is None:
+                raise StoreError("no URL is set", where=self.spec.name, hint=f"set `url:` of the store: {FORM}")
+            self.api_key = self.spec.resolve("api_key")
+            self._secrets = secrets(self.spec)
+            # Qdrant's own default, as in its clients; with https it usually stands behind a proxy on 443.
+            if urlsplit(url).port is None and urlsplit(url).scheme == "http":
+                parts = urlsplit(url)
+                url = parts._replace(netloc=f"{parts.netloc}:6333").geturl()
+            try:
+                self._client = httpx.Client(
+                    base_url=url,
+                    headers={"api-key": self.api_key} if self.api_key else {},
+                    timeout=httpx.Timeout(REQUEST_SECONDS, connect=10.0),
+                )
+            except (httpx.InvalidURL, ValueError, UnicodeError) as error:
+                raise StoreError(
+                    f"the URL or the API key cannot be used: {self.mask(str(error))}",
+                    where=self.spec.name,
+                    hint=f"write the URL as {FORM}; a key has no blanks or line breaks",
+                ) from error
+        return self._client
+
+    def mask(self, text: str) -> str:
+        """`text` without any secret of the store."""
+        return masked(text, self._secrets)
+
+    @property
+    def shown(self) -> str:
+        """The URL for messages."""
+        return self.mask(str(self.client().base_url)).rstrip("/")
+
+    def send(self, method: str, path: str, body: Json = None, seconds: float | None = None) -> Any:
+        """`result` of the answer (the whole answer where it has none).
+
+        Args:
+            seconds: how long the answer may take.
+
+        Raises:
+            QdrantError: refused or not answered; says what it means and what to do.
+        """
+        import httpx
+
+        client = self.client()
+        timeout = httpx.Timeout(seconds or REQUEST_SECONDS, connect=10.0)
+        try:
+            answer = client.request(method, path, json=body, timeout=timeout)
+        except httpx.TransportError as error:
+            raise self._unanswered(error) from error
+        if answer.status_code >= 400:
+            raise self._refused(method, path, answer)
+        try:
+            content = answer.json()
+        except ValueError as error:
+            raise self._stranger() from error
+        if not isinstance(content, dict):
+            raise self._stranger()
+        return content.get("result", content)
+
+    def close(self) -> None:
+        """End the connection; safe to call twice."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _stranger(self) -> QdrantError:
+        return QdrantError(
+            f"{self.shown} answers, but not as Qdrant does",
+            where=self.spec.name,
+            hint="check host and port: Qdrant's REST port is 6333 by default (6334 is gRPC)",
+        )
+
+    def _unanswered(self, error: httpx.TransportError) -> QdrantError:
+        import httpx
+
+        text = self.mask(str(error)) or type(error).__name__
+        passing = True
+        if isinstance(error, httpx.TimeoutException):
+            what = f"{self.shown} does not answer in time"
+            hint = "is the server busy or behind a firewall?"
+        elif "WRONG_VERSION_NUMBER" in text or "wrong version number" in text or "record layer failure" in text:
+            what, passing = f"{self.shown} speaks no TLS", False
+            hint = "the server has plain HTTP: write the URL with http://"
+        elif "CERTIFICATE" in text.upper():
+            what, passing = f"the certificate of {self.shown} is not accepted: {text}", False
+            hint = "set SSL_CERT_FILE to your authority's certificate"
+        elif isinstance(error, httpx.ConnectError):
+            what = f"cannot connect to {self.shown}: {text}"
+            hint = "is the server running, and are host and port right?"
+        elif isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
+            what = f"{self.shown} does not speak HTTP as expected: {text}"
+            hint = "Qdrant's REST port is 6333 by default (6334 is gRPC); a server with TLS needs https://"
+        else:
+            what, hint, passing = f"{self.shown}: {text}", f"write the URL as {FORM}", False
+        found = QdrantError(what, where=self.spec.name, hint=hint)
+        found.passing = passing
+        return found
+
+    def _refused(self, method: str, path: str, answer: httpx.Response) -> QdrantError:
+        status = answer.status_code
+        try:
+            content = answer.json()
+            message = content["status"]["error"]
+        except (ValueError, KeyError, TypeError):
+            message = answer.text.strip()[:200] or answer.reason_phrase
+        message = self.mask(str(message))
+        name = self.spec.name
+        if status in (401, 403):
+            given = "the API key is not accepted" if self.api_key else "the server wants an API key"
+            if status == 403 and self.api_key and "nvalid" not in message:
+                given = f"the API key does not allow {method} {path}: {message}"
+            return QdrantError(
+                f"{self.shown}: {given}", where=name, hint="set `api_key:` of the store to a valid key", status=status
+            )
+        if "plain HTTP request was sent to HTTPS" in message:
+            return QdrantError(f"{self.shown} wants TLS", where=name, hint="write the URL with https://", status=status)
+        if status == 404 and not isinstance(message, str):
+            return self._stranger()
+        return QdrantError(f"{method} {path}: {message} (HTTP {status})", where=name, status=status)
