@@ -69,6 +69,12 @@ class PostgresPackage:
 
         return renamed(live, old, new)
 
+    def rename(self, before: Resource, after: Resource) -> Change:
+        """Give a live object matched by definition its declared name."""
+        from reconcile.stores.postgres.changes import rename
+
+        return rename(before, after)
+
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """The ledger in `schema` of this database."""
         from reconcile.stores.postgres.ledger import open_ledger

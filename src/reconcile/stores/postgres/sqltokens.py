@@ -148,3 +148,19 @@ def rewrite(sql: str, move: Callable[[str, str], str | None]) -> str:
             inner = rewrite(token.text[1:-1].replace("''", "'"), move)
             texts[at] = "'" + inner.replace("'", "''") + "'"
     return "".join(texts)
+
+
+def unwrap(sql: str) -> str:
+    """Without white space around and without parentheses around all of it.
+
+    >>> unwrap('((a > 0))'), unwrap('(a) > (b)')
+    ('a > 0', '(a) > (b)')
+    """
+    while True:
+        sql = sql.strip()
+        if not (sql.startswith("(") and sql.endswith(")")):
+            return sql
+        found = [t.text for t in tokens(sql) if t.kind != "space"]
+        if not _wrapped(found):
+            return sql
+        sql = sql[1:-1]

@@ -1,0 +1,27 @@
+"""YAML documents -> resources. Offline: what only the server can know is left as written for `canonical`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconcile.model import Resource
+from reconcile.stores.base import Context
+from reconcile.stores.postgres.parse.check import check
+from reconcile.stores.postgres.parse.objects import extensions, enum_names, enums, schemas, sequences, views
+from reconcile.stores.postgres.parse.scope import Scope
+from reconcile.stores.postgres.parse.tables import tables
+from reconcile.yamlio import Map
+
+
+def parse(documents: Sequence[Map], context: Context) -> list[Resource]:
+    """The resources that `documents` declare, with references resolved and checked among each other.
+
+    Problems go to `context`: unknown columns and tables, names that are too long or taken, embeddings that
+    disagree. The page "format" of the manual has the rules.
+    """
+    scope = Scope(context, enum_names(documents, context))
+    found: list[Resource] = []
+    for document in documents:
+        for read in (schemas, extensions, enums, sequences, tables, views):
+            found += read(document, scope)
+    return check(found, scope)

@@ -1,0 +1,261 @@
+"""References among what is declared: completed where the server would complete them, reported where they dangle."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from reconcile.model import Address, Resource, Source
+from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.names import join, split
+from reconcile.stores.postgres.parse.scope import Scope
+from reconcile.stores.postgres.sqltokens import named
+from reconcile.stores.postgres.sqltypes import read
+from reconcile.suggest import meant
+
+
+def check(found: Sequence[Resource], scope: Scope) -> list[Resource]:
+    """`found` with foreign keys completed and `refers` filled; what names something undeclared is reported."""
+    checker = _Checker(found, scope)
+    checker.names()
+    return [checker.completed(resource) for resource in found]
+
+
+class _Checker:
+    def __init__(self, found: Sequence[Resource], scope: Scope) -> None:
+        self.found, self.scope = found, scope
+        self.by_address = {x.address: x for x in found}
+        self.columns: dict[Address, dict[str, r.Column]] = defaultdict(dict)
+        self.keys: dict[Address, list[tuple[str, ...]]] = defaultdict(list)
+        self.primary: dict[Address, r.PrimaryKey] = {}
+        for x in found:
+            if isinstance(x, r.Column):
+                self.columns[x.table][x.address.parts[-1]] = x
+            elif isinstance(x, r.Key):
+                self.keys[x.table].append(x.columns)
+                if isinstance(x, r.PrimaryKey):
+                    self.primary[x.table] = x
+            elif isinstance(x, r.Index) and x.unique and x.where is None:
+                self.keys[x.table].append(tuple(i.column or "" for i in x.columns))
+        self.relations = {
+            (x.address.parts[0], x.address.parts[1]): x.address
+            for x in found
+            if x.address.kind in ("table", "view", "sequence", "enum")
+        }
+
+    # -- names that would meet ---------------------------------------------------------------------------------
+
+    def names(self) -> None:
+        """Relations share one name space a schema, constraints one a table."""
+        relations: dict[tuple[str, str], Resource] = {}
+        constraints: dict[tuple[str, str, str], Resource] = {}
+        for x in self.found:
+            parts, kind = x.address.parts, x.address.kind
+            if kind in ("table", "view", "sequence", "index", "primary_key", "unique"):
+                self._meet(relations, (parts[0], parts[-1]), x, "relation")
+            if kind in ("primary_key", "unique", "check", "foreign_key"):
+                self._meet(constraints, (parts[0], parts[1], parts[2]), x, "constraint")
+
+    def _meet(self, seen: dict[tuple[str, ...], Resource], key: tuple[str, ...], x: Resource, what: str) -> None:  # type: ignore[type-arg]
+        other = seen.setdefault(key, x)
+        if other is not x and other.address != x.address:
+            self.scope.problem(
+                x.source,
+                f"{_noun(x)} {key[-1]!r} has the name of the {_noun(other)} at {other.source}",
+                f"a {what} name can be used once",
+            )
+
+    # -- one resource ------------------------------------------------------------------------------------------
+
+    def completed(self, x: Resource) -> Resource:
+        """`x` with what it refers to, its schema and the extension of its type included where those are declared."""
+        x = self._own_references(x)
+        parts, kind = x.address.parts, x.address.kind
+        around = [self.scope.address("schema", parts[0])] if kind in ("table", "enum", "sequence", "view") else []
+        around += [self.scope.address("extension", e) for e in _extensions(x)]
+        declared = [a for a in around if a in self.by_address]
+        return x.replace(refers=_distinct((*x.refers, *declared))) if declared else x
+
+    def _own_references(self, x: Resource) -> Resource:
+        match x:
+            case r.Column():
+                refers = [*x.refers, *self._sequences(x.default), *self._own(x.table, x.generated)]
+                return x.replace(refers=_distinct(a for a in refers if a != x.address))
+            case r.Key():
+                return x.replace(refers=self._columns(x, (*x.columns, *x.include)))
+            case r.Check():
+                return x.replace(refers=self._own(x.table, x.expression))
+            case r.Index():
+                return x.replace(refers=self._index(x))
+            case r.ForeignKey():
+                return self._foreign_key(x)
+            case r.View():
+                return x.replace(refers=self._view(x))
+            case r.Sequence():
+                return self._sequence(x)
+        return x
+
+    def _columns(self, x: r.PostgresResource, names: Iterable[str]) -> tuple[Address, ...]:
+        """The addresses of columns of `x`'s table; those that are missing or doubled are reported."""
+        columns = self.columns[x.table]
+        names = tuple(names)
+        for name in dict.fromkeys(n for n in names if n not in columns):
+            self.scope.problem(
+                x.source,
+                f"column {name!r} of {_noun(x)} {x.name!r} is not declared in table {_table(x.table)!r}",
+                meant(name, columns),
+            )
+        for name in dict.fromkeys(n for n in names if names.count(n) > 1 and not isinstance(x, r.Index)):
+            self.scope.problem(x.source, f"column {name!r} stands twice in {_noun(x)} {x.name!r}")
+        return _distinct(columns[n].address for n in names if n in columns)
+
+    def _own(self, table: Address, sql: str | None) -> tuple[Address, ...]:
+        """Columns of `table` that an expression names, and the enums it casts to."""
+        if sql is None:
+            return ()
+        columns = self.columns[table]
+        words = named(sql)
+        found = [columns[n].address for q, n in sorted(words, key=str) if n in columns and q in (None, table.parts[-1])]
+        return _distinct((*found, *self._enums(words)))
+
+    def _enums(self, words: Iterable[tuple[str | None, str]]) -> list[Address]:
+        return [
+            self.scope.address("enum", schema, name)
+            for schema, name in ((q or self.scope.first, n) for q, n in sorted(words, key=str))
+            if (schema, name) in self.scope.enums
+        ]
+
+    def _sequences(self, sql: str | None) -> list[Address]:
+        """Sequences and enums that a default names."""
+        if sql is None:
+            return []
+        words = named(sql)
+        found = [self.relations.get((q or self.scope.first, n)) for q, n in sorted(words, key=str)]
+        return [a for a in found if a is not None and a.kind in ("sequence", "enum")]
+
+    def _index(self, x: r.Index) -> tuple[Address, ...]:
+        columns = [i.column for i in x.columns if i.column is not None]
+        found = list(self._columns(x, (*columns, *x.include)))
+        for text in (*(i.expression for i in x.columns), x.where):
+            found += self._own(x.table, text)
+        return _distinct(found)
+
+    def _foreign_key(self, x: r.ForeignKey) -> r.ForeignKey:
+        own = self._columns(x, x.columns)
+        for name in x.on_delete_columns:
+            if name not in x.columns:
+                self.scope.problem(x.source, f"on_delete column {name!r} is not one of foreign key {x.name!r}")
+        schema, table = x.references
+        target = r.table_address(self.scope.store, schema, table)
+        if target not in self.by_address:
+            if not self.scope.is_external(schema, table):
+                shown = table if schema == self.scope.first else join(schema, table)
+                tables = [_table(a, self.scope.first) for a in self.by_address if a.kind == "table"]
+                self.scope.problem(
+                    x.source,
+                    f"foreign key {x.name!r} references table {shown!r}, which is neither declared nor external",
+                    meant(shown, tables, list_up_to=0) or f"declare it, or list {schema}.{table} under `external:`",
+                )
+            return x.replace(refers=own)  # type: ignore[return-value]
+        columns = x.references_columns
+        if not columns:
+            key = self.primary.get(target)
+            if key is None:
+                self.scope.problem(
+                    x.source,
+                    f"foreign key {x.name!r} references table {table!r}, which has no primary key",
+                    "name the columns: references: {table: …, columns: […]}",
+                )
+                return x.replace(refers=(*own, target))  # type: ignore[return-value]
+            columns = key.columns
+        known = self.columns[target]
+        for name in columns:
+            if name not in known:
+                self.scope.problem(
+                    x.source,
+                    f"foreign key {x.name!r} references column {name!r}, which table {table!r} does not declare",
+                    meant(name, known),
+                )
+        if len(columns) != len(x.columns):
+            self.scope.problem(
+                x.source, f"foreign key {x.name!r} has {len(x.columns)} columns and references {len(columns)}"
+            )
+        elif all(n in known for n in columns) and not any(set(k) == set(columns) for k in self.keys[target]):
+            self.scope.problem(
+                x.source,
+                f"foreign key {x.name!r} references {', '.join(columns)} of {table!r}, which is not unique",
+                "declare a primary key or unique constraint over exactly these columns",
+            )
+        refers = (*own, target, *(known[n].address for n in columns if n in known))
+        return x.replace(references_columns=columns, refers=_distinct(refers))  # type: ignore[return-value]
+
+    def _view(self, x: r.View) -> tuple[Address, ...]:
+        """Best effort: relations whose name stands in the query, and of their columns those that do."""
+        words = named(x.query)
+        bare = {n for _, n in words}
+        found: list[Address] = []
+        for q, n in sorted(words, key=str):
+            address = self.relations.get((q or self.scope.first, n))
+            if address is None or address == x.address:
+                continue
+            found.append(address)
+            if address.kind == "table":
+                found += [c.address for name, c in self.columns[address].items() if name in bare or "*" in x.query]
+        return _distinct(found)
+
+    def _sequence(self, x: r.Sequence) -> r.Sequence:
+        if x.owned_by is None:
+            return x
+        schema, table, column = x.owned_by
+        target = r.table_address(self.scope.store, schema, table)
+        if target not in self.by_address:
+            tables = [_table(a, self.scope.first) for a in self.by_address if a.kind == "table"]
+            self.scope.problem(
+                x.source, f"owned_by of sequence {x.name!r} names table {table!r}, which is not declared",
+                meant(table, tables, list_up_to=0),
+            )
+            return x
+        if column not in self.columns[target]:
+            self.scope.problem(
+                x.source,
+                f"owned_by of sequence {x.name!r} names column {column!r}, which table {table!r} does not declare",
+                meant(column, self.columns[target]),
+            )
+        if schema != x.schema:
+            self.scope.problem(x.source, f"sequence {x.name!r} and its owner {table!r} are in different schemas")
+        return x
+
+
+_OF_EXTENSION = {
+    **dict.fromkeys(("vector", "halfvec", "sparsevec", "bit"), "vector"),
+    "geometry": "postgis",
+    "geography": "postgis",
+    "gin_trgm_ops": "pg_trgm",
+    "gist_trgm_ops": "pg_trgm",
+}
+
+
+def _extensions(x: Resource) -> Iterable[str]:
+    """The extensions whose type or operator class is named, as far as names tell."""
+    if isinstance(x, r.Column):
+        words = [read(x.type).name] if not read(x.type).builtin else []
+    elif isinstance(x, r.Index):
+        classes = [split(i.opclass)[-1] for i in x.columns if i.opclass]
+        words = [c if c in _OF_EXTENSION else c.split("_")[0] for c in classes]
+    else:
+        words = []
+    return [_OF_EXTENSION.get(w) or w for w in words]
+
+
+def _distinct(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    return tuple(dict.fromkeys(addresses))
+
+
+def _noun(x: Resource) -> str:
+    return x.address.kind.replace("_", " ")
+
+
+def _table(address: Address, first: str | None = None) -> str:
+    return address.parts[1] if address.parts[0] == first else join(*address.parts)
+
+

@@ -1,0 +1,77 @@
+"""Indexes of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconcile.model import Address, Source
+from reconcile.stores.postgres.parse.scope import Scope, comment_of, option_text
+from reconcile.stores.postgres.parse.vectors import check_item, index_item
+from reconcile.stores.postgres.resources import Column, Index, IndexItem
+from reconcile.stores.postgres.sqltokens import unwrap
+from reconcile.yamlio import Map
+
+
+def indexes(table: Map, address: Address, columns: dict[str, Column], scope: Scope) -> list[Index]:
+    """`indexes:` of a table; an index is in the schema of its table."""
+    section = table.get("indexes")
+    found = []
+    for name, value in section.items() if isinstance(section, Map) else ():
+        source = section.at(name)
+        scope.short(name, source)
+        found.append(_index(name, value, source, address, columns, scope))
+    return found
+
+
+def _index(
+    name: str, value: Map, source: Source, table: Address, columns: dict[str, Column], scope: Scope
+) -> Index:
+    method = value.get("method", "btree")
+    items = [_item(i, source, scope) for i in value["columns"]]
+    if "embedding" in value:
+        if len(items) != 1:
+            scope.problem(value.at("embedding"), f"index {name!r} names an embedding and {len(items)} keys", "keep one")
+        else:
+            items = [index_item(items[0], value, method, columns, scope)]
+    for item in items:
+        check_item(item, source, method, columns, scope)
+    where = value.get("where")
+    return Index(
+        address=scope.address("index", table.parts[0], name),
+        source=source,
+        container=table,
+        method=method,
+        unique=value.get("unique", False),
+        columns=tuple(items),
+        include=tuple(value.get("include") or ()),
+        where=None if where is None else str(where).lower() if isinstance(where, bool) else unwrap(str(where)),
+        with_=options(value.get("with")),
+        nulls_not_distinct=value.get("nulls_not_distinct", False),
+        comment=comment_of(value),
+        embedding=value.get("embedding"),
+    )
+
+
+def options(values: Any) -> tuple[tuple[str, str], ...]:
+    """Storage parameters as (name, text), by name."""
+    return tuple(sorted((key, option_text(value)) for key, value in (values or {}).items()))
+
+
+def _item(value: Any, source: Source, scope: Scope) -> IndexItem:
+    if not isinstance(value, Map):
+        return IndexItem(column=str(value))
+    if ("column" in value) == ("expression" in value):
+        scope.problem(value.at() if value else source, "an index key is a column or an expression", "name one of them")
+        return IndexItem(column=value.get("column"), expression=value.get("expression"))
+    order = value.get("order", "asc")
+    nulls = value.get("nulls")
+    collation = value.get("collation")
+    return IndexItem(
+        column=value.get("column"),
+        expression=unwrap(str(value["expression"])) if "expression" in value else None,
+        opclass=value.get("opclass"),
+        parameters=options(value.get("parameters")),
+        order=order,
+        nulls=None if nulls == ("first" if order == "desc" else "last") else nulls,
+        collation=None if collation is None else collation.removeprefix("pg_catalog."),
+    )

@@ -1,0 +1,101 @@
+"""What all parsers share: the store, its schemas, how names are read and problems reported."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from reconcile.embeddings import Embedding
+from reconcile.errors import Problem
+from reconcile.model import Address, Source
+from reconcile.selection import Selection
+from reconcile.stores.base import Context
+from reconcile.stores.postgres.names import BYTES, split
+from reconcile.suggest import meant
+from reconcile.yamlio import Map
+
+DEFAULT_SCHEMAS = ("public",)
+
+
+class Scope:
+    """The store that is being parsed."""
+
+    def __init__(self, context: Context, enums: Collection[tuple[str, str]] = ()) -> None:
+        self.context = context
+        self.store = context.spec.name
+        self.schemas = scope_schemas(context)
+        self.first = self.schemas[0]
+        self.enums = frozenset(enums)
+        """(schema, name) of every enum that is declared, in any document."""
+        external = context.spec.settings.get("external") or ()
+        self.selection = Selection(external=tuple(str(g) for g in external))
+
+    def problem(self, where: Source | None, what: str, hint: str | None = None) -> None:
+        """Report and go on."""
+        self.context.problems.append(Problem(what, where=where, hint=hint))
+
+    def name(self, text: str, where: Source | None) -> tuple[str, str]:
+        """(schema, name) of `audit.events` or `documents`; wrong ones are reported and taken as they stand."""
+        try:
+            parts = split(text)
+        except ValueError as error:
+            self.problem(where, str(error))
+            return self.first, text
+        if len(parts) > 2:
+            self.problem(where, f"{text!r} has more than schema and name", "quote a part that holds a dot")
+            return self.first, text
+        schema, name = parts if len(parts) == 2 else (self.first, parts[0])
+        self.short(name, where)
+        return schema, name
+
+    def declared(self, text: str, where: Source | None) -> tuple[str, str]:
+        """`name` of something that this store is to hold: its schema has to be in scope."""
+        schema, name = self.name(text, where)
+        if schema not in self.schemas:
+            self.problem(
+                where,
+                f"schema {schema!r} of {text!r} is not in the scope of store {self.store!r}",
+                meant(schema, self.schemas) or f"add it to `schemas:` of store {self.store!r}",
+            )
+        return schema, name
+
+    def short(self, name: str, where: Source | None) -> None:
+        """Report a name that the server would cut."""
+        size = len(name.encode())
+        if size > BYTES:
+            self.problem(where, f"name {name!r} has {size} bytes; PostgreSQL keeps {BYTES}", "shorten it")
+
+    def address(self, kind: str, *parts: str) -> Address:
+        """An address in this store."""
+        return Address(self.store, kind, parts)
+
+    def is_external(self, schema: str, name: str) -> bool:
+        """Whether the project says that somebody else looks after it."""
+        return self.selection.classify(Address(self.store, "table", (schema, name))) == "external"
+
+    def embedding(self, name: str, where: Source | None) -> Embedding | None:
+        """The contract of that name; None, reported, where there is none."""
+        found = self.context.embeddings.get(name)
+        if found is None:
+            self.problem(
+                where,
+                f"embedding {name!r} is not declared in reconcile.yaml",
+                meant(name, self.context.embeddings) or "declare it under `embeddings:`",
+            )
+        return found
+
+
+def scope_schemas(context: Context) -> tuple[str, ...]:
+    """`schemas:` of the store, `public` where there is none."""
+    named = context.spec.settings.get("schemas")
+    return tuple(str(s) for s in named) if named else DEFAULT_SCHEMAS
+
+
+def comment_of(value: Any) -> str | None:
+    """`comment:` of a long form; an empty one is none."""
+    return (value.get("comment") or None) if isinstance(value, Map) else None
+
+
+def option_text(value: Any) -> str:
+    """A storage parameter or option as the server keeps it: text."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,249 @@
+"""Tables with their columns and constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from reconcile.model import Address, Resource, Source
+from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.names import generated
+from reconcile.stores.postgres.parse.indexes import indexes
+from reconcile.stores.postgres.parse.scope import Scope, comment_of
+from reconcile.stores.postgres.parse.vectors import column_type
+from reconcile.stores.postgres.sqltokens import tokens
+from reconcile.stores.postgres.sqltypes import SERIALS, read
+from reconcile.yamlio import Map
+
+_CONSTANTS = frozenset(
+    """
+    null true false current_date current_time current_timestamp localtime localtimestamp current_user session_user
+    user current_role current_catalog current_schema
+    """.split()
+)
+
+
+def tables(document: Map, scope: Scope) -> list[Resource]:
+    """`tables:` of a document: each table, then its columns, constraints and indexes."""
+    found: list[Resource] = []
+    section = document.get("tables")
+    for key, value in section.items() if isinstance(section, Map) else ():
+        found += _Table(key, value if isinstance(value, Map) else Map(), section.at(key), scope).resources()
+    return found
+
+
+class _Table:
+    def __init__(self, key: str, value: Map, source: Source, scope: Scope) -> None:
+        self.key, self.value, self.source, self.scope = key, value, source, scope
+        self.schema, self.name = scope.declared(key, source)
+        self.address = r.table_address(scope.store, self.schema, self.name)
+
+    def resources(self) -> list[Resource]:
+        """The table and everything in it."""
+        key = self.primary_key()
+        columns = self.columns(frozenset(key.columns if key else ()))
+        table = r.Table(
+            address=self.address,
+            source=self.source,
+            comment=comment_of(self.value),
+            renamed_from=self.value.get("renamed_from"),
+        )
+        return [
+            table,
+            *columns,
+            *([key] if key else []),
+            *self.uniques(),
+            *self.checks(),
+            *self.foreign_keys(),
+            *indexes(self.value, self.address, {c.address.parts[-1]: c for c in columns}, self.scope),
+        ]
+
+    def _section(self, name: str) -> Iterable[tuple[str, Any, Source]]:
+        found = self.value.get(name)
+        for key, value in found.items() if isinstance(found, Map) else ():
+            self.scope.short(key, found.at(key))
+            yield key, value, found.at(key)
+
+    def columns(self, key: frozenset[str]) -> list[r.Column]:
+        """In declared order; those of the primary key and identities are NOT NULL."""
+        found: list[r.Column] = []
+        for name, value, source in self._section("columns"):
+            settings = value if isinstance(value, Map) else Map({"type": value}, source=source)
+            identity = settings.get("identity")
+            kinds = [k for k in ("default", "identity", "generated") if settings.get(k) is not None]
+            if len(kinds) > 1:
+                self.scope.problem(source, f"column {name!r} has both {kinds[0]} and {kinds[1]}", "keep one")
+            implied = "the primary key" if name in key else "identity" if identity else None
+            if implied and settings.get("not_null") is False:
+                self.scope.problem(settings.at("not_null"), f"column {name!r} is NOT NULL because of {implied}")
+            type_, refers = self._type(name, settings, source)
+            if identity and type_ not in ("smallint", "integer", "bigint"):
+                self.scope.problem(source, f"identity column {name!r} cannot be {type_}", "smallint, integer, bigint")
+            default, expression = (self._sql(settings, k) for k in ("default", "generated"))
+            collation = settings.get("collation")
+            found.append(
+                r.Column(
+                    address=self.address.child("column", name),
+                    source=source,
+                    container=self.address,
+                    type=type_,
+                    not_null=bool(settings.get("not_null")) or implied is not None,
+                    default=default,
+                    identity=identity,
+                    generated=expression,
+                    collation=None if collation in (None, "default") else collation.removeprefix("pg_catalog."),
+                    comment=comment_of(settings),
+                    embedding=settings.get("embedding"),
+                    renamed_from=settings.get("renamed_from"),
+                    position=len(found) + 1,
+                    refers=refers,
+                )
+            )
+        return found
+
+    def _type(self, name: str, settings: Map, source: Source) -> tuple[str, tuple[Address, ...]]:
+        """The type as the server spells it, and the enum it names."""
+        if "embedding" in settings:
+            return column_type(settings, self.scope), ()
+        text = str(settings["type"])
+        where = settings.value_at("type") if isinstance(settings.get("type"), str) and settings else source
+        type_ = read(text)
+        if type_.schema is None and type_.name in SERIALS:
+            identity = SERIALS[type_.name]
+            self.scope.problem(
+                where,
+                f"{type_.name} of column {name!r} is a shorthand, not a type",
+                f"write {{type: {identity}, identity: by_default}}, or {{type: {identity}, default: "
+                f"\"nextval('{self.name}_{name}_seq')\"}} with the sequence declared",
+            )
+            return identity, ()
+        exact = text.strip().removesuffix("[]").strip()
+        for schema, enum in self.scope.enums:
+            if type_.builtin and exact == type_.name:
+                break
+            spelled = enum if schema == self.scope.first else f"{schema}.{enum}"
+            if exact in (spelled, f"{schema}.{enum}") or (
+                (type_.schema or self.scope.first, type_.name) == (schema, enum)
+            ):
+                parts = [enum] if schema == self.scope.first else [schema, enum]
+                quoted = ".".join('"' + p.replace('"', '""') + '"' for p in parts)
+                return (
+                    read(quoted + ("[]" if type_.array else "")).text,
+                    (self.scope.address("enum", schema, enum),),
+                )
+        if type_.schema == self.scope.first and not type_.builtin:
+            inner = f"({','.join(type_.modifiers)})" if type_.modifiers else ""
+            quoted = '"' + type_.name.replace('"', '""') + '"'
+            return read(quoted + inner + ("[]" if type_.array else "")).text, ()
+        return type_.text, ()
+
+    def _sql(self, settings: Map, key: str) -> str | None:
+        """An SQL value; a lone word that is no constant was meant as a string."""
+        value = settings.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool):
+            return str(value).lower()
+        text = str(value).strip()
+        words = [t for t in tokens(text) if t.kind != "space"]
+        if len(words) == 1 and words[0].kind == "word" and text.lower() not in _CONSTANTS and key == "default":
+            self.scope.problem(
+                settings.value_at(key),
+                f"{key} {text!r} is no SQL constant",
+                f"did you mean `{key}: \"'{text}'\"`?",
+            )
+        if not words:
+            self.scope.problem(settings.value_at(key), f"{key} is empty", f"did you mean `{key}: \"''\"`?")
+        return text
+
+    def primary_key(self) -> r.PrimaryKey | None:
+        """`[id]` or `{name:, columns:, include:}`."""
+        value = self.value.get("primary_key")
+        if value is None:
+            return None
+        source = self.value.at("primary_key")
+        settings = value if isinstance(value, Map) else {"columns": value}
+        name = settings.get("name") or generated(self.name, None, "pkey")
+        self.scope.short(name, source)
+        return r.PrimaryKey(
+            address=self.address.child("primary_key", name), source=source, container=self.address, **_key(settings)
+        )
+
+    def uniques(self) -> list[r.Unique]:
+        """`name: [columns]` or the long form."""
+        found = []
+        for name, value, source in self._section("unique"):
+            settings = value if isinstance(value, Map) else {"columns": value}
+            found.append(
+                r.Unique(
+                    address=self.address.child("unique", name),
+                    source=source,
+                    container=self.address,
+                    nulls_not_distinct=settings.get("nulls_not_distinct", False),
+                    **_key(settings),
+                )
+            )
+        return found
+
+    def checks(self) -> list[r.Check]:
+        """`name: SQL` or the long form."""
+        found = []
+        for name, value, source in self._section("checks"):
+            settings = value if isinstance(value, Map) else Map({"expression": value}, source=source)
+            expression = settings["expression"]
+            found.append(
+                r.Check(
+                    address=self.address.child("check", name),
+                    source=source,
+                    container=self.address,
+                    expression=str(expression).lower() if isinstance(expression, bool) else str(expression).strip(),
+                    no_inherit=settings.get("no_inherit", False),
+                    not_valid=settings.get("not_valid", False),
+                    comment=comment_of(settings),
+                )
+            )
+        return found
+
+    def foreign_keys(self) -> list[r.ForeignKey]:
+        """`references: users` or `{table:, columns:}`; `on_delete: {set_null: [column]}`."""
+        found = []
+        for name, value, source in self._section("foreign_keys"):
+            target = value["references"]
+            where = value.value_at("references")
+            columns = tuple(value["columns"])
+            named: tuple[str, ...] = ()
+            if isinstance(target, Map):
+                where = target.value_at("table")
+                named, target = tuple(target.get("columns") or ()), target["table"]
+            on_delete = value.get("on_delete", "no_action")
+            only: tuple[str, ...] = ()
+            if isinstance(on_delete, Map):
+                ((on_delete, only_columns),) = on_delete.items()
+                only = tuple(only_columns)
+            found.append(
+                r.ForeignKey(
+                    address=self.address.child("foreign_key", name),
+                    source=source,
+                    container=self.address,
+                    columns=columns,
+                    references=self.scope.name(target, where),
+                    references_columns=named,
+                    on_delete=on_delete,
+                    on_delete_columns=only,
+                    on_update=value.get("on_update", "no_action"),
+                    match=value.get("match", "simple"),
+                    deferrable=value.get("deferrable"),
+                    not_valid=value.get("not_valid", False),
+                    comment=comment_of(value),
+                )
+            )
+        return found
+
+
+def _key(settings: Any) -> dict[str, Any]:
+    return {
+        "columns": tuple(settings["columns"]),
+        "include": tuple(settings.get("include") or ()),
+        "deferrable": settings.get("deferrable"),
+        "comment": settings.get("comment") or None,
+    }

@@ -1,0 +1,133 @@
+"""Type names: the aliases of built-in types as format_type spells them. Pure text; the server has the last word.
+
+https://www.postgresql.org/docs/current/datatype.html
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from reconcile.stores.postgres.names import identifier
+from reconcile.stores.postgres.sqltokens import tokens
+
+_ALIASES = {
+    "int": "integer",
+    "int4": "integer",
+    "int8": "bigint",
+    "int2": "smallint",
+    "float4": "real",
+    "float8": "double precision",
+    "bool": "boolean",
+    "varchar": "character varying",
+    "char varying": "character varying",
+    "national character varying": "character varying",
+    "nchar varying": "character varying",
+    "char": "character",
+    "nchar": "character",
+    "national character": "character",
+    "decimal": "numeric",
+    "dec": "numeric",
+    "varbit": "bit varying",
+}
+_TIMES = {
+    "timestamp": ("timestamp", "without"),
+    "timestamp without time zone": ("timestamp", "without"),
+    "timestamp with time zone": ("timestamp", "with"),
+    "timestamptz": ("timestamp", "with"),
+    "time": ("time", "without"),
+    "time without time zone": ("time", "without"),
+    "time with time zone": ("time", "with"),
+    "timetz": ("time", "with"),
+}
+_PLAIN = frozenset(
+    """
+    bigint boolean box bpchar bytea cidr circle date daterange datemultirange inet int4range int4multirange
+    int8range int8multirange integer interval json jsonb jsonpath line lseg macaddr macaddr8 money name numeric
+    nummultirange numrange oid path pg_lsn pg_snapshot point polygon real regclass regproc regtype smallint text
+    tsmultirange tsquery tsrange tstzmultirange tstzrange tsvector txid_snapshot uuid xml xid xid8 cid tid
+    bit character numeric
+    """.split()
+) | {"double precision", "character varying", "bit varying"}
+SERIALS = {
+    "serial": "integer",
+    "serial4": "integer",
+    "bigserial": "bigint",
+    "serial8": "bigint",
+    "smallserial": "smallint",
+    "serial2": "smallint",
+}
+"""What is no type, and the type of the identity column to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A type as far as its text tells."""
+
+    text: str
+    """As format_type would print it, if built in."""
+    schema: str | None
+    name: str
+    """Without schema, modifiers and array brackets."""
+    modifiers: tuple[str, ...]
+    array: bool
+    builtin: bool
+
+
+@lru_cache(maxsize=4096)
+def read(text: str) -> Type:
+    """What `text` says; nothing is refused here.
+
+    >>> [read(t).text for t in ('int', 'varchar(10)', 'timestamptz(3)', 'decimal(8)', 'text[]', 'char')]
+    ['integer', 'character varying(10)', 'timestamp(3) with time zone', 'numeric(8,0)', 'text[]', 'character(1)']
+    """
+    words: list[str] = []
+    modifiers: list[str] = []
+    array, depth, quoted = False, 0, False
+    for token in tokens(text):
+        if token.kind == "space":
+            continue
+        if token.text in ("(", ")"):
+            depth += 1 if token.text == "(" else -1
+        elif depth:
+            if token.text != ",":
+                modifiers.append(token.text)
+        elif token.text == "[" or (token.kind == "word" and token.text.lower() == "array"):
+            array = True
+        elif not array and token.text != "]":
+            words.append(token.name if token.name is not None else token.text)
+            quoted = quoted or token.kind == "quoted"
+    schema = None
+    if len(words) == 3 and words[1] == ".":
+        schema, words = words[0], words[2:]
+    name = " ".join(words)
+    known = None if quoted or schema not in (None, "pg_catalog") else _builtin(name, modifiers)
+    if known is not None:
+        return Type(known + ("[]" if array else ""), None, name, tuple(modifiers), array, True)
+    shown = [p if _is_bare(p) else identifier(p) for p in ([schema] if schema else []) + [name]]
+    inner = f"({','.join(modifiers)})" if modifiers else ""
+    return Type(".".join(shown) + inner + ("[]" if array else ""), schema, name, tuple(modifiers), array, False)
+
+
+def _is_bare(name: str) -> bool:
+    return re.fullmatch(r"[a-z_][a-z0-9_$]*", name) is not None
+
+
+def _builtin(name: str, modifiers: list[str]) -> str | None:
+    inner = f"({','.join(modifiers)})" if modifiers else ""
+    if name in _TIMES:
+        base, zone = _TIMES[name]
+        return f"{base}{inner} {zone} time zone"
+    if name == "float":
+        return "real" if modifiers and int(modifiers[0]) <= 24 else "double precision"
+    if name == "bpchar":
+        return f"character{inner}" if modifiers else "bpchar"
+    base = _ALIASES.get(name, name)
+    if base not in _PLAIN:
+        return None
+    if base in ("character", "bit") and not modifiers:
+        return f"{base}(1)"
+    if base == "numeric" and len(modifiers) == 1:
+        return f"numeric({modifiers[0]},0)"
+    return base + inner
