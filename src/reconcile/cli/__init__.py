@@ -19,18 +19,18 @@ from reconcile.exits import Exit
 
 COMMANDS = {
     "init": "Write a commented starter project.",
-    "validate": "Check the project's files; needs no server.",
+    "validate": "Check the project's files; needs no server and no environment variable.",
     "plan": "Show what has to change so that the stores are as declared.",
     "apply": "Carry out a plan: a saved one, or a new one after asking.",
-    "show": "Print a saved plan.",
+    "show": "Print a saved plan, exactly as `plan` printed it.",
     "drift": "Show what moved in the stores since the last apply.",
     "import": "Write YAML from live stores.",
     "status": "Show the ledger: lock, last run, what is recorded.",
-    "history": "List the runs of this project and environment.",
+    "history": "List the runs of this project and environment, newest first.",
     "graph": "Draw a plan's steps and their order as a Mermaid diagram.",
     "forget": "Stop managing addresses, leaving the stores alone.",
     "unlock": "Release the lock that a dead run left behind.",
-    "sandbox": "Run real PostgreSQL, Neo4j and Qdrant on this machine.",
+    "sandbox": "Run real PostgreSQL + pgvector, Neo4j and Qdrant on this machine, on loopback.",
     "version": "Print the version.",
 }
 """The commands in the order of a project's life, each with its line of help."""

@@ -40,7 +40,7 @@ def command(
     prune: str,
     allow: tuple[str, ...],
 ) -> int:
-    """Carry out a plan.
+    """Carry out a plan: a saved one, or a new one after asking.
 
     With FILE (of plan --out) exactly that plan, without a question; refused if a store moved since. Without it
     a new plan is made and shown, and you are asked. A plan without steps still records what is declared and equal.

@@ -23,9 +23,15 @@ def found(report: Json) -> bool:
 
 def entries(report: Json) -> list[tuple[str, str, Sequence[Aside]]]:
     """What to show: (heading, symbol, lines), empty parts left out."""
-    changed = [Aside(e["address"], _diff(e)) for e in report["drift"] if e["action"] != "missing"]
-    gone = [Aside(e["address"], "") for e in report["drift"] if e["action"] == "missing"]
-    extra = [Aside(e["address"], "not declared; to adopt it:", _lines(e["yaml"])) for e in report["extra"]]
+    changed = [
+        Aside(words.printable(e["address"]), words.printable(_diff(e)))
+        for e in report["drift"]
+        if e["action"] != "missing"
+    ]
+    gone = [Aside(words.printable(e["address"]), "") for e in report["drift"] if e["action"] == "missing"]
+    extra = [
+        Aside(words.printable(e["address"]), "not declared; to adopt it:", _lines(e["yaml"])) for e in report["extra"]
+    ]
     parts = (
         ("Changed in the stores since the last apply", "~", changed),
         ("Gone from the stores", "-", gone),

@@ -57,11 +57,13 @@ def drift(report: Json) -> str:
 
 
 def _warnings(shown: View) -> list[str]:
-    lines = [f"> {_escaped(n)}" for n in shown.notes]
+    lines = []
+    if shown.notes:
+        lines += ["> [!NOTE]", *(f"> {_escaped(note)}  " for note in shown.notes), ""]
     if shown.blocked:
-        lines += ["> [!WARNING]"] if not lines else [">", "> **Blocked**"]
-        lines += [f"> {_escaped(head)} `{option}`  " for head, option in map(_split, shown.blocked)]
-    return [*lines, ""] if lines else []
+        lines += ["> [!WARNING]", *(f"> {_escaped(head)} `{option}`  " for head, option in map(_split, shown.blocked))]
+        lines += [""]
+    return lines
 
 
 def _split(blocked: str) -> tuple[str, str]:

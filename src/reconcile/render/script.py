@@ -83,7 +83,7 @@ def _heredoc(command: str, word: str, body: Iterator[str]) -> list[str]:
 
 def _title(number: int, step: Json) -> str:
     hazards = f"  [{', '.join(step['hazards'])}]" if step["hazards"] else ""
-    return f"step {number}: {step['id']} ({step['phase']}){hazards}"
+    return f"step {number}: {words.printable(step['id'])} ({step['phase']}){hazards}"
 
 
 def _grouped(steps: Sequence[tuple[int, Json]]) -> Iterator[tuple[bool, list[tuple[int, Json]]]]:
@@ -182,4 +182,4 @@ def _shell(steps: Sequence[tuple[int, Json]]) -> Iterator[str]:
 
 def _operation(call: Json) -> str:
     arguments = ", ".join(f"{k} {words.value(v)}" for k, v in call.get("args", {}).items())
-    return f"then: {call.get('op', 'call').replace('_', ' ')}" + (f" ({arguments})" if arguments else "")
+    return words.printable(f"then: {call['op'].replace('_', ' ')}" + (f" ({arguments})" if arguments else ""))

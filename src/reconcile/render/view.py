@@ -133,10 +133,10 @@ def _line(
         number=number,
         action=words.action(change["change"]["actions"]),
         address=address,
-        label=_below(address, parent) if parent else address,
-        what=" ".join((change.get("describe") or "").split()),
+        label=words.printable(_below(address, parent) if parent else address),
+        what=words.printable(" ".join(change["describe"].split())),
         source=f"{source['file']}:{source['line']}" if source else "",
-        notes=tuple(_clauses(change, own, observed, hazards, parent)),
+        notes=tuple(map(words.printable, _clauses(change, own, observed, hazards, parent))),
         hazards=tuple(h for h in Hazard if h in hazards),
         children=tuple(_line(c, None, observed, steps, children, address) for c in children.get(address, ())),
     )
@@ -214,7 +214,7 @@ def _asides(observed: Json) -> tuple[Aside, ...]:
         found.append(Aside(entry["address"], f"cannot prove equal: {pair}: {entry['how']}"))
     unmanaged = observed.get("unmanaged", ())
     found += [Aside(entry["address"], "unmanaged") for entry in unmanaged]
-    return tuple(found)
+    return tuple(Aside(words.printable(a.address), words.printable(a.what), a.below) for a in found)
 
 
 def _notes(plan: Json) -> tuple[str, ...]:
@@ -236,4 +236,4 @@ def _blocked(observed: Json, lines: Sequence[Line]) -> tuple[str, ...]:
         who = f"step {number}" if number else address
         allow = entry.get("allow") or f"{entry['hazard']}={address}"
         found.append(f"Blocked: {who} needs --allow {allow.removeprefix('--allow ')}")
-    return tuple(dict.fromkeys(found))
+    return tuple(map(words.printable, dict.fromkeys(found)))

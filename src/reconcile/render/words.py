@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -32,6 +33,7 @@ _PLURALS = {
     "statistics": "statistics",
 }
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BINARY = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _DECIMAL = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
@@ -144,6 +146,15 @@ def value(of: Json) -> str:
         text = " ".join(of.split())
         return text if text and text == of.strip() else json.dumps(of, ensure_ascii=False)
     return json.dumps(of, ensure_ascii=False)
+
+
+def printable(text: str) -> str:
+    """Without control characters: a name in a store must not move the cursor or start a line.
+
+    >>> printable("a\\nb\\x1b[2J")
+    'a\\\\x0ab\\\\x1b[2J'
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def at(attributes: Json, path: Sequence[str | int]) -> Json:
