@@ -46,7 +46,7 @@ def quick(name: str, definition: str | None = None) -> Test | None:
     """The compiled test of a schema file, or of one of its `$defs`; None where it has unknown keywords."""
     root = load(name)
     try:
-        return _Compiler(root).compile(root["$defs"][definition] if definition else root)
+        return Compiler(root).compile(root["$defs"][definition] if definition else root)
     except Unknown:
         return None
 
@@ -68,7 +68,9 @@ _TYPES: dict[str, Test] = {
 }
 
 
-class _Compiler:
+class Compiler:
+    """Makes the quick test of a schema within `root`, which `$ref`s lead into."""
+
     def __init__(self, root: Mapping[str, Any]) -> None:
         self.root = root
         self.refs: dict[str, Test] = {}

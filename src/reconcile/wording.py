@@ -41,7 +41,11 @@ def problems(document: Map, schema: str, definition: str | None = None) -> list[
 
     validator = Draft202012Validator(part(schema, definition))
     found: dict[tuple[Source, str], Problem] = {}
-    for error in validator.iter_errors(document):
+    errors = list(validator.iter_errors(document))
+    mistyped = {tuple(e.absolute_path) for e in errors if e.validator == "type"}
+    for error in errors:
+        if error.validator != "type" and tuple(error.absolute_path) in mistyped:
+            continue  # too small, too: says nothing to who wrote text for a number
         for problem in _words(error, document):
             assert isinstance(problem.where, Source)
             found.setdefault((problem.where, problem.what), problem)
@@ -147,21 +151,26 @@ def _shortened(text: str, width: int = 160) -> str:
 
 def _expected(schema: Any) -> str:
     """A schema as a noun."""
+    return _choice(_nouns(schema))
+
+
+def _nouns(schema: Any) -> list[str]:
+    """What a schema allows, as nouns."""
     if not isinstance(schema, dict):
-        return "something else"
+        return ["something else"]
     if "title" in schema:
-        return str(schema["title"])
+        return [str(schema["title"])]
     if "enum" in schema:
-        return _choice(map(_shown, schema["enum"]))
+        return list(map(_shown, schema["enum"]))
     if "const" in schema:
-        return _shown(schema["const"])
+        return [_shown(schema["const"])]
     kinds = schema.get("type", [])
     words = [_TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds)]
     if words == ["a list"] and isinstance(schema.get("items"), dict):
         inner = schema["items"]
         if "title" in inner or inner.get("type") == "string":
-            return f"a list of {inner.get('title', 'text')}"
-    return _choice(words) if words else "something else"
+            return [f"a list of {inner.get('title', 'text')}"]
+    return words or ["something else"]
 
 
 def _choice(words: Iterable[str]) -> str:
@@ -322,7 +331,7 @@ def _alternatives(error: Any, root: Map) -> Iterator[Problem]:
         if not any(e.validator in closed and len(e.absolute_path) == depth for e in errors)
     }
     if not meant_here:
-        wanted = _choice(_expected(s) for s in _leaves(branches.values(), depth))
+        wanted = _choice(noun for s in _leaves(branches.values(), depth) for noun in _nouns(s))
         words = [v for s in _leaves(branches.values(), depth) for v in s.get("enum", [s.get("const")])]
         hint = meant(error.instance, [w for w in words if isinstance(w, str)], list_up_to=0) if isinstance(
             error.instance, str

@@ -8,8 +8,12 @@ from reconcile.errors import Problem
 from reconcile.model import Source
 
 
-def syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
-    """libyaml's complaint in words that say what to do."""
+def syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str, bracket: int | None = None) -> Problem:
+    """libyaml's complaint in words that say what to do.
+
+    Args:
+        bracket: the line of the outermost bracket that is open.
+    """
     mark = error.problem_mark or error.context_mark
     where = Source(file, mark.line + 1, mark.column + 1) if mark else Source(file, 1)
     what = (error.problem or "is not YAML").strip()
@@ -32,6 +36,10 @@ def syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem
     if "end of stream" in what and "quoted" in context and error.context_mark:
         begin = Source(file, error.context_mark.line + 1, error.context_mark.column + 1)
         return Problem("the quote that begins here is not closed", where=begin)
+    if bracket is not None and mark and bracket != mark.line + 1:
+        opened = f" (the bracket on line {bracket} is open)"
+    if "node content" in what:
+        return Problem(f"expected a value{' or the closing bracket' if bracket else ''}{opened}", where=where)
     if "expected ',' or" in what:
         closing = what.rsplit("or ", 1)[-1].strip("'\"")
         return Problem(f"expected , or {closing}{opened}", where=where,

@@ -211,7 +211,8 @@ class _Builder:
         except _Stop:
             pass
         except yaml.MarkedYAMLError as error:
-            self.problems.append(syntax_problem(error, self.text, self.file))
+            bracket = next((frame.value._start[0] for frame in self.stack if frame.flow), None)
+            self.problems.append(syntax_problem(error, self.text, self.file, bracket))
         except (yaml.YAMLError, UnicodeError) as error:
             self._problem(None, f"is not YAML: {' '.join(str(error).split())}")
         except ValueError as error:  # chr() of an escape such as "\UFFFFFFFF" in the Python twin
