@@ -107,14 +107,15 @@ class QdrantSession:
         return self._count(self._name(address)) == 0
 
     def measure(self, addresses: Iterable[Address]) -> Mapping[Address, Mapping[str, int]]:
-        """The server's own running counts of points and indexed vectors."""
+        """The server's own running count of points, and of vectors where a point has several."""
         found = {}
         for address in addresses:
             if address.kind == "collection" and (info := self._info(self._name(address), [])) is not None:
-                found[address] = {
-                    "points": int(info.get("points_count") or 0),
-                    "indexed_vectors": int(info.get("indexed_vectors_count") or 0),
-                }
+                points = int(info.get("points_count") or 0)
+                params = info["config"]["params"]
+                dense = params.get("vectors") or {}
+                names = (1 if "size" in dense else len(dense)) + len(params.get("sparse_vectors") or {})
+                found[address] = {"points": points, **({"vectors": points * names} if names > 1 else {})}
         return found
 
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:

@@ -44,6 +44,17 @@ class CollectionChange(Change):
         """Changed attributes: (path, old, new), a generation not counted."""
         return [d for d in differences(self.old.attributes(), self.collection.attributes()) if d[0] != ("generation",)]
 
+    def words(self) -> list[str]:
+        """Each difference for people: "hnsw.m 16 → 32", "vectors.image added"."""
+        found = []
+        for path, old, new in self.differences():
+            name = ".".join(path)
+            if path[0] in ("vector", "vectors", "sparse_vectors") and len(path) < 3 and None in (old, new):
+                found.append(f"{name} {'added' if old is None else 'removed'}")
+            else:
+                found.append(f"{name} {shown(old)} → {shown(new)}")
+        return found
+
 
 class CreateCollection(CollectionChange):
     """A new collection with its payload indexes; its aliases are changes of their own."""
@@ -132,8 +143,7 @@ class AlterCollection(CollectionChange):
 
     def describe(self) -> str:
         """Old and new values: "hnsw.m 16 → 32"."""
-        lines = [f"{'.'.join(path)} {shown(old)} → {shown(new)}" for path, old, new in self.differences()]
-        lines += [f"drops the empty leftover {name}" for name in self.old.leftovers]
+        lines = self.words() + [f"drops the empty leftover {name}" for name in self.old.leftovers]
         return ", ".join(lines)
 
     def _reindexes(self) -> bool:

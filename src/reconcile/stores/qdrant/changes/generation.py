@@ -23,11 +23,9 @@ from reconcile.stores.qdrant.changes.common import (
     create_calls,
     indexes_of,
     moved_aliases,
-    shown,
 )
 from reconcile.stores.qdrant.resources import Collection
 
-_CONTRACT_KEYS = ("size", "distance", "datatype", "multivector")
 _WORDS = {word: name for name, word in options.DISTANCES.items()}
 
 
@@ -46,7 +44,7 @@ class GenerationChange(CollectionChange):
 
     def describe(self) -> str:
         """Old and new values of all that changes."""
-        found = [f"{'.'.join(path)} {shown(old)} → {shown(new)}" for path, old, new in self.differences()]
+        found = self.words()
         if self.old.generation is None and self.collection.generation is not None:
             found.insert(0, "versioned false → true")
         if self.old.generation is not None and self.collection.generation is None:
@@ -59,27 +57,33 @@ class GenerationChange(CollectionChange):
         if not world.empty(self.address):
             if self.collection.on_change != "empty":
                 raise self._refused()
-            hazards |= {Hazard.DELETES_DATA, Hazard.NEEDS_REEMBEDDING}
+            hazards.add(Hazard.DELETES_DATA)
+            if self._other_vectors():
+                hazards.add(Hazard.NEEDS_REEMBEDDING)
         return hazards
+
+    def _other_vectors(self) -> bool:
+        """Whether stored vectors do not fit what is declared."""
+        return any(path[0] in ("vector", "vectors") for path in self.replace_paths)
 
     def _refused(self) -> PlanError:
         after, name = self.collection, self.address.parts[-1]
         paths = self.replace_paths
         words = ", ".join(".".join(path) for path in paths)
         what = f"{self.address} holds points, and Qdrant cannot change {words} in place: {self.describe()}"
-        if after.on_change == "copy":
-            return PlanError(
-                what,
-                where=after.source,
-                hint="`on_change: copy` is not available in this version yet; make the next generation beside it,"
-                f" or write `on_change: empty` to start without points\n{self._next_generation(name)}",
-            )
-        if any(path[0] in ("vector", "vectors") for path in paths):
+        if self._other_vectors():
             return PlanError(
                 what,
                 where=after.source,
                 hint="declare the next generation beside it, fill it, then move your application over"
                 f" (`on_change: empty` would start without points):\n{self._next_generation(name)}",
+            )
+        if after.on_change == "copy":
+            return PlanError(
+                what,
+                where=after.source,
+                hint="`on_change: copy` is not available in this version yet: take the change back, or write"
+                " `on_change: empty` to start without points",
             )
         return PlanError(
             what,
@@ -132,7 +136,7 @@ class ReplaceCollection(GenerationChange):
         return f"made as {self.collection.name}, aliases switched, {self.old.name} dropped"
 
     def steps(self, world: World) -> Sequence[Step]:
-        """Create and switch as one step, drop the old one as the next."""
+        """Create, switch and drop as one step: each request may be repeated, so a broken try is tried whole."""
         hazards = self._hazards(world)
         before, after, store = self.old, self.collection, self.address.store
         old = Address(store, "collection", (before.name,))
@@ -142,36 +146,25 @@ class ReplaceCollection(GenerationChange):
         calls: list[Call] = list(create_calls(after, indexes))
         if aliases:
             calls.append(alias_call({a.address.parts[-1]: after.name for a in aliases}))
-        switch = Step(
-            id=f"{self.address}/1-replace",
-            address=self.address,
-            calls=tuple(calls),
-            phase=Phase.CONTRACT,
-            needs=frozenset({has(self.address), no(new)}),
-            gives=frozenset({ok(self.address), *(ok(r.address) for r in (*indexes, *aliases))}),
-            debris=(new,),
-            transactional=False,
-            hazards=frozenset({Hazard.NOT_TRANSACTIONAL}),
-            timeouts=Timeouts(wall="5m"),
-        )
-        drops: list[Call] = [Op("drop_if_empty", {"collection": name}) for name in before.leftovers]
-        drops.append(
-            drop_call(before.name)
-            if Hazard.DELETES_DATA in hazards
-            else Op("drop_if_empty", {"collection": before.name})
-        )
-        drop = Step(
-            id=f"{self.address}/2-drop-old",
-            address=old,
-            calls=tuple(drops),
-            phase=Phase.CONTRACT,
-            needs=frozenset({ok(self.address), *(ok(a.address) for a in moved_aliases(world, self.address))}),
-            gives=frozenset({no(old)}),
-            transactional=False,
-            hazards=frozenset(hazards),
-            timeouts=Timeouts(wall="2m"),
-        )
-        return [switch, drop]
+        calls += [Op("drop_if_empty", {"collection": name}) for name in before.leftovers]
+        calls.append(_drop(before, hazards))
+        return [
+            Step(
+                id=f"{self.address}/1-replace",
+                address=self.address,
+                calls=tuple(calls),
+                phase=Phase.CONTRACT,
+                needs=frozenset(
+                    {has(self.address), no(new), *(ok(a.address) for a in moved_aliases(world, self.address))}
+                ),
+                gives=frozenset({ok(self.address), no(old), *(ok(r.address) for r in (*indexes, *aliases))}),
+                debris=(new,),
+                transactional=False,
+                journalled=True,  # the old generation, once empty, has no address that could show it is gone
+                hazards=frozenset(hazards),
+                timeouts=Timeouts(wall="5m"),
+            )
+        ]
 
 
 class RecreateCollection(GenerationChange):
@@ -194,30 +187,42 @@ class RecreateCollection(GenerationChange):
         return super()._hazards(world) | {Hazard.INDEX_GAP}
 
     def steps(self, world: World) -> Sequence[Step]:
-        """Drop, create, and point again the aliases that went with the old one: one step, never left half done."""
+        """Drop; then create, and point again the aliases that went with the old one."""
         hazards = self._hazards(world)
         before, after = self.old, self.collection
         indexes = indexes_of(world.target, self.address)
         aliases = aliases_of(world.target, self.address)
-        gone = Hazard.DELETES_DATA in hazards
-        calls: list[Call] = [
-            drop_call(before.name) if gone else Op("drop_if_empty", {"collection": before.name}),
-            *create_calls(after, indexes),
-        ]
+        calls: list[Call] = list(create_calls(after, indexes))
         if aliases:
             calls.append(alias_call({a.address.parts[-1]: after.name for a in aliases}))
-        debris = Address(self.address.store, "collection", (after.name,))
-        return [
-            Step(
-                id=f"{self.address}/1-recreate",
-                address=self.address,
-                calls=tuple(calls),
-                phase=Phase.CONTRACT,
-                needs=frozenset({has(self.address), *(ok(a.address) for a in moved_aliases(world, self.address))}),
-                gives=frozenset({ok(self.address), *(ok(r.address) for r in (*indexes, *aliases))}),
-                debris=(debris,),
-                transactional=False,
-                hazards=frozenset(hazards),
-                timeouts=Timeouts(wall="5m"),
-            )
-        ]
+        drop = Step(
+            id=f"{self.address}/1-drop",
+            address=self.address,
+            calls=(_drop(before, hazards),),
+            phase=Phase.CONTRACT,
+            needs=frozenset({has(self.address), *(ok(a.address) for a in moved_aliases(world, self.address))}),
+            gives=frozenset({no(self.address)}),
+            transactional=False,
+            hazards=frozenset(hazards),
+            timeouts=Timeouts(wall="2m"),
+        )
+        create = Step(
+            id=f"{self.address}/2-create",
+            address=self.address,
+            calls=tuple(calls),
+            phase=Phase.CONTRACT,
+            needs=frozenset({no(self.address)}),
+            gives=frozenset({ok(self.address), *(ok(r.address) for r in (*indexes, *aliases))}),
+            debris=(Address(self.address.store, "collection", (after.name,)),),
+            transactional=False,
+            hazards=frozenset({Hazard.NOT_TRANSACTIONAL}),
+            timeouts=Timeouts(wall="5m"),
+        )
+        return [drop, create]
+
+
+def _drop(collection: Collection, hazards: set[Hazard]) -> Call:
+    """DELETE where the plan says that points go; else counted again just before."""
+    if Hazard.DELETES_DATA in hazards:
+        return drop_call(collection.name)
+    return Op("drop_if_empty", {"collection": collection.name})
