@@ -119,19 +119,20 @@ class Sandbox:
         Raises:
             ReconcileError: one of ours does not run.
         """
-        variables: dict[str, str] = {}
-        for name, server in self.servers.items():
-            if given := self.given(name):
-                variables |= given
-                continue
-            if server.pid() is None:
-                raise ReconcileError(
-                    f"{server.title} does not run in {self.folder}",
-                    where="sandbox",
-                    hint="start it: reconcile sandbox up",
-                )
-            variables |= self._own(name)
-        return variables
+        return {key: value for name in NAMES for key, value in self.variables(name).items()}
+
+    def variables(self, name: str) -> Mapping[str, str]:
+        """As `environment`, of one server."""
+        if given := self.given(name):
+            return given
+        server = self.servers[name]
+        if server.pid() is None:
+            raise ReconcileError(
+                f"{server.title} does not run in {self.folder}",
+                where="sandbox",
+                hint="start it: reconcile sandbox up",
+            )
+        return self._own(name)
 
     def _own(self, name: str) -> dict[str, str]:
         login = self.servers[name].login()

@@ -81,9 +81,7 @@ def verify(folder: Path, sums: Mapping[str, str], what: str) -> None:
     if wrong:
         more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
         raise ReconcileError(
-            f"what was downloaded for {what} is not what this version was tested with: "
-            + "; ".join(wrong[:3])
-            + more,
+            f"what was downloaded for {what} is not what this version was tested with: " + "; ".join(wrong[:3]) + more,
             where="sandbox",
             hint="nothing of it was kept or run; look at the mirror the download came from, then try again",
         )

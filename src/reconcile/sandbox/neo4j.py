@@ -63,8 +63,7 @@ class Neo4j(Server):
             raise ReconcileError(
                 f"{found} is {version[0] if version else 'no working Java'}; Neo4j {VERSION} needs 17 or 21",
                 where="sandbox",
-                hint=f"install {JDK} and put it first on PATH (or set JAVA_HOME), "
-                "or set RECONCILE_SANDBOX_NEO4J_URL",
+                hint=f"install {JDK} and put it first on PATH (or set JAVA_HOME), or set RECONCILE_SANDBOX_NEO4J_URL",
             )
         return found
 

@@ -178,9 +178,7 @@ class Postgres(Server):
 
     def urls(self, login: Login) -> Mapping[str, str]:
         """A superuser's URL."""
-        return {
-            "POSTGRES_URL": f"postgresql://postgres:{login.password}@{processes.HOST}:{login.port}/postgres"
-        }
+        return {"POSTGRES_URL": f"postgresql://postgres:{login.password}@{processes.HOST}:{login.port}/postgres"}
 
     def stop(self, *, keep_data: bool = True) -> bool:
         """As for every server; a link to a place elsewhere goes with the data."""

@@ -1,0 +1,178 @@
+"""Servers for one test session, and fresh places in them for one test.
+
+What wipes a whole server is done only on servers that this session started, or that the user declared
+disposable: these fixtures also run where RECONCILE_SANDBOX_…_URL names something that matters.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reconcile.errors import ReconcileError
+from reconcile.sandbox import NAMES, PREFIX, Sandbox
+
+DISPOSABLE = PREFIX + "DISPOSABLE"
+
+
+class Scratch:
+    """The servers of a test session: each is started when it is first asked for.
+
+    Their data is in a temporary folder; `close` stops them and deletes it, and a guard process does so if
+    this process ends without calling it.
+    """
+
+    def __init__(self) -> None:
+        self._sandbox: Sandbox | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    @property
+    def postgres_url(self) -> str:
+        """A superuser's URL of PostgreSQL with pgvector."""
+        return self._variable("POSTGRES_URL")
+
+    @property
+    def neo4j_url(self) -> str:
+        """The Bolt URL of Neo4j."""
+        return self._variable("NEO4J_URL")
+
+    @property
+    def neo4j_user(self) -> str:
+        """Its user."""
+        return self._variable("NEO4J_USER", "neo4j")
+
+    @property
+    def neo4j_password(self) -> str:
+        """Its password; empty for a given server without authentication."""
+        return self._variable("NEO4J_PASSWORD", "")
+
+    @property
+    def qdrant_url(self) -> str:
+        """The HTTP URL of Qdrant."""
+        return self._variable("QDRANT_URL")
+
+    def start(self) -> None:
+        """Start all of them now, at the same time, rather than one by one when they are asked for."""
+        self._up(NAMES)
+
+    def wipeable(self, name: str) -> None:
+        """Prove that all data of a server may be deleted.
+
+        Raises:
+            ReconcileError: it was given by URL and not declared disposable.
+        """
+        if self._own().given(name) is not None and os.environ.get(DISPOSABLE) != "1":
+            raise ReconcileError(
+                f"this fixture empties the whole server, and {PREFIX}{name.upper()}_URL names one "
+                "that these tests did not start",
+                where=name,
+                hint=f"unset the variable, and a server is started for the tests; or, if all that the server "
+                f"holds may be deleted, set {DISPOSABLE}=1",
+            )
+
+    def close(self) -> None:
+        """Stop and delete what was started."""
+        if self._sandbox and self._guard:
+            self._sandbox.down(delete=True)
+            from reconcile.sandbox.guard import release
+
+            release(self._guard)
+        self._sandbox = self._guard = None
+
+    def _own(self) -> Sandbox:
+        if self._sandbox is None:
+            self._sandbox = Sandbox(Path(tempfile.gettempdir(), f"reconcile-sandbox-{secrets.token_hex(6)}"))
+        return self._sandbox
+
+    def _up(self, names: Iterable[str]) -> Sandbox:
+        sandbox = self._own()
+        ours = [name for name in names if sandbox.given(name) is None]
+        if ours and self._guard is None:
+            from reconcile.sandbox.guard import start
+
+            # not mkdtemp: other users must be able to enter it; what is inside protects itself
+            sandbox.folder.mkdir(mode=0o711)
+            self._guard = start(sandbox.folder)
+        if any(sandbox.servers[name].pid() is None for name in ours):
+            sandbox.up(ours)
+        return sandbox
+
+    def _variable(self, name: str, default: str | None = None) -> str:
+        server = name.partition("_")[0].lower()
+        variables = self._up([server]).variables(server)
+        return variables[PREFIX + name] if default is None else variables.get(PREFIX + name, default)
+
+
+@contextmanager
+def postgres_database(server: str) -> Iterator[str]:
+    """The URL of a fresh empty database, dropped afterwards whoever is connected to it.
+
+    Args:
+        server: URL of a role that may create databases.
+    """
+    import psycopg
+    from psycopg import sql
+
+    name = f"reconcile_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+    try:
+        yield urllib.parse.urlsplit(server)._replace(path=f"/{name}").geturl()
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@dataclass(frozen=True)
+class Neo4jDatabase:
+    """A graph that tests may empty."""
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+
+    def wipe(self) -> None:
+        """Delete every node, relationship, constraint and index; the two lookup indexes of a new database stay."""
+        import neo4j
+
+        auth = (self.user, self.password) if self.password else None
+        with neo4j.GraphDatabase.driver(self.url, auth=auth) as driver, driver.session() as session:
+            session.run("MATCH (n) CALL { WITH n DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS").consume()
+            for row in session.run("SHOW CONSTRAINTS YIELD name").data():
+                session.run("DROP CONSTRAINT $name", name=row["name"]).consume()
+            indexes = session.run("SHOW INDEXES YIELD name, type, entityType").data()
+            for row in indexes:
+                if row["type"] != "LOOKUP":
+                    session.run("DROP INDEX $name", name=row["name"]).consume()
+            lookups = {row["entityType"] for row in indexes if row["type"] == "LOOKUP"}
+            if "NODE" not in lookups:
+                session.run("CREATE LOOKUP INDEX FOR (n) ON EACH labels(n)").consume()
+            if "RELATIONSHIP" not in lookups:
+                session.run("CREATE LOOKUP INDEX FOR ()-[r]-() ON EACH type(r)").consume()
+
+
+def wipe_qdrant(server: str, prefix: str = "") -> None:
+    """Delete the collections whose name starts with `prefix`, their aliases with them."""
+    for collection in _qdrant("GET", server, "/collections")["collections"]:
+        if collection["name"].startswith(prefix):
+            _qdrant("DELETE", server, f"/collections/{urllib.parse.quote(collection['name'], safe='')}")
+
+
+def _qdrant(method: str, server: str, path: str) -> Any:
+    request = urllib.request.Request(server.rstrip("/") + path, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["result"]
+    except urllib.error.URLError as error:
+        raise ReconcileError(f"Qdrant at {server} does not answer {method} {path}: {error}") from error
