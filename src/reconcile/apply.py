@@ -168,7 +168,7 @@ def execute(
 
 def _group(steps: Sequence[Step], run: str, session: Session, ledger: Ledger, on_event: OnEvent) -> bool:
     """One group, tried again while its error passes; whether *done* was written inside its transaction."""
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
     retry = all(s.retry for s in steps)
 
@@ -182,7 +182,7 @@ def _group(steps: Sequence[Step], run: str, session: Session, ledger: Ledger, on
 
     tries = Retrying(
         stop=stop_after_attempt(TRIES),
-        wait=wait_exponential_jitter(initial=0.2, max=10),
+        wait=wait_random_exponential(multiplier=0.2, max=10),
         retry=retry_if_exception(again),
         before_sleep=tell,
         reraise=True,
