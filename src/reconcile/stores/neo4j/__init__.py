@@ -1,0 +1,65 @@
+"""Neo4j 5 and newer: constraints and indexes of one database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from reconcile.change import Change, Server
+from reconcile.model import Address, Resource, State
+from reconcile.stores.base import Context, Live, Package, Session, StoreSpec
+from reconcile.stores.neo4j import changes
+from reconcile.stores.neo4j import dump as dumping
+from reconcile.stores.neo4j import parse as parsing
+
+if TYPE_CHECKING:
+    from reconcile.ledger import Ledger
+    from reconcile.yamlio import Map
+
+
+class Neo4j:
+    """The store package; see `stores.base.Package`."""
+
+    kind = "neo4j"
+    schema = "neo4j.schema.json"
+    ranks: Mapping[str, int] = {"constraint": 0, "index": 1}
+    containers: frozenset[str] = frozenset()
+    holds_ledger = False
+
+    def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
+        """Constraints and indexes."""
+        return parsing.parse(documents, context)
+
+    def dump(self, live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]) -> Mapping[str, str]:
+        """One file."""
+        return dumping.dump(live, server, spec, only)
+
+    def connect(self, spec: StoreSpec, project: str, environment: str) -> Session:
+        """A session; the driver is imported with its first call."""
+        from reconcile.stores.neo4j.session import Neo4jSession
+
+        del project, environment  # a graph has one mark, written by `mark`
+        return Neo4jSession(spec)
+
+    def change(self, before: Resource | None, after: Resource | None) -> Change | None:
+        """See `changes.change`."""
+        return changes.change(before, after)
+
+    def renamed(self, live: State, old: Address, new: Address) -> tuple[Change, State]:
+        """Never asked for: no resource here has `renamed_from`, since its definition finds it again."""
+        was = live[old]
+        before = was.replace(address=new, live_name=was.name)
+        after = was.replace(address=new, live_name=None)
+        return changes.rename(before, after), live.without(old).add(after)
+
+    def rename(self, before: Resource, after: Resource) -> Change:
+        """See `changes.rename`."""
+        return changes.rename(before, after)
+
+    def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
+        """A graph holds no ledger."""
+        del spec, schema
+        return None  # noqa: RET501  the protocol's answer, not a missing one
+
+
+PACKAGE: Package = Neo4j()

@@ -1,0 +1,89 @@
+"""The desired state as the server would show it: options left unset are those of the live index.
+
+Everything else is spelled while it is read (`parse`, `introspect`): similarity in lower case, types in the server's
+order, full-text names sorted. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from reconcile.errors import Problem
+from reconcile.model import Address, Resource, State
+from reconcile.stores.base import Canonical, Live, Receipt
+from reconcile.stores.neo4j import options
+from reconcile.stores.neo4j.resources import FULLTEXT, Index
+
+
+class Analyzers(Protocol):
+    """Asks the server which full-text analyzers it has; called only where one is declared that is not live."""
+
+    def __call__(self) -> Iterable[str]: ...
+
+
+def canonical(desired: State, live: Live, analyzers: Analyzers) -> Canonical:
+    """`desired` with what it leaves unset filled in from the live object of the same address or definition."""
+    partners = _partners(desired, live.state)
+    state: list[Resource] = []
+    receipts: list[Receipt] = []
+    for resource in desired.values():
+        partner = partners.get(resource.address)
+        if isinstance(resource, Index) and isinstance(partner, Index):
+            full, taken = options.filled(resource, partner)
+            receipts += [
+                Receipt(
+                    resource.address,
+                    ".".join(option.path),
+                    "",
+                    str(value),
+                    "default" if value == option.default else "unset",
+                )
+                for option, value in taken
+            ]
+            state.append(full.replace(declared=resource.attributes()) if taken else full)
+        else:
+            state.append(resource)
+    return Canonical(State.of(state), _unknown_analyzers(desired, partners, analyzers), tuple(receipts))
+
+
+def _partners(desired: State, live: State) -> dict[Address, Resource]:
+    """By address, then by definition, as the core matches them."""
+    free: dict[object, list[Resource]] = {}
+    for resource in sorted(live.values(), key=lambda r: r.address):
+        if resource.address not in desired and resource.definition() is not None:
+            free.setdefault((resource.address.kind, resource.definition()), []).append(resource)
+    found: dict[Address, Resource] = {}
+    for address, resource in desired.items():
+        candidates = free.get((address.kind, resource.definition()))
+        if address in live:
+            found[address] = live[address]
+        elif candidates:
+            found[address] = candidates.pop(0)
+    return found
+
+
+def _unknown_analyzers(desired: State, partners: dict[Address, Resource], analyzers: Analyzers) -> tuple[Problem, ...]:
+    """Declared analyzers that the server does not have."""
+    asked = [
+        index
+        for index in desired.values()
+        if isinstance(index, Index)
+        and index.kind == FULLTEXT
+        and index.analyzer is not None
+        and getattr(partners.get(index.address), "analyzer", None) != index.analyzer
+    ]
+    if not asked:
+        return ()
+    known = sorted(analyzers())
+    from reconcile.suggest import meant
+
+    return tuple(
+        Problem(
+            f'index "{index.address.name}": the server has no full-text analyzer "{index.analyzer}"',
+            where=index.source,
+            hint=meant(index.analyzer or "", known) or "list them: CALL db.index.fulltext.listAvailableAnalyzers()",
+        )
+        for index in asked
+        if index.analyzer not in known
+    )

@@ -1,0 +1,229 @@
+"""YAML documents as resources. The JSON Schema has checked shapes and types; what spans keys is checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from reconcile.embeddings import Distance
+from reconcile.model import Json, Resource, Source
+from reconcile.stores.base import Context
+from reconcile.stores.neo4j import options, types
+from reconcile.stores.neo4j.resources import (
+    EXISTS,
+    FULLTEXT,
+    KEY,
+    ONE_PROPERTY,
+    RANGE,
+    TYPE,
+    UNIQUE,
+    VECTOR,
+    Constraint,
+    Index,
+    SchemaObject,
+    constraint_address,
+    index_address,
+)
+
+if TYPE_CHECKING:
+    from reconcile.yamlio import Map
+
+_SIMILARITY = {Distance.COSINE: "cosine", Distance.EUCLIDEAN: "euclidean"}
+_OPTION_KEYS = {o.path[0]: o.kind for o in options.OPTIONS} | {"embedding": VECTOR}
+_RULES = (UNIQUE, KEY, EXISTS, "property")
+
+
+def parse(documents: Sequence[Map], context: Context) -> list[Resource]:
+    """The constraints and indexes of one store's documents; problems go to `context`.
+
+    `vocabulary:` and constraints with `enforce: check` make nothing in the server: `verify` looks at them.
+    """
+    found: list[SchemaObject] = []
+    for document in documents:
+        for name, entry in (document.get("constraints") or {}).items():
+            constraint = _constraint(name, entry, document["constraints"].at(name), context)
+            found += [constraint] if constraint else []
+        for name, entry in (document.get("indexes") or {}).items():
+            index = _index(name, entry, document["indexes"].at(name), context)
+            found += [index] if index else []
+    _clashes(found, context)
+    return list(found)
+
+
+def _constraint(name: str, entry: Map, source: Source, context: Context) -> Constraint | None:
+    rules = [key for key in _RULES if key in entry]
+    if len(rules) != 1:
+        hint = "one of: unique: [id] · key: [id] · exists: name · property: born with type: DATE"
+        said = f"both {rules[0]} and {rules[1]}" if rules else "no rule"
+        context.problem(entry.at(rules[1]) if rules else source, f'constraint "{name}" has {said}', hint)
+        return None
+    place = _place(f'constraint "{name}"', entry, source, plural=False, context=context)
+    if place is None:
+        return None
+    kind = TYPE if rules[0] == "property" else rules[0]
+    if (kind == TYPE) != ("type" in entry):
+        where = source if kind == TYPE else entry.at("type")
+        context.problem(where, f'constraint "{name}": property and type go together', "property: born, type: DATE")
+        return None
+    value = entry[rules[0]]
+    properties = (value,) if isinstance(value, str) else tuple(value)
+    type_ = None
+    if kind == TYPE:
+        try:
+            type_ = types.normal(entry["type"])
+        except ValueError as error:
+            context.problem(entry.value_at("type"), f'constraint "{name}": {error}', types.HINT)
+            return None
+    if entry.get("enforce") == "check":
+        if kind == UNIQUE:
+            context.problem(
+                entry.at("enforce"), f'constraint "{name}": every edition enforces uniqueness', "leave `enforce` out"
+            )
+        return None
+    return Constraint(
+        address=constraint_address(context.spec.name, name),
+        source=source,
+        kind=kind,
+        properties=properties,
+        type=type_,
+        **place,
+    )
+
+
+def _index(name: str, entry: Map, source: Source, context: Context) -> Index | None:
+    what = f'index "{name}"'
+    kind = entry.get("kind", RANGE)
+    place = _place(what, entry, source, plural=kind == FULLTEXT, context=context)
+    properties = tuple(entry["properties"])
+    good = place is not None
+    if kind in ONE_PROPERTY and len(properties) != 1:
+        where = entry["properties"].at(1)
+        context.problem(where, f"{what}: a {kind} index is over one property", "declare one index for each")
+        good = False
+    for key in entry:
+        if _OPTION_KEYS.get(key, kind) != kind:
+            context.problem(entry.at(key), f"{what}: {key} is for {_OPTION_KEYS[key]} indexes, this one is {kind}")
+            good = False
+    if not good:
+        return None
+    assert place is not None
+    if kind == FULLTEXT:
+        place = {key: tuple(sorted(names)) for key, names in place.items()}
+        properties = tuple(sorted(properties))
+    chosen = _vector(what, entry, context) if kind == VECTOR else _plain(entry, kind)
+    return Index(
+        address=index_address(context.spec.name, name),
+        source=source,
+        kind=kind,
+        properties=properties,
+        **place,
+        **chosen,
+    )
+
+
+def _place(what: str, entry: Map, source: Source, *, plural: bool, context: Context) -> dict[str, Json] | None:
+    """`labels` or `relationships` as fields; None after a problem."""
+    given = [key for key in ("label", "labels", "relationship", "relationships") if key in entry]
+    if len(given) != 1:
+        said = f"both {given[0]} and {given[1]}" if given else "neither a label nor a relationship"
+        hint = "labels: [Doc, Note], or relationships: [CITES]" if plural else "label: Person, or relationship: RATED"
+        context.problem(entry.at(given[1]) if given else source, f"{what} has {said}", hint)
+        return None
+    key = given[0]
+    value = entry[key]
+    if key.endswith("s") != plural:
+        wanted = f"{key}s" if plural else key.removesuffix("s")
+        example = f"[{value}]" if plural else (value[0] if isinstance(value, list) and value else "Person")
+        context.problem(entry.at(key), f"{what}: {key} is {'one name' if plural else 'for full-text indexes'}",
+                        f"write {wanted}: {example}")  # fmt: skip
+        return None
+    field = "labels" if key.startswith("label") else "relationships"
+    return {field: tuple(value) if plural else (value,)}
+
+
+def _plain(entry: Map, kind: str) -> dict[str, Json]:
+    """The options as they stand."""
+    values: dict[tuple[str, ...], Json] = {}
+    for option in options.of_kind(kind):
+        found: Json = entry
+        for key in option.path:
+            found = found.get(key) if isinstance(found, dict) else None
+        values[option.path] = tuple(float(n) for n in found) if isinstance(found, list) else found
+    return options.fields(values)
+
+
+def _vector(what: str, entry: Map, context: Context) -> dict[str, Json]:
+    """Options of a vector index, dimensions and similarity from the contract it names."""
+    chosen = _plain(entry, VECTOR)
+    name = entry.get("embedding")
+    if name is None:
+        return chosen
+    for key in ("dimensions", "similarity"):
+        if key in entry:
+            context.problem(entry.at(key), f"{what}: {key} comes from embedding {name}", f"remove {key}, or embedding")
+    contract = context.embeddings.get(name)
+    where = entry.value_at("embedding")
+    if contract is None:
+        from reconcile.suggest import meant
+
+        context.problem(where, f'{what}: there is no embedding "{name}"', meant(name, context.embeddings))
+        return chosen
+    declared = f" (embedding {name}, {contract.source})" if contract.source else f" (embedding {name})"
+    if contract.distance not in _SIMILARITY:
+        hint = "Neo4j compares by cosine or euclidean; for normalised vectors cosine ranks like dot"
+        context.problem(where, f"{what}: Neo4j cannot compare vectors by {contract.distance}{declared}", hint)
+        return chosen
+    if contract.dimensions > options.MAX_DIMENSIONS:
+        limit = f"a vector index has at most {options.MAX_DIMENSIONS} dimensions"
+        context.problem(where, f"{what}: {limit}, not {contract.dimensions}{declared}")
+        return chosen
+    return chosen | {
+        "embedding": name,
+        "dimensions": contract.dimensions,
+        "similarity": _SIMILARITY[contract.distance],
+    }
+
+
+def _clashes(found: Sequence[SchemaObject], context: Context) -> None:
+    """Pairs that the server would refuse: one namespace, and one object for a kind and schema."""
+    names: dict[str, SchemaObject] = {}
+    definitions: dict[object, SchemaObject] = {}
+    for resource in found:
+        name = resource.address.parts[0]
+        other = names.setdefault(name, resource)
+        if other.address.kind != resource.address.kind:
+            context.problem(
+                resource.source,
+                f'"{name}" is a constraint and an index: they share one namespace (the other: {other.source})',
+                "rename one of them",
+            )
+        for slot in slots(resource):
+            other = definitions.setdefault(slot, resource)
+            if other is resource or other.address == resource.address:
+                continue
+            brings = next((r for r in (resource, other) if isinstance(r, Constraint)), None)
+            index = next((r for r in (resource, other) if isinstance(r, Index)), None)
+            hint = (
+                f"remove index {index.name}: constraint {brings.name} brings that index"
+                if index and brings
+                else "keep one of them"
+            )
+            context.problem(
+                resource.source,
+                f"{resource.name} and {other.name} ({other.source}) are the same for the server: {resource.says()}",
+                hint,
+            )
+            break
+
+
+def slots(resource: SchemaObject) -> Iterator[tuple[object, ...]]:
+    """What the resource takes that no second object can have: its definition, and its index's."""
+    if isinstance(resource, Constraint):
+        if resource.has_index:
+            yield (RANGE, *resource.schema)
+        else:
+            yield ("constraint", resource.kind, *resource.schema)
+        return
+    definition = resource.definition()
+    if definition is not None:
+        yield definition

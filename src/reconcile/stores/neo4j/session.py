@@ -1,0 +1,330 @@
+"""The connection to a Neo4j database. Only this file and `transaction.py` send statements.
+
+The driver is imported with the first call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from reconcile.change import Call, Op, Server, Step, Timeouts
+from reconcile.errors import Problem, StoreError, UnsupportedError
+from reconcile.model import Address, Json, Resource, State
+from reconcile.stores.base import Canonical, Live, StoreSpec
+from reconcile.stores.neo4j import checks, cypher, faults, guard, introspect
+from reconcile.stores.neo4j.canonical import canonical
+from reconcile.stores.neo4j.resources import FAILED, VECTOR, Index, SchemaObject
+from reconcile.stores.neo4j.transaction import Neo4jTransaction
+
+if TYPE_CHECKING:
+    import neo4j
+
+SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
+CONNECT_SECONDS = 10
+CHECK_SECONDS = 1800
+"""How long a query that looks for violations may run."""
+POLL_SECONDS = 0.2
+STEPS_PER_GROUP = 100
+"""A schema statement holds its label's lock until the commit and takes about 40 ms: 4 s at most."""
+_MARK = f"`{introspect.MARK_LABEL}`"
+_OUT_OF_MEMORY = "Neo.TransientError.General.MemoryPoolOutOfMemoryError"
+
+
+class Neo4jSession:
+    """A `stores.base.Session` of one database."""
+
+    def __init__(self, spec: StoreSpec) -> None:
+        self._spec = spec
+        self._opened: neo4j.Driver | None = None
+        self._url = ""
+        self._secrets: tuple[str, ...] = ()
+        self._database: str | None = None
+        self._server: Server | None = None
+        self._seen: dict[Address, Resource] = {}
+        """What addresses are: live ones as introspected, else as declared."""
+        self._online: set[str] = set()
+        """Indexes seen ONLINE since the last schema statement."""
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def server(self) -> Server:
+        """Version, edition, identity of the database.
+
+        Raises:
+            StoreError: unreachable, login refused, unknown database.
+            UnsupportedError: older than Neo4j 5.
+        """
+        if self._server is None:
+            rows = self.read(
+                "CALL dbms.components() YIELD name, versions, edition WITH name, versions, edition"
+                " WHERE name STARTS WITH 'Neo4j' CALL db.info() YIELD id, name AS database"
+                " RETURN versions[0] AS version, edition, id, database"
+            )
+            if not rows:
+                raise StoreError(f"{self._shown} is no Neo4j server", where=self.place)
+            row = rows[0]
+            found = Server(
+                name=self._spec.name,
+                kind="neo4j",
+                version=row["version"],
+                edition=row["edition"],
+                identity=f"neo4j:{row['id']}",
+                facts={"database": row["database"], "max_steps_per_group": STEPS_PER_GROUP},
+            )
+            if found.numbers < (5,):
+                raise UnsupportedError(
+                    f"{self._shown} is Neo4j {found.version}; this tool needs Neo4j 5 or newer",
+                    where=self.place,
+                    hint="upgrade the server: schema statements and SHOW commands changed with Neo4j 5",
+                )
+            self._server = found
+        return self._server
+
+    def introspect(self) -> Live:
+        """All constraints and indexes, in two statements. A user who may not see them gets a partial answer."""
+        self.server()
+        rows: list[list[Mapping[str, Any]]] = []
+        partial = []
+        for statement in (introspect.SHOW_CONSTRAINTS, introspect.SHOW_INDEXES):
+            try:
+                rows.append(self.read(statement))
+            except StoreError as error:
+                if faults.code_of(error) != faults.FORBIDDEN:
+                    raise
+                rows.append([])
+                what = statement.split(" YIELD")[0].removeprefix("SHOW ").lower()
+                privilege = what.removesuffix("es") if what == "indexes" else what.removesuffix("s")
+                partial.append(
+                    f"the user may not see {what}: GRANT SHOW {privilege.upper()} ON DATABASE"
+                    f" {self._server.facts['database'] if self._server else '…'} TO its role"
+                )
+        live = replace(introspect.live(self._spec.name, *rows), partial=tuple(partial))
+        self._seen |= live.state
+        return live
+
+    def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
+        """See `canonical.canonical`; asks the server only for analyzers it has not shown."""
+        del known
+        result = canonical(desired, live, self._analyzers)
+        for address, resource in result.state.items():
+            if address not in live.state:
+                self._seen[address] = resource
+        return result
+
+    def _analyzers(self) -> list[str]:
+        rows = self.read("CALL db.index.fulltext.listAvailableAnalyzers() YIELD analyzer RETURN analyzer")
+        return [row["analyzer"] for row in rows]
+
+    def unsupported(self, desired: State) -> Sequence[Problem]:
+        """Edition and version."""
+        return checks.unsupported(desired, self.server())
+
+    def is_empty(self, address: Address) -> bool:
+        """Whether no node or relationship has the label or type; of a vector index: none that has the property."""
+        resource = self._seen.get(address)
+        if not isinstance(resource, SchemaObject) or not resource.tokens:
+            return False
+        stored = ""
+        if isinstance(resource, Index) and resource.kind == VECTOR:
+            stored = f" WHERE n.{cypher.quote(resource.properties[0])} IS NOT NULL"
+        return not self.read(f"MATCH {cypher.match(resource)}{stored} RETURN 1 AS one LIMIT 1")
+
+    def measure(self, addresses: Iterable[Address]) -> Mapping[Address, Mapping[str, int]]:
+        """{"rows": nodes or relationships with the label or type}, from the count store."""
+        patterns: dict[str, list[Address]] = {}
+        for address in addresses:
+            resource = self._seen.get(address)
+            if isinstance(resource, SchemaObject) and resource.tokens:
+                patterns.setdefault(cypher.match(resource), []).append(address)
+        found: dict[Address, Mapping[str, int]] = {}
+        for pattern, users in patterns.items():
+            count = self.read(f"MATCH {pattern} RETURN count(n) AS rows")[0]["rows"]
+            found |= {address: {"rows": count} for address in users}
+        return found
+
+    def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
+        """Names taken by objects the project ignores; data that breaks a constraint to come."""
+        live = {r.name: r for r in self.introspect().state.values() if isinstance(r, SchemaObject)}
+        return [*checks.conflicts(steps, live), *checks.violations(steps, self._look)]
+
+    def _look(self, statement: str) -> list[Mapping[str, Any]]:
+        """A query over data. One that does not fit the server's memory answers nothing: the creation decides."""
+        try:
+            return self.read(statement, timeout=CHECK_SECONDS)
+        except StoreError as error:
+            if faults.code_of(error) == _OUT_OF_MEMORY:
+                return []
+            raise
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self, steps: Sequence[Step]) -> Iterator[Neo4jTransaction]:
+        """One explicit transaction. Lock waits are limited, see `guard`.
+
+        Raises:
+            StoreError: the server refused a statement; nothing of the group is left.
+            LockWaitError: writers held the label for too long; trying again may help.
+        """
+        transaction = Neo4jTransaction(self, max((s.timeouts for s in steps), key=_wall, default=Timeouts()))
+        try:
+            yield transaction
+            transaction.commit()
+        finally:
+            transaction.close()
+            self._online.clear()
+
+    def run(self, call: Call, timeouts: Timeouts) -> None:
+        """One statement in a transaction of its own, or the operation `wait_online`."""
+        if isinstance(call, Op):
+            if call.op != "wait_online":
+                raise ValueError(f"no operation {call.op}")
+            self._wait_online(str(call.args["name"]), guard.seconds(timeouts.wall))
+            return
+        with self.transaction(()) as transaction:
+            transaction.run(call, timeouts)
+
+    def _wait_online(self, name: str, limit: float | None) -> None:
+        """Poll until the index is ONLINE: better than db.awaitIndex, which shows neither progress nor failure."""
+        began = time.monotonic()
+        pause = 0.02
+        while name not in self._online:
+            # All of them at once: a plan that makes hundreds then waits in a few rounds.
+            rows = self.read("SHOW INDEXES YIELD name, state, populationPercent, failureMessage")
+            self._online = {row["name"] for row in rows if row["state"] == "ONLINE"}
+            mine = next((row for row in rows if row["name"] == name), None)
+            if mine is None:
+                raise StoreError(f"index {name} is gone", where=self.place, hint="somebody dropped it: plan again")
+            if mine["state"] == "FAILED":
+                raise StoreError(
+                    f"index {name} failed while it was built: {introspect.first_line(mine['failureMessage'])}",
+                    where=self.place,
+                    hint="mend the data it names, then apply again: a failed index is dropped and built anew",
+                )
+            if limit is not None and time.monotonic() - began > limit:
+                raise StoreError(
+                    f"index {name} is still being built after {limit:.0f} s ({mine['populationPercent']:.0f} %)",
+                    where=self.place,
+                    hint="the server goes on with it; `reconcile apply --resume` waits again",
+                )
+            if name not in self._online:
+                time.sleep(pause)
+                pause = min(pause * 2, POLL_SECONDS)
+
+    def clean(self, debris: Sequence[Address]) -> None:
+        """Drop indexes of these addresses that failed while they were built."""
+        live = self.introspect().state
+        for address in debris:
+            found = live.get(address)
+            if isinstance(found, Index) and found.state == FAILED:
+                self.run(cypher.drop(found, found.name, self.server()), Timeouts(lock="3s", wall="10min"))
+
+    def transient(self, error: BaseException) -> bool:
+        """See `faults.transient`."""
+        return faults.transient(error)
+
+    def mark(self, content: Mapping[str, str] | None) -> Mapping[str, str]:
+        """The properties of the one node `:__Reconcile`."""
+        if content is not None:
+            with self.translated(), self.open_session() as session:
+                statement = f"MERGE (m:{_MARK}) SET m = $content"
+                session.execute_write(lambda tx: tx.run(statement, content=dict(content)).consume())
+        rows = self.read(f"MATCH (m:{_MARK}) RETURN properties(m) AS mark LIMIT 1")
+        return {str(k): str(v) for k, v in rows[0]["mark"].items()} if rows else {}
+
+    def close(self) -> None:
+        """End the connection; safe to call twice."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    # -- the driver --------------------------------------------------------------------------------------------
+
+    @property
+    def place(self) -> str:
+        """As errors name it."""
+        return f"store {self._spec.name}"
+
+    @property
+    def _shown(self) -> str:
+        from reconcile.references import masked
+
+        return masked(self._url, self._secrets)
+
+    @property
+    def _driver(self) -> neo4j.Driver:
+        """Made on first use; settings are read then.
+
+        Raises:
+            ReconcileError: a setting cannot be read, or the URL is of another kind.
+        """
+        if self._opened is None:
+            import logging
+
+            import neo4j
+
+            from reconcile.references import database_url
+
+            spec = self._spec
+            url = database_url(
+                spec, SCHEMES, "bolt://HOST:7687", {r"https?://([^/:?#@]+)(?::\d+)?(?=[/?#]|\Z)": r"bolt://\1:7687"}
+            )
+            if url is None:
+                raise StoreError("has no URL", where=self.place, hint="set `url: bolt://HOST:7687`")
+            parts = urlsplit(url)
+            user, password = spec.resolve("user"), spec.resolve("password")
+            if "@" in parts.netloc:  # the driver takes no user and password from a URL
+                login, _, host = parts.netloc.rpartition("@")
+                name, _, secret = login.partition(":")
+                user, password = user or unquote(name), password or unquote(secret)
+                url = parts._replace(netloc=host).geturl()
+            self._url, self._secrets = url, (password,) if password else ()
+            self._database = spec.resolve("database")
+            # Hints of the server on queries ("label does not exist") are nothing for users of this tool.
+            logging.getLogger("neo4j.notifications").setLevel(logging.ERROR)
+            with self.translated():
+                self._opened = neo4j.GraphDatabase.driver(
+                    url,
+                    auth=(user or "neo4j", password) if password else None,
+                    connection_timeout=CONNECT_SECONDS,
+                    max_transaction_retry_time=CONNECT_SECONDS,
+                    user_agent="reconcile",
+                )
+        return self._opened
+
+    def open_session(self) -> neo4j.Session:
+        """A session of the driver on the database."""
+        return self._driver.session(database=self._database)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Errors of the driver become ours."""
+        import neo4j.exceptions as theirs
+
+        try:
+            yield
+        except (theirs.Neo4jError, theirs.DriverError, OSError) as error:
+            raise faults.store_error(error, self._spec.name, self._url, self._secrets) from error
+
+    def read(self, statement: str, timeout: float | None = None, **parameters: Json) -> list[Mapping[str, Any]]:
+        """All rows of a statement that reads; retried by the driver where that helps."""
+        import neo4j
+
+        head = cypher.prefix(self._server) if self._server is not None else ""
+        query = neo4j.Query(head + statement, timeout=timeout)
+        with self.translated(), self.open_session() as session:
+            return [dict(record) for record in session.run(query, parameters)]
+
+    def names(self) -> set[str]:
+        """Of all constraints and indexes."""
+        rows = self.read("SHOW CONSTRAINTS YIELD name") + self.read("SHOW INDEXES YIELD name")
+        return {row["name"] for row in rows}
+
+
+def _wall(timeouts: Timeouts) -> float:
+    return guard.seconds(timeouts.wall) or float("inf")
