@@ -233,8 +233,8 @@ def test_all_problems_of_all_files_come_at_once_in_order(tmp_path: Path, widgets
         'schema/a.yaml:3:1: missing key "store"; begin the document with `store: app` or `store: other`',
         'schema/a.yaml:5:1: missing key "store"; did you mean "store" where it says "stor"?',
         "schema/b.yaml:2:1: expected a value or the closing bracket (the bracket on line 1 is open)",
-        'schema/c.yaml:3:17: column "a": expected text or keys and values, got the number 1; write it in quotes: "1"',
-        'schema/c.yaml:3:23: unknown key "x" in table "t"; there are: comment, key, columns, m',
+        'schema/c.yaml:3:20: column "a": expected text or keys and values, got the number 1; write it in quotes: "1"',
+        'schema/c.yaml:3:24: unknown key "x" in table "t"; there are: comment, key, columns, m',
         'schema/d.yaml:2:27: there is no variable "x"; there is: y',
     ]
     assert widgets.seen == []
