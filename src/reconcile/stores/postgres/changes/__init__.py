@@ -15,7 +15,7 @@ from reconcile.stores.postgres.changes import (
     extension,
     foreign_key,
     index,
-    rename,
+    renaming,
     schema,
     sequence,
     table,
@@ -23,7 +23,7 @@ from reconcile.stores.postgres.changes import (
 )
 from reconcile.stores.postgres.changes.common import ChangeComment
 
-__all__ = ["KINDS", "ChangeComment", "change", "rename_object", "renamed"]
+__all__ = ["KINDS", "ChangeComment", "change", "rename", "renamed"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def change(before: Resource | None, after: Resource | None) -> Change | None:
     return KINDS[before.address.kind].alter(before, after)
 
 
-def rename_object(before: Resource, after: Resource) -> Change:
+def rename(before: Resource, after: Resource) -> Change:
     """Give a live object matched by definition its declared name.
 
     `before` stands under the declared address, its `live_name` says what it is called.
@@ -79,10 +79,10 @@ def renamed(live: State, old: Address, new: Address) -> tuple[Change, State]:
     """The rename of a table or column, and `live` as it will look afterwards."""
     before = live[old]
     if old.kind == "table":
-        state = rename.rename_table(live, old, new)
+        state = renaming.rename_table(live, old, new)
         inside = tuple(a for a in state if a not in live and a.parts[:2] == new.parts and len(a.parts) > 2)
         return table.RenameTable(before, state[new], inside), state  # type: ignore[arg-type]
     if old.kind == "column":
-        state = rename.rename_column(live, old, new)
+        state = renaming.rename_column(live, old, new)
         return column.RenameColumn(before, state[new]), state  # type: ignore[arg-type]
     raise KeyError(f"{old.kind} has no rename")

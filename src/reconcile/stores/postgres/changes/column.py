@@ -471,7 +471,9 @@ def _set_not_null(change: PostgresChange, world: World, before: Column, done: in
     helper = Address(change.address.store, "check", (*before.address.parts[:2], helper_name(name, "not_null")))
     check = ident(helper.parts[-1])
     add = [f"ALTER TABLE {table} ADD CONSTRAINT {check} CHECK ({ident(name)} IS NOT NULL) NOT VALID"]
-    if helper in world.live:  # a broken try of an earlier plan
+    if world.drops(helper):
+        needs |= {no(helper)}
+    elif helper in world.live:  # a broken try of an earlier plan
         add.insert(0, f"ALTER TABLE {table} DROP CONSTRAINT {check}")
     return [
         change.step(
@@ -604,7 +606,7 @@ class RenameColumn(PostgresChange):
 
     def apply_to(self, state: State) -> State:
         """The column and all that names it under the new name; a state that has it stays as it is."""
-        from reconcile.stores.postgres.changes.rename import rename_column
+        from reconcile.stores.postgres.changes.renaming import rename_column
 
         return rename_column(state, self.before.address, self.after.address)
 

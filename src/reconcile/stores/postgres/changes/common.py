@@ -55,7 +55,7 @@ class PostgresChange(Change):
             phase=phase,
             needs=needs,
             gives=frozenset(gives),
-            commit_before=commit_before or any(_new_enum_values(world, fact) for fact in needs),
+            commit_before=commit_before or any(_new_enum_values(world, fact, self.address) for fact in needs),
             journalled=journalled,
             hazards=frozenset(hazards),
             timeouts=Timeouts(
@@ -262,13 +262,13 @@ def in_schema(world: World, resource: PostgresResource) -> frozenset[Fact]:
     return requires(world, [schema]) if schema in world.live or schema in world.target else frozenset()
 
 
-def _new_enum_values(world: World, need: Fact) -> bool:
+def _new_enum_values(world: World, need: Fact, own: Address) -> bool:
     """Whether `need` is an enum that gets new values in this plan: they cannot be used before a commit."""
     if ".enum." not in need.subject:
         return False
     address = Address.parse(need.subject)
     before, after = world.live.get(address), world.target.get(address)
-    return isinstance(before, Enum) and isinstance(after, Enum) and before != after
+    return address != own and isinstance(before, Enum) and isinstance(after, Enum) and before != after
 
 
 def dependents_settled(world: World, address: Address, *, also: Iterable[Address] = ()) -> frozenset[Fact]:

@@ -100,10 +100,11 @@ def key_index(key: Key) -> Index:
 def build_helper(change: PostgresChange, world: World, index: Index, needs: Iterable[Fact], phase: Phase) -> list[Step]:
     """Build a helper index concurrently, unless an earlier plan left it ready; a broken or strange one goes first."""
     there = world.live.get(index.address)
-    if there == index:
+    going = world.drops(index.address)
+    if there == index and not going:
         return []
     steps, absent = [], no(index.address)
-    if there is not None:
+    if there is not None and not going:
         steps.append(
             change.concurrent_step(
                 1,
@@ -326,8 +327,9 @@ def validated_steps(
     name = helper_name(after.name, "new")
     beside = replace(after, live_name=name)
     helper = Address(change.address.store, change.address.kind, (*change.address.parts[:-1], name))
-    calls = [drop_statement(beside)] if helper in world.live else []
+    calls = [drop_statement(beside)] if helper in world.live and helper in world.target else []
     calls += [add_statement(beside, not_valid=True)]
+    needs |= {no(helper)} if world.drops(helper) else set()
     steps = [
         change.step(
             world, 1, "add", calls, address=helper, needs={has(old.address)} | needs, gives=[has(helper)], phase=phase

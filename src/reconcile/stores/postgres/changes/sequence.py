@@ -6,7 +6,7 @@ from collections.abc import Sequence as Steps
 from dataclasses import dataclass
 
 from reconcile.change import Change, Phase, Step, World
-from reconcile.facts import Fact, has, no, ok
+from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.common import (
@@ -58,12 +58,11 @@ class CreateSequence(Creation):
         calls = [f"CREATE SEQUENCE {object_name(self.after)} {sequence_options(self.after)}", *comments(self.after)]
         column = owner(self.after)
         needs = {no(self.address)} | in_schema(world, self.after)
-        made = [has(self.address)] if column else [has(self.address), ok(self.address)]
-        steps = [self.step(world, 1, "create", calls, needs=needs, gives=made)]
-        if column:
-            own = [_owned_by(self.after)]
-            needs = {has(self.address)} | requires(world, [column])
-            steps.append(self.step(world, 2, "own", own, needs=needs, gives=[ok(self.address)]))
+        steps = [self.step(world, 1, "create", calls, needs=needs, gives=[has(self.address), ok(self.address)])]
+        if column:  # not "ok": the column itself waits for the sequence
+            own, owned = [_owned_by(self.after)], done(f"{self.address}/2-own")
+            there = requires(world, [column])
+            steps.append(self.step(world, 2, "own", own, needs=there, gives=[owned], journalled=True))
         return steps
 
 

@@ -155,14 +155,14 @@ class RenameTable(PostgresChange):
 
     def reverse(self) -> Change:
         """See `Change.reverse`."""
-        from reconcile.stores.postgres.changes.rename import readdressed
+        from reconcile.stores.postgres.changes.renaming import readdressed
 
         back = tuple(readdressed(a, self.after.address, self.before.address) for a in self.renames)
         return RenameTable(self.after, self.before, back)
 
     def apply_to(self, state: State) -> State:
         """Everything in it and all that refers to it under the new name; a state that has it stays as it is."""
-        from reconcile.stores.postgres.changes.rename import rename_table
+        from reconcile.stores.postgres.changes.renaming import rename_table
 
         return rename_table(state, self.before.address, self.after.address)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_TYPE = re.compile(r'^(?P<base>"?[^(\[]+?)\s*(?:\((?P<args>[^)]*)\))?(?P<rest>[^\[(]*?)(?P<array>(\[\])*)$')
+_TYPE = re.compile(r"^(?P<base>[^(\[]+?)\s*(?:\((?P<args>[^)]*)\)(?P<rest>[^\[(]*?))?(?P<array>(?:\s*\[\])*)$")
 _ALIASES = {
     "varchar": "character varying",
     "char": "character",
@@ -52,7 +52,7 @@ class Type:
         match = _TYPE.match(" ".join(text.split()))
         if match is None:
             return cls(text, (), False)
-        base = " ".join((match["base"].strip(), match["rest"].strip())).strip()
+        base = " ".join((match["base"].strip(), (match["rest"] or "").strip())).strip()
         name = base.rpartition(".")[2].strip('"') if _vectorish(base) else _ALIASES.get(base.lower(), base)
         digits = (match["args"] or "").replace(" ", "").split(",")
         return cls(name, tuple(int(d) for d in digits if d.lstrip("-").isdigit()), bool(match["array"]))
