@@ -43,9 +43,7 @@ class PostgresPackage:
 
         return parse(documents, context)
 
-    def dump(
-        self, live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]
-    ) -> Mapping[str, str]:
+    def dump(self, live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]) -> Mapping[str, str]:
         """YAML files by name that declare what is live and asked for."""
         from reconcile.stores.postgres.dump import dump
 

@@ -53,7 +53,9 @@ class _Writer:
     def documents(self, store: str) -> Iterable[tuple[str, dict[str, Any], list[str]]]:
         """(file name, document, comments)."""
         base = {
-            "schemas": {x.name: _without_empty({"comment": x.comment}) for x in self._kind("schema") if self._wanted(x)},
+            "schemas": {
+                x.name: _without_empty({"comment": x.comment}) for x in self._kind("schema") if self._wanted(x)
+            },
             "extensions": {x.name: self._extension(x) for x in self._kind("extension") if not x.system},
             "enums": {self._name(x): self._enum(x) for x in self._kind("enum")},
             "sequences": {self._name(x): self._sequence(x) for x in self._kind("sequence") if not x.owned_by},
@@ -97,7 +99,8 @@ class _Writer:
         return [
             x
             for x in self.state.of_kind("table")
-            if isinstance(x, r.Table) and (self.only(x.address) or any(self.only(p.address) for p in self.parts[x.address]))
+            if isinstance(x, r.Table)
+            and (self.only(x.address) or any(self.only(p.address) for p in self.parts[x.address]))
         ]
 
     def _name(self, x: Resource) -> str:
@@ -193,9 +196,7 @@ class _Writer:
                 schema = x.address.parts[0] if len(x.address.parts) > 1 else ""
                 found[schema].append(f"not modelled: {_one_line(x)}")
         managed = {a.parts[0] for a in self.state if a.kind == "schema"}
-        outside = sorted(
-            {join(*x.references) for x in self._kind("foreign_key") if x.references[0] not in managed}
-        )
+        outside = sorted({join(*x.references) for x in self._kind("foreign_key") if x.references[0] not in managed})
         if outside:
             found[""].append(f"referred to, outside the scope: list under `external:` {', '.join(outside)}")
         return found

@@ -41,15 +41,13 @@ _TIMES = {
     "time with time zone": ("time", "with"),
     "timetz": ("time", "with"),
 }
-_PLAIN = frozenset(
-    """
-    bigint boolean box bpchar bytea cidr circle date daterange datemultirange inet int4range int4multirange
-    int8range int8multirange integer interval json jsonb jsonpath line lseg macaddr macaddr8 money name numeric
-    nummultirange numrange oid path pg_lsn pg_snapshot point polygon real regclass regproc regtype smallint text
-    tsmultirange tsquery tsrange tstzmultirange tstzrange tsvector txid_snapshot uuid xml xid xid8 cid tid
-    bit character numeric
-    """.split()
-) | {"double precision", "character varying", "bit varying"}
+_PLAIN_WORDS = """
+bigint bit boolean box bpchar bytea character cid cidr circle date datemultirange daterange inet int4multirange
+int4range int8multirange int8range integer interval json jsonb jsonpath line lseg macaddr macaddr8 money name
+numeric nummultirange numrange oid path pg_lsn pg_snapshot point polygon real regclass regproc regtype smallint
+text tid tsmultirange tsquery tsrange tstzmultirange tstzrange tsvector txid_snapshot uuid xid xid8 xml
+"""
+_PLAIN = frozenset(_PLAIN_WORDS.split()) | {"double precision", "character varying", "bit varying"}
 SERIALS = {
     "serial": "integer",
     "serial4": "integer",
@@ -91,8 +89,9 @@ def read(text: str) -> Type:
         if token.text in ("(", ")"):
             depth += 1 if token.text == "(" else -1
         elif depth:
-            if token.text != ",":
-                modifiers.append(token.text)
+            if token.text == "," or not modifiers:
+                modifiers.append("")
+            modifiers[-1] += token.text if token.text != "," else ""
         elif token.text == "[" or (token.kind == "word" and token.text.lower() == "array"):
             array = True
         elif not array and token.text != "]":

@@ -13,8 +13,8 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, tuple_row
 
+from reconcile.model import Address, State
 from reconcile.stores.base import Live, NotModelled
-from reconcile.model import Address
 from reconcile.stores.postgres.introspect import queries
 from reconcile.stores.postgres.introspect.build import Builder
 
@@ -47,9 +47,7 @@ def introspect(
         rows = fetch(connection, managed)
     builder = Builder(store)
     state = builder.state(rows)
-    others = [
-        NotModelled(Address(store, kind, tuple(parts)), what) for kind, parts, what in rows["not_modelled"]
-    ]
+    others = [NotModelled(Address(store, kind, tuple(parts)), what) for kind, parts, what in rows["not_modelled"]]
     hidden = tuple(
         f"no USAGE on schema {name}: GRANT USAGE ON SCHEMA {name} to the role that connects"
         for _, name, _, usage, _ in rows["schemas"]
@@ -91,12 +89,13 @@ def fetch(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> Rows:
 
 
 def read(
-    connection: psycopg.Connection[Any], store: str, schemas: Sequence[str], spell: Callable[[str], str]
-) -> Builder:
-    """What is in `schemas`, every name and text passed through `spell`; the caller has called `settle`."""
-    builder = Builder(store, spell)
-    builder.state(fetch(connection, schemas))
-    return builder
+    connection: psycopg.Connection[Any], store: str, schemas: Mapping[str, str], spell: Callable[[str], str]
+) -> State:
+    """What is in the schemas that `schemas` has, under the names it gives them, every text passed through `spell`.
+
+    The caller has called `settle`.
+    """
+    return Builder(store, spell, schemas).state(fetch(connection, list(schemas)))
 
 
 def _cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[TupleRow]:

@@ -28,8 +28,11 @@ def _as_is(text: str) -> str:
 class Builder:
     """Collects the resources of one store from catalog rows; `not_modelled` has what it left out."""
 
-    def __init__(self, store: str, spell: Callable[[str], str] = _as_is) -> None:
-        self.store, self.spell = store, spell
+    def __init__(
+        self, store: str, spell: Callable[[str], str] = _as_is, schemas: Mapping[str, str] | None = None
+    ) -> None:
+        """`spell` is applied to every text, `schemas` to the schema of every name."""
+        self.store, self.spell, self._shown = store, spell, schemas or {}
         self.not_modelled: list[NotModelled] = []
         self.found: list[Resource] = []
         self._tables: dict[int, Address] = {}
@@ -125,7 +128,10 @@ class Builder:
         return {oid: reasons for oid, reasons in found.items() if reasons and oid in self._tables}
 
     def _address(self, kind: str, *parts: str) -> Address:
-        return Address(self.store, kind, (self.spell(parts[0]), *parts[1:]))
+        return Address(self.store, kind, (self._schema(parts[0]), *parts[1:]))
+
+    def _schema(self, name: str) -> str:
+        return self._shown.get(name, name)
 
     def _leave(self, address: Address, what: str) -> None:
         self.not_modelled.append(NotModelled(address, what))
@@ -192,7 +198,7 @@ class Builder:
             elif owner is not None and (owner not in self._tables or owner in self._left_out):
                 self._leave(address, "sequence owned by a table that is not modelled")
             else:
-                owned = None if owner is None else (self.spell(schema), table, column)
+                owned = None if owner is None else (self._schema(schema), table, column)
                 self.found.append(
                     r.Sequence(
                         address=address,
@@ -242,7 +248,7 @@ class Builder:
     def _read_constraints(self, rows: Iterable[tuple[Any, ...]], indexes: Iterable[tuple[Any, ...]]) -> None:
         of_constraint = {row[0]: row for row in indexes if row[13] is not None}
         for row in rows:
-            oid, relation, name, kind = row[:4]
+            _, relation, name, kind = row[:4]
             table = self._tables.get(relation)
             if table is None or relation in self._left_out or kind in ("n", "t"):
                 continue
@@ -275,9 +281,7 @@ class Builder:
             if index[10] or index[15] or not plain:
                 return "constraint with index options"
             if (index[0], 0) in self._comments:
-                self._leave(
-                    self._address("index", index[2], index[3]), "comment on the index of a constraint"
-                )
+                self._leave(self._address("index", index[2], index[3]), "comment on the index of a constraint")
         return None
 
     def _check(self, address: Address, table: Address, row: tuple[Any, ...]) -> r.Check:
@@ -294,7 +298,7 @@ class Builder:
 
     def _foreign_key(self, address: Address, table: Address, row: tuple[Any, ...]) -> r.ForeignKey:
         names = self._names[row[1]]
-        schema, target, columns = self.spell(row[18]), row[19], tuple(row[20])
+        schema, target, columns = self._schema(row[18]), row[19], tuple(row[20])
         to = r.table_address(self.store, schema, target)
         own = tuple(names[n] for n in row[8])
         return r.ForeignKey(

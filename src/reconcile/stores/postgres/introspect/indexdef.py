@@ -17,10 +17,7 @@ def keys(definition: str, columns: tuple[str | None, ...]) -> tuple[IndexItem, .
     start = next(i for i, t in enumerate(found) if t.text == "USING") + 1
     while found[start].text != "(":
         start += 1
-    return tuple(
-        _key(part, column)
-        for part, column in zip(_parts(found, start), columns, strict=False)
-    )
+    return tuple(_key(part, column) for part, column in zip(_parts(found, start), columns, strict=False))
 
 
 def _parts(found: list[Token], start: int) -> list[list[Token]]:

@@ -140,8 +140,8 @@ select case when d.classid = 'pg_class'::regclass then 'i' else 'c' end, d.objid
        d.refclassid = 'pg_type'::regclass, d.refobjid, d.refobjsubid
 from pg_depend d
 where d.classid in ('pg_class'::regclass, 'pg_constraint'::regclass) and d.objid >= 16384
-  and ((d.refclassid = 'pg_type'::regclass and d.refobjid >= 16384) or (d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0
-       and d.classid = 'pg_class'::regclass))
+  and ((d.refclassid = 'pg_type'::regclass and d.refobjid >= 16384)
+       or (d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.classid = 'pg_class'::regclass))
 """
 """What views (v), defaults and generated columns (d), indexes (i) and checks (c) are built from."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reconcile.model import Resource
 from reconcile.stores.base import Context
 from reconcile.stores.postgres.parse.check import check
-from reconcile.stores.postgres.parse.objects import extensions, enum_names, enums, schemas, sequences, views
+from reconcile.stores.postgres.parse.objects import enum_names, enums, extensions, schemas, sequences, views
 from reconcile.stores.postgres.parse.scope import Scope
 from reconcile.stores.postgres.parse.tables import tables
 from reconcile.yamlio import Map

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from reconcile.model import Address, Resource, Source
+from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import join, split
 from reconcile.stores.postgres.parse.scope import Scope
@@ -47,8 +47,8 @@ class _Checker:
 
     def names(self) -> None:
         """Relations share one name space a schema, constraints one a table."""
-        relations: dict[tuple[str, str], Resource] = {}
-        constraints: dict[tuple[str, str, str], Resource] = {}
+        relations: dict[tuple[str, ...], Resource] = {}
+        constraints: dict[tuple[str, ...], Resource] = {}
         for x in self.found:
             parts, kind = x.address.parts, x.address.kind
             if kind in ("table", "view", "sequence", "index", "primary_key", "unique"):
@@ -56,7 +56,7 @@ class _Checker:
             if kind in ("primary_key", "unique", "check", "foreign_key"):
                 self._meet(constraints, (parts[0], parts[1], parts[2]), x, "constraint")
 
-    def _meet(self, seen: dict[tuple[str, ...], Resource], key: tuple[str, ...], x: Resource, what: str) -> None:  # type: ignore[type-arg]
+    def _meet(self, seen: dict[tuple[str, ...], Resource], key: tuple[str, ...], x: Resource, what: str) -> None:
         other = seen.setdefault(key, x)
         if other is not x and other.address != x.address:
             self.scope.problem(
@@ -211,7 +211,8 @@ class _Checker:
         if target not in self.by_address:
             tables = [_table(a, self.scope.first) for a in self.by_address if a.kind == "table"]
             self.scope.problem(
-                x.source, f"owned_by of sequence {x.name!r} names table {table!r}, which is not declared",
+                x.source,
+                f"owned_by of sequence {x.name!r} names table {table!r}, which is not declared",
                 meant(table, tables, list_up_to=0),
             )
             return x
@@ -257,5 +258,3 @@ def _noun(x: Resource) -> str:
 
 def _table(address: Address, first: str | None = None) -> str:
     return address.parts[1] if address.parts[0] == first else join(*address.parts)
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconcile.model import Address, Source
-from reconcile.stores.postgres.parse.scope import Scope, comment_of, option_text
+from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of, option_text
 from reconcile.stores.postgres.parse.vectors import check_item, index_item
 from reconcile.stores.postgres.resources import Column, Index, IndexItem
 from reconcile.stores.postgres.sqltokens import unwrap
@@ -14,18 +14,16 @@ from reconcile.yamlio import Map
 
 def indexes(table: Map, address: Address, columns: dict[str, Column], scope: Scope) -> list[Index]:
     """`indexes:` of a table; an index is in the schema of its table."""
-    section = table.get("indexes")
+    section = as_map(table.get("indexes"))
     found = []
-    for name, value in section.items() if isinstance(section, Map) else ():
+    for name, value in section.items():
         source = section.at(name)
         scope.short(name, source)
         found.append(_index(name, value, source, address, columns, scope))
     return found
 
 
-def _index(
-    name: str, value: Map, source: Source, table: Address, columns: dict[str, Column], scope: Scope
-) -> Index:
+def _index(name: str, value: Map, source: Source, table: Address, columns: dict[str, Column], scope: Scope) -> Index:
     method = value.get("method", "btree")
     items = [_item(i, source, scope) for i in value["columns"]]
     if "embedding" in value:

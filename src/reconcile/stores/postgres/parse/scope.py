@@ -91,6 +91,11 @@ def scope_schemas(context: Context) -> tuple[str, ...]:
     return tuple(str(s) for s in named) if named else DEFAULT_SCHEMAS
 
 
+def as_map(value: Any) -> Map:
+    """`value`, or an empty mapping where there is none."""
+    return value if isinstance(value, Map) else Map()
+
+
 def comment_of(value: Any) -> str | None:
     """`comment:` of a long form; an empty one is none."""
     return (value.get("comment") or None) if isinstance(value, Map) else None

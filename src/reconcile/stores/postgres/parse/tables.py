@@ -9,26 +9,25 @@ from reconcile.model import Address, Resource, Source
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.parse.indexes import indexes
-from reconcile.stores.postgres.parse.scope import Scope, comment_of
+from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of
 from reconcile.stores.postgres.parse.vectors import column_type
 from reconcile.stores.postgres.sqltokens import tokens
 from reconcile.stores.postgres.sqltypes import SERIALS, read
 from reconcile.yamlio import Map
 
-_CONSTANTS = frozenset(
-    """
-    null true false current_date current_time current_timestamp localtime localtimestamp current_user session_user
-    user current_role current_catalog current_schema
-    """.split()
-)
+_CONSTANTS_WORDS = """
+current_catalog current_date current_role current_schema current_time current_timestamp current_user false
+localtime localtimestamp null session_user true user
+"""
+_CONSTANTS = frozenset(_CONSTANTS_WORDS.split())
 
 
 def tables(document: Map, scope: Scope) -> list[Resource]:
     """`tables:` of a document: each table, then its columns, constraints and indexes."""
     found: list[Resource] = []
-    section = document.get("tables")
-    for key, value in section.items() if isinstance(section, Map) else ():
-        found += _Table(key, value if isinstance(value, Map) else Map(), section.at(key), scope).resources()
+    section = as_map(document.get("tables"))
+    for key, value in section.items():
+        found += _Table(key, as_map(value), section.at(key), scope).resources()
     return found
 
 
@@ -59,8 +58,8 @@ class _Table:
         ]
 
     def _section(self, name: str) -> Iterable[tuple[str, Any, Source]]:
-        found = self.value.get(name)
-        for key, value in found.items() if isinstance(found, Map) else ():
+        found = as_map(self.value.get(name))
+        for key, value in found.items():
             self.scope.short(key, found.at(key))
             yield key, value, found.at(key)
 

@@ -42,9 +42,7 @@ def column_type(settings: Map, scope: Scope) -> str:
     return f"{TYPES[contract.element]}({contract.dimensions})"
 
 
-def index_item(
-    item: IndexItem, settings: Map, method: str, columns: dict[str, Column], scope: Scope
-) -> IndexItem:
+def index_item(item: IndexItem, settings: Map, method: str, columns: dict[str, Column], scope: Scope) -> IndexItem:
     """`item` with the operator class that the index's embedding asks for; disagreements are reported."""
     where = settings.value_at("embedding")
     contract = scope.embedding(settings["embedding"], where)
@@ -90,7 +88,8 @@ def check_item(item: IndexItem, where: Source, method: str, columns: dict[str, C
     if limit and dimensions and dimensions > limit:
         scope.problem(
             where,
-            f"{method} indexes up to {limit} dimensions of {type_}; what is indexed has {dimensions} ({source or where})",
+            f"{method} indexes up to {limit} dimensions of {type_}; "
+            f"what is indexed has {dimensions} ({source or where})",
             f"index an expression: (column::halfvec({dimensions})) holds up to {INDEX_LIMITS['halfvec']}"
             if type_ == "vector" and dimensions <= INDEX_LIMITS["halfvec"]
             else None,

@@ -1,0 +1,145 @@
+"""Desired -> the server's own spelling: equal texts first, then what is known, then a scratch build.
+
+An empty difference costs nothing here; a small one a small scratch build, however large the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+from reconcile.model import Address, Json, Resource, State
+from reconcile.stores.base import Canonical, Live, Receipt
+from reconcile.stores.postgres.canonical.closure import Closure
+from reconcile.stores.postgres.canonical.counterparts import Counterparts
+from reconcile.stores.postgres.canonical.fill import filled
+from reconcile.stores.postgres.canonical.texts import as_json, pending, same_parts, taken, texts, with_texts
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.rows import TupleRow
+
+    from reconcile.change import Server
+
+
+class Connected(Protocol):
+    """What is asked of the session."""
+
+    name: str
+    schemas: tuple[str, ...]
+
+    def server(self) -> Server:
+        """Version and extensions."""
+
+    def scratch(self) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
+        """A transaction that is always rolled back."""
+
+
+def canonical(session: Connected, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
+    """`desired` in the server's own spelling; leaves no trace.
+
+    Args:
+        session: asked for a scratch transaction only where something differs that is not `known`.
+        desired: one store's declared resources.
+        live: what introspection saw of it.
+        known: what earlier runs learned (`Canonical.learned`).
+
+    Raises:
+        psycopg.OperationalError: the connection was lost.
+    """
+    work = _Work(session, desired, live, known)
+    open_ = [x for x in desired.values() if work.settled(x) is None]
+    if open_:
+        work.look_up(open_)
+    build = [x for x in open_ if x.address not in work.done]
+    if build:
+        work.build(build)
+    state = State({a: work.done.get(a, x) for a, x in desired.items()})
+    return Canonical(state, tuple(work.problems), tuple(work.receipts), work.learned, tuple(work.unproved))
+
+
+class _Work:
+    def __init__(self, session: Connected, desired: State, live: Live, known: Mapping[str, Json]) -> None:
+        from reconcile.errors import Problem
+
+        self.session, self.desired, self.live, self.known = session, desired, live, known
+        self.others = Counterparts(desired, live.state)
+        self.done: dict[Address, Resource] = {}
+        self.problems: list[Problem] = []
+        self.receipts: list[Receipt] = []
+        self.unproved: list[Receipt] = []
+        self.learned: dict[str, Json] = {}
+        self._closure: Closure | None = None
+
+    @property
+    def closure(self) -> Closure:
+        """What is needed to build something; made only where something is to be built or looked up."""
+        if self._closure is None:
+            self._closure = Closure(self.desired, self.others, self._world())
+        return self._closure
+
+    def _world(self) -> Sequence[Json]:
+        """What spelling depends on besides definitions: server, extensions, search path."""
+        extensions = [
+            [x.name, getattr(x, "version", None), getattr(x, "in_schema", None)]
+            for x in self.live.state.of_kind("extension")
+        ]
+        return [self.session.server().version, sorted(extensions), list(self.session.schemas[:1])]
+
+    def settled(self, x: Resource) -> Resource | None:
+        """`x` in canonical spelling where texts alone tell; None where they do not."""
+        y = self.others.of(x)
+        full = filled(x, y)
+        if y is not None:
+            for path, declared, theirs in same_parts(full, y):
+                self.receipts.append(Receipt(x.address, path, declared, theirs, "text"))
+            full = taken(full, y)
+        if pending(full, y):
+            return None
+        self._finish(x, full)
+        return full
+
+    def look_up(self, open_: Sequence[Resource]) -> None:
+        """Settle what earlier runs learned the spelling of."""
+        for x in open_:
+            entry = self.known.get(self.closure.key(x))
+            if isinstance(entry, Mapping):
+                self.settle(x, entry, "known")
+
+    def settle(self, x: Resource, spelled: Mapping[str, Json], how: str) -> None:
+        """Give `x` the texts of `spelled`; receipts for those that differ from the declared and equal the live."""
+        y = self.others.of(x)
+        full = filled(x, y)
+        after = with_texts(full, spelled)
+        if y is not None:
+            theirs, ours = dict(texts(y)), dict(texts(full))
+            for path, text in texts(after):
+                if theirs.get(path) == text != ours.get(path):
+                    self.receipts.append(Receipt(x.address, path, ours.get(path) or "", text or "", how))
+        self._finish(x, after)
+
+    def _finish(self, x: Resource, after: Resource) -> None:
+        before = x.attributes()
+        self.done[x.address] = after if after.attributes() == before else after.replace(declared=before)
+
+    def build(self, open_: Sequence[Resource]) -> None:
+        """Settle by building; what cannot be built here is left as declared and listed as unproved."""
+        from reconcile.stores.postgres.canonical.scratch import build
+
+        result = build(self.session, self.closure, self.live, open_)
+        self.problems += result.problems
+        for x in open_:
+            spelled = result.found.get(x.address)
+            if spelled is not None:
+                entry = as_json(spelled)
+                self.learned[self.closure.key(x)] = entry
+                self.settle(x, entry, "server")
+                continue
+            y = self.others.of(x)
+            full = filled(x, y)
+            self._finish(x, full if y is None else taken(full, y))
+            reason = result.reasons.get(x.address, result.impossible)
+            if y is not None and reason is not None:
+                for path, declared, theirs in pending(self.done[x.address], y):
+                    self.unproved.append(Receipt(x.address, path, declared, theirs, reason))

@@ -1,0 +1,96 @@
+"""What has to exist for a declared object to be built, out of declared objects only; and the hash of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from reconcile.model import Address, Json, Resource, State
+from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.canonical.counterparts import Counterparts, columns_in_order
+from reconcile.stores.postgres.canonical.texts import texts
+from reconcile.stores.postgres.sqltokens import named
+
+_FORMAT = 1
+"""Changes when texts are spelled, keyed or kept differently: what was learned before then no longer counts."""
+
+
+class Closure:
+    """Declared objects by what they need."""
+
+    def __init__(self, desired: State, others: Counterparts, world: Sequence[Json]) -> None:
+        self.desired, self.others, self.world = desired, others, world
+        self.columns = columns_in_order(desired, others)
+        self.primary: dict[Address, r.PrimaryKey] = {}
+        self._objects: dict[tuple[str, str], Address] = {}
+        self._by_name: dict[str, list[Address]] = defaultdict(list)
+        for x in desired.values():
+            if isinstance(x, r.PrimaryKey):
+                self.primary[x.table] = x
+            elif x.address.kind in ("table", "view", "sequence", "enum"):
+                schema, name = x.address.parts
+                self._objects[schema, name] = x.address
+                self._by_name[name].append(x.address)
+        self._needs: dict[Address, frozenset[Address]] = {}
+
+    def needs(self, x: Resource) -> frozenset[Address]:
+        """Addresses of the tables, views, enums and sequences that `x` needs, its own table included, and theirs."""
+        if x.address not in self._needs:
+            self._needs[x.address] = frozenset()  # a view that names itself, by a CTE of its name, ends here
+            self._needs[x.address] = frozenset(self._all(x)) - {x.address}
+        return self._needs[x.address]
+
+    def _all(self, x: Resource) -> Iterable[Address]:
+        own: list[Address] = []
+        if x.container is not None:
+            own.append(x.container)
+        for _, text in texts(x):
+            own += self.named(text)
+        if isinstance(x, r.Table):
+            for column in self.columns.get(x.address, ()):
+                own += self.named(column.type)
+        for address in own:
+            yield address
+            if address != x.address:
+                yield from self.needs(self.desired[address]) if address in self.desired else ()
+
+    def named(self, text: str | None) -> list[Address]:
+        """Declared tables, views, sequences and enums whose name stands in `text`.
+
+        A bare name may be of any schema: the search path decides, so all are there.
+        """
+        found: list[Address] = []
+        for qualifier, name in sorted(named(text), key=str) if text else ():
+            if qualifier is not None and (qualifier, name) in self._objects:
+                found.append(self._objects[qualifier, name])
+            elif qualifier is None:
+                found += self._by_name.get(name, ())
+        return found
+
+    def key(self, x: Resource) -> str:
+        """What the spelling of `x` follows from, as a hash: its texts, the definitions it needs, the server."""
+        parts: list[Json] = [_FORMAT, list(self.world), x.address.kind, [list(t) for t in texts(x)]]
+        if isinstance(x, r.Index):
+            parts.append([x.method, [i.column for i in x.columns]])
+        if isinstance(x, r.Column):
+            wanted = self.needs(x) - {x.table}
+        else:
+            wanted = self.needs(x)
+            parts.append(list(x.container.parts) if x.container else None)
+        for address in sorted(wanted):
+            parts.append([str(address), *self._definition(address)])
+        return "pg:" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _definition(self, address: Address) -> Iterable[Json]:
+        x = self.desired[address]
+        if isinstance(x, r.Table):
+            key = self.primary.get(address)
+            yield list(key.columns) if key else None
+            for c in self.columns.get(address, ()):
+                yield [c.address.parts[-1], c.type, c.collation]
+        elif isinstance(x, r.Enum):
+            yield list(x.values)
+        else:
+            yield [list(t) for t in texts(x)]

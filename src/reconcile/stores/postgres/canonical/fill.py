@@ -1,0 +1,39 @@
+"""What a declaration leaves to the server, taken from the live object; settings that are spelled in several ways."""
+
+from __future__ import annotations
+
+from reconcile.model import Resource
+from reconcile.stores.postgres import resources as r
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def filled(x: Resource, y: Resource | None) -> Resource:
+    """`x` with what it leaves open filled from `y`, and options of equal value in `y`'s words."""
+    match x, y:
+        case r.Extension(), r.Extension():
+            return x.replace(in_schema=x.in_schema or y.in_schema, version=x.version or y.version)
+        case r.ForeignKey(references_columns=()), r.ForeignKey() if x.references == y.references:
+            return x.replace(references_columns=y.references_columns)
+        case r.Index(), r.Index():
+            return x.replace(with_=_in_words_of(x.with_, y.with_))
+        case r.View(), r.View():
+            return x.replace(with_=_in_words_of(x.with_, y.with_))
+    return x
+
+
+def _in_words_of(ours: Pairs, theirs: Pairs) -> Pairs:
+    known = dict(theirs)
+    return tuple((k, known[k] if k in known and _value(known[k]) == _value(v) else v) for k, v in ours)
+
+
+def _value(text: str) -> object:
+    word = text.lower()
+    if word in ("true", "on", "yes"):
+        return True
+    if word in ("false", "off", "no"):
+        return False
+    try:
+        return float(word)
+    except ValueError:
+        return word

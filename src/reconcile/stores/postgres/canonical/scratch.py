@@ -1,0 +1,308 @@
+"""The scratch build: declared objects made in schemas of their own, read back, rolled back.
+
+Only scratch objects are referred to, but for functions, types that are not modelled and what is external. Foreign
+keys are never built: REFERENCES locks the live table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import errors
+
+from reconcile.errors import Problem
+from reconcile.model import Address, Resource
+from reconcile.stores.base import Live
+from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.canonical.closure import Closure
+from reconcile.stores.postgres.introspect import read, settle
+from reconcile.stores.postgres.names import join
+from reconcile.stores.postgres.sqltext import column_clause, ident, idents, index_statement, literal
+from reconcile.stores.postgres.sqltokens import rewrite
+
+if TYPE_CHECKING:
+    from reconcile.stores.postgres.canonical import Connected
+
+PREFIX = "_reconcile_scratch_"
+_SCRATCH = re.compile(rf'"?{PREFIX}(\d+)"?')
+
+_POSSIBLE = """
+select has_database_privilege(current_database(), 'CREATE'), pg_is_in_recovery(),
+       current_setting('transaction_read_only')::bool, exists (select from pg_event_trigger where evtenabled <> 'D')
+"""
+
+_OUTSIDE = """
+select distinct v.relname, tn.nspname, t.relname
+from pg_depend d
+left join pg_rewrite w on d.classid = 'pg_rewrite'::regclass and w.oid = d.objid
+left join pg_attrdef f on d.classid = 'pg_attrdef'::regclass and f.oid = d.objid
+join pg_class v on v.oid = coalesce(w.ev_class, f.adrelid) join pg_namespace vn on vn.oid = v.relnamespace
+join pg_class t on t.oid = d.refobjid and d.refclassid = 'pg_class'::regclass
+join pg_namespace tn on tn.oid = t.relnamespace
+where vn.nspname = any(%s) and tn.nspname = any(%s)
+"""
+"""Live relations in scope that scratch objects came to depend on."""
+
+_HERE = (errors.InsufficientPrivilege, errors.LockNotAvailable, errors.QueryCanceled, errors.ReadOnlySqlTransaction)
+"""Errors that say nothing about what is declared."""
+
+
+@dataclass
+class Built:
+    """What came of a scratch build."""
+
+    found: dict[Address, Resource] = field(default_factory=dict)
+    """In the server's spelling."""
+    problems: list[Problem] = field(default_factory=list)
+    reasons: dict[Address, str] = field(default_factory=dict)
+    """Why one object could not be built here, where that is not the fault of what is declared."""
+    impossible: str | None = None
+    """Why nothing could be."""
+
+
+def build(session: Connected, closure: Closure, live: Live, wanted: Sequence[Resource]) -> Built:
+    """Make `wanted` and what they need, read them back, roll back."""
+    with session.scratch() as connection:
+        reason = _impossible(connection)
+        if reason is not None:
+            return Built(impossible=reason)
+        return _Scratch(session, connection, closure, live, wanted).run()
+
+
+def _impossible(connection: psycopg.Connection[Any]) -> str | None:
+    row = connection.execute(_POSSIBLE).fetchone()
+    assert row is not None
+    may_create, standby, read_only, triggers = row
+    if standby or read_only:
+        return "the database cannot be written, so nothing can be built to compare with"
+    if triggers:
+        return "the database has event triggers, which a scratch build would fire"
+    if not may_create:
+        return "the role may not CREATE in this database, so nothing can be built to compare with"
+    return None
+
+
+class _Scratch:
+    def __init__(
+        self,
+        session: Connected,
+        connection: psycopg.Connection[Any],
+        closure: Closure,
+        live: Live,
+        wanted: Sequence[Resource],
+    ) -> None:
+        self.session, self.connection, self.closure, self.live = session, connection, closure, live
+        self.desired = closure.desired
+        self.wanted = {x.address: x for x in wanted}
+        self.needed = {a for x in wanted for a in closure.needs(x)} | {
+            x.address for x in wanted if x.address.kind == "view"
+        }
+        self.keyed = {a for x in wanted if x.address.kind == "view" for a in closure.needs(x)}
+        """Tables under views: their primary keys decide what GROUP BY lets through."""
+        first = session.schemas[0]
+        self.schemas = list(dict.fromkeys([first, *sorted(a.parts[0] for a in (*self.needed, *self.wanted))]))
+        self.scratch = {name: f"{PREFIX}{n}" for n, name in enumerate(self.schemas)}
+        self.names = {scratch: name for name, scratch in self.scratch.items()}
+        self.result = Built()
+        self.broken: set[Address] = set()
+        self.lacking = False
+        """Whether a declared extension could not be made here: what is missing may be its."""
+
+    def run(self) -> Built:
+        """Build all, read back."""
+        settle(self.connection, [])
+        self._execute(";".join(f"CREATE SCHEMA {ident(s)}" for s in self.names))
+        self._extensions()
+        settle(self.connection, [self.scratch[self.schemas[0]]], self.schemas[:1])
+        for address in sorted(self.needed):
+            x = self.desired.get(address)
+            if isinstance(x, r.Enum):
+                values = ", ".join(literal(v) for v in x.values)
+                self._try(x, f"CREATE TYPE {self._name(x.address)} AS ENUM ({values})")
+            elif isinstance(x, r.Sequence):
+                self._try(x, f"CREATE SEQUENCE {self._name(x.address)}")
+        parts: dict[Address, list[Resource]] = {a: [] for a in sorted(self.needed) if a.kind == "table"}
+        for x in self.wanted.values():
+            if x.container is not None:
+                parts[x.container].append(x)
+        for table, inside in parts.items():
+            self._table(table, inside)
+        for view in self._views():
+            self._try(view, f"CREATE VIEW {self._name(view.address)} AS {self._sql(view.query)}")
+        self._read()
+        return self.result
+
+    def _extensions(self) -> None:
+        there = {x.address for x in self.live.state.of_kind("extension")}
+        for x in self.desired.of_kind("extension"):
+            if x.address not in there:
+                schema = ident(self.scratch[self.schemas[0]])
+                if self._attempt(f"CREATE EXTENSION {ident(x.name)} SCHEMA {schema} CASCADE") is not None:
+                    self.lacking = True
+
+    # -- statements --------------------------------------------------------------------------------------------
+
+    def _name(self, address: Address) -> str:
+        schema, name = address.parts[:2]
+        return ident(self.scratch[schema], name)
+
+    def _sql(self, text: str) -> str:
+        """`text` with the schemas of what is built replaced."""
+
+        def move(schema: str, name: str) -> str | None:
+            if schema not in self.scratch:
+                return None
+            built = any(Address(self.session.name, k, (schema, name)) in self.needed for k in _BUILT)
+            return self.scratch[schema] if built else None
+
+        return rewrite(text, move)
+
+    def _table(self, table: Address, parts: Sequence[Resource]) -> None:
+        """All of a table in one go; piece by piece where that fails, to find the piece."""
+        whole = [self._create(table), *(s for x in parts if (s := self._part(x)) is not None)]
+        if self._attempt(";".join(whole)) is None:
+            return
+        self._execute(f"CREATE TABLE {self._name(table)} ()")
+        for column in self.closure.columns.get(table, ()):
+            if not self._try(column, f"ALTER TABLE {self._name(table)} ADD COLUMN {self._column(column)}"):
+                plain = self._column(column.replace(default=None, generated=None))
+                self._attempt(f"ALTER TABLE {self._name(table)} ADD COLUMN {plain}")
+        if table in self.keyed and table in self.closure.primary:
+            self._attempt(f"ALTER TABLE {self._name(table)} ADD {self._key(table)}")
+        for x in parts:
+            statement = self._part(x)
+            if statement is not None:
+                self._try(x, statement)
+
+    def _create(self, table: Address) -> str:
+        clauses = [self._column(c) for c in self.closure.columns.get(table, ())]
+        if table in self.keyed and table in self.closure.primary:
+            clauses.append(self._key(table))
+        return f"CREATE TABLE {self._name(table)} ({', '.join(clauses)})"
+
+    def _key(self, table: Address) -> str:
+        return f"PRIMARY KEY ({idents(self.closure.primary[table].columns)})"
+
+    def _column(self, x: Resource) -> str:
+        """Default and expression only where they are asked for."""
+        assert isinstance(x, r.Column)
+        asked = x.address in self.wanted
+        return column_clause(
+            replace(
+                x,
+                type=self._sql(x.type),
+                default=self._sql(x.default) if asked and x.default is not None else None,
+                generated=self._sql(x.generated) if asked and x.generated is not None else None,
+                identity=None,
+                not_null=False,
+                declared=None,
+            )
+        )
+
+    def _part(self, x: Resource) -> str | None:
+        if isinstance(x, r.Check):
+            constraint = f"CONSTRAINT {ident(x.address.parts[-1])} CHECK ({self._sql(x.expression)})"
+            return f"ALTER TABLE {self._name(x.table)} ADD {constraint}"
+        if isinstance(x, r.Index):
+            moved = Address(x.address.store, "index", (self.scratch[x.schema], x.address.parts[1]))
+            table = Address(x.address.store, "table", (self.scratch[x.schema], x.table.parts[1]))
+            items = tuple(
+                replace(
+                    i,
+                    expression=None if i.expression is None else self._sql(i.expression),
+                    opclass=i.opclass,
+                )
+                for i in x.columns
+            )
+            where = None if x.where is None else self._sql(x.where)
+            copy = replace(x, address=moved, container=table, columns=items, where=where, declared=None)
+            return index_statement(copy, concurrently=False)
+        return None
+
+    def _views(self) -> Iterable[r.View]:
+        """Those needed, each after those it needs."""
+        views = {a: x for a in self.needed if isinstance(x := self.desired.get(a), r.View)}
+        graph = {a: [n for n in self.closure.needs(x) if n in views] for a, x in views.items()}
+        try:
+            order = list(TopologicalSorter(graph).static_order())
+        except CycleError:
+            order = sorted(views)
+        return [views[a] for a in order]
+
+    # -- running -----------------------------------------------------------------------------------------------
+
+    def _execute(self, sql: str) -> None:
+        self.connection.execute(sql.encode())
+
+    def _attempt(self, sql: str) -> psycopg.Error | None:
+        """Run `sql` so that an error leaves nothing; the error."""
+        try:
+            self._execute(f"SAVEPOINT reconcile_scratch;{sql};RELEASE SAVEPOINT reconcile_scratch")
+        except psycopg.Error as error:
+            if self.connection.closed or (isinstance(error, psycopg.OperationalError) and not isinstance(error, _HERE)):
+                raise
+            self._execute("ROLLBACK TO SAVEPOINT reconcile_scratch;RELEASE SAVEPOINT reconcile_scratch")
+            return error
+        return None
+
+    def _try(self, x: Resource, sql: str) -> bool:
+        """Build one object; an error is a problem of its YAML line, unless it is of this place."""
+        error = self._attempt(sql)
+        if error is None:
+            return True
+        self.broken.add(x.address)
+        primary = self._shown(error.diag.message_primary or str(error).split("\n")[0])
+        if isinstance(error, _HERE):
+            self.result.reasons[x.address] = primary
+        elif isinstance(error, errors.UndefinedFunction) and PREFIX in (error.diag.message_primary or ""):
+            self.result.reasons[x.address] = f"it calls a function of the live table's row type: {primary}"
+        elif not (self.lacking and isinstance(error, _MISSING)) and not self._follows(x, error):
+            label = f"{x.address.kind.replace('_', ' ')} {join(*x.address.parts)}"
+            hint = self._shown(error.diag.message_hint or "") or None
+            self.result.problems.append(Problem(f"{label}: PostgreSQL says: {primary}", where=x.source, hint=hint))
+        return False
+
+    def _follows(self, x: Resource, error: psycopg.Error) -> bool:
+        """Whether the error only follows from another object that could not be built."""
+        around = {*self.closure.needs(x), *x.refers}
+        return isinstance(error, _MISSING) and bool(around & self.broken)
+
+    def _shown(self, text: str) -> str:
+        return _SCRATCH.sub(lambda m: self.schemas[int(m[1])], text)
+
+    def _spell(self, text: str) -> str:
+        """A server's text with the names of the scratch schemas replaced, quoted where that needs to be."""
+        if PREFIX not in text:
+            return text
+        return _SCRATCH.sub(lambda m: _quoted(self.schemas[int(m[1])]), text)
+
+    def _read(self) -> None:
+        state = read(self.connection, self.session.name, self.names, self._spell)
+        rows = self.connection.execute(_OUTSIDE, (list(self.names), self.schemas)).fetchall()
+        outside = {name: (schema, relation) for name, schema, relation in rows if self._is_declared(schema, relation)}
+        for address in self.wanted:
+            found = state.get(address)
+            if found is None or address in self.broken:
+                continue
+            own = address.parts[1]
+            if own in outside and address.kind in ("view", "column"):
+                other = join(*outside[own])
+                self.result.reasons[address] = f"it came to name the live {other} instead of the declared one"
+            else:
+                self.result.found[address] = found
+
+    def _is_declared(self, schema: str, name: str) -> bool:
+        return any(Address(self.session.name, k, (schema, name)) in self.desired for k in _BUILT)
+
+
+_BUILT = ("table", "view", "sequence", "enum")
+_MISSING = (errors.UndefinedObject, errors.UndefinedFunction, errors.UndefinedTable, errors.UndefinedColumn)
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[a-z_][a-z0-9_$]*", name) else '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,114 @@
+"""Where a resource holds SQL that the server spells in its own way, and how two spellings are compared."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from reconcile.model import Json, Resource, to_json
+from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.resources import IndexItem
+from reconcile.stores.postgres.sqltokens import same
+from reconcile.stores.postgres.sqltypes import read
+
+_FIELDS: Mapping[type, tuple[str, ...]] = {
+    r.Column: ("type", "default", "generated", "collation"),
+    r.Check: ("expression",),
+    r.View: ("query",),
+    r.Index: ("where",),
+}
+
+
+def texts(x: Resource) -> Iterator[tuple[str, str | None]]:
+    """(path, SQL) of everything that the server may spell otherwise; of an index also its keys."""
+    for field in _FIELDS.get(type(x), ()):
+        yield field, getattr(x, field)
+    if isinstance(x, r.Index):
+        for n, item in enumerate(x.columns):
+            yield f"columns.{n}", _item_text(item)
+
+
+def _item_text(item: IndexItem) -> str | None:
+    """A key of an index but a plain column, in the words of CREATE INDEX."""
+    if item.expression is None and not (item.opclass or item.parameters or item.collation):
+        return None
+    parts = [
+        item.column if item.column is not None else f"({item.expression})",
+        f"collate {item.collation}" if item.collation else "",
+        item.opclass or "",
+        f"({', '.join('='.join(p) for p in item.parameters)})" if item.parameters else "",
+    ]
+    return " ".join(p for p in parts if p)
+
+
+def _same(path: str, left: str | None, right: str | None) -> bool:
+    del path
+    return same(left, right)
+
+
+def same_parts(x: Resource, y: Resource) -> Iterator[tuple[str, str, str]]:
+    """(path, declared, live) of texts that differ in white space, case or parentheses only."""
+    theirs = dict(texts(y))
+    for path, text in texts(x):
+        other = theirs.get(path)
+        if text is not None and other is not None and text != other and _same(path, text, other):
+            yield path, text, other
+
+
+def taken(x: Resource, y: Resource) -> Resource:
+    """`x` with `y`'s spelling wherever the texts say the same; of a view also the output columns."""
+    changes: dict[str, Any] = {}
+    for field in _FIELDS.get(type(x), ()):
+        ours, theirs = getattr(x, field), getattr(y, field)
+        if ours != theirs and same(ours, theirs):
+            changes[field] = theirs
+    if isinstance(x, r.Index) and isinstance(y, r.Index) and len(x.columns) == len(y.columns):
+        items = tuple(
+            dataclasses.replace(a, expression=b.expression) if same(a.expression, b.expression) else a
+            for a, b in zip(x.columns, y.columns, strict=True)
+        )
+        if items != x.columns:
+            changes["columns"] = items
+    if isinstance(x, r.View) and isinstance(y, r.View) and same(x.query, y.query):
+        changes["columns"] = y.columns
+    return x.replace(**changes) if changes else x
+
+
+def pending(x: Resource, y: Resource | None) -> list[tuple[str, str, str]]:
+    """(path, declared, live) of texts whose equality only the server can tell; new objects have a live text of "".
+
+    Built-in types, plain columns of an index that exists and what is absent need no server.
+    """
+    if type(x) not in _FIELDS:
+        return []
+    theirs = {} if y is None else dict(texts(y))
+    found = [
+        (path, text, theirs.get(path) or "")
+        for path, text in texts(x)
+        if text is not None and not same(text, theirs.get(path)) and not (path == "type" and read(text).builtin)
+    ]
+    if y is None and isinstance(x, r.Index) and not found:
+        found.append(("columns", "", ""))  # built all the same: the server says if the method cannot index this
+    return found
+
+
+def as_json(x: Resource) -> Json:
+    """The texts of a resource the server has spelled, for the ledger; `with_texts` reads them."""
+    found: dict[str, Json] = {field: getattr(x, field) for field in _FIELDS.get(type(x), ())}
+    if isinstance(x, r.Index | r.View):
+        found["columns"] = to_json(x.columns)
+    return found
+
+
+def with_texts(x: Resource, spelled: Mapping[str, Json]) -> Resource:
+    """`x` in the spelling that `as_json` noted."""
+    changes = {field: spelled.get(field) for field in _FIELDS.get(type(x), ())}
+    if isinstance(x, r.View):
+        changes["columns"] = tuple((name, type_) for name, type_ in spelled["columns"])
+    elif isinstance(x, r.Index):
+        changes["columns"] = tuple(
+            IndexItem(**{**item, "parameters": tuple((k, v) for k, v in item.get("parameters", ()))})
+            for item in spelled["columns"]
+        )
+    return x.replace(**changes)
