@@ -36,6 +36,7 @@ class PostgresPackage:
     schema = "postgres.schema.json"
     ranks: Mapping[str, int] = {kind: rank for rank, kind in enumerate(_ORDER)}
     containers = frozenset({"table"})
+    holds_ledger = True
 
     def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
         """The documents of one store as resources; problems go to `context`."""
