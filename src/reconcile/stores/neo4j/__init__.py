@@ -59,7 +59,7 @@ class Neo4j:
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """A graph holds no ledger."""
         del spec, schema
-        return None  # noqa: RET501  the protocol's answer, not a missing one
+        return None
 
 
 PACKAGE: Package = Neo4j()

@@ -163,7 +163,7 @@ def _duplicates(required: Required, query: Query) -> Iterable[tuple[str, str]]:
     more = ", …" if found["groups"] > len(found["sample"]) else ""
     values_are = "value occurs" if found["groups"] == 1 else "values occur"
     yield (
-        f"{found['distinct']} {values_are} more than once in {required.says}, on {found['rows']} {required.rows}:"
+        f"{found['groups']} {values_are} more than once in {required.says}, on {found['rows']} {required.rows}:"
         f" {shown}{more}",
         f"see them, and merge or change them first:  {duplicates_query(required)}",
     )

@@ -64,9 +64,18 @@ def as_yaml(resource: SchemaObject) -> dict[str, Json]:
     assert isinstance(resource, Index)
     found = {} if resource.kind == RANGE else {"kind": resource.kind}
     chosen = {
-        option.path: list(value) if isinstance(value, tuple) else value
-        for option in options.of_kind(resource.kind)
-        if (value := options.value(resource, option)) is not None
-        and (value != option.default or option.path in _ALWAYS)
+        option.path: [_whole(n) for n in value] if isinstance(value, tuple) else value
+        for option, value in notable(resource)
     }
     return {**found, **place, "properties": list(resource.properties), **options.fields(chosen)}
+
+
+def notable(index: Index) -> list[tuple[options.Option, Json]]:
+    """Options that are set and not at the shipped default, and those that say what the index is."""
+    found = ((option, options.value(index, option)) for option in options.of_kind(index.kind))
+    return [(o, v) for o, v in found if v is not None and (v != o.default or o.path in _ALWAYS)]
+
+
+def _whole(number: float) -> float:
+    """Without a fraction that says nothing: -180.0 is -180."""
+    return int(number) if number.is_integer() else number

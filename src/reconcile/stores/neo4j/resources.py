@@ -7,7 +7,7 @@ that a constraint brings is part of the constraint and no resource of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from reconcile.model import Address, Resource
@@ -93,9 +93,9 @@ class Index(SchemaObject):
     quantization: bool | None = None
     spatial: Mapping[str, Mapping[str, tuple[float, ...]]] | None = None
 
-    embedding: str | None = None
+    embedding: str | None = field(default=None, compare=False, repr=False)
     """The contract it was declared with; says nothing to the server."""
-    failure: str | None = None
+    failure: str | None = field(default=None, compare=False, repr=False)
     """Of a failed one: the first line of what the server says."""
 
     def definition(self) -> tuple[object, ...] | None:

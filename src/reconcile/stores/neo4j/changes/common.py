@@ -109,7 +109,8 @@ def _refusal(resource: SchemaObject, name: str, other: SchemaObject) -> str:
             f"{resource.address} cannot be made: the name {name} is taken by {other.address}, and names of"
             " constraints and indexes are one namespace"
         )
-    return f"{resource.address} cannot be made: {other.address} ({other.name}) holds an index on {other.says()}"
+    alias = "" if other.name == other.address.parts[0] else f" (live name {other.name})"
+    return f"{resource.address} cannot be made: {other.address}{alias} is already on {other.says()}"
 
 
 def _way_out(resource: SchemaObject, other: SchemaObject) -> str:

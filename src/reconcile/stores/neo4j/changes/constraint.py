@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Irreversible, Phase, Step, World
-from reconcile.facts import done, has, no, ok
+from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.stores.neo4j import cypher
 from reconcile.stores.neo4j.changes.common import (
@@ -203,14 +203,16 @@ def _named(resource: SchemaObject) -> tuple[str, str, tuple[str, ...]]:
     return resource.address.store, resource.address.kind, (resource.name,)
 
 
-def in_two(change: Change, world: World, needs: frozenset, *, apart: bool) -> list[Step]:  # type: ignore[type-arg]
+def in_two(change: Change, world: World, needs: frozenset[Fact], *, apart: bool) -> list[Step]:
     """Drop and create as two steps; `apart`: in two transactions.
 
     The drop is journalled: the new object makes it invisible whether it was done.
     """
     before, after = own(change.before), own(change.after)
     first = f"{change.address}/1-drop"
-    gap = {Hazard.INDEX_GAP} if isinstance(before, Constraint) and before.has_index and apart else set()
+    gap = set()
+    if isinstance(before, Constraint) and before.has_index and apart and not world.empty(change.address):
+        gap = {Hazard.INDEX_GAP}
     return [
         step(
             change,

@@ -6,7 +6,7 @@ Manual: https://neo4j.com/docs/cypher-manual/5/indexes/
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,7 +26,7 @@ from reconcile.stores.neo4j.changes.common import (
     wait,
     wanted_by_another,
 )
-from reconcile.stores.neo4j.dump import as_yaml
+from reconcile.stores.neo4j.dump import as_yaml, notable
 from reconcile.stores.neo4j.resources import (
     BY_NAME,
     FAILED,
@@ -45,12 +45,8 @@ def _index(resource: Resource | None) -> Index:
 
 
 def _said(index: Index) -> str:
-    """`vector (:Chunk).embedding dimensions 384 similarity cosine`."""
-    chosen = [
-        f"{'.'.join(o.path)} {shown(v)}"
-        for o in options.of_kind(index.kind)
-        if (v := options.value(index, o)) is not None
-    ]
+    """`vector (:Chunk).embedding dimensions 384 similarity cosine`: options at their default are left out."""
+    chosen = [f"{'.'.join(option.path)} {shown(value)}" for option, value in notable(index)]
     return phrase(("" if index.kind == RANGE else index.kind, index.says(), *chosen))
 
 
@@ -332,7 +328,7 @@ def _next_generation(before: Index, after: Index) -> list[str]:
     if after.embedding:
         for key in ("dimensions", "similarity"):
             new.pop(key, None)
-        new["embedding"] = after.embedding
+        new = {key: value for word in new for key, value in _with_contract(word, new, after.embedding)}
     width = max(len(name), len(_generation(name))) + 1
     return [
         "keep the old index as it is, put the new vectors into a second property with an index of its own:",
@@ -341,6 +337,11 @@ def _next_generation(before: Index, after: Index) -> list[str]:
         f"  {_generation(name) + ':':<{width}} {_flow(new)}",
         f"then fill {_generation(property_)}, let readers use {_generation(name)}, and remove {name}",
     ]
+
+
+def _with_contract(key: str, entry: Mapping[str, Json], embedding: str) -> list[tuple[str, Json]]:
+    """The entry's item, and after `properties` the contract."""
+    return [(key, entry[key]), *([("embedding", embedding)] if key == "properties" else [])]
 
 
 def _generation(name: str) -> str:
