@@ -20,7 +20,7 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     bare = _bare(word)
     for candidate in candidates:
         other = _bare(candidate)
-        limit = max(1, min(len(bare), len(other)) // 3)
+        limit = max(len(bare), len(other)) // 3
         if abs(len(bare) - len(other)) > limit and not _contains(bare, other):
             continue
         distance: float = _distance(bare, other)

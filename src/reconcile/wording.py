@@ -98,8 +98,10 @@ def _subject(error: Any) -> str:
     for i in range(len(path) - 1, 0, -1):
         if named[i] and isinstance(path[i - 1], str):
             owner = f'{_singular(path[i - 1])} "{path[i]}"'
-            rest = _dotted(path[i + 1 :])
-            return f'"{rest}" of {owner}' if rest else owner
+            rest = path[i + 1 :]
+            if len(rest) == 1 and isinstance(rest[0], int):
+                return f"item {rest[0] + 1} of {owner}"
+            return f'"{_dotted(rest)}" of {owner}' if rest else owner
     return f'"{_dotted(path)}"'
 
 

@@ -31,8 +31,12 @@ def syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str, bracket: i
     if "values are not allowed" in what:
         return Problem("a colon where none can be", where=where,
                        hint="write a value that holds a colon in quotes, or mend the indentation")  # fmt: skip
-    if "expected ':'" in what:
-        return Problem(f"a key without a colon{opened}", where=where, hint="write `key: value`")
+    if "expected ':'" in what and error.context_mark:
+        begin = Source(file, error.context_mark.line + 1, error.context_mark.column + 1)
+        return Problem("a key without a colon", where=begin, hint="write `key: value`, or mend the indentation")
+    if "<document start>" in what:
+        return Problem("the document has ended before this", where=where,
+                       hint="mend the indentation, or begin another document with ---")  # fmt: skip
     if "end of stream" in what and "quoted" in context and error.context_mark:
         begin = Source(file, error.context_mark.line + 1, error.context_mark.column + 1)
         return Problem("the quote that begins here is not closed", where=begin)

@@ -11,7 +11,7 @@ is true, `1:20` is 80, dates are dates) and lose the places. Rules: docs page "f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -164,16 +164,6 @@ def _place(text: str, index: int, file: str) -> Source:
     return Source(file, len(breaks) + 1, index - (breaks[-1] if breaks else 0) + 1)
 
 
-def _events(text: str) -> Iterator[Any]:
-    """PyYAML's events: from libyaml, or from its Python twin where the wheel lacks it."""
-    parser: Any = yaml.CSafeLoader(text) if yaml.__with_libyaml__ else yaml.SafeLoader(text)
-    try:
-        while (event := parser.get_event()) is not None:
-            yield event
-    finally:
-        parser.dispose()
-
-
 @dataclass(slots=True)
 class _Frame:
     """A mapping or list being read."""
@@ -235,20 +225,25 @@ class _Builder:
         self.problems.append(Problem(what, where=where, hint=hint))
 
     def _read(self) -> None:
-        scalar_event, alias_event = yaml.ScalarEvent, yaml.AliasEvent
-        map_start, seq_start = yaml.MappingStartEvent, yaml.SequenceStartEvent
-        for event in _events(self.text):
-            kind = type(event)
-            if kind is scalar_event:
-                self._scalar(event)
-            elif kind is map_start or kind is seq_start:
-                self._open(event, kind is map_start)
-            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-                self._close()
-            elif kind is alias_event:
-                self._alias(event)
-            elif kind is yaml.DocumentStartEvent:
-                self.anchors.clear()  # an alias sees its own document only
+        scalar_event, map_end, seq_end = yaml.ScalarEvent, yaml.MappingEndEvent, yaml.SequenceEndEvent
+        # libyaml, or its Python twin where the wheel lacks it.
+        parser: Any = yaml.CSafeLoader(self.text) if yaml.__with_libyaml__ else yaml.SafeLoader(self.text)
+        next_event = parser.get_event
+        try:
+            while (event := next_event()) is not None:
+                kind = type(event)
+                if kind is scalar_event:
+                    self._scalar(event)
+                elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                    self._open(event, kind is yaml.MappingStartEvent)
+                elif kind is map_end or kind is seq_end:
+                    self._close()
+                elif kind is yaml.AliasEvent:
+                    self._alias(event)
+                elif kind is yaml.DocumentStartEvent:
+                    self.anchors.clear()  # an alias sees its own document only
+        finally:
+            parser.dispose()
 
     def _scalar(self, event: Any) -> None:
         text: str = event.value
@@ -266,7 +261,7 @@ class _Builder:
             value = text
         else:
             value = self._plain(text, event)
-        if frame is not None and frame.flow and event.implicit[0]:
+        if frame is not None and frame.flow and event.implicit[0] and (not text or "(" in text or ")" in text):
             self._split(frame, event, text)
         if event.anchor:
             self.anchors[event.anchor] = value

@@ -20,7 +20,7 @@ from reconcile.validation import validate
 from reconcile.yamlio import dump, parse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ROUNDS = 150
+ROUNDS = 100
 """Mutated projects for each way and each project; the seed is the round."""
 
 RICH = {
