@@ -56,6 +56,7 @@ def write(directory: Path, kinds: Sequence[str] = (), *, name: str | None = None
         ReconcileError: a file is there already, and nothing was written; or a file cannot be written.
     """
     chosen = [kind for kind in stores.kinds() if not kinds or kind in kinds]
+    chosen.sort(key=lambda kind: not stores.holds_ledger(kind))  # the ledger's store first
     title = name or re.sub(r"[^A-Za-z0-9._-]+", "-", directory.resolve().name).strip("-._") or "project"
     files = {FILE: _project(title, chosen)}
     for kind in chosen:
@@ -65,7 +66,7 @@ def write(directory: Path, kinds: Sequence[str] = (), *, name: str | None = None
     there = [path for path in files if (directory / path).exists()]
     if there and not force:
         raise ReconcileError(
-            f"there is already {' and '.join(there)}; nothing was written",
+            f"there is already {', '.join(there)}; nothing was written",
             where=str(directory) if directory != Path() else None,
             hint="name another folder with -C DIR, or write over with --force",
         )

@@ -20,7 +20,7 @@ from reconcile.validation import validate
 from reconcile.yamlio import dump, parse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ROUNDS = 100
+ROUNDS = 60
 """Mutated projects for each way and each project; the seed is the round."""
 
 RICH = {
@@ -121,9 +121,10 @@ def begun(directory: Path) -> None:
 
 
 def example(name: str) -> Callable[[Path], None]:
-    return lambda directory: (
-        shutil.copytree(EXAMPLES / name, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*")) and None
-    )
+    def copy(directory: Path) -> None:
+        shutil.copytree(EXAMPLES / name, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+
+    return copy
 
 
 PROJECTS = {"rich": rich, "begun": begun} | {
@@ -274,7 +275,7 @@ def test_mutated_projects_load_or_tell(
 
 
 @given(data=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("name", ["reconcile.yaml", "schema/app.yaml"])
 def test_any_bytes_load_or_tell(tmp_path: Path, name: str, data: bytes) -> None:
     rich(tmp_path)
@@ -283,7 +284,7 @@ def test_any_bytes_load_or_tell(tmp_path: Path, name: str, data: bytes) -> None:
 
 
 @given(st.dictionaries(PARTS, VALUES, min_size=1))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_values_load_or_tell(tmp_path: Path, document: dict[str, Any]) -> None:
     rich(tmp_path)
     (tmp_path / "schema/app.yaml").write_text(dump({"store": "app", **document}), encoding="utf-8")
