@@ -13,7 +13,7 @@ setup: ## Python packages in .venv, the three servers in the cache; does nothing
 
 .PHONY: demo
 demo: setup ## The main job, from YAML to applied to drift, on real servers
-	@scripts/with-sandbox scripts/demo.sh
+	@scripts/demo.sh
 
 .PHONY: test
 test: setup ## Everything, on real servers

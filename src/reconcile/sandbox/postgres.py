@@ -43,6 +43,8 @@ class Postgres(Server):
     title = "PostgreSQL 18.4 + pgvector 0.8.5"
     seconds = 60.0
     stopping = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0))  # fast, then immediate shutdown
+    # after a SIGKILL of the main process its children need a moment to notice
+    passing = "pre-existing shared memory block"
     killing = ((signal.SIGQUIT, 5.0),)  # not SIGKILL first: the children would live on for a moment
 
     def __init__(self, folder: Path) -> None:

@@ -148,7 +148,9 @@ class Neo4jDatabase:
 
         auth = (self.user, self.password) if self.password else None
         with neo4j.GraphDatabase.driver(self.url, auth=auth) as driver, driver.session() as session:
-            session.run("MATCH (n) CALL { WITH n DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS").consume()
+            batch = "MATCH (n) WITH n LIMIT 10000 DETACH DELETE n"  # all at once may need more memory than there is
+            while session.run(batch).consume().counters.nodes_deleted:
+                pass
             for row in session.run("SHOW CONSTRAINTS YIELD name").data():
                 session.run("DROP CONSTRAINT $name", name=row["name"]).consume()
             indexes = session.run("SHOW INDEXES YIELD name, type, entityType").data()
