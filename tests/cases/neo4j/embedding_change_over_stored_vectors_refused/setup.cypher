@@ -1,0 +1,1 @@
+CREATE (:Chunk {embedding: [1.0, 2.0]});

@@ -1,0 +1,1 @@
+CREATE CONSTRAINT FOR (n:Person) REQUIRE n.id IS UNIQUE; CREATE INDEX FOR (n:Person) ON (n.born);

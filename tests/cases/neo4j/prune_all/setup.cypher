@@ -1,0 +1,1 @@
+CREATE INDEX by_hand FOR (n:Person) ON (n.bio);

@@ -1,0 +1,2 @@
+INSERT INTO documents (path, size) SELECT 'p' || n, n FROM generate_series(1, 100) n;
+UPDATE documents SET embedding = '[1,2]';

@@ -1,0 +1,1 @@
+CREATE TABLE documents (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, path text NOT NULL CONSTRAINT hand_made UNIQUE, size integer NOT NULL DEFAULT 0 CONSTRAINT hand_check CHECK (size >= 0)); CREATE INDEX hand_idx ON documents (size);

@@ -1,0 +1,1 @@
+CREATE TABLE documents (id bigint) PARTITION BY RANGE (id);

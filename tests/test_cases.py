@@ -1,0 +1,159 @@
+"""Acceptance cases: folders `cases/STORE/CASE/` against the real servers, one runner, one switch.
+
+A case holds `new.yaml` (what is declared), and may hold `old.yaml` (applied first), `setup.sql`, `setup.cypher` or
+`setup.json` (a list of [method, path, body]; done by hand after that), and `options.yaml` (`allow`, `prune`, `policy`,
+`error`: the text of the refusal that is expected instead of a plan). Golden files: `plan.txt`, `plan.json`;
+`make golden` rewrites them.
+
+Each case: plan = golden; apply; plan again = nothing; with the ledger lost, still nothing (law e); and from a fresh
+start, after every prefix of the plan's groups, planning and applying again ends in the same state (law d).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconcile import planfile, workflow
+from reconcile.errors import ReconcileError
+from reconcile.plan import Plan
+from reconcile.project import Project
+from reconcile.render import text as text_format
+from reconcile.survey import reading
+from tests.stores_by_kind import KINDS, Target
+
+CASES = Path(__file__).parent / "cases"
+FOLDERS = sorted(p.parent for p in CASES.glob("*/*/new.yaml"))
+GOLDEN = os.environ.get("RECONCILE_GOLDEN") == "write"
+
+
+def names(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"
+
+
+class Case:
+    """One folder over one fresh store."""
+
+    def __init__(self, folder: Path, workspace: Path, fresh: Callable[[], Target]) -> None:
+        self.folder, self.workspace, self.fresh = folder, workspace, fresh
+        read = folder / "options.yaml"
+        self.options: dict[str, Any] = yaml.safe_load(read.read_text()) if read.exists() else {}
+
+    def begin(self) -> Target:
+        """A fresh store with the case's starting point in it, and `new.yaml` in the project."""
+        target = self.fresh()
+        for stale in self.workspace.glob("ledger.db*"):
+            stale.unlink()
+        if (self.folder / "old.yaml").exists():
+            self.declare("old.yaml", target)
+            workflow.apply(self.project(), workflow.plan(self.project(), workflow.Options(allow=("all",))))
+        for script in sorted(self.folder.glob("setup.*")):
+            target.execute(script)
+        self.declare("new.yaml", target)
+        return target
+
+    def declare(self, file: str, target: Target) -> None:
+        (self.workspace / "schema").mkdir(exist_ok=True)
+        (self.workspace / "schema" / "s.yaml").write_text((self.folder / file).read_text())
+        project = {
+            "version": 1,
+            "name": "case",
+            "ledger": {"file": "ledger.db"},
+            "stores": {"s": {"kind": self.folder.parent.name, **target.settings, **self.options.get("store", {})}},
+            "embeddings": self.options.get(
+                "embeddings", {"passages": {"model": "all-MiniLM-L6-v2", "dimensions": 3, "distance": "cosine"}}
+            ),
+            "policy": self.options.get("policy", {}),
+        }
+        (self.workspace / "reconcile.yaml").write_text(yaml.safe_dump(project))
+
+    def project(self) -> Project:
+        return Project.load(self.workspace)
+
+    def plan(self, *allow: str) -> Plan:
+        asked = tuple(self.options.get("allow", ())) + allow
+        return workflow.plan(self.project(), workflow.Options(prune=self.options.get("prune", "none"), allow=asked))
+
+    def apply(self) -> None:
+        workflow.apply(self.project(), self.plan("all"))
+
+    def state(self) -> dict[str, Any]:
+        with reading(self.project()) as found:
+            return {str(a): r.attributes() for store in found.stores.values() for a, r in store.live.state.items()}
+
+
+def golden(path: Path, actual: str) -> None:
+    if GOLDEN:
+        path.write_text(actual)
+    assert actual == path.read_text(), f"{path} differs; `make golden` rewrites it, git shows the difference"
+
+
+def stable(document: dict[str, Any]) -> dict[str, Any]:
+    """A plan's JSON without what belongs to this server or moment."""
+    keep = ("summary", "drift", "blocked", "extra", "unmanaged", "not_modelled", "notes")
+    document = {k: v for k, v in document.items() if k not in ("digest", "tool")}
+    document["observed"] = {k: document["observed"][k] for k in keep}
+    document["stores"] = [{**s, "version": "…", "identity": "…"} for s in document["stores"]]
+    return document
+
+
+def stable_text(document: dict[str, Any]) -> str:
+    rendered = text_format.render(document, colour=False)
+    rendered = re.sub(r"Digest [0-9a-f]+", "Digest …", rendered)
+    return re.sub(r"read in [0-9.]+ s", "read in … s", rendered)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=names)
+def test_case(folder: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    case = Case(folder, tmp_path, KINDS[folder.parent.name](request))
+    case.begin()
+    if error := case.options.get("error"):
+        with pytest.raises(ReconcileError, match=re.escape(error)):
+            case.plan()
+        return
+    plan = case.plan()
+    document = planfile.to_json(plan)
+    golden(folder / "plan.txt", stable_text(document))
+    golden(folder / "plan.json", json.dumps(stable(document), indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    assert planfile.to_json(case.plan())["digest"] == document["digest"], "planning twice gives one digest"
+
+    case.apply()
+    end = case.state()
+    again = case.plan()
+    assert [s.id for s in again.steps] == [], "the plan after an apply is empty"
+    assert not again.observed["records"]
+    for stale in tmp_path.glob("ledger.db*"):
+        stale.unlink()
+    assert [s.id for s in case.plan().steps] == [], "and stays so when the ledger is lost"
+
+    for cut in range(1, len(plan.groups)):
+        case.begin()
+        carry_out(case, case.plan("all"), cut)
+        case.apply()
+        assert case.state() == end, f"after the first {cut} groups of the plan, another apply ends elsewhere"
+
+
+def carry_out(case: Case, plan: Plan, groups: int) -> None:
+    """The first groups of a plan, as if the run had been killed there and its ledger lost."""
+    with reading(case.project()) as found:
+        for steps in plan.groups[:groups]:
+            session = found.stores[steps[0].address.store].session
+            if steps[0].transactional:
+                with session.transaction(steps) as transaction:
+                    for step in steps:
+                        for call in step.calls:
+                            transaction.run(call, step.timeouts)
+            for step in steps:
+                for call in (() if step.transactional else step.calls) + step.after_commit:
+                    session.run(call, step.timeouts)
+
+
+def test_there_are_cases_for_every_store() -> None:
+    assert {f.parent.name for f in FOLDERS} == set(KINDS)
