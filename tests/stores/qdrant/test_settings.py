@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.stores.qdrant.store import Store, lines
 
 from reconcile.errors import ReconcileError
-from tests.stores.qdrant.store import Store, lines
 
 VECTOR = "vector: {dimensions: 4, distance: cosine}"
 
@@ -239,9 +239,7 @@ def at(value: Any, path: str) -> Any:
 
 
 @pytest.mark.parametrize(("name", "before", "after", "path", "value"), IN_PLACE, ids=[c[0] for c in IN_PLACE])
-def test_a_setting_is_changed_in_place(
-    store: Store, name: str, before: str, after: str, path: str, value: Any
-) -> None:
+def test_a_setting_is_changed_in_place(store: Store, name: str, before: str, after: str, path: str, value: Any) -> None:
     del name
     store.collection(f"{VECTOR}{', ' * bool(before)}{before}")
     store.apply()
@@ -255,9 +253,7 @@ def test_a_setting_is_changed_in_place(
 @pytest.mark.parametrize(
     ("name", "before", "after", "path", "value"), VECTORS_IN_PLACE, ids=[c[0] for c in VECTORS_IN_PLACE]
 )
-def test_a_vector_is_changed_in_place(
-    store: Store, name: str, before: str, after: str, path: str, value: Any
-) -> None:
+def test_a_vector_is_changed_in_place(store: Store, name: str, before: str, after: str, path: str, value: Any) -> None:
     del name
     store.collection(before)
     store.apply()
@@ -268,9 +264,7 @@ def test_a_vector_is_changed_in_place(
 
 
 @pytest.mark.parametrize(("name", "before", "after"), ANEW, ids=[c[0] for c in ANEW])
-def test_a_new_generation_takes_over_where_nothing_is_stored(
-    store: Store, name: str, before: str, after: str
-) -> None:
+def test_a_new_generation_takes_over_where_nothing_is_stored(store: Store, name: str, before: str, after: str) -> None:
     del name
     store.collection(f"{before}, payload_indexes: {{year: integer}}")
     store.apply()

@@ -35,13 +35,13 @@ def canonical(desired: State, live: Live, taken: Names[str] = ()) -> Canonical:
             case PayloadIndex():
                 state[resource.address] = _payload_index(resource, live.state.get(resource.address), receipts)
             case Alias():
-                target = state.get(resource.refers[0]) or live.state.get(resource.refers[0])
+                target = state.get(resource.target) or live.state.get(resource.target)
                 if resource.own and isinstance(target, Collection) and target.generation is None:
                     continue  # a plain collection carries its name itself
                 if target is None:
                     state[resource.address] = resource
                     continue
-                declared = resource.declared or {"collection": resource.refers[0].parts[-1]}
+                declared = resource.declared or {"collection": resource.target.parts[-1]}
                 state[resource.address] = resource.replace(collection=target.name, declared=declared)
     ordered = {a: state[a] for a in desired if a in state}
     return Canonical(State(ordered), receipts=tuple(receipts))

@@ -35,8 +35,7 @@ def dump(live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], 
                 entry = collections.setdefault(address.parts[0], {})
                 entry.setdefault("payload_indexes", {})[resource.path] = _payload_index(resource)
             case Alias() if not (resource.own and _versioned(live, resource)):
-                target = resource.container
-                aliases[address.parts[-1]] = target.parts[-1] if target else resource.collection
+                aliases[address.parts[-1]] = resource.target.parts[-1]
             case _:
                 pass
     comments = [f"not modelled: {n.address}  {n.what}" for n in live.not_modelled if only(n.address)]

@@ -99,7 +99,9 @@ class _Reader:
             "vectors": None
             if vectors is None
             else {n: self._vector(v, n, vectors.at(n), contracts) for n, v in vectors.items()},
-            "sparse_vectors": plain(body["sparse_vectors"]) if body.get("sparse_vectors") is not None else None,
+            "sparse_vectors": None
+            if body.get("sparse_vectors") is None
+            else {n: plain(v or {}) for n, v in body["sparse_vectors"].items()},
             "quantization": None
             if body.get("quantization") is None
             else self._quantization(body["quantization"], body.value_at("quantization")),
@@ -162,7 +164,8 @@ class _Reader:
             Alias(
                 address=alias_address(self.store, name),
                 source=block.at(name),
-                container=address,
+                # One that is not declared here may be `external:`, which would make its aliases external too.
+                container=address if target in self.versioned else None,
                 refers=(address,),
                 collection=target,
             )

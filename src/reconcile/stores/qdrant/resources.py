@@ -105,6 +105,11 @@ class Alias(Resource):
     own: bool = field(default=False, compare=False, repr=False)
     """It belongs to a versioned collection: it carries its name."""
 
+    @property
+    def target(self) -> Address:
+        """The address of the collection it points at."""
+        return self.refers[0]
+
 
 def collection_address(store: str, name: str) -> Address:
     """`STORE.collection.NAME`."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FORM = "http://HOST:6333, or https://… where the server has TLS"
 REQUEST_SECONDS = 60.0
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PASSING = frozenset({408, 429, 502, 503, 504})
 
 
@@ -70,6 +71,8 @@ class Transport:
                     base_url=url,
                     headers={"api-key": self.api_key} if self.api_key else {},
                     timeout=httpx.Timeout(REQUEST_SECONDS, connect=10.0),
+                    # A proxy of the environment is no way to this very machine.
+                    trust_env=urlsplit(url).hostname not in _LOOPBACK,
                 )
             except (httpx.InvalidURL, ValueError, UnicodeError) as error:
                 raise StoreError(

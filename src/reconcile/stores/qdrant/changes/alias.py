@@ -29,11 +29,10 @@ class AliasChange(Change):
 
     def _replaced_with_target(self, world: World) -> bool:
         """Whether the step that makes the target's next generation points this alias too."""
-        target = self.alias.container
-        return target in world.live and anew(world, target)
+        return self.alias.target in world.live and anew(world, self.alias.target)
 
     def _point(self, world: World, word: str, phase: Phase, needs: frozenset[object]) -> list[Step]:
-        target = cast(Address, self.alias.container)
+        target = self.alias.target
         carrier = collection_of(world.target, Address(target.store, "collection", self.address.parts))
         if carrier is not None and carrier.generation is None:
             raise PlanError(
@@ -85,7 +84,7 @@ class RepointAlias(AliasChange):
     @property
     def reason(self) -> str | None:
         """It follows its collection's new generation, or the YAML names another target."""
-        same = self.before is not None and self.after is not None and self.before.container == self.after.container
+        same = cast(Alias, self.before).target == self.alias.target
         return "companion_of_replacement" if same else None
 
     def describe(self) -> str:
@@ -114,7 +113,7 @@ class DropAlias(AliasChange):
 
     def steps(self, world: World) -> Sequence[Step]:
         """One action, or none where the collection goes too: the server deletes its aliases with it."""
-        if self.alias.container is not None and world.drops(self.alias.container):
+        if world.drops(self.alias.target):
             return []
         name = self.address.parts[-1]
         body = {"actions": [{"delete_alias": {"alias_name": name}}]}

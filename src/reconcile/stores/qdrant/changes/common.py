@@ -52,7 +52,7 @@ def indexes_of(state: State, address: Address) -> list[PayloadIndex]:
 
 def aliases_of(state: State, address: Address) -> list[Alias]:
     """The aliases that point at a collection, in order."""
-    return [r for r in state.children(address) if isinstance(r, Alias)]
+    return [r for r in state.values() if isinstance(r, Alias) and r.target == address]
 
 
 def moved_aliases(world: World, address: Address) -> list[Alias]:
@@ -60,7 +60,7 @@ def moved_aliases(world: World, address: Address) -> list[Alias]:
     return [
         alias
         for alias in aliases_of(world.live, address)
-        if (after := world.target.get(alias.address)) is not None and after.container != address
+        if isinstance(after := world.target.get(alias.address), Alias) and after.target != address
     ]
 
 
