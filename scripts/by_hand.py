@@ -29,7 +29,7 @@ def neo4j(statement: str) -> None:
     user, password = os.environ.get("NEO4J_USER", "neo4j"), os.environ.get("NEO4J_PASSWORD")
     auth = (user, password) if password else None
     with driver.GraphDatabase.driver(os.environ["NEO4J_URL"], auth=auth) as connection:
-        connection.execute_query(driver.Query(statement))  # type: ignore[arg-type]  # wants a literal string
+        connection.execute_query(driver.Query(statement))
 
 
 def qdrant(method: str, path: str, body: str) -> None:
@@ -41,4 +41,12 @@ def qdrant(method: str, path: str, body: str) -> None:
 
 
 if __name__ == "__main__":
-    {"postgres": postgres, "neo4j": neo4j, "qdrant": qdrant}[sys.argv[1]](*sys.argv[2:])
+    match sys.argv[1:]:
+        case ["postgres", sql]:
+            postgres(sql)
+        case ["neo4j", cypher]:
+            neo4j(cypher)
+        case ["qdrant", method, path, body]:
+            qdrant(method, path, body)
+        case _:
+            sys.exit(__doc__)

@@ -6,7 +6,11 @@ cd "$(dirname "$0")/.."
 root=$PWD
 [ -x .venv/bin/reconcile ] && export PATH="$root/.venv/bin:$PATH"
 
-if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+  bold=$'\e[1m' plain=$'\e[0m'
+  export FORCE_COLOR=1 # what is run below writes to a pipe
+fi
 say() { printf '\n%s# %s%s\n' "$bold" "$*" "$plain"; }
 
 # run CODE COMMAND…: show the command as a person would type it, run it, and insist on its exit code.
@@ -17,13 +21,16 @@ run() {
   printf '%s$' "$bold"
   for word in "$@"; do
     case $word in
+      *\'*) printf ' "%s"' "$word" ;;
       *[[:space:]\{\"\$]*) printf " '%s'" "$word" ;;
       *) printf ' %s' "$word" ;;
     esac
   done
   printf '%s\n' "$plain"
-  "$@" > >(tee "$output") 2>&1 || code=$?
-  wait $!
+  set +e
+  "$@" 2>&1 | tee "$output"
+  code=${PIPESTATUS[0]}
+  set -e
   if [ "$code" != "$wanted" ]; then
     printf '\ndemo: exit code %s, but %s was expected\n' "$code" "$wanted" >&2
     exit 1

@@ -77,7 +77,7 @@ def _run(act: Callable[[Progress], Outcome]) -> int:
 
     with progress.Progress(sys.stdout, colour=terminal.coloured(), live=terminal.interactive()) as shown:
         outcome = act(shown)
-    terminal.write(progress.closing(outcome.steps_done, outcome.recorded, outcome.seconds, outcome.run))
+    terminal.write(progress.closing(outcome.steps_done, outcome.recorded, outcome.seconds))
     return Exit.CLEAN
 
 

@@ -23,9 +23,9 @@ def render(plan: Json) -> str:
     lines = ["", f"Judged equal ({len(receipts)}):"]
     for receipt in receipts:
         path = f" {receipt['path']}" if receipt.get("path") else ""
-        lines += [
-            f"  =  {receipt['address']}{path}: {HOW.get(receipt['how'], receipt['how'])}",
-            f"       declared  {words.value(receipt['declared'])}",
-            f"       live      {words.value(receipt['live'])}",
-        ]
+        lines.append(words.printable(f"  =  {receipt['address']}{path}: {HOW.get(receipt['how'], receipt['how'])}"))
+        if receipt["how"] != "unset":  # there is no declared spelling to show
+            lines += [
+                f"       {side:<8}  {words.printable(words.value(receipt[side]))}" for side in ("declared", "live")
+            ]
     return "\n".join(lines) + "\n"

@@ -104,8 +104,8 @@ class Progress:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
 
-def closing(steps: int, recorded: int, seconds: float, run: str | None) -> str:
+def closing(steps: int, recorded: int, seconds: float) -> str:
     """The last line of an apply."""
     what = f"Applied {words.counted(steps, 'step')} in {words.duration(seconds)}" if steps else "Nothing to apply"
     known = f"recorded {recorded}" if recorded else "nothing new to record"
-    return f"{what}; {known}." + (f" Run {run}" if run else "")
+    return f"{what}; {known}."

@@ -14,6 +14,9 @@ from reconcile.render import words
 QUIET = frozenset({Hazard.NOT_TRANSACTIONAL})
 """Hazards left to the JSON: true of every step of two stores, so a line gains nothing by it."""
 
+WITHOUT_DATA = frozenset({Hazard.BUILDS_INDEX, Hazard.DEPENDS_ON_DATA, Hazard.NEEDS_SPACE, Hazard.LONG_RUNNING})
+"""Hazards that mean nothing where what was measured is empty."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -67,7 +70,7 @@ def view(plan: Json) -> View:
         asides=_asides(observed),
         notes=_notes(plan),
         summary=summary(plan),
-        counts=words.by_kind(c["type"] for c in plan["resource_changes"]),
+        counts=words.by_kind(line.address.split(".")[1] for top in lines for line in (top, *top.children)),
         blocked=_blocked(observed, lines),
         actions=tuple(a for a in words.LEGEND if a in used),
     )
@@ -170,7 +173,9 @@ def _clauses(
     for step in steps:
         for name, amount in costs.get(step["id"], {}).items():
             measured[name] = max(amount, measured.get(name, 0))
-    if measured:
+    if measured and not any(measured.values()):
+        hazards = hazards - WITHOUT_DATA
+    elif measured:
         clauses.append(words.cost(measured))
     clauses += [str(h) for h in Hazard if h in hazards]
     notes = [" · ".join(clauses)] if clauses else []

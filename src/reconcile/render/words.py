@@ -120,11 +120,11 @@ def duration(seconds: float) -> str:
 def cost(measured: Mapping[str, int]) -> str:
     """What is known of a step's size.
 
-    >>> cost({"rows": 4_100_000, "bytes": 6710886400})
+    >>> cost({"bytes": 6710886400, "rows": 4_100_000})
     '4.1 M rows, 6.2 GB'
     """
     parts = []
-    for name, value in measured.items():
+    for name, value in sorted(measured.items(), key=lambda pair: (pair[0] in ("bytes", "seconds"), pair[0])):
         if name == "bytes":
             parts.append(size(value))
         elif name == "seconds":
