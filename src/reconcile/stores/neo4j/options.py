@@ -120,6 +120,6 @@ def with_values(index: Index, values: Iterable[tuple[Option, Json]]) -> Index:
 
 
 def differing(before: Index, after: Index) -> list[tuple[Option, Json, Json]]:
-    """Options that the two have and in which they differ: (option, before, after)."""
+    """Options of the kind of `after` in which the two differ: (option, before, after)."""
     pairs = ((o, value(before, o), value(after, o)) for o in of_kind(after.kind))
-    return [(o, b, a) for o, b, a in pairs if a != b and a is not None]
+    return [(o, b, a) for o, b, a in pairs if a != b]

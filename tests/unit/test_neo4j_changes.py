@@ -1,0 +1,358 @@
+"""Neo4j changes without a server: the laws, the steps, the order, the refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconcile.change import Action, Change, Cypher, Irreversible, Phase, Server, Step, World
+from reconcile.errors import PlanError
+from reconcile.facts import Fact, no, ok
+from reconcile.hazards import Hazard
+from reconcile.model import Address, Resource, State
+from reconcile.order import group, order
+from reconcile.stores.base import Live
+from reconcile.stores.neo4j import PACKAGE, checks, cypher
+from reconcile.stores.neo4j.canonical import canonical
+from reconcile.stores.neo4j.resources import Constraint, Index, SchemaObject, constraint_address, index_address
+
+COMMUNITY = Server("graph", "neo4j", "5.26.12", "community")
+ENTERPRISE = Server("graph", "neo4j", "5.26.12", "enterprise")
+
+
+def unique(name: str, *properties: str, label: str = "P", kind: str = "unique", **more: object) -> Constraint:
+    return Constraint(
+        address=constraint_address("graph", name),
+        labels=(label,),
+        properties=properties,
+        kind=kind,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def ranged(name: str, *properties: str, label: str = "P", **more: object) -> Index:
+    return Index(address=index_address("graph", name), labels=(label,), properties=properties, **more)  # type: ignore[arg-type]
+
+
+def world(
+    live: Iterable[Resource], target: Iterable[Resource], empty: bool = False, server: Server = COMMUNITY
+) -> World:
+    return World("graph", server, State.of(live), State.of(target), {}, lambda _: empty)
+
+
+def planned(live: list[Resource], desired: list[Resource], empty: bool = False) -> list[Step]:
+    """The steps of all changes, ordered and grouped."""
+    before, after = State.of(live), State.of(desired)
+    changes = [PACKAGE.change(before.get(a), after.get(a)) for a in {**before, **after}]
+    found = world(live, desired, empty)
+    steps = [s for c in changes if c for s in c.steps(found)]
+
+    def holds(fact: Fact) -> bool:
+        address = Address.parse(fact.subject)
+        return (address in before) != (fact.verb == "no")
+
+    return group(order(steps, holds, lambda s: (PACKAGE.ranks[s.address.kind], str(s.address))), lambda _: 100)
+
+
+def ids(steps: Iterable[Step]) -> list[str]:
+    return [f"{s.id.removeprefix('graph.')} {s.group}" for s in steps]
+
+
+OBJECTS: list[SchemaObject] = [
+    unique("u", "a"),
+    unique("u", "a", "b"),
+    unique("u", "a", label="Q"),
+    unique("u", "a", kind="key"),
+    unique("u", "a", kind="exists"),
+    unique("u", "a", kind="type", type="DATE"),
+    unique("u", "a", kind="type", type="STRING"),
+    Constraint(address=constraint_address("graph", "u"), relationships=("R",), properties=("a",), kind="unique"),
+    ranged("i", "a"),
+    ranged("i", "a", "b"),
+    ranged("i", "a", kind="text"),
+    ranged("i", "a", kind="point", spatial={"wgs-84": {"min": (0.0, 0.0)}}),
+    ranged("i", "a", kind="fulltext", analyzer="english"),
+    ranged("i", "a", kind="fulltext", analyzer="german"),
+    ranged("i", "a", kind="vector", dimensions=3, similarity="cosine"),
+    ranged("i", "a", kind="vector", dimensions=3, similarity="cosine", hnsw={"m": 8}),
+    ranged("i", "a", state="failed", failure="too long"),
+]
+PAIRS = [
+    (b, a)
+    for b in [None, *OBJECTS]
+    for a in [None, *(o for o in OBJECTS if not (isinstance(o, Index) and o.state == "failed"))]
+    if (b or a) is not None and (b is None or a is None or b.address == a.address)
+]
+
+
+@pytest.mark.parametrize(("before", "after"), PAIRS)
+def test_laws_of_every_change(before: SchemaObject | None, after: SchemaObject | None) -> None:
+    change = PACKAGE.change(before, after)
+    if before == after:
+        assert change is None
+        return
+    assert change is not None
+    live, target = State.of([before] if before else []), State.of([after] if after else [])
+    assert dict(change.apply_to(live)) == dict(target)
+    assert change.describe()
+    found = world([before] if before else [], [after] if after else [], empty=True, server=ENTERPRISE)
+    steps = change.steps(found)
+    assert steps
+    assert all(s.id.startswith(f"{change.address}/") for s in steps)
+    assert len({s.id for s in steps}) == len(steps)
+    assert all(s.transactional for s in steps)
+    assert not any("IF NOT EXISTS" in c.cypher for s in steps for c in s.calls if isinstance(c, Cypher))
+    back = change.reverse()
+    if isinstance(back, Irreversible):
+        assert isinstance(before, Index)
+        assert before.state == "failed"
+    elif not (isinstance(before, Index) and before.state == "failed"):
+        assert dict(back.apply_to(target)) == dict(live)
+
+
+@pytest.mark.parametrize("before", [unique("c", "a"), ranged("c", "a")])
+def test_a_rename_and_its_reverse(before: Resource) -> None:
+    declared = before.address.__class__("graph", before.address.kind, ("wanted",))
+    found = before.replace(address=declared, live_name="c")
+    change = PACKAGE.rename(found, before.replace(address=declared))
+    assert change.action is Action.RENAME
+    assert change.describe() == "c → wanted"
+    back = change.reverse()
+    assert isinstance(back, Change)
+    assert back.describe() == "wanted → c"
+    steps = change.steps(world([found], [before.replace(address=declared)]))
+    texts = [c.params["name"] for s in steps for c in s.calls if isinstance(c, Cypher)]
+    assert texts == ["c", "wanted"]
+    apart = isinstance(before, Constraint)
+    assert [s.commit_before for s in steps] == ([False, True] if apart else [False])
+
+
+def test_names_matched_by_definition_stay_when_an_option_changes() -> None:
+    live = ranged("mine", "a", kind="fulltext", analyzer="english", live_name="index_1f")
+    change = PACKAGE.change(live, ranged("mine", "a", kind="fulltext", analyzer="german"))
+    assert change is not None
+    (step,) = change.steps(world([live], [change.after]))  # type: ignore[list-item]
+    assert [c.params["name"] for c in step.calls if isinstance(c, Cypher)] == ["index_1f", "index_1f"]
+    assert change.describe() == "analyzer english → german"
+    assert change.replace_paths == (("analyzer",),)
+    assert Hazard.INDEX_GAP in step.hazards
+
+
+def test_an_index_becomes_a_constraint_in_one_transaction() -> None:
+    steps = planned([ranged("i", "a")], [unique("c", "a")])
+    assert ids(steps) == ["index.i/1-drop g1", "constraint.c/1-create g1"]
+
+
+def test_under_one_name_too() -> None:
+    steps = planned([ranged("x", "a")], [unique("x", "a")])
+    assert ids(steps) == ["index.x/1-drop g1", "constraint.x/1-create g1"]
+
+
+def test_a_constraint_becomes_an_index_with_the_gap_named() -> None:
+    steps = planned([unique("c", "a")], [ranged("i", "a")])
+    assert ids(steps) == ["constraint.c/1-drop g1", "index.i/1-create g1"]
+    assert Hazard.INDEX_GAP in steps[1].hazards
+    assert steps[1].phase is Phase.CONTRACT
+
+
+def test_two_constraints_swap_places_in_two_transactions() -> None:
+    steps = planned([unique("a", "x"), unique("b", "y")], [unique("a", "y"), unique("b", "x")], empty=True)
+    found = ids(steps)
+    assert found[:2] == ["constraint.a/1-drop g1", "constraint.b/1-drop g1"]
+    assert [s.commit_before for s in steps] == [False, False, True, True]
+    assert all(s.journalled for s in steps[:2])
+
+
+def test_two_indexes_swap_places_in_one_transaction() -> None:
+    steps = planned([ranged("a", "x"), ranged("b", "y")], [ranged("a", "y"), ranged("b", "x")])
+    assert {s.group for s in steps} == {"g1"}
+    order_of = [s.id.removeprefix("graph.index.") for s in steps]
+    assert max(order_of.index("a/1-drop"), order_of.index("b/1-drop")) < min(
+        order_of.index("a/2-create"), order_of.index("b/2-create")
+    )
+
+
+def test_a_chain_of_indexes_moves_up() -> None:
+    steps = planned([ranged("a", "x"), ranged("b", "y")], [ranged("a", "y"), ranged("b", "z")])
+    found = [s.id.removeprefix("graph.index.") for s in steps]
+    assert found.index("b/1-drop") < found.index("a/1-replace")
+
+
+def test_the_same_index_behind_another_kind_needs_two_transactions() -> None:
+    steps = planned([unique("c", "a")], [unique("c", "a", kind="key")])
+    assert ids(steps) == ["constraint.c/1-drop g1", "constraint.c/2-create g2"]
+    assert Hazard.INDEX_GAP in steps[0].hazards
+
+
+def test_what_stays_in_the_way_is_refused_with_the_way_out() -> None:
+    with pytest.raises(PlanError, match=r"graph\.index\.i is already on \(:P\)\.a(.|\n)*--prune"):
+        PACKAGE.change(None, unique("c", "a")).steps(world([ranged("i", "a")], [ranged("i", "a"), unique("c", "a")]))  # type: ignore[union-attr]
+    with pytest.raises(PlanError, match=r"the name x is taken by graph\.constraint\.x"):
+        PACKAGE.change(None, ranged("x", "b")).steps(world([unique("x", "a")], [unique("x", "a"), ranged("x", "b")]))  # type: ignore[union-attr]
+    with pytest.raises(PlanError, match="constraint c has that index already"):
+        PACKAGE.change(None, ranged("x", "a")).steps(world([unique("c", "a")], [unique("c", "a"), ranged("x", "a")]))  # type: ignore[union-attr]
+
+
+def test_the_lookup_index_is_never_touched() -> None:
+    lookup = Index(address=index_address("graph", "index_343aff4e"), kind="lookup", system=True)
+    for after in (None, ranged("index_343aff4e", "a")):
+        change = PACKAGE.change(lookup, after)
+        assert change is not None
+        with pytest.raises(PlanError, match="token lookup index"):
+            change.steps(world([lookup], [after] if after else []))
+
+
+def test_a_constraint_on_a_label_in_use_is_contract_and_alone() -> None:
+    change = PACKAGE.change(None, unique("c", "a"))
+    assert change is not None
+    for empty, phase in ((True, Phase.EXPAND), (False, Phase.CONTRACT)):
+        (step,) = change.steps(world([], [unique("c", "a")], empty=empty))
+        assert (step.phase, step.commit_before) == (phase, not empty)
+        assert step.hazards == {Hazard.DEPENDS_ON_DATA, Hazard.BUILDS_INDEX}
+        assert step.gives == {ok(step.address)}
+
+
+def test_dropping_an_index_that_queries_name_breaks_clients() -> None:
+    for kind, hazards in (("range", set()), ("fulltext", {Hazard.BREAKS_CLIENTS}), ("vector", {Hazard.BREAKS_CLIENTS})):
+        index = ranged("i", "a", kind=kind)
+        change = PACKAGE.change(index, None)
+        assert change is not None
+        (step,) = change.steps(world([index], []))
+        assert step.hazards == hazards
+        assert step.gives == {no(index.address)}
+
+
+VECTOR = ranged("v", "e", kind="vector", label="Chunk", dimensions=4, similarity="cosine", hnsw={"m": 16})
+
+
+@pytest.mark.parametrize("change", [{"dimensions": 8}, {"similarity": "euclidean"}])
+def test_another_contract_over_stored_vectors_is_refused_with_the_next_generation(change: dict[str, object]) -> None:
+    after = VECTOR.replace(embedding="passages", **change)
+    found = PACKAGE.change(VECTOR, after)
+    assert found is not None
+    with pytest.raises(PlanError) as error:
+        found.steps(world([VECTOR], [after]))
+    text = str(error.value)
+    assert "v:    {kind: vector, label: Chunk, properties: [e], dimensions: 4, similarity: cosine}" in text
+    assert "v_v2: {kind: vector, label: Chunk, properties: [e_v2], embedding: passages}" in text
+    assert found.steps(world([VECTOR], [after], empty=True)), "nothing stored: in place"
+
+
+def test_other_options_of_a_vector_index_are_no_new_contract() -> None:
+    after = VECTOR.replace(hnsw={"m": 32})
+    found = PACKAGE.change(VECTOR, after)
+    assert found is not None
+    assert found.steps(world([VECTOR], [after]))
+
+
+def test_a_failed_index_is_built_anew() -> None:
+    failed = ranged("i", "a", state="failed", failure="Property value is too large")
+    change = PACKAGE.change(failed, ranged("i", "a"))
+    assert change is not None
+    assert (change.action, change.reason) == (Action.DELETE_CREATE, "rebuild_because_invalid")
+    assert "Property value is too large" in change.describe()
+    (step,) = change.steps(world([failed], [ranged("i", "a")]))
+    assert Hazard.INDEX_GAP not in step.hazards, "it answers nothing now"
+
+
+def test_unset_options_are_those_of_the_live_index() -> None:
+    live = VECTOR.replace(quantization=False, hnsw={"m": 24, "ef_construction": 100})
+    declared = VECTOR.replace(hnsw={"ef_construction": 100})
+    found = canonical(State.of([declared]), Live(State.of([live])), list)
+    assert found.state[declared.address] == live
+    assert found.state[declared.address].declared == declared.attributes()
+    assert {(r.path, r.live, r.how) for r in found.receipts} == {
+        ("hnsw.m", "24", "unset"),
+        ("quantization", "False", "unset"),
+    }
+    again = canonical(found.state, Live(State.of([live])), list)
+    assert dict(again.state) == dict(found.state), "normalised twice is normalised once"
+
+
+def test_unset_options_are_found_under_another_name_too() -> None:
+    live = ranged("generated", "a", kind="fulltext", analyzer="german")
+    declared = ranged("mine", "a", kind="fulltext")
+    found = canonical(State.of([declared]), Live(State.of([live])), list)
+    assert found.state[declared.address].attributes()["analyzer"] == "german"
+
+
+def test_an_unknown_analyzer_is_told_with_its_line() -> None:
+    def analyzers() -> list[str]:
+        return ["english", "german"]
+
+    declared = ranged("i", "a", kind="fulltext", analyzer="englsh")
+    (problem,) = canonical(State.of([declared]), Live(State()), analyzers).problems
+    assert 'no full-text analyzer "englsh"; did you mean "english"?' in str(problem)
+
+
+def test_enterprise_constraints_are_refused_on_community_only() -> None:
+    desired = State.of(
+        [unique(k, "a", kind=k, type="DATE" if k == "type" else None) for k in ("key", "exists", "type")]
+    )
+    assert len(checks.unsupported(desired, COMMUNITY)) == 3
+    assert checks.unsupported(desired, ENTERPRISE) == []
+    assert "Enterprise Edition" in str(checks.unsupported(desired, COMMUNITY)[0])
+
+
+@pytest.mark.parametrize(
+    ("resource", "version", "refused"),
+    [
+        (ranged("i", "a", kind="vector", dimensions=3, similarity="cosine"), "5.14.0", True),
+        (ranged("i", "a", kind="vector", dimensions=3, similarity="cosine"), "5.15.0", False),
+        (ranged("i", "a", kind="vector", dimensions=3, similarity="cosine", quantization=True), "5.22.0", True),
+        (ranged("i", "a", kind="vector", dimensions=3, similarity="cosine", quantization=True), "5.23.0", False),
+        (ranged("i", "a", kind="vector", similarity="cosine"), "5.22.0", True),
+        (ranged("i", "a", kind="vector", similarity="cosine"), "2025.06.1", False),
+    ],
+)
+def test_options_of_newer_servers_are_refused(resource: Index, version: str, refused: bool) -> None:
+    assert bool(checks.unsupported(State.of([resource]), Server("graph", "neo4j", version, "community"))) == refused
+
+
+def test_statements_name_their_cypher_where_the_server_knows_two() -> None:
+    texts = {
+        version: cypher.create(ranged("i", "a"), "i", Server("graph", "neo4j", version)).cypher
+        for version in ("5.26.12", "2025.05.0", "2025.06.0", "2026.01.1")
+    }
+    assert {v for v, text in texts.items() if text.startswith("CYPHER 5 ")} == {"2025.06.0", "2026.01.1"}
+
+
+names = st.text(st.sampled_from("aB`\\u005C0 .\n\"'é😀]-()"), min_size=1, max_size=12)
+
+
+@given(names)
+def test_a_quoted_name_reads_back(name: str) -> None:
+    quoted = cypher.quote(name)
+    assert cypher.unquote(quoted) == name
+    assert "`" not in quoted[1:-1].replace("``", "")
+
+
+@given(st.booleans(), names, st.lists(names, min_size=1, max_size=3), st.sampled_from(["unique", "key", "exists"]))
+def test_a_constraint_reads_back_from_its_statement(nodes: bool, owner: str, properties: list[str], kind: str) -> None:
+    place = {"labels": (owner,)} if nodes else {"relationships": (owner,)}
+    constraint = Constraint(
+        address=constraint_address("graph", "c"),
+        kind=kind,
+        properties=tuple(properties),
+        **place,  # type: ignore[arg-type]
+    )
+    found = cypher.read_constraint(cypher.create(constraint, "c", COMMUNITY))
+    assert found is not None
+    assert (found.label, found.relationship) == ((owner, None) if nodes else (None, owner))
+    assert (found.kind, found.properties, found.name) == (kind, tuple(properties), "c")
+
+
+def test_other_statements_are_no_constraints() -> None:
+    assert cypher.read_constraint(cypher.create(ranged("i", "a"), "i", COMMUNITY)) is None
+    assert cypher.read_constraint(cypher.drop(unique("c", "a"), "c", COMMUNITY)) is None
+
+
+def test_the_store_is_known_without_its_driver() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, reconcile.stores.neo4j; sys.exit('neo4j' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
