@@ -219,12 +219,7 @@ def _environment_problems(document: Map, environment: str) -> Iterator[Problem]:
                       hint=meant(name, document["stores"]))  # fmt: skip
     merged = _merged(document, environment)
     stores: Map = merged["stores"]
-    misfits = [
-        problem
-        for name, settings in stores.items()
-        if name not in unknown
-        for problem in _store_problems(name, settings, stores.at(name))
-    ]
+    misfits = [problem for name in stores if name not in unknown for problem in _store_problems(name, stores)]
     yield from misfits
     for text, where in _texts(stores):
         yield from references.check(text, where)
@@ -238,13 +233,11 @@ def _environment_problems(document: Map, environment: str) -> Iterator[Problem]:
         yield from _ledger_problems(merged, {k: v for k, v in stores.items() if k not in unknown})
 
 
-def _store_problems(name: str, settings: Map, where: Source) -> list[Problem]:
-    """What does not fit the kind; messages name the store."""
-    wrapped = Map(source=where)
-    wrapped["stores"] = outer = Map(source=where)
-    outer[name] = settings
-    outer._marks[name] = (where.file, (where.line, where.column), (settings.at().line, settings.at().column))
-    return wording.problems(wrapped, SCHEMA, "stores_of_environment")
+def _store_problems(name: str, stores: Map) -> list[Problem]:
+    """What does not fit the kind of the store."""
+    only = Map(source=stores.at(name))
+    only.take(name, stores, stores[name])
+    return wording.problems(Map({"stores": only}, source=stores.at(name)), SCHEMA, "stores_of_environment")
 
 
 def _holders(stores: Mapping[str, Map]) -> list[str]:

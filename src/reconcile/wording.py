@@ -12,6 +12,7 @@ from typing import Any
 
 from reconcile.errors import Problem
 from reconcile.model import Source
+from reconcile.references import masked
 from reconcile.schemas import part, quick
 from reconcile.suggest import meant, nearest
 from reconcile.yamlio import Map, Seq
@@ -142,7 +143,7 @@ def _got(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f'the text "{_shortened(value, 40)}"'
+        return f'the text "{_shortened(masked(value), 40)}"'
     return f"the number {_shortened(str(value), 40)}"
 
 

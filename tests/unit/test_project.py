@@ -164,6 +164,11 @@ def test_mistakes_of_any_environment_come_at_once(tmp_path: Path) -> None:
     assert len(problems(tmp_path, text.replace("{names: no", "{names: accept")).splitlines()) == 2
 
 
+def test_a_password_in_the_wrong_place_is_not_printed(tmp_path: Path) -> None:
+    found = problems(tmp_path, TEXT.replace("kind: qdrant", 'kind: "http://u:hidden@h"'))
+    assert 'got the text "http://u:***@h"' in found
+
+
 def test_no_project_file(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"there is no reconcile\.yaml in .*`reconcile init`"):
         Project.load(tmp_path)
