@@ -151,7 +151,7 @@ def test_servers_end_with_the_session_however_it_ends(pytester: pytest.Pytester,
     os.killpg(process.pid, number)  # the whole group, as a terminal and a CI runner do
     process.wait()
     wait(lambda: not folder.exists())
-    assert not [pid for pid in Path("/proc").glob("[0-9]*/cmdline") if mentions(pid, str(folder))]
+    wait(lambda: not [pid for pid in Path("/proc").glob("[0-9]*/cmdline") if mentions(pid, str(folder))])
 
 
 def mentions(command_line: Path, text: str) -> bool:

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -120,6 +121,7 @@ class Postgres(Server):
         """`initdb`, the first time."""
         data = self.folder / "data"
         if (data / "PG_VERSION").exists():
+            self._clear_after_crash(data)
             return
         part, secret = self.folder / "data.part", self.folder / "password.part"
         shutil.rmtree(part, ignore_errors=True)
@@ -160,6 +162,22 @@ class Postgres(Server):
                 hint=f"its folder is {self.folder}",
             )
         part.rename(data)
+
+    def _clear_after_crash(self, data: Path) -> None:
+        """Remove the lock file of a main process that was killed, once its last child has ended.
+
+        The server does so too, unless the process id is still taken: as it is where nothing reaps orphans (a
+        container without an init), or where another process has got it.
+        """
+        lock = data / "postmaster.pid"
+        if not lock.exists() or not Path("/proc/self/cwd").exists():
+            return
+        until = time.monotonic() + 20
+        while processes.working_in(data):
+            if time.monotonic() > until:
+                return  # the server will say what holds it
+            time.sleep(0.05)
+        lock.unlink()
 
     def command(self, login: Login) -> Sequence[str]:
         """`postgres` itself, in the foreground of its own session."""

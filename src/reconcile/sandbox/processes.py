@@ -85,6 +85,17 @@ def running(folder: Path) -> int | None:
     return pid if pid and f"{folder}/" in command_line(pid) else None
 
 
+def working_in(folder: Path) -> bool:
+    """Whether a process has `folder` as its working directory, as far as /proc shows."""
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if entry.readlink() == folder:
+                return True
+        except OSError:  # ended meanwhile, or somebody else's
+            continue
+    return False
+
+
 def stop(folder: Path, signals: Sequence[tuple[signal.Signals, float]]) -> bool:
     """Stop the server of `folder`; whether there was one.
 
