@@ -81,7 +81,8 @@ def summary(plan: Json) -> str:
     observed = plan["observed"]
     if not plan["resource_changes"]:
         records = observed.get("records") or 0
-        return "No changes. The stores are as declared" + (f"; apply records {records}." if records else ".")
+        where = "The stores are" if plan["complete"] else "What was looked at is"
+        return f"No changes. {where} as declared" + (f"; apply records {records}." if records else ".")
     counts = observed["summary"]
     verbs = ["add", "change", "rebuild", "replace", *(["rename"] if counts.get("rename") else []), "drop"]
     named = ", ".join(f"{counts.get(verb, 0)} to {verb}" for verb in verbs)
@@ -227,7 +228,7 @@ def _notes(plan: Json) -> tuple[str, ...]:
     notes = list(observed.get("notes", ()))
     for store, reasons in observed.get("partial", {}).items():
         notes += [f"store {store} cannot be seen whole: {reason}" for reason in reasons]
-    if not plan.get("complete", True):
+    if not plan["complete"]:
         notes.insert(0, "not the whole plan: it was narrowed, or a store could not be seen whole.")
     return tuple(notes)
 
