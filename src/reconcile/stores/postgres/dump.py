@@ -30,10 +30,8 @@ def dump(live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], 
     del server
     schemas = [str(s) for s in spec.settings.get("schemas") or ("public",)]
     writer = _Writer(live, schemas[0], only)
-    files = {}
-    for name, document, comments in writer.documents(spec.name):
-        files[name] = dump_yaml(document, comments)
-    return files
+    files = {name: dump_yaml(document, comments) for name, document, comments in writer.documents(spec.name)}
+    return files or {"tables.yaml": dump_yaml({"store": spec.name}, ["nothing is there yet"])}
 
 
 class _Writer:

@@ -7,6 +7,24 @@ import re
 BYTES = 63
 """NAMEDATALEN - 1: what PostgreSQL keeps of an identifier."""
 
+_KEYWORD_LIST = """
+all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case
+cast char character check coalesce collate collation column concurrently constraint create cross current_catalog
+current_date current_role current_schema current_time current_timestamp current_user dec decimal default
+deferrable desc distinct do else end except exists extract false fetch float for foreign freeze from full grant
+greatest group grouping having ilike in initially inner inout int integer intersect interval into is isnull join
+json json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize
+json_table json_value lateral leading least left like limit localtime localtimestamp merge_action national
+natural nchar none normalize not notnull null nullif numeric offset on only or order out outer overlaps overlay
+placing position precision primary real references returning right row select session_user setof similar
+smallint some substring symmetric system_user table tablesample then time timestamp to trailing treat trim true
+union unique user using values varchar variadic verbose when where window with xmlattributes xmlconcat
+xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
+"""
+KEYWORDS = frozenset(_KEYWORD_LIST.split())
+"""What the server quotes in its texts although it is plain (PostgreSQL 18: pg_get_keywords, all but unreserved)."""
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 
 
@@ -39,9 +57,16 @@ def join(*parts: str) -> str:
     >>> join('audit', 'a.b')
     'audit."a.b"'
     """
-    return ".".join(
-        '"' + p.replace('"', '""') + '"' if not p or "." in p or '"' in p else p for p in parts
-    )
+    return ".".join('"' + p.replace('"', '""') + '"' if not p or "." in p or '"' in p else p for p in parts)
+
+
+def as_shown(name: str) -> str:
+    """As the server writes it in its texts: quoted only where that is needed.
+
+    >>> as_shown('documents'), as_shown('Order'), as_shown('user')
+    ('documents', '"Order"', '"user"')
+    """
+    return name if _PLAIN.fullmatch(name) and name not in KEYWORDS else identifier(name)
 
 
 def identifier(*parts: str) -> str:

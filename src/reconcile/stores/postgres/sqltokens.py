@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from reconcile.stores.postgres.names import as_shown
+
 _TOKEN = re.compile(
     r"""
     (?P<space>\s+|--[^\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)
@@ -55,12 +57,21 @@ def folded(sql: str) -> tuple[str, ...]:
     >>> folded('( A  >= 0 );') == folded('a>=0')
     True
     """
-    found = [t.text.lower() if t.kind == "word" else t.text for t in tokens(sql) if t.kind != "space"]
+    found = [_plainly(t) for t in tokens(sql) if t.kind != "space"]
     while found and found[-1] == ";":
         found.pop()
     while _wrapped(found):
         found = found[1:-1]
     return tuple(found)
+
+
+def _plainly(token: Token) -> str:
+    """Words in lower case, and without quotes that change nothing."""
+    if token.kind == "word":
+        return token.text.lower()
+    if token.kind == "quoted" and token.name is not None:
+        return as_shown(token.name)
+    return token.text
 
 
 def _wrapped(found: list[str]) -> bool:
@@ -87,7 +98,7 @@ def named(sql: str) -> frozenset[tuple[str | None, str]]:
     More than the objects named: columns, aliases, functions and keywords are among them.
 
     >>> sorted(named("nextval('audit.no')"), key=str)
-    [('audit', 'no'), (None, 'nextval')]
+    [('audit', 'no'), (None, 'audit'), (None, 'nextval')]
     """
     result: set[tuple[str | None, str]] = set()
     for _, names in _runs(sql):

@@ -5,11 +5,10 @@ https://www.postgresql.org/docs/current/datatype.html
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from reconcile.stores.postgres.names import identifier
+from reconcile.stores.postgres.names import KEYWORDS, as_shown
 from reconcile.stores.postgres.sqltokens import tokens
 
 _ALIASES = {
@@ -101,16 +100,14 @@ def read(text: str) -> Type:
     if len(words) == 3 and words[1] == ".":
         schema, words = words[0], words[2:]
     name = " ".join(words)
-    known = None if quoted or schema not in (None, "pg_catalog") else _builtin(name, modifiers)
+    own = schema not in (None, "pg_catalog") or (quoted and name in KEYWORDS)  # "char" is not char
+    known = None if own else _builtin(name, modifiers)
     if known is not None:
         return Type(known + ("[]" if array else ""), None, name, tuple(modifiers), array, True)
-    shown = [p if _is_bare(p) else identifier(p) for p in ([schema] if schema else []) + [name]]
+    plain = name if not quoted and schema is None and " " in name else as_shown(name)
+    shown = [*([as_shown(schema)] if schema else []), plain]
     inner = f"({','.join(modifiers)})" if modifiers else ""
     return Type(".".join(shown) + inner + ("[]" if array else ""), schema, name, tuple(modifiers), array, False)
-
-
-def _is_bare(name: str) -> bool:
-    return re.fullmatch(r"[a-z_][a-z0-9_$]*", name) is not None
 
 
 def _builtin(name: str, modifiers: list[str]) -> str | None:

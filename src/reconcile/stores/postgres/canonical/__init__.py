@@ -15,6 +15,7 @@ from reconcile.stores.postgres.canonical.closure import Closure
 from reconcile.stores.postgres.canonical.counterparts import Counterparts
 from reconcile.stores.postgres.canonical.fill import filled
 from reconcile.stores.postgres.canonical.texts import as_json, pending, same_parts, taken, texts, with_texts
+from reconcile.stores.postgres.resources import View
 
 if TYPE_CHECKING:
     import psycopg
@@ -90,6 +91,9 @@ class _Work:
     def settled(self, x: Resource) -> Resource | None:
         """`x` in canonical spelling where texts alone tell; None where they do not."""
         y = self.others.of(x)
+        if y is not None and x == y:
+            self.done[x.address] = x.replace(columns=y.columns) if isinstance(y, View) else x
+            return x
         full = filled(x, y)
         if y is not None:
             for path, declared, theirs in same_parts(full, y):
@@ -120,8 +124,8 @@ class _Work:
         self._finish(x, after)
 
     def _finish(self, x: Resource, after: Resource) -> None:
-        before = x.attributes()
-        self.done[x.address] = after if after.attributes() == before else after.replace(declared=before)
+        changed = after is not x and after != x
+        self.done[x.address] = after.replace(declared=x.attributes()) if changed else after
 
     def build(self, open_: Sequence[Resource]) -> None:
         """Settle by building; what cannot be built here is left as declared and listed as unproved."""

@@ -21,7 +21,7 @@ from reconcile.stores.base import Live
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.canonical.closure import Closure
 from reconcile.stores.postgres.introspect import read, settle
-from reconcile.stores.postgres.names import join
+from reconcile.stores.postgres.names import as_shown, join
 from reconcile.stores.postgres.sqltext import column_clause, ident, idents, index_statement, literal
 from reconcile.stores.postgres.sqltokens import rewrite
 
@@ -279,7 +279,7 @@ class _Scratch:
         """A server's text with the names of the scratch schemas replaced, quoted where that needs to be."""
         if PREFIX not in text:
             return text
-        return _SCRATCH.sub(lambda m: _quoted(self.schemas[int(m[1])]), text)
+        return _SCRATCH.sub(lambda m: as_shown(self.schemas[int(m[1])]), text)
 
     def _read(self) -> None:
         state = read(self.connection, self.session.name, self.names, self._spell)
@@ -302,7 +302,3 @@ class _Scratch:
 
 _BUILT = ("table", "view", "sequence", "enum")
 _MISSING = (errors.UndefinedObject, errors.UndefinedFunction, errors.UndefinedTable, errors.UndefinedColumn)
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[a-z_][a-z0-9_$]*", name) else '"' + name.replace('"', '""') + '"'

@@ -13,7 +13,10 @@ def keys(definition: str, columns: tuple[str | None, ...]) -> tuple[IndexItem, .
     >>> keys('CREATE INDEX i ON public.t USING btree (a, lower(b) text_pattern_ops DESC)', ('a', None))[1].order
     'desc'
     """
-    found = [t for t in tokens(definition) if t.kind != "space" or t.text]
+    plain = f" ({', '.join(c for c in columns if c is not None)})"
+    if None not in columns and definition.find(plain) == definition.find(" (") and '"' not in plain:
+        return tuple(IndexItem(column=c) for c in columns)
+    found = list(tokens(definition))
     start = next(i for i, t in enumerate(found) if t.text == "USING") + 1
     while found[start].text != "(":
         start += 1
