@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import click
-import plan_json
 import pytest
+from tests.unit import plan_json
 
 from reconcile.cli import COMMANDS, context, root, run
 from reconcile.cli.failure import report

@@ -7,9 +7,9 @@ import os
 import subprocess
 from pathlib import Path
 
-import plan_json
 import pytest
 from jsonschema import Draft202012Validator
+from tests.unit import plan_json
 
 from reconcile.render import FORMATS, graph, renderer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import plan_json
+from tests.unit import plan_json
 
 from reconcile.apply import Event
 from reconcile.change import Step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import plan_json
+from tests.unit import plan_json
 
 from reconcile.render import equal, text
 from reconcile.render.view import view
