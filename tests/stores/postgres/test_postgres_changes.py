@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from postgres_writing import (
+from tests.stores.postgres.writing import (
     Database,
     at,
     check,
@@ -25,10 +25,14 @@ from postgres_writing import (
 )
 
 from reconcile.change import Phase
+from reconcile.diff import Difference, Options, diff
 from reconcile.errors import PlanError
 from reconcile.hazards import Hazard
 from reconcile.model import State
 from reconcile.plan import Steps
+from reconcile.policy import Policy
+from reconcile.stores.base import Live
+from reconcile.stores.postgres import PACKAGE
 from reconcile.stores.postgres.resources import IndexItem
 
 ROWS = "INSERT INTO users (id, name, age) SELECT n, 'user ' || n, n % 90 FROM generate_series(1, 100) n"
@@ -322,15 +326,11 @@ def test_foreign_keys(database: Database) -> None:
     database.to(users(*posts, key.replace(on_delete="set_null", on_delete_columns=("author",), on_update="cascade")))
     database.to(users(*posts, key.replace(not_valid=True)))
     database.to(users(*posts, key))
-    with pytest.raises(PlanError, match=r"foreign_key.public.posts.posts_author_fkey"):
-        unmanaged = users(*posts)
-        live = database.live()
-        from reconcile.plan import Difference, StoreView, build
-        from reconcile.stores.postgres import PACKAGE
-
-        drop = PACKAGE.change(live[at("table", "users")], None)
-        assert drop is not None and unmanaged
-        build([StoreView("app", database.session.server(), PACKAGE.ranks, Difference((drop,), live, {}))])
+    live = database.live()
+    drop = PACKAGE.change(live[at("table", "users")], None)
+    assert drop is not None
+    with pytest.raises(PlanError, match=r"foreign_key.public.posts.posts_author_fkey needs it"):
+        database.build(Difference((drop,), live, {}))
     database.to(users(*posts))
     database.to(state())
 
@@ -501,8 +501,6 @@ def test_extensions_and_schemas(database: Database) -> None:
 
 
 def test_renames(database: Database) -> None:
-    from reconcile.diff import Difference
-    from reconcile.stores.postgres import PACKAGE
 
     reads = [at("table", "users"), at("column", "users", "name")]
     everything = users(
@@ -522,7 +520,7 @@ def test_renames(database: Database) -> None:
     ):
         live = database.live()
         change, expected = PACKAGE.renamed(live, old, new)
-        database.run(database._build(Difference((change,), expected, {new: old})).steps)
+        database.run(database.build(Difference((change,), expected, {new: old})).steps)
         assert change.apply_to(live) == expected == change.apply_to(expected)
         found = database.live()
         assert {a: r.attributes() for a, r in found.items()} == {a: r.attributes() for a, r in expected.items()}
@@ -532,17 +530,13 @@ def test_renames(database: Database) -> None:
 
 
 def test_enforced_names(database: Database) -> None:
-    from reconcile.diff import Options, diff
-    from reconcile.policy import Policy
-    from reconcile.stores.base import Live
-    from reconcile.stores.postgres import PACKAGE
 
     database.to(users(index("users", "old_idx", "name"), check("users", "old_check", "age > 0")))
     desired = users(index("users", "new_idx", "name", comment="New"), check("users", "new_check", "age > 0"))
     found = diff(
         desired, Live(database.live()), {}, PACKAGE, Policy(names="enforce"), lambda a, c: "managed", Options()
     )
-    database.run(database._build(found).steps)
+    database.run(database.build(found).steps)
     assert [a.name for a in database.live() if a.kind in ("index", "check")] == [
         "public.users.new_check",
         "public.new_idx",

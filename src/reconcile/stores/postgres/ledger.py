@@ -65,7 +65,7 @@ class PostgresDatabase:
             self.execute("SELECT pg_advisory_xact_lock(?)", (_CREATE_LOCK,))
             if self.exists():
                 return
-            there = self.execute("SELECT FROM pg_namespace WHERE nspname = ?", (self.schema,))
+            there = self.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", (self.schema,))
             if not there:
                 self.execute(f"CREATE SCHEMA {ident(self.schema)}")
             for statement in statements:

@@ -10,7 +10,8 @@ from typing import Any
 from reconcile.change import Change, Server, Step, World
 from reconcile.diff import Difference, Options, diff
 from reconcile.model import Address, Resource, Source, State
-from reconcile.plan import Steps, StoreView, build
+from reconcile.plan import Steps, StoreView
+from reconcile.plan import build as build_plan
 from reconcile.policy import Policy
 from reconcile.stores.base import Live, StoreSpec
 from reconcile.stores.postgres import PACKAGE
@@ -101,7 +102,7 @@ def world(before: State, after: State, *, empty: bool = False, version: str = "1
 def planned(before: State, after: State, *, empty: bool = False, version: str = "18.4") -> Steps:
     """The ordered steps between two states, without a server."""
     difference = Difference(tuple(changes(before, after)), before, {})
-    return build([StoreView(STORE, offline(version), PACKAGE.ranks, difference, {}, lambda _: empty)])
+    return build_plan([StoreView(STORE, offline(version), PACKAGE.ranks, difference, {}, lambda _: empty)])
 
 
 def sql(steps: Iterable[Step]) -> list[str]:
@@ -137,12 +138,13 @@ class Database:
         """The plan to `desired`, everything else dropped."""
         live = Live(self.live())
         found = diff(desired, live, {}, PACKAGE, Policy(), lambda _a, _c: "managed", Options(prune=prune))
-        return self._build(found)
+        return self.build(found)
 
-    def _build(self, found: Difference) -> Steps:
+    def build(self, found: Difference) -> Steps:
+        """The ordered steps of what differs."""
         server = self.session.server()
         view = StoreView(STORE, server, PACKAGE.ranks, found, {"lock_timeout": "2s"}, self.session.is_empty)
-        return build([view])
+        return build_plan([view])
 
     def run(self, steps: Sequence[Step]) -> None:
         """Execute steps group by group, as an apply does."""
