@@ -161,6 +161,66 @@ def rewrite(sql: str, move: Callable[[str, str], str | None]) -> str:
     return "".join(texts)
 
 
+_PAIRS = {")": "(", "]": "["}
+_LOOSE = frozenset(
+    (
+        "and",
+        "or",
+        "not",
+        "in",
+        "like",
+        "ilike",
+        "between",
+        "is",
+        "similar",
+        "at",
+        "collate",
+        "isnull",
+        "notnull",
+        "overlaps",
+    )
+)
+
+
+def fault(sql: str) -> str | None:
+    """What keeps `sql` from standing inside a statement: it would end it, or swallow what follows. None if nothing.
+
+    >>> fault("a > 0)"), fault("lower(a)")
+    ("')' closes nothing", None)
+    """
+    open_: list[str] = []
+    last = ""
+    for token in tokens(sql):
+        text = token.text
+        if token.kind == "space":
+            last = text
+            continue
+        last = ""
+        if text in ("'", '"') or (text.startswith("$") and token.kind == "other"):
+            return "a quote is not closed"
+        if text == ";":
+            return "';' would end the statement"
+        if "/*" in text and token.kind == "other":
+            return "a comment is not closed"
+        if text in ("(", "["):
+            open_.append(text)
+        elif text in _PAIRS and (not open_ or open_.pop() != _PAIRS[text]):
+            return f"{text!r} closes nothing"
+    if open_:
+        return f"{open_[-1]!r} is not closed"
+    return "a comment at the end would swallow what follows" if "--" in last else None
+
+
+def as_default(sql: str) -> str:
+    """`sql` in parentheses where DEFAULT does not take it without: `now() at time zone 'utc'`."""
+    depth = 0
+    for token in tokens(sql):
+        depth += (token.text == "(") - (token.text == ")")
+        if depth == 0 and token.kind == "word" and token.text.lower() in _LOOSE:
+            return f"({sql})"
+    return sql
+
+
 def unwrap(sql: str) -> str:
     """Without white space around and without parentheses around all of it.
 

@@ -116,7 +116,7 @@ class _Scratch:
     def run(self) -> Built:
         """Build all, read back."""
         settle(self.connection, [])
-        self._execute(";".join(f"CREATE SCHEMA {ident(s)}" for s in self.names))
+        self._execute(*(f"CREATE SCHEMA {ident(s)}" for s in self.names))
         self._extensions()
         settle(self.connection, [self.scratch[self.schemas[0]]], self.schemas[:1])
         for address in sorted(self.needed):
@@ -165,7 +165,7 @@ class _Scratch:
     def _table(self, table: Address, parts: Sequence[Resource]) -> None:
         """All of a table in one go; piece by piece where that fails, to find the piece."""
         whole = [self._create(table), *(s for x in parts if (s := self._part(x)) is not None)]
-        if self._attempt(";".join(whole)) is None:
+        if self._attempt(*whole) is None:
             return
         self._execute(f"CREATE TABLE {self._name(table)} ()")
         for column in self.closure.columns.get(table, ()):
@@ -236,17 +236,35 @@ class _Scratch:
 
     # -- running -----------------------------------------------------------------------------------------------
 
-    def _execute(self, sql: str) -> None:
-        self.connection.execute(sql.encode())
+    def _execute(self, *statements: str) -> None:
+        """Send them together. A pipeline speaks the extended protocol: no text can hold a second statement.
 
-    def _attempt(self, sql: str) -> psycopg.Error | None:
-        """Run `sql` so that an error leaves nothing; the error."""
+        Raises:
+            psycopg.Error: the first one; what stood after it has not been run.
+        """
+        first: psycopg.Error | None = None
         try:
-            self._execute(f"SAVEPOINT reconcile_scratch;{sql};RELEASE SAVEPOINT reconcile_scratch")
+            with self.connection.pipeline() as pipeline:
+                try:
+                    for sql in statements:
+                        self.connection.execute(sql.encode(), prepare=False)
+                    pipeline.sync()
+                except psycopg.Error as error:  # kept here: leaving the pipeline by it logs what is no news
+                    first = error
+        except errors.PipelineAborted:
+            pass
+        if first is not None:
+            raise first
+
+    def _attempt(self, *statements: str) -> psycopg.Error | None:
+        """Run them so that an error leaves nothing; the error."""
+        self.connection.execute("SAVEPOINT reconcile_scratch")
+        try:
+            self._execute(*statements, "RELEASE SAVEPOINT reconcile_scratch")
         except psycopg.Error as error:
             if self.connection.closed or (isinstance(error, psycopg.OperationalError) and not isinstance(error, _HERE)):
                 raise
-            self._execute("ROLLBACK TO SAVEPOINT reconcile_scratch;RELEASE SAVEPOINT reconcile_scratch")
+            self.connection.execute("ROLLBACK TO SAVEPOINT reconcile_scratch")
             return error
         return None
 

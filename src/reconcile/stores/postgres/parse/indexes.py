@@ -42,7 +42,7 @@ def _index(name: str, value: Map, source: Source, table: Address, columns: dict[
         unique=value.get("unique", False),
         columns=tuple(items),
         include=tuple(value.get("include") or ()),
-        where=None if where is None else str(where).lower() if isinstance(where, bool) else unwrap(str(where)),
+        where=None if where is None else unwrap(scope.sql(where, value.value_at("where"), "where")),
         with_=options(value.get("with")),
         nulls_not_distinct=value.get("nulls_not_distinct", False),
         comment=comment_of(value),
@@ -66,7 +66,9 @@ def _item(value: Any, source: Source, scope: Scope) -> IndexItem:
     collation = value.get("collation")
     return IndexItem(
         column=value.get("column"),
-        expression=unwrap(str(value["expression"])) if "expression" in value else None,
+        expression=unwrap(scope.sql(value["expression"], value.value_at("expression"), "expression"))
+        if "expression" in value
+        else None,
         opclass=value.get("opclass"),
         parameters=options(value.get("parameters")),
         order=order,

@@ -11,6 +11,7 @@ from reconcile.model import Address, Source
 from reconcile.selection import Selection
 from reconcile.stores.base import Context
 from reconcile.stores.postgres.names import BYTES, split
+from reconcile.stores.postgres.sqltokens import fault
 from reconcile.suggest import meant
 from reconcile.yamlio import Map
 
@@ -72,6 +73,16 @@ class Scope:
     def is_external(self, schema: str, name: str) -> bool:
         """Whether the project says that somebody else looks after it."""
         return self.selection.classify(Address(self.store, "table", (schema, name))) == "external"
+
+    def sql(self, text: Any, where: Source | None, what: str) -> str:
+        """An SQL value as text; what could not stand inside a statement is reported."""
+        if isinstance(text, bool):
+            return str(text).lower()
+        sql = str(text).strip()
+        wrong = fault(sql) if sql else "it is empty"
+        if wrong is not None:
+            self.problem(where, f"{what} is no SQL expression: {wrong}", "write a single expression")
+        return sql
 
     def embedding(self, name: str, where: Source | None) -> Embedding | None:
         """The contract of that name; None, reported, where there is none."""

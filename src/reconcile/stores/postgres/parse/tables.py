@@ -11,7 +11,7 @@ from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.parse.indexes import indexes
 from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of
 from reconcile.stores.postgres.parse.vectors import column_type
-from reconcile.stores.postgres.sqltokens import tokens
+from reconcile.stores.postgres.sqltokens import as_default, tokens
 from reconcile.stores.postgres.sqltypes import SERIALS, read
 from reconcile.yamlio import Map
 
@@ -141,9 +141,10 @@ class _Table:
         value = settings.get(key)
         if value is None:
             return None
-        if isinstance(value, bool):
-            return str(value).lower()
-        text = str(value).strip()
+        if not str(value).strip():
+            self.scope.problem(settings.value_at(key), f"{key} is empty", f"did you mean `{key}: \"''\"`?")
+            return None
+        text = self.scope.sql(value, settings.value_at(key), key)
         words = [t for t in tokens(text) if t.kind != "space"]
         if len(words) == 1 and words[0].kind == "word" and text.lower() not in _CONSTANTS and key == "default":
             self.scope.problem(
@@ -151,9 +152,7 @@ class _Table:
                 f"{key} {text!r} is no SQL constant",
                 f"did you mean `{key}: \"'{text}'\"`?",
             )
-        if not words:
-            self.scope.problem(settings.value_at(key), f"{key} is empty", f"did you mean `{key}: \"''\"`?")
-        return text
+        return as_default(text) if key == "default" else text
 
     def primary_key(self) -> r.PrimaryKey | None:
         """`[id]` or `{name:, columns:, include:}`."""
@@ -195,7 +194,7 @@ class _Table:
                     address=self.address.child("check", name),
                     source=source,
                     container=self.address,
-                    expression=str(expression).lower() if isinstance(expression, bool) else str(expression).strip(),
+                    expression=self.scope.sql(expression, source, f"check {name!r}"),
                     no_inherit=settings.get("no_inherit", False),
                     not_valid=settings.get("not_valid", False),
                     comment=comment_of(settings),
