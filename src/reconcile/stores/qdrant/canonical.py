@@ -96,13 +96,13 @@ def _fill(wanted: Collection, found: Collection, receipts: list[Receipt]) -> Col
     else:
         live = found.vectors or {}
         fields["vectors"] = {n: _vector(v, live.get(n)) for n, v in (wanted.vectors or {}).items()}
-    if wanted.sparse_vectors is None:
-        fields["sparse_vectors"] = found.sparse_vectors
+    if not wanted.sparse_vectors and not (wanted.sparse_vectors == {} and found.sparse_vectors):
+        fields["sparse_vectors"] = found.sparse_vectors  # unset; or none wanted and none there
     else:
-        sparse = found.sparse_vectors or {}
+        live_sparse = found.sparse_vectors or {}
         fields["sparse_vectors"] = {
-            n: merge(v, sparse.get(n, options.SPARSE_DEFAULTS)) for n, v in wanted.sparse_vectors.items()
-        } or None
+            n: merge(v, live_sparse.get(n, options.SPARSE_DEFAULTS)) for n, v in (wanted.sparse_vectors or {}).items()
+        }
     for key, value in fields.items():
         if getattr(wanted, key) is None and value is not None:
             unset.append(key)
@@ -117,7 +117,8 @@ def _vector(wanted: Mapping[str, Json], found: Mapping[str, Json] | None) -> dic
     result = {**found, **wanted}
     if "hnsw" in found or "hnsw" in wanted:
         result["hnsw"] = merge(wanted.get("hnsw"), found.get("hnsw"))
-    result["quantization"] = _quantization(wanted.get("quantization"), found.get("quantization"))
+    if "quantization" in found or "quantization" in wanted:
+        result["quantization"] = _quantization(wanted.get("quantization"), found.get("quantization"))
     return result
 
 

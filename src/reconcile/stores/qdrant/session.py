@@ -282,7 +282,7 @@ class QdrantSession:
         count = self._count(name)
         if count:
             raise StoreError(
-                f"collection {name} was empty when planned and holds {count} points now",
+                f"collection {name} was empty when planned and holds points now ({count})",
                 where=self.spec.name,
                 hint="nothing was deleted; plan again",
             )

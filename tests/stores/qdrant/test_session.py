@@ -1,0 +1,289 @@
+"""Servers that cannot be reached, keys that may not, options that are dropped: said clearly, no secret shown."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.stores.qdrant.store import Store
+
+from reconcile.change import Http, Op, Step, Timeouts
+from reconcile.errors import ReconcileError, StoreError
+from reconcile.model import Address, Source, State
+from reconcile.sandbox.qdrant import Qdrant
+from reconcile.sandbox.server import Login
+from reconcile.stores.base import StoreSpec
+from reconcile.stores.qdrant import PACKAGE, checks
+from reconcile.stores.qdrant.resources import Collection, PayloadIndex
+from reconcile.stores.qdrant.session import QdrantSession
+
+KEY = "a-key-nobody-may-see-0123456789"
+
+
+class Protected(Qdrant):
+    """The same server, asking for an API key."""
+
+    def prepare(self, login: Login) -> None:
+        super().prepare(login)
+        path = self.folder / "config.yaml"
+        config = json.loads(path.read_text())
+        config["service"] |= {"api_key": KEY, "jwt_rbac": True}
+        path.write_text(json.dumps(config))
+
+
+@pytest.fixture(scope="module")
+def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = Protected(tmp_path_factory.mktemp("protected"))
+    login = server.start()
+    try:
+        yield f"http://127.0.0.1:{login.port}"
+    finally:
+        server.stop(keep_data=False)
+
+
+def session(url: str, key: str | None = None) -> QdrantSession:
+    settings = {"url": url, **({"api_key": key} if key else {})}
+    spec = StoreSpec("v", "qdrant", settings, Source("reconcile.yaml", 4, 3), Path())
+    return QdrantSession(spec, "test", "default")
+
+
+def token(claims: Any) -> str:
+    """A JWT as the server's manual describes it: HS256 with the API key."""
+
+    def part(value: bytes) -> str:
+        return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+    head = part(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
+    body = part(json.dumps(claims).encode())
+    sign = hmac.new(KEY.encode(), f"{head}.{body}".encode(), hashlib.sha256).digest()
+    return f"{head}.{body}.{part(sign)}"
+
+
+def refusal(url: str, key: str | None = None) -> str:
+    opened = session(url, key)
+    with pytest.raises(ReconcileError) as error:
+        opened.server()
+        opened.introspect()
+    opened.close()
+    opened.close()
+    assert KEY not in str(error.value)
+    return str(error.value)
+
+
+def test_nothing_is_sent_before_the_first_call() -> None:
+    PACKAGE.connect(session("http://127.0.0.1:1").spec, "p", "e").close()
+
+
+def test_no_server() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        said = refusal(f"http://127.0.0.1:{taken.getsockname()[1]}")
+    assert "v: cannot connect to http://127.0.0.1:" in said
+    assert "is the server running" in said
+
+
+def test_no_such_host() -> None:
+    assert "cannot connect to http://no-such-host.invalid:6333" in refusal("http://no-such-host.invalid")
+
+
+def test_tls_where_there_is_none(qdrant_server: str) -> None:
+    assert "write the URL with http://" in refusal(qdrant_server.replace("http://", "https://"))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://app:geheim@db.example/app", "postgresql://db.example"),
+        ("bolt://graph:7687", "bolt://graph:7687"),
+        ("vectors.example:6333", "http://vectors.example:6333"),
+        ("grpc://vectors.example:6334", "http://vectors.example:6333"),
+        ("http://host:port", "http://HOST:6333"),
+    ],
+)
+def test_an_address_of_another_kind(url: str, said: str) -> None:
+    found = refusal(url)
+    assert said in found
+    assert "geheim" not in found
+
+
+def test_something_else_answers() -> None:
+    """A port where another protocol is spoken, as 6334 (gRPC) or a database."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            connection.recv(1000)
+            connection.sendall(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00")
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        said = refusal(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        thread.join()
+    assert "6334 is gRPC" in said
+
+
+def test_a_wrong_or_missing_key(protected: str) -> None:
+    assert "the server wants an API key" in refusal(protected)
+    said = refusal(protected, "wrong-key-1234567")
+    assert "the API key is not accepted" in said
+    assert "wrong-key-1234567" not in said
+    assert "cannot be used" in refusal(protected, "bröken\nkey")
+
+
+def test_the_right_key(protected: str) -> None:
+    opened = session(protected, KEY)
+    assert opened.server().version.startswith("1.")
+    assert opened.introspect().partial == ()
+
+
+def test_a_key_for_some_collections_sees_a_part(protected: str) -> None:
+    whole = session(protected, KEY)
+    for name in ("mine", "theirs"):
+        whole.run(Http("PUT", f"/collections/{name}", {"vectors": {"size": 4, "distance": "Dot"}}), Timeouts())
+    opened = session(protected, token({"access": [{"collection": "mine", "access": "rw"}]}))
+    live = opened.introspect()
+    assert [str(a) for a in live.state] == ["v.collection.mine"]
+    assert live.partial == ("the API key sees only the collections mine",)
+    for name in ("mine", "theirs"):
+        whole.run(Http("DELETE", f"/collections/{name}"), Timeouts())
+
+
+def test_a_key_that_may_only_read_is_told_before_anything_is_sent(protected: str) -> None:
+    opened = session(protected, token({"access": "r"}))
+    assert opened.introspect().partial == ()
+    step = Step("v.collection.c/1-create", Address("v", "collection", ("c",)), (Http("PUT", "/collections/c", {}),))
+    (problem,) = opened.preflight([step])
+    assert "the API key may only read" in str(problem)
+    with pytest.raises(StoreError, match="does not allow PUT"):
+        opened.run(step.calls[0], Timeouts())
+
+
+@pytest.mark.parametrize(
+    ("body", "lost"),
+    [
+        ({"hnsw_config": {"new_option": 7}}, "config.hnsw_config.new_option"),
+        ({"wal_config": {"wal_capacity_mb": 16}}, "config.wal_config.wal_capacity_mb"),
+        ({"replication_factor": 2}, "config.params.replication_factor"),
+        ({"vectors": {"": {"size": 9}}}, "config.params.vectors.size"),
+    ],
+)
+def test_what_a_patch_drops_without_a_word_is_an_error(store: Store, body: dict[str, Any], lost: str) -> None:
+    from reconcile.stores.qdrant import wire
+
+    store.send("PUT", "/collections/c", {"vectors": {"size": 4, "distance": "Dot"}})
+    shown = {"params": {"vectors": {"size": 9}}} if "vectors" in body else None
+    expect = {"config": shown} if shown else wire.expected(body)
+    with pytest.raises(StoreError, match="answered PATCH /collections/c with success, but did not take") as error:
+        session(store.url).run(Http("PATCH", "/collections/c", body, "/collections/c", expect), Timeouts())
+    assert lost in str(error.value)
+    assert session(store.url).server().version in str(error.value)
+
+
+def test_a_put_that_was_carried_out_already_is_done(store: Store) -> None:
+    path, body = "/collections/c", {"vectors": {"size": 4, "distance": "Dot"}}
+    expect = {"config": {"params": body}}
+    opened = session(store.url)
+    opened.run(Http("PUT", path, body, path, expect), Timeouts(wall="1m"))
+    opened.run(Http("PUT", path, body, path, expect), Timeouts(wall="1m"))
+    other = {"vectors": {"size": 5, "distance": "Dot"}}
+    with pytest.raises(StoreError, match="already exists"):
+        opened.run(Http("PUT", path, other, path, {"config": {"params": other}}), Timeouts())
+
+
+def test_debris_is_removed_unless_it_is_of_use(store: Store) -> None:
+    opened = session(store.url)
+    for name in ("bare", "filled", "aliased"):
+        store.send("PUT", f"/collections/{name}", {"vectors": {"size": 4, "distance": "Dot"}})
+    store.fill("filled")
+    action = {"create_alias": {"collection_name": "aliased", "alias_name": "a"}}
+    store.send("POST", "/collections/aliases", {"actions": [action]})
+    opened.clean([Address("v", "collection", (n,)) for n in ("bare", "filled", "aliased", "absent")])
+    assert store.names() == ["aliased", "filled"]
+
+
+def test_an_empty_one_is_counted_again_before_it_goes(store: Store) -> None:
+    opened = session(store.url)
+    store.send("PUT", "/collections/c", {"vectors": {"size": 4, "distance": "Dot"}})
+    store.fill()
+    with pytest.raises(StoreError, match=r"holds points now \(1\)"):
+        opened.run(Op("drop_if_empty", {"collection": "c"}), Timeouts())
+    assert store.names() == ["c"]
+    opened.run(Op("drop_if_empty", {"collection": "absent"}), Timeouts())
+
+
+def test_waiting_ends_when_the_optimizers_are_done_or_at_the_limit(store: Store) -> None:
+    opened = session(store.url)
+    body = {"vectors": {"size": 64, "distance": "Dot"}, "optimizers_config": {"indexing_threshold": 1}}
+    store.send("PUT", "/collections/c", body)
+    points = [{"id": i, "vector": [float((i * 7 + k) % 13) for k in range(64)]} for i in range(3000)]
+    store.send("PUT", "/collections/c/points?wait=true", {"points": points})
+    opened.run(Op("wait_green", {"collection": "c"}), Timeouts(wall="2m"))
+    assert store.send("GET", "/collections/c")["status"] == "green"
+    store.send("PATCH", "/collections/c", {"hnsw_config": {"m": 60, "ef_construct": 500}})
+    with pytest.raises(StoreError, match="is still yellow after 0 s"):
+        opened.run(Op("wait_green", {"collection": "c"}), Timeouts(wall="1ms"))
+
+
+def test_emptiness_and_size(store: Store) -> None:
+    store.declare("collections:\n  c: {vectors: {a: {embedding: passages}, b: {embedding: passages}}}")
+    store.apply()
+    opened = session(store.url)
+    opened.introspect()
+    address = Address("v", "collection", ("c",))
+    assert opened.is_empty(address)
+    store.fill("c", {"a": [1, 2, 3, 4]})
+    assert not opened.is_empty(address)
+    assert opened.measure([address]) == {address: {"points": 1, "vectors": 2}}
+    assert opened.is_empty(Address("v", "collection", ("absent",)))
+
+
+def test_a_refusal_that_passes_is_tried_again(store: Store) -> None:
+    opened = session(store.url)
+    strict = {"enabled": True, "write_rate_limit": 1}
+    store.send("PUT", "/collections/c", {"vectors": {"size": 4, "distance": "Dot"}, "strict_mode_config": strict})
+    point = {"points": [{"id": 1, "vector": [1, 2, 3, 4]}]}
+    with pytest.raises(StoreError) as error:
+        for _ in range(5):
+            opened.run(Http("PUT", "/collections/c/points?wait=true", point), Timeouts())
+    assert opened.transient(error.value)
+    with pytest.raises(StoreError) as error:
+        opened.run(Http("PUT", "/collections/absent/points?wait=true", point), Timeouts())
+    assert not opened.transient(error.value)
+    assert not opened.transient(ValueError("no"))
+
+
+def test_options_of_later_servers_are_refused_before_planning() -> None:
+    where = Source("v.yaml", 7, 5)
+    address = Address("v", "collection", ("c",))
+    old = State.of(
+        [
+            Collection(address=address, source=where, versioned=False, hnsw={"inline_storage": True}),
+            Collection(address=Address("v", "collection", ("d",)), source=where),
+            PayloadIndex(address=address.child("payload_index", "k"), source=where, type="keyword", prefix=True),
+        ]
+    )
+    said = [str(p) for p in checks.unsupported(old, (1, 15, 2))]
+    assert len(said) == 3
+    assert "v.yaml:7:5: v.collection.c: hnsw.inline_storage needs Qdrant 1.16, this server is 1.15.2" in said[0]
+    assert "write `versioned: false`" in said[1]
+    assert [s for s in said if "prefix needs Qdrant 1.17" in s]
+    assert len(checks.unsupported(old, (1, 16, 3))) == 1
+    assert checks.unsupported(old, (1, 17, 0)) == []
+    assert len(checks.unsupported(old, (1, 15, 2), plain={"d"})) == 2
+
+
+def test_a_turbo_quantization_is_refused_here(store: Store) -> None:
+    store.collection("vector: {embedding: passages}, quantization: {turbo: {bits: bits4}}")
+    with pytest.raises(ReconcileError, match=r"v\.yaml:3:\d+: .*quantization\.turbo needs Qdrant 1\.18"):
+        store.plan()
