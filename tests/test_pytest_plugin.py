@@ -115,6 +115,28 @@ def test_stores_with_a_project_applied(pytester: pytest.Pytester) -> None:
     assert "Traceback" not in ran.stdout.str()
 
 
+def test_the_example_in_all_three_stores(pytester: pytest.Pytester) -> None:
+    example = Path(__file__).parents[1] / "examples" / "rag-platform"
+    pytester.makepyfile(
+        f"""
+        import os, neo4j, psycopg
+        from qdrant_client import QdrantClient
+
+        def test_the_application(reconcile_stores):
+            stores = reconcile_stores({str(example)!r})
+            with psycopg.connect(stores["app"].url) as connection:
+                assert connection.execute("SELECT count(*) FROM documents").fetchone() == (0,)
+            graph = stores["graph"]
+            assert graph.password == os.environ["NEO4J_PASSWORD"] and graph.password not in repr(graph)
+            with neo4j.GraphDatabase.driver(graph.url, auth=(graph.user, graph.password)) as driver:
+                found = driver.execute_query("SHOW INDEXES YIELD state RETURN collect(DISTINCT state)")
+                assert found.records[0].value() == ["ONLINE"]
+            assert QdrantClient(stores["vectors"].url).collection_exists("passages")
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("fixture", ["neo4j_database", "qdrant_server"])
 def test_a_given_server_is_not_emptied(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, fixture: str
