@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -333,6 +334,50 @@ def test_foreign_keys(database: Database) -> None:
         database.build(Difference((drop,), live, {}))
     database.to(users(*posts))
     database.to(state())
+
+
+def test_key_swapped_under_a_foreign_key(database: Database) -> None:
+    posts = (table("posts"), column("posts", "author", "bigint"))
+    key = foreign_key("posts", "posts_author_fkey", ["author"], "users", ["id"], comment="To users")
+    database.to(users(*posts, key))
+    database.execute(ROWS)
+    database.execute("INSERT INTO posts SELECT id FROM users")
+    wider = users(*posts, key).add(primary_key("users", "users_pkey", "id", include=("name",)))
+    steps = database.to(wider)
+    assert [(s.id.rpartition(".")[2], s.group) for s in steps.steps] == [
+        ("users_pkey/1-build", None),
+        ("posts_author_fkey/1-drop", "g1"),
+        ("users_pkey/2-add", "g1"),
+        ("posts_author_fkey/2-add", "g1"),
+        ("posts_author_fkey/3-validate", "g2"),
+    ]
+    database.to(users(*posts, key.replace(on_delete="cascade")))
+    with pytest.raises(PlanError, match="posts_author_fkey hangs on it"):
+        live = database.live()
+        drop = PACKAGE.change(live[at("primary_key", "users", "users_pkey")], None)
+        assert drop is not None
+        database.build(Difference((drop,), live, {}))
+
+
+def test_views_made_again_keep_owner_and_grants(database: Database) -> None:
+    reads = [at("table", "users"), at("column", "users", "age")]
+    before = users(view("v", "SELECT age\n   FROM users", [("age", "integer")], reads))
+    database.to(before)
+    role = f"reader_{time.monotonic_ns()}"
+    database.execute(f"CREATE ROLE {role}; CREATE ROLE {role}_2")
+    try:
+        database.execute(f"ALTER VIEW v OWNER TO {role}; GRANT SELECT ON v TO PUBLIC; GRANT DELETE ON v TO postgres")
+        database.execute(f"GRANT UPDATE ON v TO {role}_2 WITH GRANT OPTION; GRANT INSERT (age) ON v TO {role}_2")
+        access = (
+            "SELECT pg_get_userbyid(relowner), (SELECT array_agg(x::text ORDER BY 1) FROM unnest(relacl) x),"
+            " (SELECT attacl::text FROM pg_attribute WHERE attrelid = c.oid AND attname = 'age')"
+            " FROM pg_class c WHERE relname = 'v'"
+        )
+        was = [tuple(map(str, row)) for row in database.execute(access)]
+        database.to(before.add(column("users", "age", "bigint")))
+        assert [tuple(map(str, row)) for row in database.execute(access)] == was
+    finally:
+        database.execute(f"DROP OWNED BY {role}, {role}_2; DROP ROLE {role}, {role}_2")
 
 
 def test_tables_that_refer_to_each_other_are_dropped(database: Database) -> None:

@@ -54,7 +54,21 @@ def test_connection_failures_say_what_to_do(postgres_database: str) -> None:
     text = failure("https://abcdef.supabase.co")
     assert "db.abcdef.supabase.co:5432" in text and "is https://" in text
     assert "does not exist" in failure(postgres_database, role="no_such_role")
-    assert "does not speak TLS" in failure(f"{postgres_database}?sslmode=require") or True
+
+
+def test_a_server_without_tls_is_told(postgres_database: str) -> None:
+    with psycopg.connect(postgres_database) as connection:
+        row = connection.execute("SHOW ssl").fetchone()
+    if row == ("off",):
+        assert "does not speak TLS" in failure(f"{postgres_database}?sslmode=require")
+
+
+def test_unqualified_names_are_found_in_the_first_schema_and_those_of_extensions(database: Database) -> None:
+    database.execute("CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions")
+    with database.session.transaction([]) as transaction:
+        transaction.run(Sql("CREATE TABLE t (v vector(3))"), QUICK)
+    database.session.run(Sql("CREATE INDEX CONCURRENTLY i ON t USING hnsw (v vector_l2_ops)"), BUILD)
+    assert database.execute("SELECT 'public.i'::regclass::text") == [("i",)]
 
 
 def test_parts_override_the_url(postgres_database: str) -> None:

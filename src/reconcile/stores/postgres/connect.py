@@ -108,10 +108,10 @@ def _explained(error: psycopg.OperationalError, spec: StoreSpec, parts: dict[str
         missing = "no password supplied" in lowered
         what = f"no password is given for user {user}" if missing else f"the password of user {user} is not accepted"
         hint = f"see `url:` or `password:` of store {spec.name}; {host}:{port} was asked"
-    elif "no pg_hba.conf entry" in lowered or ("ssl" in lowered and "required" in lowered):
-        what, hint = f"{host}:{port} refuses this way of connecting: {text}", "try ?sslmode=require in the URL"
     elif "does not support ssl" in lowered:
         what, hint = f"{host}:{port} does not speak TLS", "take sslmode out of the URL, or turn TLS on in the server"
+    elif "no pg_hba.conf entry" in lowered or ("ssl" in lowered and "required" in lowered):
+        what, hint = f"{host}:{port} refuses this way of connecting: {text}", "try ?sslmode=require in the URL"
     elif "certificate" in lowered or "ssl error" in lowered:
         what, hint = f"TLS with {host}:{port} fails: {text}", "see sslmode and sslrootcert in the URL"
     elif re.search(r'database ".*" does not exist', lowered):

@@ -238,7 +238,7 @@ class PostgresSession:
                 return True
             if isinstance(found, psycopg.OperationalError):
                 state = found.sqlstate
-                return state is None or state[:2] in ("08", "53") or state in ("57P01", "57P02", "57P03")
+                return state is None or state[:2] == "08" or state in ("53300", "57P01", "57P02", "57P03")
             found = found.__cause__
         return False
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Phase, Step, World
-from reconcile.facts import Fact, has, no, ok
+from reconcile.errors import PlanError
+from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, State
 from reconcile.stores.postgres.changes.common import (
@@ -99,12 +100,11 @@ def key_index(key: Key) -> Index:
 
 def build_helper(change: PostgresChange, world: World, index: Index, needs: Iterable[Fact], phase: Phase) -> list[Step]:
     """Build a helper index concurrently, unless an earlier plan left it ready; a broken or strange one goes first."""
-    there = world.live.get(index.address)
-    going = world.drops(index.address)
-    if there == index and not going:
+    built = helper_built(world, change.address, index)
+    if built is None:
         return []
     steps, absent = [], no(index.address)
-    if there is not None and not going:
+    if index.address in world.live and not world.drops(index.address):
         steps.append(
             change.concurrent_step(
                 1,
@@ -123,13 +123,25 @@ def build_helper(change: PostgresChange, world: World, index: Index, needs: Iter
             [index_statement(index, concurrently=True)],
             address=index.address,
             needs={absent, *needs},
-            gives=[has(index.address), ok(index.address)],
+            gives=[has(index.address), ok(index.address), built],
             debris=[index.address],
             phase=phase,
             hazards=[Hazard.BUILDS_INDEX, Hazard.NEEDS_SPACE, *([Hazard.DEPENDS_ON_DATA] if index.unique else [])],
         )
     )
     return steps
+
+
+def helper_built(world: World, address: Address, index: Index) -> Fact | None:
+    """The fact that the change of `address` has built its helper index; None where the index is there already.
+
+    Something that is dropped only then must not name the index itself: to the planner, a removal that needs an object
+    merely has to come before that object goes.
+    """
+    there, going = world.live.get(index.address), world.drops(index.address)
+    if there == index and not going:
+        return None
+    return done(f"{address}/{2 if there is not None and not going else 1}-build")
 
 
 def key_steps(change: PostgresChange, world: World, key: Key, old: Key | None) -> list[Step]:
@@ -182,13 +194,36 @@ def _hardens(world: World, column: Address) -> bool:
     return isinstance(before, Column) and isinstance(after, Column) and after.not_null and not before.not_null
 
 
+def users_of(world: World, key: PostgresResource) -> list[ForeignKey]:
+    """Live foreign keys that hang on a key: those to its table and columns."""
+    if not isinstance(key, Key):
+        return []
+    found = [r for r in world.live.of_kind("foreign_key") if isinstance(r, ForeignKey)]
+    return [f for f in found if f.references == key.table.parts and set(f.references_columns) == set(key.columns)]
+
+
 def _users_settled(world: World, key: PostgresResource) -> frozenset[Fact]:
-    """Foreign keys on a key that goes: dropped before, or the plan stops.
+    """Foreign keys on a key that goes: dropped or made again, or the plan stops.
 
     Raises:
         PlanError: a foreign key that stays needs it.
     """
-    return dependents_settled(world, key.address)
+    waits, staying = set(dependents_settled(world, key.address)), []
+    replaced = key.address in world.target
+    for user in users_of(world, key):
+        if world.drops(user.table):
+            continue
+        if world.drops(user.address) or replaced:
+            waits.add(no(user.address))
+        else:
+            staying.append(str(user.address))
+    if staying:
+        raise PlanError(
+            f"{key.address} cannot be dropped: {', '.join(staying)} hangs on it",
+            where=key.source,
+            hint="remove the foreign key in the same plan; nothing is dropped by CASCADE",
+        )
+    return frozenset(waits)
 
 
 @dataclass(frozen=True)
@@ -238,6 +273,13 @@ class ReplaceKey(Replacement):
     def strategy(self) -> str | None:
         """See `Change.strategy`."""
         return "a new unique index built concurrently, then swapped"
+
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`: foreign keys on it go before the swap and come back after it."""
+        from reconcile.stores.postgres.changes.foreign_key import RecreateForeignKey
+
+        staying = [u for u in users_of(world, self.before) if u.address in world.target]
+        return [RecreateForeignKey(u, u) for u in staying]
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from reconcile.change import Change, Phase, Step, World
+from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
+from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.common import (
     ChangeComment,
     Creation,
     Removal,
     Replacement,
+    comments,
+    differing,
     goes_first,
     only_comment_differs,
     requires,
@@ -20,10 +24,14 @@ from reconcile.stores.postgres.changes.common import (
 )
 from reconcile.stores.postgres.changes.constraint import (
     ValidateConstraint,
+    add_statement,
     columns_of,
     drop_statement,
+    helper_built,
+    key_index,
     narrowing,
     only_validates,
+    validate_statement,
     validated_steps,
 )
 from reconcile.stores.postgres.changes.table import dropped_apart
@@ -101,8 +109,70 @@ class ReplaceForeignKey(Replacement):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         key = self.after
+        if _swapped_key(world, self.before) is not None:
+            return RecreateForeignKey(self.before, key).steps(world)
         needs, at_once = _needs(world, key), small(world, key.table)
         return validated_steps(self, world, key, self.before, needs=needs, phase=Phase.CONTRACT, at_once=at_once)
+
+
+def _swapped_key(world: World, key: ForeignKey) -> Key | None:
+    """What replaces the key it hangs on, which cannot be swapped while anything hangs on it; None where it stays."""
+    for resource in world.live.children(target(key)):
+        if isinstance(resource, Key) and set(resource.columns) == set(key.references_columns):
+            after = world.target.get(resource.address)
+            if isinstance(after, Key) and set(differing(resource, after)) - {"comment"}:
+                return after
+    return None
+
+
+@dataclass(frozen=True)
+class RecreateForeignKey(Replacement):
+    """Dropped before the key it hangs on is swapped, and added again after; a companion where it stays equal."""
+
+    action: ClassVar[Action] = Action.DELETE_CREATE
+
+    before: ForeignKey
+    after: ForeignKey
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        key, gives = self.after, [has(self.address), ok(self.address)]
+        valid = small(world, key.table) or key.not_valid
+        other = _swapped_key(world, self.before)
+        built = None
+        if other is not None and not small(world, other.table):  # not missing while the new index is being built
+            built = helper_built(world, other.address, key_index(other))
+        drop = self.step(
+            world,
+            1,
+            "drop",
+            [drop_statement(self.before)],
+            needs={has(self.address)} | ({built} if built else set()),
+            gives=[no(self.address)],
+            phase=Phase.CONTRACT,
+        )
+        calls = [add_statement(key, not_valid=key.not_valid or not valid), *comments(key)]
+        needs = {no(self.address)} | _needs(world, key)
+        add = self.step(world, 2, "add", calls, needs=needs, gives=gives if valid else gives[:1], phase=Phase.CONTRACT)
+        if valid:
+            return [drop, add]
+        validate = self.step(
+            world,
+            3,
+            "validate",
+            [validate_statement(key)],
+            needs=[has(self.address)],
+            gives=[ok(self.address)],
+            phase=Phase.CONTRACT,
+            hazards=[Hazard.DEPENDS_ON_DATA],
+            commit_before=True,
+            long=True,
+        )
+        return [drop, add, validate]
+
+    def reverse(self) -> Change:
+        """See `Change.reverse`."""
+        return RecreateForeignKey(self.after, self.before)
 
 
 @dataclass(frozen=True)

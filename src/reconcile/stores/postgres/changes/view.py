@@ -28,7 +28,14 @@ from reconcile.stores.postgres.changes.common import (
     views_over,
 )
 from reconcile.stores.postgres.resources import View
-from reconcile.stores.postgres.sqltext import comment_statement, object_name, options, view_statement
+from reconcile.stores.postgres.sqltext import (
+    comment_statement,
+    keep_access,
+    object_name,
+    options,
+    restore_access,
+    view_statement,
+)
 
 
 def _made_needs(world: World, view: View) -> frozenset[Fact]:
@@ -132,7 +139,7 @@ class ReplaceView(Alteration):
 
 @dataclass(frozen=True)
 class RecreateView(Alteration):
-    """DROP VIEW, then CREATE VIEW, in one transaction; a companion where the view itself stays equal."""
+    """DROP VIEW, then CREATE VIEW with its owner and grants; a companion where the view itself stays equal."""
 
     action: ClassVar[Action] = Action.DELETE_CREATE
 
@@ -166,7 +173,7 @@ class RecreateView(Alteration):
                 world,
                 1,
                 "drop",
-                [f"DROP VIEW {object_name(self.before)}"],
+                [keep_access(self.before), f"DROP VIEW {object_name(self.before)}"],
                 needs={has(self.address)} | above | _drop_needs(world, self.before),
                 gives=[no(self.address)],
                 phase=Phase.CONTRACT,
@@ -176,7 +183,7 @@ class RecreateView(Alteration):
                 world,
                 2,
                 "create",
-                [view_statement(self.after), *comments(self.after)],
+                [view_statement(self.after), *comments(self.after), restore_access(self.after)],
                 needs={no(self.address)} | _made_needs(world, self.after),
                 gives=[has(self.address), ok(self.address)],
                 phase=Phase.CONTRACT,
