@@ -8,6 +8,7 @@ import pytest
 from tests.stores.qdrant.store import Store, lines
 
 from reconcile.errors import ReconcileError
+from reconcile.plan import Plan
 
 VECTOR = "vector: {dimensions: 4, distance: cosine}"
 
@@ -238,56 +239,56 @@ def at(value: Any, path: str) -> Any:
     return value
 
 
-@pytest.mark.parametrize(("name", "before", "after", "path", "value"), IN_PLACE, ids=[c[0] for c in IN_PLACE])
-def test_a_setting_is_changed_in_place(store: Store, name: str, before: str, after: str, path: str, value: Any) -> None:
-    del name
-    store.collection(f"{VECTOR}{', ' * bool(before)}{before}")
+def together(store: Store, settings: list[str], aliases: str = "{}") -> None:
+    """Declare collections c0, c1, … in one project: a plan for each would take minutes."""
+    entries = "\n".join(f"  c{i}: {{{text}}}" for i, text in enumerate(settings))
+    store.declare(f"collections:\n{entries}\naliases: {aliases}")
+
+
+def actions(made: Plan) -> dict[str, tuple[str, ...]]:
+    return {str(c.address): c.actions for c in made.resource_changes}
+
+
+def test_settings_are_changed_in_place(store: Store) -> None:
+    cases = [(f"{VECTOR}{', ' * bool(b)}{b}", f"{VECTOR}, {a}", p, v) for _, b, a, p, v in IN_PLACE]
+    cases += [(b, a, p, v) for _, b, a, p, v in VECTORS_IN_PLACE]
+    names = [c[0] for c in (*IN_PLACE, *VECTORS_IN_PLACE)]
+    together(store, [before for before, _, _, _ in cases])
     store.apply()
-    store.fill()
-    store.collection(f"{VECTOR}, {after}")
+    for i in range(len(IN_PLACE)):
+        store.fill(f"c{i}")
+    together(store, [after for _, after, _, _ in cases])
     made = store.apply()
-    assert [c.actions for c in made.resource_changes] == [("update",)]
-    assert at(store.config(), path) == pytest.approx(value)
+    assert actions(made) == {f"v.collection.c{i}": ("update",) for i in range(len(cases))}
+    for i, (_, _, path, value) in enumerate(cases):
+        assert at(store.config(f"c{i}__v1"), path) == pytest.approx(value), names[i]
 
 
-@pytest.mark.parametrize(
-    ("name", "before", "after", "path", "value"), VECTORS_IN_PLACE, ids=[c[0] for c in VECTORS_IN_PLACE]
-)
-def test_a_vector_is_changed_in_place(store: Store, name: str, before: str, after: str, path: str, value: Any) -> None:
-    del name
-    store.collection(before)
+def test_a_new_generation_takes_over_where_nothing_is_stored(store: Store) -> None:
+    index = "payload_indexes: {year: integer}"
+    together(store, [f"{before}, {index}" for _, before, _ in ANEW])
     store.apply()
-    store.collection(after)
-    made = store.apply()
-    assert [c.actions for c in made.resource_changes] == [("update",)]
-    assert at(store.config(), path) == value
+    together(store, [f"{after}, {index}" for _, _, after in ANEW])
+    made = actions(store.apply())
+    for i, (name, _, _) in enumerate(ANEW):
+        assert made[f"v.collection.c{i}"] == ("create", "delete"), name
+        assert made[f"v.alias.c{i}"] == ("update",), name
+        assert set(store.send("GET", f"/collections/c{i}")["payload_schema"]) == {"year"}, name
+    assert store.names() == sorted(f"c{i}__v2" for i in range(len(ANEW)))
+    assert store.aliases() == {f"c{i}": f"c{i}__v2" for i in range(len(ANEW))}
 
 
-@pytest.mark.parametrize(("name", "before", "after"), ANEW, ids=[c[0] for c in ANEW])
-def test_a_new_generation_takes_over_where_nothing_is_stored(store: Store, name: str, before: str, after: str) -> None:
-    del name
-    store.collection(f"{before}, payload_indexes: {{year: integer}}")
-    store.apply()
-    store.collection(f"{after}, payload_indexes: {{year: integer}}")
-    made = store.apply()
-    assert [c.actions for c in made.resource_changes] == [("create", "delete"), ("update",)]
-    assert store.names() == ["c__v2"]
-    assert store.aliases() == {"c": "c__v2"}
-    assert set(store.send("GET", "/collections/c")["payload_schema"]) == {"year"}
-
-
-@pytest.mark.parametrize(("name", "before", "after"), ANEW, ids=[c[0] for c in ANEW])
-def test_a_plain_one_is_made_anew_where_nothing_is_stored(store: Store, name: str, before: str, after: str) -> None:
-    del name
+def test_a_plain_one_is_made_anew_where_nothing_is_stored(store: Store) -> None:
     head = "versioned: false, payload_indexes: {year: integer}"
-    store.declare(f"collections:\n  c: {{{head}, {before}}}\naliases: {{live: c}}")
+    aliases = "{" + ", ".join(f"live{i}: c{i}" for i in range(len(ANEW))) + "}"
+    together(store, [f"{head}, {before}" for _, before, _ in ANEW], aliases)
     store.apply()
-    store.declare(f"collections:\n  c: {{{head}, {after}}}\naliases: {{live: c}}")
-    made = store.apply()
-    assert [c.actions for c in made.resource_changes] == [("delete", "create")]
-    assert store.names() == ["c"]
-    assert store.aliases() == {"live": "c"}
-    assert set(store.send("GET", "/collections/c")["payload_schema"]) == {"year"}
+    together(store, [f"{head}, {after}" for _, _, after in ANEW], aliases)
+    assert actions(store.apply()) == {f"v.collection.c{i}": ("delete", "create") for i in range(len(ANEW))}
+    assert store.names() == sorted(f"c{i}" for i in range(len(ANEW)))
+    assert store.aliases() == {f"live{i}": f"c{i}" for i in range(len(ANEW))}
+    for i, (name, _, _) in enumerate(ANEW):
+        assert set(store.send("GET", f"/collections/c{i}")["payload_schema"]) == {"year"}, name
 
 
 @pytest.mark.parametrize(
