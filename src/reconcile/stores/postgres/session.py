@@ -119,20 +119,24 @@ class PostgresSession:
         return bool(row and row[0])
 
     def measure(self, addresses: Iterable[Address]) -> Mapping[Address, Mapping[str, int]]:
-        """See `Session.measure`: estimates of the planner's statistics; rows of an index are those of its table."""
+        """See `Session.measure`: estimates of the planner's statistics, no rows before the first ANALYZE;
+        rows of an index are those of its table."""
         wanted = {a.parts[:2]: a for a in addresses if a.kind in ("table", "index")}
         if not wanted:
             return {}
         with self._translated():
             rows = self.connection.execute(
-                "SELECT n.nspname, c.relname, greatest(coalesce(t.reltuples, c.reltuples), 0)::bigint,"
+                "SELECT n.nspname, c.relname, coalesce(t.reltuples, c.reltuples)::bigint,"
                 " CASE WHEN c.relkind = 'i' THEN pg_relation_size(c.oid) ELSE pg_total_relation_size(c.oid) END"
                 " FROM unnest(%s::text[], %s::text[]) w(s, r) JOIN pg_namespace n ON n.nspname = w.s"
                 " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.r"
                 " LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid",
                 ([k[0] for k in wanted], [k[1] for k in wanted]),
             ).fetchall()
-        return {wanted[(s, r)]: {"rows": int(tuples), "bytes": int(size)} for s, r, tuples, size in rows}
+        return {
+            wanted[(schema, name)]: {"rows": int(tuples), "bytes": int(size)} if tuples >= 0 else {"bytes": int(size)}
+            for schema, name, tuples, size in rows
+        }
 
     @contextmanager
     def transaction(self, steps: Sequence[Step]) -> Iterator[PostgresTransaction]:

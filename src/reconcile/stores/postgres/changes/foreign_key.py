@@ -27,13 +27,12 @@ from reconcile.stores.postgres.changes.constraint import (
     add_statement,
     columns_of,
     drop_statement,
-    helper_built,
-    key_index,
     narrowing,
     only_validates,
     validate_statement,
     validated_steps,
 )
+from reconcile.stores.postgres.changes.key import helper_built, key_index
 from reconcile.stores.postgres.changes.table import dropped_apart
 from reconcile.stores.postgres.resources import ForeignKey, Index, Key
 

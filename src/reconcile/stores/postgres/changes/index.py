@@ -27,7 +27,7 @@ from reconcile.stores.postgres.changes.common import (
     retyped,
     small,
 )
-from reconcile.stores.postgres.changes.constraint import build_helper
+from reconcile.stores.postgres.changes.key import build_helper
 from reconcile.stores.postgres.resources import Column, ForeignKey, Index, IndexItem, Key
 from reconcile.stores.postgres.sqltext import (
     comment_statement,

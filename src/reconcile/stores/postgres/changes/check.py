@@ -1,0 +1,95 @@
+"""Check constraints: added not valid, validated after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reconcile.change import Change, Phase, Step, World
+from reconcile.facts import Fact
+from reconcile.stores.postgres.changes.common import (
+    ChangeComment,
+    Creation,
+    Replacement,
+    mentions,
+    only_comment_differs,
+    requires,
+    small,
+)
+from reconcile.stores.postgres.changes.constraint import (
+    DropConstraint,
+    ValidateConstraint,
+    narrowing,
+    only_validates,
+    validated_steps,
+)
+from reconcile.stores.postgres.resources import (
+    Check,
+    Column,
+)
+
+
+class DropCheck(DropConstraint):
+    """Nothing that worked fails."""
+
+
+def check_needs(world: World, check: Check) -> frozenset[Fact]:
+    """The table, what the expression refers to, and every column of the table that this plan adds or retypes."""
+    columns = [r for r in world.target.children(check.table) if isinstance(r, Column)]
+    named = [c.address for c in columns if mentions(check.expression, c.address.parts[-1])]
+    refers = [a for a in check.refers if a != check.address]
+    return requires(world, [check.table, *refers, *named])
+
+
+@dataclass(frozen=True)
+class AddCheck(Creation):
+    """ADD CONSTRAINT … CHECK … NOT VALID, then VALIDATE."""
+
+    before: None
+    after: Check
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return self.after.expression
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        check = self.after
+        new = world.creates(check.table)
+        if world.drops(check.table) or (new and not check.not_valid):
+            return []
+        columns = [c for c in world.target.children(check.table) if c.address.kind == "column"]
+        phase = narrowing(world, check, _named(check, [c.address.parts[-1] for c in columns]))
+        needs = check_needs(world, check)
+        at_once = new or small(world, check.table)
+        return validated_steps(self, world, check, None, needs=needs, phase=phase, at_once=at_once)
+
+
+def _named(check: Check, columns: Iterable[str]) -> list[str]:
+    return [c for c in columns if mentions(check.expression, c)]
+
+
+@dataclass(frozen=True)
+class ReplaceCheck(Replacement):
+    """A new condition beside the old one, validated, then put in its place."""
+
+    before: Check
+    after: Check
+
+    @property
+    def strategy(self) -> str | None:
+        """See `Change.strategy`."""
+        return "added beside not valid, validated, then swapped"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        at_once = small(world, self.after.table)
+        needs = check_needs(world, self.after)
+        return validated_steps(self, world, self.after, self.before, needs=needs, phase=Phase.CONTRACT, at_once=at_once)
+
+
+def alter(before: Check, after: Check) -> Change | None:
+    """The change of a check that stays."""
+    if only_comment_differs(before, after):
+        return ChangeComment(before, after)
+    return ValidateConstraint(before, after) if only_validates(before, after) else ReplaceCheck(before, after)

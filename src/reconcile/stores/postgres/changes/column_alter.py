@@ -1,0 +1,389 @@
+"""Columns altered attribute by attribute, so that nobody waits longer than the attribute makes necessary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reconcile.change import Change, Irreversible, Phase, Step, World
+from reconcile.errors import PlanError
+from reconcile.facts import Fact, has, no, ok
+from reconcile.hazards import Hazard
+from reconcile.model import Address
+from reconcile.stores.postgres.changes.column import add_statement, drop_statement, settled, used, uses
+from reconcile.stores.postgres.changes.common import (
+    Alteration,
+    ChangeComment,
+    PostgresChange,
+    comments,
+    differing,
+    expression_made_again,
+    mentions,
+    only_comment_differs,
+    requires,
+    retypes,
+    small,
+    views_over,
+)
+from reconcile.stores.postgres.changes.types import TypeChange, is_vector, stored_vectors_fit, type_change
+from reconcile.stores.postgres.changes.view import RecreateView
+from reconcile.stores.postgres.resources import Column, Index, Key
+from reconcile.stores.postgres.sqltext import (
+    as_written,
+    comment_statement,
+    dotted,
+    helper_name,
+    ident,
+    identity_clause,
+    identity_word,
+    relation,
+)
+
+
+@dataclass(frozen=True)
+class AlterColumn(Alteration):
+    """Default, identity, nullability and comment of a column, in place; SET NOT NULL without a long lock."""
+
+    before: Column
+    after: Column
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        return _alter_steps(self, world, self.before, self.after, retyped=False)
+
+
+@dataclass(frozen=True)
+class AlterColumnType(Alteration):
+    """Another type or collation, with whatever else differs; views over it are made again in the same transaction."""
+
+    before: Column
+    after: Column
+
+    @property
+    def strategy(self) -> str | None:
+        """See `Change.strategy`."""
+        if self.before.type != self.after.type and _judged(self).rewrites:
+            return "every row is written anew under an exclusive lock"
+        return "in place, no row is written"
+
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`."""
+        return [RecreateView(view, view) for view in views_over(world, [self.address])]
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`.
+
+        Raises:
+            PlanError: stored vectors would not fit, or a generated column reads it.
+        """
+        column = self.before
+        if is_vector(column.type) and not stored_vectors_fit(column.type, self.after.type):
+            _refuse_stored_vectors(self, world)
+        readers = [r for r in world.live.children(column.table) if isinstance(r, Column) and r.generated]
+        readers = [r for r in readers if r.address != self.address and mentions(r.generated, column.address.parts[-1])]
+        staying = [str(r.address) for r in readers if not world.drops(r.address)]
+        if staying:
+            raise PlanError(
+                f"{self.address}: the type of a column that a generated column reads cannot be changed: "
+                + ", ".join(staying),
+                where=self.after.source,
+                hint="drop the generated column in one apply, change the type, and add it again",
+            )
+        return _alter_steps(self, world, column, self.after, retyped=True)
+
+    def reverse(self) -> Change | Irreversible:
+        """See `Change.reverse`."""
+        if self.before.type != self.after.type and _judged(self).loses:
+            return Irreversible(f"values cut or rounded to {self.after.type} do not come back")
+        return AlterColumnType(self.after, self.before)
+
+
+def _judged(change: AlterColumnType) -> TypeChange:
+    return type_change(change.before.type, change.after.type)
+
+
+def _refuse_stored_vectors(change: AlterColumnType, world: World) -> None:
+    before, after = change.before, change.after
+    if world.empty(before.table):
+        return
+    name = after.address.parts[-1]
+    written = f"{{embedding: {after.embedding}}}" if after.embedding else f'{{type: "{after.type}"}}'
+    users = [
+        r for r in world.target.children(before.table) if isinstance(r, Index) and name in {i.column for i in r.columns}
+    ]
+    indexes = [f"      {i.address.parts[-1]}_v2: {_index_yaml(i, name)}" for i in users]
+    lines = [
+        "tables:",
+        f"  {before.address.parts[1]}:",
+        "    columns:",
+        f'      {name}: {{type: "{before.type}"}}          # the old generation, until nothing reads it',
+        f"      {name}_v2: {written}",
+        *(["    indexes:", *indexes] if indexes else []),
+    ]
+    raise PlanError(
+        f"{change.address}: {before.table} stores vectors of type {before.type}, which do not fit {after.type}",
+        where=after.source,
+        hint="declare the next generation beside it, fill it, switch the application over, then drop the old one:\n\n"
+        + "\n".join(f"    {line}" for line in lines),
+    )
+
+
+def _index_yaml(index: Index, name: str) -> str:
+    parts = [f"method: {index.method}"]
+    classes = [i.opclass for i in index.columns]
+    if index.embedding or not classes[0]:
+        parts.append(f"columns: [{name}_v2]")
+        parts += [f"embedding: {index.embedding}"] if index.embedding else []
+    else:
+        parts.append(f"columns: [{{column: {name}_v2, opclass: {classes[0]}}}]")
+    if index.with_:
+        parts.append("with: {" + ", ".join(f"{k}: {v}" for k, v in index.with_) + "}")
+    return "{" + ", ".join(parts) + "}"
+
+
+def _alter_steps(
+    change: PostgresChange, world: World, before: Column, after: Column, *, retyped: bool
+) -> Sequence[Step]:
+    """Quick attributes first (expand), then the type, then NOT NULL: a later step is in no earlier phase."""
+    changed = set(differing(before, after))
+    needs = {has(change.address)} | requires(world, [before.table])
+    quick = [] if retyped else _default_calls(before, after, changed)
+    quick += _identity_calls(before, after, changed)
+    if "not_null" in changed and before.not_null:
+        quick.append(_alter(before, "DROP NOT NULL"))
+        needs |= _key_settled(world, before)
+    if "comment" in changed:
+        quick.append(comment_statement(after, before.name))
+    steps: list[Step] = []
+    hardens = "not_null" in changed and after.not_null
+    if quick and not retyped:
+        gives = [] if hardens else [ok(change.address)]
+        waits = requires(world, used(after)) if "default" in changed else frozenset()
+        steps.append(change.step(world, 1, "alter", quick, needs=needs | waits, gives=gives))
+    if retyped:
+        steps.append(_retype(change, world, before, after, quick, needs, last=not hardens))
+    if hardens:
+        steps += _set_not_null(change, world, before, len(steps))
+    return steps
+
+
+def _alter(column: Column, what: str) -> str:
+    return f"ALTER TABLE {relation(column.address)} ALTER COLUMN {ident(column.name)} {what}"
+
+
+def _default_calls(before: Column, after: Column, changed: set[str]) -> list[str]:
+    if "default" not in changed:
+        return []
+    return [_alter(before, "DROP DEFAULT" if after.default is None else f"SET DEFAULT {as_written(after, 'default')}")]
+
+
+def _identity_calls(before: Column, after: Column, changed: set[str]) -> list[str]:
+    if "identity" not in changed:
+        return []
+    if after.identity is None:
+        return [_alter(before, "DROP IDENTITY")]
+    if before.identity is None:
+        return [_alter(before, f"ADD {identity_clause(after.identity)}")]
+    return [_alter(before, f"SET GENERATED {identity_word(after.identity)}")]
+
+
+def _key_settled(world: World, column: Column) -> frozenset[Fact]:
+    """DROP NOT NULL waits for the primary key that has the column to be gone."""
+    keys = [k for k in world.live.children(column.table) if k.address.kind == "primary_key" and isinstance(k, Key)]
+    keys = [k for k in keys if column.address.parts[-1] in k.columns]
+    return frozenset(
+        no(k.address) if world.drops(k.address) else ok(k.address) for k in keys if world.target.get(k.address) != k
+    )
+
+
+def _retype(
+    change: PostgresChange,
+    world: World,
+    before: Column,
+    after: Column,
+    quick: list[str],
+    needs: set[Fact] | frozenset[Fact],
+    *,
+    last: bool,
+) -> Step:
+    """One transaction: default away, type, default back. Views over it, and indexes of another opclass, are gone."""
+    judged = type_change(before.type, after.type) if before.type != after.type else None
+    clause = f"TYPE {as_written(after, 'type')}"
+    if after.collation:
+        clause += f" COLLATE {dotted(after.collation)}"
+    if judged is not None and judged.using:
+        clause += f" USING {ident(before.name)}::{as_written(after, 'type')}"
+    with_default = before.default is not None or after.default is not None
+    calls = [_alter(before, "DROP DEFAULT")] if before.default is not None else []
+    calls.append(_alter(before, clause))
+    if with_default and after.default is not None:
+        calls.append(_alter(before, f"SET DEFAULT {as_written(after, 'default')}"))
+    views = frozenset(no(v.address) for v in views_over(world, [before.address]))
+    return change.step(
+        world,
+        1,
+        "type",
+        [*calls, *quick],
+        needs=needs | views | _indexes_away(world, before) | requires(world, used(after)),
+        gives=[has(change.address), *([ok(change.address)] if last else [])],
+        phase=Phase.CONTRACT,
+        hazards=_type_hazards(world, before, judged),
+        long=judged is None or judged.rewrites or not judged.wider,
+    )
+
+
+def _type_hazards(world: World, before: Column, judged: TypeChange | None) -> list[Hazard]:
+    if small(world, before.table):
+        return [] if judged is not None and judged.wider else [Hazard.BREAKS_CLIENTS]
+    if judged is None:  # a collation: indexes on the column are built again under the same lock
+        return [Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES, Hazard.BUILDS_INDEX]
+    hazards = []
+    if judged.rewrites:
+        hazards += [Hazard.REWRITES_TABLE, Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES]
+    if not judged.wider:
+        hazards += [Hazard.BREAKS_CLIENTS, Hazard.DEPENDS_ON_DATA]
+    if judged.loses:
+        hazards.append(Hazard.DELETES_DATA)
+    return hazards
+
+
+def _indexes_away(world: World, column: Column) -> frozenset[Fact]:
+    """Indexes on the column that are dropped or replaced in this plan may not fit the new type: gone before it."""
+    return frozenset(no(i.address) for i in indexes_on(world, column) if index_goes(world, i))
+
+
+def indexes_on(world: World, column: Column) -> list[Index]:
+    """Live indexes that use the column."""
+    return [r for r in world.live.children(column.table) if isinstance(r, Index) and uses(r, column)]
+
+
+def index_goes(world: World, index: Index) -> bool:
+    """Whether the plan drops the index or gives it another definition."""
+    after = world.target.get(index.address)
+    return after is None or bool(set(differing(index, after)) - {"comment", "with", "valid"})
+
+
+def _set_not_null(change: PostgresChange, world: World, before: Column, done: int) -> list[Step]:
+    """Through a check, validated before: SET NOT NULL then scans nothing (PostgreSQL 12 and later)."""
+    table, name = relation(before.address), before.name
+    needs = {has(change.address)} | requires(world, [before.table])
+    given = [has(change.address), ok(change.address)]
+    final = _alter(before, "SET NOT NULL")
+    if small(world, before.table):
+        return [
+            change.step(
+                world,
+                done + 1,
+                "not-null",
+                [final],
+                needs=needs,
+                gives=given,
+                phase=Phase.CONTRACT,
+                hazards=[Hazard.DEPENDS_ON_DATA],
+            )
+        ]
+    helper = Address(change.address.store, "check", (*before.address.parts[:2], helper_name(name, "not_null")))
+    check = ident(helper.parts[-1])
+    add = [f"ALTER TABLE {table} ADD CONSTRAINT {check} CHECK ({ident(name)} IS NOT NULL) NOT VALID"]
+    if world.drops(helper):
+        needs |= {no(helper)}
+    elif helper in world.live:  # a broken try of an earlier plan
+        add.insert(0, f"ALTER TABLE {table} DROP CONSTRAINT {check}")
+    return [
+        change.step(
+            world, done + 1, "check", add, address=helper, needs=needs, gives=[has(helper)], phase=Phase.CONTRACT
+        ),
+        change.step(
+            world,
+            done + 2,
+            "validate",
+            [f"ALTER TABLE {table} VALIDATE CONSTRAINT {check}"],
+            address=helper,
+            needs=[has(helper)],
+            gives=[ok(helper)],
+            phase=Phase.CONTRACT,
+            hazards=[Hazard.DEPENDS_ON_DATA],
+            commit_before=True,
+            long=True,
+        ),
+        change.step(
+            world,
+            done + 3,
+            "not-null",
+            [final, f"ALTER TABLE {table} DROP CONSTRAINT {check}"],
+            needs={ok(helper)},
+            gives=[*given, no(helper)],
+            phase=Phase.CONTRACT,
+            commit_before=True,
+        ),
+    ]
+
+
+@dataclass(frozen=True)
+class AlterColumnExpression(Alteration):
+    """Another generation expression, or none: the values stay, or are computed again for every row."""
+
+    before: Column
+    after: Column
+
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`."""
+        return (
+            [RecreateView(v, v) for v in views_over(world, [self.address])]
+            if expression_made_again(world, self.before, self.after)
+            else []
+        )
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`.
+
+        Raises:
+            PlanError: it has to be dropped and added, and something that stays uses it.
+        """
+        before, after = self.before, self.after
+        again = expression_made_again(world, before, after)
+        needs = {has(self.address)} | requires(world, [before.table, *used(after)])
+        hazards = (
+            [] if small(world, before.table) else [Hazard.REWRITES_TABLE, Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES]
+        )
+        if after.generated is None:
+            calls, hazards = [_alter(before, "DROP EXPRESSION")], []
+            calls += _default_calls(before, after, set(differing(before, after)))
+        elif not again:
+            calls = [_alter(before, f"SET EXPRESSION AS ({as_written(after, 'generated')})")]
+        else:
+            needs |= settled(world, before) | {no(v.address) for v in views_over(world, [self.address])}
+            calls = [drop_statement(before), add_statement(after), *comments(after)]
+            if before.generated is None and not small(world, before.table):
+                hazards.append(Hazard.DELETES_DATA)
+        if before.comment != after.comment and not again:
+            calls.append(comment_statement(after, before.name))
+        gives = [has(self.address), ok(self.address)]
+        return [
+            self.step(
+                world,
+                1,
+                "expression",
+                calls,
+                needs=needs,
+                gives=gives,
+                phase=Phase.CONTRACT,
+                hazards=hazards,
+                long=True,
+            )
+        ]
+
+    def reverse(self) -> Change | Irreversible:
+        """See `Change.reverse`."""
+        if self.before.generated is None:
+            return Irreversible("the values that were stored before it was generated are gone")
+        return AlterColumnExpression(self.after, self.before)
+
+
+def alter(before: Column, after: Column) -> Change | None:
+    """The change of a column that stays."""
+    if only_comment_differs(before, after):
+        return ChangeComment(before, after)
+    if before.generated != after.generated:
+        return AlterColumnExpression(before, after)
+    return (AlterColumnType if retypes(before, after) else AlterColumn)(before, after)
