@@ -44,6 +44,8 @@ class Difference:
     """Live resources in scope, those matched by definition under their declared address."""
     raw: Mapping[Address, Address]
     """Where an address of `live` stands in the store itself, if elsewhere (matched by definition, renamed)."""
+    removed: frozenset[Address] = frozenset()
+    """Applied before and no longer declared, with what is nested in them."""
     equal: tuple[Address, ...] = ()
     """Declared and live alike: what an apply records."""
     extra: tuple[Resource, ...] = ()
@@ -120,6 +122,7 @@ def diff(
         tuple(selected),
         state,
         raw,
+        frozenset(r.address for r in removed),
         tuple(equal),
         tuple(r for r in extra if options.prune == "none"),
         tuple(r for r in unmanaged if options.prune != "all"),

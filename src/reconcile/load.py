@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -80,6 +81,15 @@ def files(project: Project, problems: list[Problem]) -> list[tuple[Path, str]]:
             problems.append(Problem(f"no file matches {pattern}", where=project.source, hint=hint))
         found |= matched
     return [(project.directory / name, name) for name in sorted(found)]
+
+
+def digest(project: Project) -> str:
+    """`sha256:…` over the names and bytes of the schema files: which YAML a plan was made from."""
+    total = hashlib.sha256()
+    for path, shown in files(project, []):
+        content = path.read_bytes()
+        total.update(f"{shown}\0{len(content)}\0".encode() + content)
+    return f"sha256:{total.hexdigest()}"
 
 
 def _store(document: Map, project: Project, problems: list[Problem]) -> str | None:

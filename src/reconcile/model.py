@@ -46,6 +46,13 @@ class Address:
     store: str
     kind: str
     parts: tuple[str, ...]
+    _hash: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.store, self.kind, self.parts)))
+
+    def __hash__(self) -> int:
+        return self._hash  # addresses are keys everywhere: a plan of 1,000 tables hashes them half a million times
 
     def __str__(self) -> str:
         return f"{self.store}.{self.kind}.{self.name}"
@@ -115,13 +122,19 @@ class Resource:
 
     def attributes(self) -> dict[str, Json]:
         """The comparable fields in JSON form; what equals the field's default is left out."""
-        result = {}
-        for f in dataclasses.fields(self):
-            if f.compare and f.name != "address":
-                value = getattr(self, f.name)
-                if value != _default(f):
-                    result[f.metadata.get("json", f.name)] = to_json(value)
-        return result
+        return {
+            key: to_json(value)
+            for name, key, default in _comparable(type(self))
+            if name != "address" and (value := getattr(self, name)) != default
+        }
+
+    @property
+    def namespace(self) -> tuple[str, ...] | None:
+        """Where its name must be unique, if it shares that with other kinds (relations of a schema); else None.
+
+        Who makes an object waits for the removal of another that has its name there.
+        """
+        return None
 
     def definition(self) -> tuple[object, ...] | None:
         """What identifies this apart from its name, or None where only the name does.
@@ -136,24 +149,45 @@ class Resource:
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
 
-def _default(f: dataclasses.Field[Any]) -> object:
-    return f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+_COMPARABLE: dict[object, tuple[tuple[str, str, object], ...]] = {}
+"""By class; remembered, since a plan asks for every resource."""
+
+
+def _comparable(kind: type) -> tuple[tuple[str, str, object], ...]:
+    """(field, JSON key, default) of the fields that count."""
+    found = _COMPARABLE.get(kind)
+    if found is None:
+        found = _COMPARABLE[kind] = tuple(
+            (
+                f.name,
+                f.metadata.get("json", f.name),
+                f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default,
+            )
+            for f in dataclasses.fields(kind)
+            if f.compare
+        )
+    return found
+
+
+_SCALARS = frozenset({str, int, bool, float, type(None)})
 
 
 def to_json(value: object) -> Json:
     """Dataclasses, tuples and mappings as plain JSON values; defaults inside nested dataclasses are left out."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            f.metadata.get("json", f.name): to_json(getattr(value, f.name))
-            for f in dataclasses.fields(value)
-            if f.compare and getattr(value, f.name) != _default(f)
-        }
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, Address | Source):
         return str(value)
-    if isinstance(value, Mapping):
-        return {str(k): to_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            key: to_json(found)
+            for name, key, default in _comparable(type(value))
+            if (found := getattr(value, name)) != default
+        }
     return value
 
 
@@ -185,6 +219,9 @@ class State(Mapping[Address, Resource]):
         """Without these and without what is contained in them."""
         gone = set(addresses)
         return self.filter(lambda r: r.address not in gone and r.container not in gone)
+
+    def __contains__(self, address: object) -> bool:
+        return address in self.resources
 
     def filter(self, keep: Callable[[Resource], bool]) -> State:
         """Those for which `keep` is true."""

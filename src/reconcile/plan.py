@@ -10,7 +10,8 @@ from functools import cached_property
 
 from reconcile.change import Change, Irreversible, Server, Step, World
 from reconcile.diff import Difference, Options
-from reconcile.facts import Fact, Verb
+from reconcile.errors import PlanError
+from reconcile.facts import Fact, Verb, no
 from reconcile.model import Address, Json, Resource, State
 from reconcile.order import group, order
 
@@ -141,8 +142,9 @@ def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lamb
         for change in found:
             own = _unique(change.steps(world), taken)
             steps += own
-            records.append(_record(change, own, causes.get(change.address), world))
+            records.append(_record(change, own, causes.get(change.address), world, view.difference.removed))
         changes += found
+        steps = _wait_for_names(steps, found, world)
         fingerprints |= _fingerprints(found, steps, view, world, asked)
     ranks = {view.name: (i, view.ranks) for i, view in enumerate(views)}
 
@@ -208,10 +210,50 @@ def _unique(own: Sequence[Step], taken: set[str]) -> list[Step]:
     return named
 
 
-def _record(change: Change, own: Sequence[Step], cause: Address | None, world: World) -> ResourceChange:
+def _wait_for_names(steps: list[Step], changes: Sequence[Change], world: World) -> list[Step]:
+    """Who takes a name that another object still has waits for that one's removal.
+
+    Raises:
+        PlanError: the other object stays.
+    """
+    holders = {(*r.namespace, r.name): r for r in world.live.values() if r.namespace is not None}
+    waits: dict[Address, set[Fact]] = {}
+    for change in changes:
+        after = change.after
+        if after is None or after.namespace is None or (change.before and change.before.name == after.name):
+            continue
+        holder = holders.get((*after.namespace, after.name))
+        if holder is None or holder.address == after.address:
+            continue
+        if holder.address in world.target:
+            raise PlanError(
+                f"{after.source}: {after.address} cannot take the name {after.name}: {holder.address} has it",
+                hint="choose another name, or remove or rename the other first",
+            )
+        maker = after.container if after.container and world.creates(after.container) else after.address
+        for address in {maker, after.address}:
+            waits.setdefault(address, set()).add(no(holder.address))
+    if not waits:
+        return steps
+    return [
+        replace(step, needs=step.needs | waits[owner])
+        if (owner := Address.parse(step.id.rpartition("/")[0])) in waits
+        else step
+        for step in steps
+    ]
+
+
+def _record(
+    change: Change, own: Sequence[Step], cause: Address | None, world: World, removed: frozenset[Address]
+) -> ResourceChange:
     resource = change.resource
     container = resource.container
     folded = not own and container is not None and (world.creates(container) or world.drops(container))
+    reason = change.reason
+    if reason is None and cause is not None:
+        reason = "companion_of_replacement"
+    if reason is None and change.after is None and not folded:
+        reason = "delete_because_removed" if change.address in removed else "delete_because_pruned"
     return ResourceChange(
         address=change.address,
         actions=tuple(change.action.actions),
@@ -219,7 +261,7 @@ def _record(change: Change, own: Sequence[Step], cause: Address | None, world: W
         after=None if change.after is None else change.after.attributes(),
         describe=change.describe(),
         replace_paths=change.replace_paths,
-        action_reason="companion_of_replacement" if cause and not change.reason else change.reason,
+        action_reason=reason,
         strategy=change.strategy,
         declared=None if change.after is None else change.after.declared,
         companion_of=cause,

@@ -15,6 +15,7 @@ from reconcile.ledger import Applied, Ledger
 from reconcile.ledger import World as Stamp
 from reconcile.ledger_file import open_file
 from reconcile.model import Address, Json, Resource, State
+from reconcile.plan import fingerprint
 from reconcile.stores import package
 from reconcile.stores.base import Canonical, Live, Package, Session, StoreSpec
 
@@ -231,35 +232,38 @@ def survey(reading: Reading, desired: State, options: Options) -> Survey:
 
 def rows(found: Survey, run: str) -> tuple[list[Applied], list[Address]]:
     """What the ledger should hold now but does not: rows to write, addresses to forget."""
-    applied = found.reading.applied
-    new = []
-    gone = []
-    for name, difference in found.differences.items():
-        state = found.canonical[name].state
-        for address in difference.equal:
-            row = _applied(state[address], difference.live[address], difference.raw.get(address, address), run)
-            old = applied.get(address)
-            if old is None or (old.declared, old.canonical, old.fingerprint, old.live) != (
-                row.declared,
-                row.canonical,
-                row.fingerprint,
-                row.live,
-            ):
-                new.append(row)
-        gone += [
-            a
-            for a in found.reading.applied_in(name)
-            if a not in state and a not in difference.live and not found.reading.stores[name].live.partial
-        ]
+    new = [_applied(*pair, run) for pair in unrecorded(found)]
+    gone = [
+        address
+        for name, difference in found.differences.items()
+        if not found.reading.stores[name].live.partial
+        for address in found.reading.applied_in(name)
+        if address not in found.canonical[name].state and address not in difference.live
+    ]
     return new, gone
 
 
-def _applied(desired: Resource, live: Resource, where: Address, run: str) -> Applied:
-    from reconcile.plan import fingerprint
+def unrecorded(found: Survey) -> Iterator[tuple[Resource, Resource, Address]]:
+    """Declared and live alike, but not in the ledger as such: (desired, live, where it stands)."""
+    applied = found.reading.applied
+    for name, difference in found.differences.items():
+        state = found.canonical[name].state
+        for address in difference.equal:
+            live, where = difference.live[address], difference.raw.get(address, address)
+            old = applied.get(address)
+            if old is None or (old.declared, old.canonical, old.live) != (*_forms(state[address], live), where):
+                yield state[address], live, where
 
+
+def _forms(desired: Resource, live: Resource) -> tuple[Json, Json]:
+    """The declared and the canonical form that the ledger keeps."""
     declared = desired.declared if desired.declared is not None else desired.attributes()
-    canonical = declared_only(live.attributes(), declared) if live.unset_is_unmanaged else live.attributes()
-    return Applied(live.address, declared, canonical, fingerprint(live), where, run)
+    seen = live.attributes()
+    return declared, declared_only(seen, declared) if live.unset_is_unmanaged else seen
+
+
+def _applied(desired: Resource, live: Resource, where: Address, run: str) -> Applied:
+    return Applied(live.address, *_forms(desired, live), fingerprint(live), where, run)
 
 
 def declared_only(live: Json, declared: Json) -> Json:

@@ -8,15 +8,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from reconcile import planfile
+from reconcile import load, planfile
 from reconcile.causes import causes
 from reconcile.diff import Options
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Json
-from reconcile.plan import Plan, Steps, StoreView, build, digest_of
+from reconcile.plan import Plan, Steps, StoreView, build
 from reconcile.policy import Allowance, blocked
 from reconcile.stores.base import Receipt
-from reconcile.survey import Reading, Survey, reading, rows, survey
+from reconcile.survey import Reading, Survey, reading, survey, unrecorded
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -93,7 +93,7 @@ def blocked_in(project: Project, made: Plan) -> list[Json]:
 
 def _observed(found: Survey, built: Steps, read_seconds: float) -> dict[str, Json]:
     """All that depends on the moment."""
-    applied = found.reading.applied
+    project, applied = found.reading.project, found.reading.applied
     why = {
         str(c.address): causes(
             c.before and c.before.attributes(),
@@ -135,8 +135,8 @@ def _observed(found: Survey, built: Steps, read_seconds: float) -> dict[str, Jso
         "unproved": [_receipt(r) for c in found.canonical.values() for r in c.unproved],
         "equal": [_receipt(r) for c in found.canonical.values() for r in c.receipts],
         "notes": [n for _, d in differences for n in d.notes],
-        "records": len(rows(found, "")[0]),
-        "inputs": {"desired": digest_of([[str(a), r.attributes()] for a, r in found.desired.items()])},
+        "records": sum(1 for _ in unrecorded(found)),
+        "inputs": {"desired": load.digest(project), "variables": dict(project.variables or {})},
         "blocked": [],
     }
 

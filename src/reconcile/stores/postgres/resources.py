@@ -28,6 +28,12 @@ class PostgresResource(Resource):
         """The table it belongs to; of a table, itself."""
         return self.container or self.address
 
+    @property
+    def namespace(self) -> tuple[str, ...] | None:
+        """Tables, views, sequences, indexes and the keys that have an index share one in each schema."""
+        shared = ("table", "view", "sequence", "index", "primary_key", "unique")
+        return ("relation", self.schema) if self.address.kind in shared else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Extension(PostgresResource):
