@@ -116,7 +116,7 @@ def diff(
     doomed = [] if live.partial else [*removed]
     doomed += extra if options.prune in ("extra", "all") else []
     doomed += unmanaged if options.prune == "all" else []
-    changes += _drops(doomed, state, package)
+    changes += _drops(doomed, state, desired, package)
     selected = _select(changes, options)
     return Difference(
         tuple(selected),
@@ -240,13 +240,13 @@ def _ownership(
     return removed, extra, unmanaged
 
 
-def _drops(doomed: list[Resource], live: State, package: Package) -> list[Change]:
-    """Drops, each container with all it contains, so that its reverse is exact."""
+def _drops(doomed: list[Resource], live: State, desired: State, package: Package) -> list[Change]:
+    """Drops, each container with all it contains, so that its reverse is exact; what is declared moves elsewhere."""
     children: dict[Address, list[Resource]] = defaultdict(list)
     for resource in live.values():
         if resource.container is not None:
             children[resource.container].append(resource)
-    whole = {r.address: r for d in doomed for r in (d, *children.get(d.address, ()))}
+    whole = {r.address: r for d in doomed for r in (d, *children.get(d.address, ())) if r.address not in desired}
     return [change for r in whole.values() if (change := package.change(r, None)) is not None]
 
 

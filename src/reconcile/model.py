@@ -191,6 +191,17 @@ def to_json(value: object) -> Json:
     return value
 
 
+def declared_only(live: Json, declared: Json) -> Json:
+    """`live` without the keys that `declared` does not set, at every depth of mappings.
+
+    >>> declared_only({"hnsw": {"m": 16, "ef": 100}, "shards": 1}, {"hnsw": {"m": 16}})
+    {'hnsw': {'m': 16}}
+    """
+    if isinstance(live, dict) and isinstance(declared, dict):
+        return {k: declared_only(v, declared[k]) for k, v in live.items() if k in declared}
+    return live
+
+
 @dataclass(frozen=True)
 class State(Mapping[Address, Resource]):
     """Resources of one or more stores by address, in a stable order."""

@@ -16,6 +16,8 @@ from reconcile.model import Address, Json, Resource, State
 from reconcile.order import group, order
 
 ABSENT = "absent"
+EMPTY = "#empty"
+"""Ends the key of a fingerprint that says whether a table, label or collection was empty."""
 STEPS_PER_GROUP = 500
 """Where a server names no limit of its own (`max_steps_per_group` in its facts)."""
 
@@ -135,17 +137,24 @@ def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lamb
     changes: list[Change] = []
     lives: dict[str, State] = {}
     taken: set[str] = set()
+    errors: list[PlanError] = []
     for view in views:
         asked: dict[Address, bool] = {}
         found, causes, world = _with_companions(view, asked)
         lives[view.name] = view.difference.live
         for change in found:
-            own = _unique(change.steps(world), taken)
+            try:
+                own = _unique(change.steps(world), taken)
+            except PlanError as error:
+                errors.append(error)
+                continue
             steps += own
             records.append(_record(change, own, causes.get(change.address), world, view.difference.removed))
         changes += found
         steps = _wait_for_names(steps, found, world)
         fingerprints |= _fingerprints(found, steps, view, world, asked)
+    if errors:
+        raise errors[0] if len(errors) == 1 else PlanError("\n".join(map(str, errors)))
     ranks = {view.name: (i, view.ranks) for i, view in enumerate(views)}
 
     def holds(fact: Fact) -> bool:
@@ -296,4 +305,4 @@ def _fingerprints(
             found[str(where)] = fingerprint(resource)
             if where != address and where.kind == address.kind and where.parts != address.parts:
                 found.setdefault(str(address), ABSENT)
-    return found | {f"{raw.get(a, a)}#empty": str(is_empty).lower() for a, is_empty in asked.items() if a in live}
+    return found | {f"{raw.get(a, a)}{EMPTY}": str(is_empty).lower() for a, is_empty in asked.items() if a in live}

@@ -14,7 +14,7 @@ from reconcile.errors import PlanError, Problem, ProjectError, ReconcileError, S
 from reconcile.ledger import Applied, Ledger
 from reconcile.ledger import World as Stamp
 from reconcile.ledger_file import open_file
-from reconcile.model import Address, Json, Resource, State
+from reconcile.model import Address, Json, Resource, State, declared_only
 from reconcile.plan import fingerprint
 from reconcile.stores import package
 from reconcile.stores.base import Canonical, Live, Package, Session, StoreSpec
@@ -264,14 +264,3 @@ def _forms(desired: Resource, live: Resource) -> tuple[Json, Json]:
 
 def _applied(desired: Resource, live: Resource, where: Address, run: str) -> Applied:
     return Applied(live.address, *_forms(desired, live), fingerprint(live), where, run)
-
-
-def declared_only(live: Json, declared: Json) -> Json:
-    """`live` without the keys that `declared` does not set, at every depth of mappings.
-
-    >>> declared_only({"hnsw": {"m": 16, "ef": 100}, "shards": 1}, {"hnsw": {"m": 16}})
-    {'hnsw': {'m': 16}}
-    """
-    if isinstance(live, dict) and isinstance(declared, dict):
-        return {k: declared_only(v, declared[k]) for k, v in live.items() if k in declared}
-    return live

@@ -84,7 +84,7 @@ def _no_unfinished(run: Run | None) -> None:
 def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, resumed: str | None) -> Outcome:
     began = time.monotonic()
     project, ledger = found.project, found.ledger
-    _same_servers(made, found)
+    _same_servers(made, found, bool(resumed))
     desired = project.desired()
     if not made.steps and not made.observed.get("records"):
         return Outcome(None, 0, 0, time.monotonic() - began)
@@ -135,7 +135,8 @@ def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, res
         ledger.release()
 
 
-def _same_servers(made: Plan, found: Reading) -> None:
+def _same_servers(made: Plan, found: Reading, resumed: bool) -> None:
+    """Refuse a plan of another world; of a resumed run the ledger's stamp has told the identities already."""
     ours = (found.project.name, found.project.environment)
     if (made.project, made.environment) != ours:
         raise ReconcileError(
@@ -144,11 +145,8 @@ def _same_servers(made: Plan, found: Reading) -> None:
         )
     for server in made.stores:
         now = found.stores[server.name].server if server.name in found.stores else None
-        if now is None or (now.identity, now.edition, now.numbers[:1]) != (
-            server.identity,
-            server.edition,
-            server.numbers[:1],
-        ):
+        same = now is not None and (now.edition, now.numbers[:1]) == (server.edition, server.numbers[:1])
+        if now is None or not same or (now.identity != server.identity and not resumed):
             raise RefusedError(
                 f"store {server.name} is not the one that was planned against", hint="make a new plan and apply that"
             )

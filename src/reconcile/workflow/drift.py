@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconcile.causes import changed_paths
-from reconcile.model import Json
-from reconcile.survey import declared_only, reading
+from reconcile.model import Json, declared_only
+from reconcile.survey import reading
 
 if TYPE_CHECKING:
     from reconcile.project import Project
