@@ -89,7 +89,7 @@ def same(left: str | None, right: str | None) -> bool:
     """Equal up to white space, letter case of what is not quoted, and parentheses around all of it."""
     if left is None or right is None:
         return left is right
-    return left == right or folded(left) == folded(right)
+    return left == right or folded(faithful(left)) == folded(faithful(right))
 
 
 def named(sql: str) -> frozenset[tuple[str | None, str]]:
@@ -159,6 +159,61 @@ def rewrite(sql: str, move: Callable[[str, str], str | None]) -> str:
             inner = rewrite(token.text[1:-1].replace("''", "'"), move)
             texts[at] = "'" + inner.replace("'", "''") + "'"
     return "".join(texts)
+
+
+def faithful(sql: str) -> str:
+    """`sql` so that the server reads what it wrote: `(ARRAY['a'::varchar])::text[]` is an array that is cast.
+
+    Read back as it stands, the cast would go into the elements and the text come out another (IN lists over
+    varchar columns; PostgreSQL 12 to 18). A cast to the elements' own type between the two keeps them apart.
+
+    >>> faithful("a = ANY ((ARRAY['x'::character varying])::text[])")
+    "a = ANY ((ARRAY['x'::character varying]::character varying[])::text[])"
+    """
+    if "])::" not in sql:
+        return sql
+    found = list(tokens(sql))
+    texts = [t.text for t in found]
+    for start in (i for i, t in enumerate(texts) if t == "ARRAY" and texts[i + 1 : i + 2] == ["["]):
+        end = _closing(texts, start + 1)
+        if end is None or texts[start - 1 : start] != ["("] or texts[end + 1 : end + 3] != [")", "::"]:
+            continue
+        types = {_cast_to(part) for part in _split(texts[start + 2 : end])}
+        type_ = types.pop() if len(types) == 1 else None
+        if type_:
+            texts[end] += f"::{type_}[]"
+    return "".join(texts)
+
+
+def _closing(texts: list[str], start: int) -> int | None:
+    depth = 0
+    for place in range(start, len(texts)):
+        depth += (texts[place] in "([") - (texts[place] in ")]")
+        if depth == 0:
+            return place
+    return None
+
+
+def _split(texts: list[str]) -> list[list[str]]:
+    parts: list[list[str]] = [[]]
+    depth = 0
+    for text in texts:
+        depth += (text in "([") - (text in ")]")
+        if text == "," and depth == 0:
+            parts.append([])
+        else:
+            parts[-1].append(text)
+    return parts
+
+
+def _cast_to(part: list[str]) -> str | None:
+    """The type that an element ends with: `'x'::character varying`."""
+    depth = 0
+    for place in range(len(part) - 1, -1, -1):
+        depth += (part[place] in ")]") - (part[place] in "([")
+        if part[place] == "::" and depth == 0:
+            return "".join(part[place + 1 :]).strip()
+    return None
 
 
 _PAIRS = {")": "(", "]": "["}

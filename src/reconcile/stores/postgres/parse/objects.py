@@ -10,7 +10,7 @@ from reconcile.stores.base import Context
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import split
 from reconcile.stores.postgres.parse.scope import Scope, comment_of, option_text, scope_schemas
-from reconcile.stores.postgres.sqltokens import fault
+from reconcile.stores.postgres.sqltokens import faithful, fault
 from reconcile.stores.postgres.sqltypes import read
 from reconcile.yamlio import Map
 
@@ -195,4 +195,4 @@ def _query(key: str, value: Map, scope: Scope) -> str:
         scope.problem(where, f"view {key!r} has a CREATE statement", "write only the query: select …")
     elif (wrong := fault(text)) is not None:
         scope.problem(where, f"view {key!r} is no query: {wrong}", "write a single query")
-    return text
+    return faithful(text)

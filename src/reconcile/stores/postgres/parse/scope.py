@@ -11,7 +11,7 @@ from reconcile.model import Address, Source
 from reconcile.selection import Selection
 from reconcile.stores.base import Context
 from reconcile.stores.postgres.names import BYTES, split
-from reconcile.stores.postgres.sqltokens import fault
+from reconcile.stores.postgres.sqltokens import faithful, fault
 from reconcile.suggest import meant
 from reconcile.yamlio import Map
 
@@ -82,7 +82,7 @@ class Scope:
         wrong = fault(sql) if sql else "it is empty"
         if wrong is not None:
             self.problem(where, f"{what} is no SQL expression: {wrong}", "write a single expression")
-        return sql
+        return faithful(sql)
 
     def embedding(self, name: str, where: Source | None) -> Embedding | None:
         """The contract of that name; None, reported, where there is none."""
