@@ -149,6 +149,8 @@ PROBLEMS = [
         "3:59",
         "a vector index has at most 4096 dimensions, not 5000 (embedding huge, reconcile.yaml:13:3)",
     ),
+    ("", 'indexes:\n  " x": {label: A, properties: [a]}', "3:3", "cuts off white space around names"),
+    ("", 'constraints:\n  "x\\t": {label: A, unique: [a]}', "3:3", 'write "x"'),
     (
         "",
         "constraints:\n  x: {label: A, unique: [a]}\nindexes:\n  x: {label: B, properties: [b]}",

@@ -28,14 +28,15 @@ def quote(name: str) -> str:
     r"""A label, type or property name in backticks.
 
     Cypher 5 decodes `\uXXXX` before it parses, inside backticks too, so that a name holding the six characters
-    `\u0060` would end the quotes: the backslash of a `\u` is written as its own escape (measured on 5.26).
+    `\u0060` would end the quotes. It does so after an even number of backslashes only, hence every backslash is
+    written as its own escape (measured on 5.26).
 
     >>> quote("a`b")
     '`a``b`'
     >>> print(quote(r"x\u0060"))
     `x\u005Cu0060`
     """
-    return "`" + name.replace("\\u", "\\u005Cu").replace("`", "``") + "`"
+    return "`" + name.replace("\\", "\\u005C").replace("`", "``") + "`"
 
 
 def unquote(quoted: str) -> str:
@@ -44,7 +45,7 @@ def unquote(quoted: str) -> str:
     >>> unquote(quote(r"a`\u0060 .")) == r"a`\u0060 ."
     True
     """
-    return quoted[1:-1].replace("``", "`").replace("\\u005Cu", "\\u")
+    return quoted[1:-1].replace("``", "`").replace("\\u005C", "\\")
 
 
 def prefix(server: Server) -> str:

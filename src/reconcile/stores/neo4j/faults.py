@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from reconcile.errors import StoreError, UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 EQUIVALENT = "Neo.ClientError.Schema.EquivalentSchemaRuleAlreadyExists"
 DROP_FAILED = ("Neo.DatabaseError.Schema.IndexDropFailed", "Neo.DatabaseError.Schema.ConstraintDropFailed")
@@ -45,27 +45,24 @@ class LockWaitError(StoreError):
     """A schema statement waited too long for writers; trying again may help."""
 
 
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what caused it."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
 def code_of(error: BaseException | None) -> str:
     """Neo4j's code of an error, of ours through its cause; "" where there is none."""
-    while error is not None:
-        code = getattr(error, "code", None)
-        if isinstance(code, str):
-            return code
-        error = error.__cause__
-    return ""
+    codes = (getattr(e, "code", None) for e in _chain(error))
+    return next((code for code in codes if isinstance(code, str)), "")
 
 
 def transient(error: BaseException) -> bool:
     """Whether trying again may help: a lock wait, a lost connection, what the driver calls retryable."""
-    if isinstance(error, LockWaitError):
+    if isinstance(error, LockWaitError) or code_of(error) == "Neo.ClientError.Transaction.LockClientStopped":
         return True
-    cause: BaseException | None = error
-    while cause is not None:
-        retryable = getattr(cause, "is_retryable", None)
-        if callable(retryable) and retryable():
-            return True
-        cause = cause.__cause__
-    return code_of(error) == "Neo.ClientError.Transaction.LockClientStopped"
+    return any(retryable() for e in _chain(error) if callable(retryable := getattr(e, "is_retryable", None)))
 
 
 def store_error(error: Exception, store: str, url: str, secrets: Sequence[str]) -> StoreError:

@@ -40,14 +40,35 @@ def parse(documents: Sequence[Map], context: Context) -> list[Resource]:
     """
     found: list[SchemaObject] = []
     for document in documents:
-        for name, entry in (document.get("constraints") or {}).items():
-            constraint = _constraint(name, entry, document["constraints"].at(name), context)
-            found += [constraint] if constraint else []
-        for name, entry in (document.get("indexes") or {}).items():
-            index = _index(name, entry, document["indexes"].at(name), context)
-            found += [index] if index else []
+        for key, word, read in (("constraints", "constraint", _constraint), ("indexes", "index", _index)):
+            for name, entry in (document.get(key) or {}).items():
+                source = document[key].at(name)
+                made = (
+                    read(name, entry, source, context) if _storable(f'{word} "{name}"', name, source, context) else None
+                )
+                found += [made] if made is not None and _spellable(made, context) else []
     _clashes(found, context)
     return list(found)
+
+
+_TRIMMED = "".join(map(chr, range(33)))
+
+
+def _storable(what: str, name: str, source: Source, context: Context) -> bool:
+    """Whether the server keeps the name as it is: it cuts off blanks and control characters at both ends."""
+    if "\0" in name or name.strip(_TRIMMED) != name:
+        hint = f'write "{name.strip(_TRIMMED)}"' if "\0" not in name.strip(_TRIMMED) else "choose another name"
+        context.problem(source, f"{what}: Neo4j cuts off white space around names, and takes none with a NUL", hint)
+        return False
+    return True
+
+
+def _spellable(resource: SchemaObject, context: Context) -> bool:
+    """Whether labels, types and properties can be stored."""
+    if any("\0" in name for name in (*resource.tokens, *resource.properties)):
+        context.problem(resource.source, f"{resource.name}: Neo4j takes no label, type or property name with a NUL")
+        return False
+    return True
 
 
 def _constraint(name: str, entry: Map, source: Source, context: Context) -> Constraint | None:

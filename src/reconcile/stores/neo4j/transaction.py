@@ -56,7 +56,8 @@ class Neo4jTransaction:
                 self._sent.append((current, limits))
             except StoreError as error:
                 if not self._already_done(current, error):
-                    raise self._explained(current, error) from error
+                    self._explain(current, error)
+                    raise
                 pending = [*self._sent, *pending]
                 self._sent = []
 
@@ -82,13 +83,13 @@ class Neo4jTransaction:
         there = str(call.params.get("name")) in self._owner.names()
         return there if code == faults.EQUIVALENT else not there
 
-    def _explained(self, call: Cypher, error: StoreError) -> StoreError:
-        """A constraint that the data breaks: with the query that shows where."""
+    def _explain(self, call: Cypher, error: StoreError) -> None:
+        """Give an error about data that breaks a constraint the query that shows it."""
         required = cypher.read_constraint(call)
         if required is None or faults.code_of(error) != faults.CONSTRAINT_FAILED or isinstance(error, UnsupportedError):
-            return error
-        query = checks.duplicates_query(required)
-        return StoreError(error.what, where=error.where, hint=f"see them, and merge or change them first:  {query}")
+            return
+        error.hint = f"see them, and merge or change them first:  {checks.duplicates_query(required)}"
+        error.args = (str(error),)
 
     def commit(self) -> None:
         """Commit what was sent, if anything."""
