@@ -210,7 +210,7 @@ class Neo4jSession:
                 raise StoreError(
                     f"index {name} is still being built after {limit:.0f} s ({mine['populationPercent']:.0f} %)",
                     where=self.place,
-                    hint="the server goes on with it; `reconcile apply --resume` waits again",
+                    hint="the server goes on with it: when SHOW INDEXES says ONLINE, abandon the run and plan again",
                 )
             if name not in self._online:
                 time.sleep(pause)

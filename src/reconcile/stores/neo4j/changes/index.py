@@ -1,5 +1,8 @@
 """Changes of indexes. The server has no ALTER: everything is made, dropped, or both.
 
+Steps that make an index are journalled: whether the wait for ONLINE was over cannot be seen from what it is. A
+resumed create finds the index there and waits again; a resumed replacement begins anew.
+
 Manual: https://neo4j.com/docs/cypher-manual/5/indexes/
 """
 
@@ -78,6 +81,7 @@ class CreateIndex(Change):
                 needs=needs,
                 gives=frozenset({ok(self.address)}),
                 debris=(self.address,),
+                journalled=True,
                 after_commit=(wait(after.name),),
                 hazards=frozenset({Hazard.BUILDS_INDEX} | gap),
             )
@@ -264,6 +268,7 @@ def _drop_and_create(
     made = {
         "gives": frozenset({ok(change.address)}),
         "after_commit": (wait(after.name),),
+        "journalled": True,
         "phase": Phase.CONTRACT,
     }
     there = frozenset({has(change.address)})
