@@ -2,7 +2,7 @@
 
 A case holds `new.yaml` (what is declared), and may hold `old.yaml` (applied first), `setup.sql`, `setup.cypher` or
 `setup.json` (a list of [method, path, body]; done by hand after that), and `options.yaml` (`allow`, `prune`, `policy`,
-`error`: the text of the refusal that is expected instead of a plan). Golden files: `plan.txt`, `plan.json`;
+`error`: the text of the refusal that is expected instead of a plan; `violation`: of that before an apply). Golden files: `plan.txt`, `plan.json`;
 `make golden` rewrites them.
 
 Each case: plan = golden; apply; plan again = nothing; with the ledger lost, still nothing (law e); and from a fresh
@@ -123,6 +123,12 @@ def test_case(folder: Path, tmp_path: Path, request: pytest.FixtureRequest) -> N
     golden(folder / "plan.txt", stable_text(document))
     golden(folder / "plan.json", json.dumps(stable(document), indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     assert planfile.to_json(case.plan())["digest"] == document["digest"], "planning twice gives one digest"
+    if violation := case.options.get("violation"):
+        before = case.state()
+        with pytest.raises(ReconcileError, match=re.escape(violation)):
+            case.apply()
+        assert case.state() == before, "and nothing was changed"
+        return
 
     case.apply()
     end = case.state()

@@ -24,7 +24,7 @@ TRIES = 5
 class Event:
     """Something to show while an apply runs.
 
-    `kind`: lock, step_started, step_done, retry, verified, recorded. Times in seconds.
+    `kind`: unchecked, lock, step_started, step_done, retry, verified, recorded. Times in seconds.
     """
 
     kind: str

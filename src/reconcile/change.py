@@ -120,6 +120,9 @@ class Step:
     """The catalog cannot show that it is done (REINDEX, copy, backfill)."""
     after_commit: tuple[Call, ...] = ()
     """Waits that cannot be inside the transaction."""
+    preconditions: tuple[Call, ...] = ()
+    """Asked by `Session.preflight` before anything is changed: `Op("no_rows", {sql, what, unit, fix})` holds where
+    the query finds nothing. What it finds is an error, never a hazard."""
     hazards: frozenset[Hazard] = frozenset()
     timeouts: Timeouts = Timeouts()
     retry: bool = True
@@ -171,6 +174,12 @@ class World:
     empty: Callable[[Address], bool] = lambda address: False
     """Whether a table, label or collection holds nothing. Asked only where the strategy depends on it; what was
     asked becomes part of the plan's fingerprints."""
+    raw: Mapping[Address, Address] = field(default_factory=dict)
+    """Where an address of `live` stands in the store itself, if elsewhere: before the renames of this plan."""
+
+    def where(self, address: Address) -> Address:
+        """Where it stands in the store now."""
+        return self.raw.get(address, address)
 
     def creates(self, address: Address) -> bool:
         """Whether `address` is absent now and there afterwards."""

@@ -40,6 +40,10 @@ class Problem(ReconcileError):
         return f"{head}; {self.hint}" if self.hint else head
 
 
+class Unchecked(Problem):
+    """Something that could not be looked at before an apply. It is told and stops nothing: the step will decide."""
+
+
 class ProjectError(ReconcileError):
     """All problems of all files at once, in file and line order."""
 

@@ -198,7 +198,7 @@ def _with_companions(view: StoreView, asked: dict[Address, bool]) -> tuple[list[
         target = view.difference.live
         for change in changes:
             target = change.apply_to(target)
-        world = World(view.name, view.server, view.difference.live, target, view.settings, empty)
+        world = World(view.name, view.server, view.difference.live, target, view.settings, empty, view.difference.raw)
         there = {change.address for change in changes}
         more: list[Change] = []
         for change in changes:

@@ -40,6 +40,7 @@ PLAN = Plan(
             commit_before=True,
             journalled=True,
             after_commit=(Op("wait_online", {"name": "i"}),),
+            preconditions=(Op("no_rows", {"sql": "SELECT 1", "what": "x", "unit": "row", "fix": "y"}),),
             hazards=frozenset({Hazard.BUILDS_INDEX}),
             timeouts=Timeouts(lock="2s"),
             retry=False,

@@ -76,6 +76,8 @@ class Progress:
         elif event.kind == "retry" and event.step is not None:
             cause = event.detail.strip().split("\n")[0]
             self._line(f"  {self._paint('↻', '33')} {event.step.id}: {cause}; trying again")
+        elif event.kind == "unchecked":
+            self._line(f"  {self._paint('?', '33')} {event.detail}")
         elif event.kind == "lock":
             self._line(f"  run {event.detail}")
         elif event.kind == "verified":

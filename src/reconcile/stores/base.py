@@ -144,7 +144,10 @@ class Session(Protocol):
         """Cheap estimates, without scans: {"rows": …, "bytes": …, "points": …} for those that have any."""
 
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
-        """What would stop these steps: privileges, data that breaks a constraint. Reads only."""
+        """What would stop these steps: privileges, data that breaks a constraint (`Step.preconditions`). Reads only.
+
+        An `Unchecked` among them says what could not be looked at; it stops nothing.
+        """
 
     def transaction(self, steps: Sequence[Step]) -> AbstractContextManager[Transaction]:
         """Begin; commit on leaving, roll back on an exception. Where the store has none, calls simply run."""

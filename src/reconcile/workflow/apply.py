@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconcile import planfile
 from reconcile.apply import Event, OnEvent, execute, remaining, stale
-from reconcile.errors import BlockedError, PartialError, ReconcileError, RefusedError
+from reconcile.errors import BlockedError, PartialError, ReconcileError, RefusedError, Unchecked
 from reconcile.hazards import Hazard
 from reconcile.ledger import Run
 from reconcile.plan import Plan
@@ -88,13 +88,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, res
     desired = project.desired()
     if not made.steps and not made.observed.get("records"):
         return Outcome(None, 0, 0, time.monotonic() - began)
-    problems = [
-        problem
-        for name, store in found.stores.items()
-        for problem in store.session.preflight([s for s in made.steps if s.address.store == name])
-    ]
-    if problems:
-        raise ReconcileError("\n".join(map(str, problems)), hint="nothing was changed")
+    _preflight(made, found, resumed, on_event)
     ledger.ensure()
     run = resumed or uuid.uuid4().hex[:12]
     ledger.lock(run)
@@ -133,6 +127,25 @@ def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, res
         return Outcome(run, carried, len(new), time.monotonic() - began)
     finally:
         ledger.release()
+
+
+def _preflight(made: Plan, found: Reading, resumed: str | None, on_event: OnEvent) -> None:
+    """Ask every store what would stop the steps that are still to run.
+
+    Raises:
+        ReconcileError: something would; names all of it.
+    """
+    left = remaining(made, found.ledger.journal(resumed), found.lives) if resumed else {s.id for s in made.steps}
+    problems = []
+    for name, store in found.stores.items():
+        for problem in store.session.preflight([s for s in made.steps if s.address.store == name and s.id in left]):
+            if isinstance(problem, Unchecked):
+                on_event(Event("unchecked", detail=str(problem)))
+            else:
+                problems.append(problem)
+    if problems:
+        hint = "this try changed nothing" if resumed else "nothing was changed"
+        raise ReconcileError("\n".join(map(str, problems)), hint=hint)
 
 
 def _same_servers(made: Plan, found: Reading, resumed: bool) -> None:

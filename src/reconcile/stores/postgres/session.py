@@ -22,6 +22,7 @@ from reconcile.stores.postgres import checks
 from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.introspect import introspect, settle
 from reconcile.stores.postgres.sqltext import relation
+from reconcile.stores.postgres.violations import violations
 
 _CONCURRENT = re.compile(r"^\s*(CREATE (?:UNIQUE )?INDEX|DROP INDEX|REINDEX INDEX) CONCURRENTLY ", re.I)
 _BUILDER_SECONDS = 6 * 3600.0
@@ -98,7 +99,8 @@ class PostgresSession:
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
         """See `Session.preflight`."""
         with self._translated():
-            return checks.preflight(self.connection, self.server(), steps)
+            found = checks.preflight(self.connection, self.server(), steps)
+            return [*found, *violations(self.connection, self.schemas, steps)]
 
     def is_empty(self, address: Address) -> bool:
         """See `Session.is_empty`; False where it cannot be shown: absent, or rows that may be hidden."""

@@ -25,6 +25,7 @@ from reconcile.stores.postgres.changes.common import (
     small,
     views_over,
 )
+from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
 from reconcile.stores.postgres.changes.types import TypeChange, is_vector, stored_vectors_fit, type_change
 from reconcile.stores.postgres.changes.view import RecreateView
 from reconcile.stores.postgres.resources import Column, Index, Key
@@ -219,7 +220,7 @@ def _retype(
     if with_default and after.default is not None:
         calls.append(_alter(before, f"SET DEFAULT {as_written(after, 'default')}"))
     views = frozenset(no(v.address) for v in views_over(world, [before.address]))
-    return change.step(
+    step = change.step(
         world,
         1,
         "type",
@@ -230,6 +231,9 @@ def _retype(
         hazards=_type_hazards(world, before, judged),
         long=judged is None or judged.rewrites or not judged.wider,
     )
+    if judged is None or judged.wider or small(world, before.table):
+        return step
+    return preceded([step], misfits(world, before, after))[0]
 
 
 def _type_hazards(world: World, before: Column, judged: TypeChange | None) -> list[Hazard]:
@@ -289,7 +293,7 @@ def _set_not_null(change: PostgresChange, world: World, before: Column, done: in
         needs |= {no(helper)}
     elif helper in world.live:  # a broken try of an earlier plan
         add.insert(0, f"ALTER TABLE {table} DROP CONSTRAINT {check}")
-    return [
+    steps = [
         change.step(
             world, done + 1, "check", add, address=helper, needs=needs, gives=[has(helper)], phase=Phase.CONTRACT
         ),
@@ -317,6 +321,7 @@ def _set_not_null(change: PostgresChange, world: World, before: Column, done: in
             commit_before=True,
         ),
     ]
+    return preceded(steps, nulls(world, [change.address]))
 
 
 @dataclass(frozen=True)

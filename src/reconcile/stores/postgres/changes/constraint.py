@@ -21,6 +21,7 @@ from reconcile.stores.postgres.changes.common import (
     in_new_table,
     requires,
 )
+from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.resources import (
     Check,
     ForeignKey,
@@ -144,6 +145,7 @@ def validated_steps(
         at_once: there are no rows to check.
     """
     gives = [has(change.address), ok(change.address)]
+    rows = broken(world, after)
     if at_once:
         calls = [*([drop_statement(old)] if old else []), add_statement(after, not_valid=after.not_valid)]
         first = has(old.address) if old else no(change.address)
@@ -153,6 +155,7 @@ def validated_steps(
         calls = [add_statement(after, not_valid=True), *comments(after)]
         made = gives if after.not_valid else [has(change.address)]
         steps = [change.step(world, 1, "add", calls, needs={no(change.address)} | needs, gives=made, phase=phase)]
+        steps = preceded(steps, rows)
         return steps if after.not_valid else [*steps, _validate(change, world, after, after.name, phase, gives)]
     name = helper_name(after.name, "new")
     beside = replace(after, live_name=name)
@@ -180,7 +183,7 @@ def validated_steps(
             phase=phase,
         )
     )
-    return steps
+    return preceded(steps, rows)
 
 
 def _validate(
@@ -219,19 +222,18 @@ class ValidateConstraint(Alteration):
         calls = [validate_statement(self.before)]
         if self.before.comment != self.after.comment:
             calls.append(comment_statement(self.after, self.before.name))
-        return [
-            self.step(
-                world,
-                1,
-                "validate",
-                calls,
-                needs={has(self.address)} | requires(world, [self.before.table]),
-                gives=[has(self.address), ok(self.address)],
-                hazards=[Hazard.DEPENDS_ON_DATA],
-                commit_before=True,
-                long=True,
-            )
-        ]
+        step = self.step(
+            world,
+            1,
+            "validate",
+            calls,
+            needs={has(self.address)} | requires(world, [self.before.table]),
+            gives=[has(self.address), ok(self.address)],
+            hazards=[Hazard.DEPENDS_ON_DATA],
+            commit_before=True,
+            long=True,
+        )
+        return preceded([step], broken(world, self.after))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from reconcile.stores.postgres.changes.common import (
     small,
     views_over,
 )
+from reconcile.stores.postgres.changes.preconditions import leftovers, preceded
 from reconcile.stores.postgres.changes.view import RecreateView
 from reconcile.stores.postgres.resources import Check, Column, Enum, Index, PostgresResource
 from reconcile.stores.postgres.sqltext import (
@@ -167,19 +168,19 @@ class ReplaceEnum(Replacement):
         views = [v.address for v in views_over(world, [self.address, *self._addresses(world)])]
         full = any(not small(world, c.table) for c in columns)
         costs = [Hazard.REWRITES_TABLE, Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES, Hazard.DEPENDS_ON_DATA]
-        return [
-            self.step(
-                world,
-                1,
-                "replace",
-                calls,
-                needs={has(self.address), *map(no, [*gone, *views])},
-                gives=[has(self.address), ok(self.address)],
-                phase=Phase.CONTRACT,
-                hazards=[Hazard.BREAKS_CLIENTS, *(costs if full else [])],
-                long=True,
-            )
-        ]
+        step = self.step(
+            world,
+            1,
+            "replace",
+            calls,
+            needs={has(self.address), *map(no, [*gone, *views])},
+            gives=[has(self.address), ok(self.address)],
+            phase=Phase.CONTRACT,
+            hazards=[Hazard.BREAKS_CLIENTS, *(costs if full else [])],
+            long=True,
+        )
+        held_values = [leftovers(world, c, self.before, self.after) for c in columns if not small(world, c.table)]
+        return preceded([step], (call for calls in held_values for call in calls))
 
 
 def _holding(world: World, column: Column, enum: Enum) -> list[PostgresResource]:

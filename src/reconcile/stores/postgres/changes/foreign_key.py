@@ -33,6 +33,7 @@ from reconcile.stores.postgres.changes.constraint import (
     validated_steps,
 )
 from reconcile.stores.postgres.changes.key import helper_built, key_index
+from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.table import dropped_apart
 from reconcile.stores.postgres.resources import ForeignKey, Index, Key
 
@@ -167,7 +168,7 @@ class RecreateForeignKey(Replacement):
             commit_before=True,
             long=True,
         )
-        return [drop, add, validate]
+        return preceded([drop, add, validate], broken(world, key) if self.before != key else ())
 
     def reverse(self) -> Change:
         """See `Change.reverse`."""

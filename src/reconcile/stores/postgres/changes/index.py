@@ -28,6 +28,7 @@ from reconcile.stores.postgres.changes.common import (
     small,
 )
 from reconcile.stores.postgres.changes.key import build_helper
+from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.resources import Column, ForeignKey, Index, IndexItem, Key
 from reconcile.stores.postgres.sqltext import (
     comment_statement,
@@ -82,18 +83,17 @@ class CreateIndex(Creation):
             calls = [index_statement(index, concurrently=False), *comments(index)]
             return [self.step(world, 1, "create", calls, needs=needs, gives=gives, phase=phase)]
         calls = [index_statement(index, concurrently=True), *comments(index), _analyze(index)]
-        return [
-            self.concurrent_step(
-                1,
-                "create",
-                calls,
-                needs=needs,
-                gives=gives,
-                phase=phase,
-                hazards=[*_BUILD, *unique],
-                debris=[self.address],
-            )
-        ]
+        step = self.concurrent_step(
+            1,
+            "create",
+            calls,
+            needs=needs,
+            gives=gives,
+            phase=phase,
+            hazards=[*_BUILD, *unique],
+            debris=[self.address],
+        )
+        return preceded([step], duplicates(world, index) if index.unique else ())
 
 
 def _analyze(index: Index) -> str:
@@ -244,7 +244,7 @@ class ReplaceIndex(Replacement):
                 hazards=swap_hazards,
             )
         )
-        return steps
+        return preceded(steps, duplicates(world, new) if new.unique else ())
 
     def _around_type_change(self, world: World, users: frozenset[Fact]) -> list[Step]:
         old, new, gap = self.before, self.after, [Hazard.INDEX_GAP]

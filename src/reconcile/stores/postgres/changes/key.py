@@ -29,6 +29,7 @@ from reconcile.stores.postgres.changes.constraint import (
     users_of,
     users_settled,
 )
+from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.resources import (
     Column,
     Index,
@@ -142,7 +143,7 @@ def key_steps(change: PostgresChange, world: World, key: Key, old: Key | None) -
             hazards=[Hazard.BREAKS_CLIENTS] if old else [],
         )
     )
-    return steps
+    return preceded(steps, duplicates(world, key))
 
 
 def _not_null_first(world: World, key: Key) -> frozenset[Fact]:

@@ -1,0 +1,229 @@
+"""Queries for rows that a step would trip over, run before anything is changed: what they find stops the apply.
+
+They read the store as it is then, so they name things as they are called now and leave out what this plan retypes:
+what rows hold afterwards is not known before. The step itself still decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from reconcile.change import Call, Op, Step, World
+from reconcile.model import Address
+from reconcile.stores.postgres.changes.common import mentions, retyped
+from reconcile.stores.postgres.changes.renaming import renamed_in
+from reconcile.stores.postgres.changes.types import Type, is_vector
+from reconcile.stores.postgres.resources import Check, Column, Enum, ForeignKey, Index, Key, PrimaryKey, Unique
+from reconcile.stores.postgres.sqltext import as_written, dotted, ident, literal, relation
+
+NO_ROWS = "no_rows"
+"""The operation: `sql` finds the rows, `what` says what is wrong with them, `unit` what is counted, `fix` what to do."""
+_STRINGS = frozenset({"text", "character varying", "character"})
+_INTEGERS = frozenset({"smallint", "integer", "bigint"})
+_INPUT_IS_VALID = (16,)
+"""pg_input_is_valid() came with PostgreSQL 16."""
+
+
+def preceded(steps: Sequence[Step], calls: Iterable[Call]) -> list[Step]:
+    """`steps`, the first of which has `calls` as its preconditions."""
+    found = tuple(calls)
+    if not steps or not found:
+        return list(steps)
+    return [replace(steps[0], preconditions=(*steps[0].preconditions, *found)), *steps[1:]]
+
+
+def _no_rows(sql: str, what: str, fix: str, unit: str = "row") -> Op:
+    return Op(NO_ROWS, {"sql": sql, "what": what, "unit": unit, "fix": fix})
+
+
+def _steady(world: World, columns: Iterable[Address]) -> bool:
+    """Whether these columns are there now and keep their type and expression."""
+    return all(c in world.live and c in world.target and not retyped(world, c) for c in columns)
+
+
+def _now(world: World, table: Address) -> str:
+    return relation(world.where(table))
+
+
+def _column(world: World, column: Address) -> str:
+    return ident(world.where(column).parts[-1])
+
+
+def _shown(world: World, table: Address, *more: str) -> str:
+    """What to select so that a row can be told from others: its primary key, else its place."""
+    for key in world.live.children(table):
+        if isinstance(key, PrimaryKey):
+            return ", ".join(dict.fromkeys([*(_column(world, table.child("column", c)) for c in key.columns), *more]))
+    return ", ".join(dict.fromkeys(["ctid", *more]))
+
+
+def _plain(table: Address) -> str:
+    return ".".join(table.parts)
+
+
+def nulls(world: World, columns: Sequence[Address]) -> list[Op]:
+    """Rows that hold NULL in one of `columns`."""
+    columns = [c for c in columns if _steady(world, [c]) and not _not_null(world, c)]
+    if not columns:
+        return []
+    table = world.live[columns[0]].container or columns[0]
+    names = [_column(world, c) for c in columns]
+    found = " OR ".join(f"{n} IS NULL" for n in names)
+    said = " or ".join(c.parts[-1] for c in columns)
+    fix = f"UPDATE {_now(world, table)} SET {names[0]} = … WHERE {names[0]} IS NULL, or delete these rows"
+    sql = f"SELECT {_shown(world, table)} FROM {_now(world, table)} WHERE {found}"
+    return [_no_rows(sql, f"{said} is null in {_plain(table)}", fix)]
+
+
+def _not_null(world: World, column: Address) -> bool:
+    there = world.live[column]
+    return isinstance(there, Column) and there.not_null
+
+
+def duplicates(world: World, rule: Key | Index) -> list[Op]:
+    """Values that a unique rule would hold twice. NULLs in a primary key are found by its columns' own steps."""
+    table = rule.table
+    if isinstance(rule, Index):
+        used = [r.address for r in world.target.children(table) if isinstance(r, Column) and _names(rule, r)]
+        items, where = _index_items(world, rule), _back(world, table, as_written(rule, "where") if rule.where else None)
+        said = ", ".join(i.column or f"({i.expression})" for i in rule.columns)
+    else:
+        used = [table.child("column", c) for c in rule.columns]
+        items, where, said = [], None, ", ".join(rule.columns)
+    if table not in world.live or not _steady(world, used):
+        return []
+    items = items or [_column(world, c) for c in used]
+    null_counts = isinstance(rule, Unique | Index) and rule.nulls_not_distinct
+    conditions = [f"({where})"] if where else []
+    conditions += [] if null_counts else [f"{i} IS NOT NULL" for i in items]
+    sql = f"SELECT {', '.join(items)}, count(*) AS times FROM {_now(world, table)}"
+    sql += f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    sql += f" GROUP BY {', '.join(str(n + 1) for n in range(len(items)))} HAVING count(*) > 1"
+    fix = "delete or change all but one row of each"
+    what = f"({said}) occurs more than once in {_plain(table)}"
+    return [_no_rows(sql, what, fix, "value")]
+
+
+def _names(index: Index, column: Column) -> bool:
+    name = column.address.parts[-1]
+    texts = [*(i.expression for i in index.columns), index.where]
+    return name in {i.column for i in index.columns} or any(mentions(t, name) for t in texts)
+
+
+def _index_items(world: World, index: Index) -> list[str]:
+    written, found = as_written(index, "columns"), []
+    for item, text in zip(index.columns, written, strict=True):
+        if item.column is not None:
+            sql = _column(world, index.table.child("column", item.column))
+        else:
+            expression = text.get("expression") if isinstance(text, dict) else text.expression
+            sql = f"({_back(world, index.table, expression or item.expression)})"
+        found.append(sql + (f" COLLATE {dotted(item.collation)}" if item.collation else ""))
+    return found
+
+
+def _back(world: World, table: Address, sql: str | None) -> str | None:
+    """An expression over columns by the names they have now."""
+    for column in world.live.children(table):
+        now = world.where(column.address)
+        if sql is not None and isinstance(column, Column) and now.parts[-1] != column.address.parts[-1]:
+            sql = renamed_in(sql, column.address.parts[-1], now.parts[-1])
+    return sql
+
+
+def orphans(world: World, key: ForeignKey) -> list[Op]:
+    """Rows that point at nothing."""
+    columns = [key.table.child("column", c) for c in key.columns]
+    target = Address(key.address.store, "table", key.references)
+    there = [target.child("column", c) for c in key.references_columns]
+    if not _steady(world, columns) or len(there) != len(columns):
+        return []
+    names = [_column(world, c) for c in columns]
+    all_set = " AND ".join(f"f.{n} IS NOT NULL" for n in names)
+    if target in world.live and all(c in world.live for c in there):
+        if not _steady(world, there):
+            return []
+        same = " AND ".join(f"t.{_column(world, c)} = f.{n}" for c, n in zip(there, names, strict=True))
+        missing = f"{all_set} AND NOT EXISTS (SELECT FROM {_now(world, target)} t WHERE {same})"
+    elif world.creates(target):
+        missing = all_set
+    else:
+        return []
+    if key.match == "full" and len(names) > 1:
+        some_set = " OR ".join(f"f.{n} IS NOT NULL" for n in names)
+        some_null = " OR ".join(f"f.{n} IS NULL" for n in names)
+        missing = f"({missing}) OR (({some_set}) AND ({some_null}))"
+    shown = ", ".join(f"f.{c}" for c in _shown(world, key.table, *names).split(", "))
+    sql = f"SELECT {shown} FROM {_now(world, key.table)} f WHERE {missing}"
+    what = f"({', '.join(key.columns)}) of {_plain(key.table)} is not in {_plain(target)}"
+    fix = f"add what is missing to {_plain(target)}, or delete these rows or set their {names[0]} to NULL"
+    return [_no_rows(sql, what, fix)]
+
+
+def broken(world: World, rule: Check | ForeignKey) -> list[Op]:
+    """Rows that a check or foreign key refuses; nothing where it does not look at the rows that are there."""
+    if rule.not_valid or rule.table not in world.live:
+        return []
+    if isinstance(rule, ForeignKey):
+        return orphans(world, rule)
+    columns = [r for r in world.target.children(rule.table) if isinstance(r, Column)]
+    used = [c.address for c in columns if mentions(rule.expression, c.address.parts[-1])]
+    if not used or not _steady(world, used):
+        return []
+    expression = _back(world, rule.table, str(as_written(rule, "expression")))
+    sql = f"SELECT {_shown(world, rule.table)} FROM {_now(world, rule.table)} WHERE NOT ({expression})"
+    what = f"{rule.expression} does not hold in {_plain(rule.table)}"
+    return [_no_rows(sql, what, "change or delete these rows, or declare the check `not_valid: true`")]
+
+
+def misfits(world: World, before: Column, after: Column) -> list[Op]:
+    """Values that the new type of a column refuses, where that can be asked for."""
+    name = _column(world, before.address)
+    condition = _misfit(world, name, before.type, after.type)
+    enum = next((r for a in after.refers if isinstance(r := world.target.get(a), Enum)), None)
+    if enum is not None and Type.of(before.type).base in _STRINGS | _enums(world):
+        array = Type.of(after.type).array or Type.of(before.type).array
+        condition = None if array else f"{name}::text NOT IN ({', '.join(map(literal, enum.values))})"
+    if condition is None:
+        return []
+    table = before.table
+    sql = f"SELECT {_shown(world, table, name)} FROM {_now(world, table)} WHERE {condition}"
+    what = f"{after.address.parts[-1]} of {_plain(table)} does not fit {after.type}"
+    return [_no_rows(sql, what, "change these values first, or declare a type they fit")]
+
+
+def _enums(world: World) -> set[str]:
+    """How the types of columns are spelled that are of a live enum."""
+    return {s for e in world.live.of_kind("enum") for s in (e.address.parts[1], ident(e.address.parts[1]))} | {
+        f"{e.address.parts[0]}.{e.address.parts[1]}" for e in world.live.of_kind("enum")
+    }
+
+
+def _misfit(world: World, name: str, old: str, new: str) -> str | None:
+    before, after = Type.of(old), Type.of(new)
+    if before.array or after.array:
+        return None
+    if is_vector(old) and before.base == after.base and not before.args and after.args:
+        return f"vector_dims({name}) <> {after.args[0]}"
+    if before.base in _STRINGS and after.base in _STRINGS:
+        # what is beyond the length is cut where it is spaces, else refused
+        return f"rtrim(substr({name}::text, {after.args[0] + 1}), ' ') <> ''" if after.args else None
+    alike = before.base in _STRINGS or {before.base, after.base} <= _INTEGERS or before.base == after.base == "numeric"
+    if alike and world.server.numbers >= _INPUT_IS_VALID:
+        return f"{name} IS NOT NULL AND NOT pg_input_is_valid({name}::text, {literal(new)})"
+    return None
+
+
+def leftovers(world: World, column: Column, before: Enum, after: Enum) -> list[Op]:
+    """Rows that hold a value which the enum is to lose."""
+    gone = [v for v in before.values if v not in after.values]
+    if not gone or column.type.endswith("[]"):
+        return []
+    name = _column(world, column.address)
+    values = ", ".join(map(literal, gone))
+    shown = _shown(world, column.table, name)
+    sql = f"SELECT {shown} FROM {_now(world, column.table)} WHERE {name}::text IN ({values})"
+    what = f"{column.address.parts[-1]} of {_plain(column.table)} holds a value that {before.name} is to lose"
+    fix = f"UPDATE {_now(world, column.table)} SET {name} = … WHERE {name} IN ({values})"
+    return [_no_rows(sql, what, fix)]
