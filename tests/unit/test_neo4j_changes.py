@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconcile.change import Action, Change, Cypher, Irreversible, Phase, Server, Step, World
-from reconcile.errors import PlanError
+from reconcile.errors import PlanError, Unchecked
 from reconcile.facts import Fact, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, State
@@ -348,6 +348,28 @@ def test_a_constraint_reads_back_from_its_statement(nodes: bool, owner: str, pro
 def test_other_statements_are_no_constraints() -> None:
     assert cypher.read_constraint(cypher.create(ranged("i", "a"), "i", COMMUNITY)) is None
     assert cypher.read_constraint(cypher.drop(unique("c", "a"), "c", COMMUNITY)) is None
+
+
+def test_data_that_cannot_be_looked_through_stops_nothing() -> None:
+    change = PACKAGE.change(None, unique("c", "a"))
+    assert change is not None
+    steps = change.steps(world([], [unique("c", "a")]))
+    (problem,) = checks.violations(steps, lambda statement: None)
+    assert isinstance(problem, Unchecked)
+    assert checks.violations(steps, lambda statement: []) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [("exists", "3 nodes have no P.a"), ("type", "3 nodes have a P.a that is no DATE")],
+)
+def test_violations_of_enterprise_constraints_are_counted(kind: str, says: str) -> None:
+    constraint = unique("c", "a", kind=kind, type="DATE" if kind == "type" else None)
+    change = PACKAGE.change(None, constraint)
+    assert change is not None
+    steps = change.steps(world([], [constraint], server=ENTERPRISE))
+    (problem,) = checks.violations(steps, lambda statement: [{"rows": 3}])
+    assert problem.what == says
 
 
 def test_the_store_is_known_without_its_driver() -> None:

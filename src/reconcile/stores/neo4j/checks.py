@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from reconcile.change import Cypher, Server, Step
-from reconcile.errors import Problem
+from reconcile.errors import Problem, Unchecked
 from reconcile.model import Resource, State
 from reconcile.stores.neo4j import options
 from reconcile.stores.neo4j.cypher import Required, quote, read_constraint
 from reconcile.stores.neo4j.resources import EXISTS, KEY, TYPE, UNIQUE, VECTOR, Constraint, Index, SchemaObject
 
-Query = Callable[[str], list[Mapping[str, Any]]]
+Query = Callable[[str], list[Mapping[str, Any]] | None]
+"""Rows of a query, None where the server could not answer it within its limits."""
 
 _ENTERPRISE = {KEY: "key", EXISTS: "existence", TYPE: "property type"}
 _SAMPLES = 5
@@ -109,15 +110,30 @@ def violations(steps: Sequence[Step], query: Query) -> list[Problem]:
     Not a proof: the server holds two NaN for equal, and 0.0 and -0.0 for different, Cypher's grouping the other way
     round (measured on 5.26). Creating the constraint decides.
     """
-    problems = []
+    problems: list[Problem] = []
     for step in steps:
         for call in step.calls:
             required = read_constraint(call) if isinstance(call, Cypher) else None
-            if required is not None:
-                problems += [
-                    Problem(what, where=str(step.address), hint=hint) for what, hint in _broken(required, query)
-                ]
+            if required is None:
+                continue
+            where = str(step.address)
+            try:
+                problems += [Problem(what, where=where, hint=hint) for what, hint in _broken(required, query)]
+            except _TooMuchError:
+                what = f"{required.says} was not looked through: the query needs more than the server gives it"
+                problems.append(Unchecked(what, where=where, hint="creating the constraint decides"))
     return problems
+
+
+class _TooMuchError(Exception):
+    """The server could not answer a query within its limits."""
+
+
+def _rows(query: Query, statement: str) -> list[Mapping[str, Any]]:
+    rows = query(statement)
+    if rows is None:
+        raise _TooMuchError
+    return rows
 
 
 def _broken(required: Required, query: Query) -> Iterable[tuple[str, str]]:
@@ -150,11 +166,12 @@ def _all_set(required: Required) -> str:
 def _duplicates(required: Required, query: Query) -> Iterable[tuple[str, str]]:
     values = ", ".join(f"n.{quote(p)} AS v{i}" for i, p in enumerate(required.properties))
     sample = ", ".join(f"v{i}" for i in range(len(required.properties)))
-    rows = query(
+    rows = _rows(
+        query,
         f"MATCH {required.pattern} WHERE {_all_set(required)} WITH {values}, count(*) AS times WHERE times > 1"
         f" WITH [{sample}] AS value, times ORDER BY times DESC"
         f" RETURN count(*) AS groups, sum(times) AS rows,"
-        f" collect({{value: value, times: times}})[..{_SAMPLES}] AS sample"
+        f" collect({{value: value, times: times}})[..{_SAMPLES}] AS sample",
     )
     found = rows[0] if rows else {}
     if not found.get("groups"):
@@ -171,7 +188,7 @@ def _duplicates(required: Required, query: Query) -> Iterable[tuple[str, str]]:
 
 def _counted(required: Required, condition: str, says: str, query: Query) -> Iterable[tuple[str, str]]:
     """Of constraints for the Enterprise Edition; the predicates work in every edition."""
-    rows = query(f"MATCH {required.pattern} WHERE {condition} RETURN count(n) AS rows")
+    rows = _rows(query, f"MATCH {required.pattern} WHERE {condition} RETURN count(n) AS rows")
     count = rows[0]["rows"] if rows else 0
     if count:
         see = f"MATCH {required.pattern} WHERE {condition} RETURN n LIMIT 20"

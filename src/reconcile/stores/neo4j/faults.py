@@ -14,6 +14,13 @@ DROP_FAILED = ("Neo.DatabaseError.Schema.IndexDropFailed", "Neo.DatabaseError.Sc
 CONSTRAINT_FAILED = "Neo.DatabaseError.Schema.ConstraintCreationFailed"
 FORBIDDEN = "Neo.ClientError.Security.Forbidden"
 """The user may not; of SHOW INDEXES and SHOW CONSTRAINTS: the schema cannot be seen."""
+TOO_MUCH = (
+    "Neo.TransientError.General.MemoryPoolOutOfMemoryError",
+    "Neo.TransientError.General.OutOfMemoryError",
+    "Neo.ClientError.Transaction.TransactionTimedOut",
+    "Neo.ClientError.Transaction.TransactionTimedOutClientConfiguration",
+)
+"""A query was ended for its memory or its time."""
 _TAKEN = (
     "Neo.ClientError.Schema.IndexAlreadyExists",
     "Neo.ClientError.Schema.IndexWithNameAlreadyExists",

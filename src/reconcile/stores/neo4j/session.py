@@ -32,7 +32,6 @@ POLL_SECONDS = 0.2
 STEPS_PER_GROUP = 100
 """A schema statement holds its label's lock until the commit and takes about 40 ms: 4 s at most."""
 _MARK = f"`{introspect.MARK_LABEL}`"
-_OUT_OF_MEMORY = "Neo.TransientError.General.MemoryPoolOutOfMemoryError"
 
 
 class Neo4jSession:
@@ -152,13 +151,13 @@ class Neo4jSession:
         live = {r.name: r for r in self.introspect().state.values() if isinstance(r, SchemaObject)}
         return [*checks.conflicts(steps, live), *checks.violations(steps, self._look)]
 
-    def _look(self, statement: str) -> list[Mapping[str, Any]]:
-        """A query over data. One that does not fit the server's memory answers nothing: the creation decides."""
+    def _look(self, statement: str) -> list[Mapping[str, Any]] | None:
+        """A query over data; None where it takes more time or memory than the server gives it."""
         try:
             return self.read(statement, timeout=CHECK_SECONDS)
         except StoreError as error:
-            if faults.code_of(error) == _OUT_OF_MEMORY:
-                return []
+            if faults.code_of(error) in faults.TOO_MUCH:
+                return None
             raise
 
     # -- writing -----------------------------------------------------------------------------------------------
