@@ -81,7 +81,9 @@ def test_indexes() -> None:
     point = index("kind: point, label: P, properties: [at], spatial: {wgs-84: {min: [-10, 40]}}")
     assert point.spatial == {"wgs-84": {"min": (-10.0, 40.0)}}
     full = index("kind: fulltext, labels: [Note, Doc], properties: [title, body], analyzer: english")
-    assert (full.labels, full.properties) == (("Doc", "Note"), ("body", "title")), "sets: order is no difference"
+    assert (full.labels, full.properties) == (("Note", "Doc"), ("title", "body")), "made in the declared order"
+    other = index("kind: fulltext, labels: [Doc, Note], properties: [body, title], analyzer: english")
+    assert full.definition() == other.definition(), "sets: order is no difference"
     assert (full.analyzer, full.eventually_consistent) == ("english", None)
 
 

@@ -1,12 +1,13 @@
 """The desired state as the server would show it: options left unset are those of the live index.
 
 Everything else is spelled while it is read (`parse`, `introspect`): similarity in lower case, types in the server's
-order, full-text names sorted. Pure.
+order. The names of a full-text index take the live one's order. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from reconcile.errors import Problem
@@ -30,7 +31,7 @@ def canonical(desired: State, live: Live, analyzers: Analyzers) -> Canonical:
     for resource in desired.values():
         partner = partners.get(resource.address)
         if isinstance(resource, Index) and isinstance(partner, Index):
-            full, taken = options.filled(resource, partner)
+            full, taken = options.filled(_in_order(resource, partner), partner)
             receipts += [
                 Receipt(
                     resource.address,
@@ -41,10 +42,16 @@ def canonical(desired: State, live: Live, analyzers: Analyzers) -> Canonical:
                 )
                 for option, value in taken
             ]
-            state.append(full.replace(declared=resource.attributes()) if taken else full)
+            state.append(full if full == resource else full.replace(declared=resource.attributes()))
         else:
             state.append(resource)
     return Canonical(State.of(state), _unknown_analyzers(desired, partners, analyzers), tuple(receipts))
+
+
+def _in_order(desired: Index, live: Index) -> Index:
+    if desired.kind != FULLTEXT or desired.schema != live.schema:
+        return desired
+    return replace(desired, labels=live.labels, relationships=live.relationships, properties=live.properties)
 
 
 def _partners(desired: State, live: State) -> dict[Address, Resource]:

@@ -107,9 +107,7 @@ def _index(store: str, row: Row) -> Index | str:
         return Index(address=index_address(store, row["name"]), kind=LOOKUP, system=True, **_place(row))
     place = _place(row)
     names = place.get("labels") or place.get("relationships") or ()
-    if kind == FULLTEXT:
-        place = {key: tuple(sorted(value)) for key, value in place.items()}
-    elif len(names) != 1 or (kind in ONE_PROPERTY and len(place["properties"]) != 1):
+    if kind != FULLTEXT and (len(names) != 1 or (kind in ONE_PROPERTY and len(place["properties"]) != 1)):
         return f"{kind} index over several labels, types or properties"  # vector indexes of 2026.01 on
     config = (row["options"] or {}).get("indexConfig") or {}
     failed = row["state"] == "FAILED"

@@ -128,9 +128,6 @@ def _index(name: str, entry: Map, source: Source, context: Context) -> Index | N
     if not good:
         return None
     assert place is not None
-    if kind == FULLTEXT:
-        place = {key: tuple(sorted(names)) for key, names in place.items()}
-        properties = tuple(sorted(properties))
     chosen = _vector(what, entry, context) if kind == VECTOR else _plain(entry, kind)
     return Index(
         address=index_address(context.spec.name, name),

@@ -77,7 +77,7 @@ class Constraint(SchemaObject):
 class Index(SchemaObject):
     """An index. Options that are None are left as the server has them; `options.py` lists them with defaults.
 
-    The labels and properties of a full-text index are sets: kept sorted, so that order is no difference.
+    The labels and properties of a full-text index are sets: made in the order declared, compared in any.
     """
 
     unset_is_unmanaged: ClassVar[bool] = True
@@ -97,6 +97,14 @@ class Index(SchemaObject):
     """The contract it was declared with; says nothing to the server."""
     failure: str | None = field(default=None, compare=False, repr=False)
     """Of a failed one: the first line of what the server says."""
+
+    @property
+    def schema(self) -> tuple[object, ...]:
+        """See `SchemaObject.schema`; of a full-text index sorted, since there order is no difference."""
+        entity, tokens, properties = super().schema
+        if self.kind != FULLTEXT:
+            return entity, tokens, properties
+        return entity, tuple(sorted(self.tokens)), tuple(sorted(self.properties))
 
     def definition(self) -> tuple[object, ...] | None:
         """Kind and schema, without options: the server allows no second index of these."""
