@@ -13,7 +13,7 @@ from reconcile.errors import PartialError, ReconcileError, RefusedError
 from reconcile.facts import Fact, Verb
 from reconcile.ledger import LOCK_SECONDS, Ledger
 from reconcile.model import Address, State, declared_only
-from reconcile.plan import ABSENT, EMPTY, Plan, fingerprint
+from reconcile.plan import ABSENT, DEPENDENTS, EMPTY, Plan, dependents_print, fingerprint
 from reconcile.stores.base import Session
 
 TRIES = 5
@@ -44,7 +44,18 @@ def stale(plan: Plan, lives: Mapping[str, State], empty: Callable[[Address], boo
     Only what the plan touches, needs or depends on is looked at: unrelated changes do not void an approval.
     """
     found = []
+    users: dict[str, list[str]] = {}
+    if any(subject.endswith(DEPENDENTS) for subject in plan.fingerprints):
+        for live in (r for state in lives.values() for r in state.values()):
+            for target in live.refers:
+                users.setdefault(str(target), []).append(str(live.address))
     for subject, expected in plan.fingerprints.items():
+        if subject.endswith(DEPENDENTS):
+            name = subject.removesuffix(DEPENDENTS)
+            if dependents_print(users.get(name, ())) != expected:
+                names = ", ".join(sorted(users.get(name, ()))) or "nothing"
+                found.append(f"{name}: what refers to it is another set than when planned, now {names}")
+            continue
         asked = subject.endswith(EMPTY)
         address = Address.parse(subject.removesuffix(EMPTY))
         live = lives[address.store].get(address)
@@ -138,6 +149,11 @@ def execute(
         for steps in plan.groups:
             todo = [s for s in steps if s.id in pending]
             if not todo:
+                if any(journal.get(s.id) == "begun" for s in steps):  # it was killed between commit and journal
+                    for step in steps:
+                        for call in step.after_commit:
+                            sessions[step.address.store].run(call, step.timeouts)
+                    ledger.write(run, [s.id for s in steps], "done")
                 continue
             committed = False
             try:

@@ -247,6 +247,11 @@ class Change(ABC):
         del world
         return ()
 
+    @property
+    def moves_dependents(self) -> bool:
+        """Whether what refers to it has to go or be made again: an approved plan then covers who those are."""
+        return self.after is None or type(self).companions is not Change.companions
+
     @abstractmethod
     def steps(self, world: World) -> Sequence[Step]:
         """The steps, in their order. Empty where another change's step does it (a column of a new table).

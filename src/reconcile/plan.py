@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -18,6 +18,8 @@ from reconcile.order import group, order
 ABSENT = "absent"
 EMPTY = "#empty"
 """Ends the key of a fingerprint that says whether a table, label or collection was empty."""
+DEPENDENTS = "#dependents"
+"""Ends the key of a fingerprint of who refers to an address."""
 STEPS_PER_GROUP = 500
 """Where a server names no limit of its own (`max_steps_per_group` in its facts)."""
 
@@ -85,6 +87,11 @@ class Plan:
 def fingerprint(resource: Resource | None) -> str:
     """`sha256:…` over the comparable attributes, or `absent`."""
     return ABSENT if resource is None else digest_of(resource.attributes())
+
+
+def dependents_print(names: Iterable[str]) -> str:
+    """The fingerprint of the set of live addresses that refer to another."""
+    return digest_of(sorted(set(names)))
 
 
 def digest_of(value: Json) -> str:
@@ -298,11 +305,15 @@ def _fingerprints(
             subjects = [f.subject for f in (*step.needs, *step.gives) if f.verb is not Verb.DONE]
             addresses |= dict.fromkeys(map(Address.parse, subjects))
     found = {}
+    for change in changes:
+        if change.before is not None and change.moves_dependents:
+            names = [str(raw.get(r.address, r.address)) for r in world.dependents(change.before.address)]
+            where = raw.get(change.before.address, change.before.address)
+            found[f"{where}{DEPENDENTS}"] = dependents_print(names)
     for address in addresses:
         if address.store == view.name:
             where = raw.get(address, address)
-            resource = live.get(address)
-            found[str(where)] = fingerprint(resource)
+            found[str(where)] = fingerprint(view.difference.fingerprinted(address))
             if where != address and where.kind == address.kind and where.parts != address.parts:
                 found.setdefault(str(address), ABSENT)
     return found | {f"{raw.get(a, a)}{EMPTY}": str(is_empty).lower() for a, is_empty in asked.items() if a in live}

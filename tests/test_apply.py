@@ -1,0 +1,359 @@
+"""Apply as an operator meets it: locks, stale plans, kills, resume, refusals, drift policies; on real servers."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from reconcile import planfile, workflow
+from reconcile.errors import BlockedError, PartialError, ReconcileError, RefusedError
+from reconcile.exits import Exit
+from tests.projects import Folder
+
+OLD = """
+tables:
+  documents:
+    columns: {id: {type: bigint, not_null: true}, path: text, size: {type: integer, not_null: true, default: 0}}
+    primary_key: [id]
+  notes:
+    columns: {id: integer}
+"""
+NEW = """
+enums: {job_state: [queued, done]}
+tables:
+  users:
+    columns: {id: {type: bigint, not_null: true}}
+    primary_key: [id]
+  documents:
+    columns:
+      id: {type: bigint, not_null: true}
+      path: {type: text, not_null: true}
+      size: {type: bigint, not_null: true, default: 0}
+      owner_id: bigint
+    primary_key: [id]
+    checks: {documents_size_check: size >= 0}
+    foreign_keys: {documents_owner_fkey: {columns: [owner_id], references: users}}
+    indexes: {documents_path_idx: {columns: [path]}}
+  notes:
+    columns: {id: bigint}
+views:
+  big: {query: "select id from documents where size > 10"}
+"""
+GRAPH = """
+constraints: {person_id: {label: Person, unique: [id]}}
+indexes: {person_name: {label: Person, properties: [name]}}
+"""
+VECTORS = """
+collections:
+  passages: {vector: {embedding: passages}, payload_indexes: {tenant: keyword}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, postgres_database: str) -> Folder:
+    """One PostgreSQL store with a filled table, applied; `new` is not declared yet."""
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database, "lock_timeout": "200ms"}})
+    folder.declare(app=OLD).apply()
+    sql(folder, "INSERT INTO documents SELECT n, 'p' || n, n FROM generate_series(1, 50) n")
+    return folder
+
+
+def sql(folder: Folder, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(folder.stores["app"]["url"], autocommit=True) as connection:
+        cursor = connection.execute(statement)  # type: ignore[arg-type]
+        return cursor.fetchall() if cursor.description else []
+
+
+# --- blocked, stale ------------------------------------------------------------------------------------------------
+
+
+def test_blocking_hazards_stop_an_apply_and_say_what_to_paste(folder: Folder) -> None:
+    folder.declare(app=NEW)
+    before = folder.live()
+    with pytest.raises(BlockedError, match=re.escape("--allow rewrites-table=app.column.public.documents.size")):
+        folder.apply()
+    assert folder.live() == before
+
+
+STALE = {
+    "a touched column changed": "ALTER TABLE documents ALTER size SET DEFAULT 7",
+    "a touched column went": "ALTER TABLE documents DROP size CASCADE",
+    "what is created is there already": "CREATE INDEX documents_path_idx ON documents (size)",
+    "what a step needs went": "ALTER TABLE documents RENAME TO papers",
+    "a new view hangs on what changes": "CREATE VIEW v AS SELECT size FROM documents",
+}
+
+
+@pytest.mark.parametrize("moved", STALE.values(), ids=STALE.keys())
+def test_a_stale_plan_is_refused_and_names_what_moved(folder: Folder, moved: str) -> None:
+    plan = folder.declare(app=NEW).plan(allow=("all",))
+    sql(folder, moved)
+    with pytest.raises(RefusedError, match=r"the plan is stale.*\n.*documents"):
+        workflow.apply(folder.load(), plan)
+    assert not sql(folder, "SELECT 1 FROM pg_class WHERE relname = 'users'")
+
+
+def test_an_unrelated_change_does_not_void_a_plan(folder: Folder) -> None:
+    plan = folder.declare(app=NEW).plan(allow=("all",))
+    sql(folder, "CREATE TABLE elsewhere (id int); ALTER TABLE documents ADD COLUMN other text")
+    workflow.apply(folder.load(), plan)
+    assert folder.plan().steps == ()
+
+
+def test_the_digest_survives_writes(folder: Folder) -> None:
+    folder.declare(app=NEW)
+    before = planfile.to_json(folder.plan())["digest"]
+    sql(folder, "INSERT INTO documents SELECT n, 'q', n FROM generate_series(1000, 5000) n; ANALYZE documents")
+    assert planfile.to_json(folder.plan())["digest"] == before
+
+
+def test_a_plan_that_counted_on_an_empty_table_is_stale_once_it_is_filled(folder: Folder) -> None:
+    sql(folder, "DELETE FROM documents")
+    folder.declare(app="tables: {}\n")
+    plan = folder.plan(allow=("breaks-clients",))
+    sql(folder, "INSERT INTO documents VALUES (1, 'p')")
+    with pytest.raises(RefusedError, match="was empty when planned"):
+        workflow.apply(folder.load(), plan)
+    assert sql(folder, "SELECT count(*) FROM documents") == [(1,)]
+
+
+# --- failure, kill, resume -----------------------------------------------------------------------------------------
+
+
+def test_a_failure_before_anything_changed_is_exit_1_and_leaves_no_unfinished_run(folder: Folder) -> None:
+    folder.declare(app=OLD.replace("default: 0", "default: 1"))
+    with psycopg.connect(folder.stores["app"]["url"]) as other:
+        other.execute("LOCK TABLE documents IN ROW EXCLUSIVE MODE")  # ALTER TABLE waits, reading does not
+        done = folder.command("apply", "--auto-approve")
+    assert done.returncode == Exit.ERROR
+    assert "nothing was changed" in done.stderr
+    folder.apply()
+    assert folder.plan().steps == ()
+
+
+def test_a_failure_part_way_is_exit_3_says_what_is_done_and_can_be_resumed(folder: Folder) -> None:
+    folder.declare(app=NEW)
+    with psycopg.connect(folder.stores["app"]["url"]) as other:
+        other.execute("LOCK TABLE notes IN ROW EXCLUSIVE MODE")  # its new type waits, what comes before does not
+        done = folder.command("apply", "--auto-approve", "--allow", "all")
+    assert done.returncode == Exit.PARTIAL, done.stderr
+    assert "stopped part-way" in done.stderr
+    assert "done (" in done.stderr
+    assert "not begun (" in done.stderr
+    assert sql(folder, "SELECT 1 FROM pg_class WHERE relname = 'users'")
+
+    refused = folder.command("apply", "--auto-approve")
+    assert refused.returncode == Exit.REFUSED
+    assert "reconcile apply --resume" in refused.stderr
+    assert folder.command("apply", "--resume").returncode == Exit.CLEAN
+    assert folder.plan().steps == ()
+
+
+def test_an_abandoned_run_gives_way_to_a_new_plan(folder: Folder) -> None:
+    folder.declare(app=NEW)
+    with psycopg.connect(folder.stores["app"]["url"]) as other, pytest.raises(PartialError):
+        other.execute("LOCK TABLE notes IN ROW EXCLUSIVE MODE")
+        folder.apply("all")
+    run = workflow.status(folder.load())["unfinished"]["run"]
+    workflow.abandon(folder.load(), run)
+    folder.apply("all")
+    assert folder.plan().steps == ()
+
+
+KILLER = """
+import os, signal, sys
+from pathlib import Path
+from reconcile import workflow
+from reconcile.project import Project
+project = Project.load(Path(sys.argv[1]))
+left = int(sys.argv[2])
+def tell(event):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+workflow.apply(project, workflow.plan(project, workflow.Options(allow=("all",))), tell)
+"""
+
+
+@pytest.fixture
+def everywhere(
+    tmp_path: Path, make_postgres_database: Callable[[], str], neo4j_database: Any, wipe_qdrant: Any, sandbox: Any
+) -> Callable[[], Folder]:
+    """Makes a project over three fresh stores, the old state applied and the new one declared."""
+    made = iter(range(1000))
+
+    def make() -> Folder:
+        neo4j_database.wipe()
+        wipe_qdrant()
+        neo4j = {"url": neo4j_database.url, "user": neo4j_database.user, "password": neo4j_database.password or "none"}
+        folder = Folder(
+            tmp_path / str(next(made)),
+            {
+                "app": {"kind": "postgres", "url": make_postgres_database()},
+                "graph": {"kind": "neo4j", **neo4j},
+                "vectors": {"kind": "qdrant", "url": sandbox.qdrant_url},
+            },
+        )
+        folder.declare(app=OLD).apply()
+        sql(folder, "INSERT INTO documents SELECT n, 'p' || n, n FROM generate_series(1, 50) n")
+        return folder.declare(app=NEW, graph=GRAPH, vectors=VECTORS)
+
+    return make
+
+
+def test_killed_at_every_boundary_a_run_can_be_resumed(everywhere: Callable[[], Folder]) -> None:
+    """SIGKILL at each event of a run over three stores; `--resume` ends where an undisturbed run does."""
+    folder = everywhere()
+    folder.apply("all")
+    end = folder.live()
+    killed = 0
+    while True:
+        folder = everywhere()
+        done = subprocess.run([sys.executable, "-c", KILLER, str(folder.path), str(killed + 1)], check=False)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        killed += 1
+        state = workflow.status(folder.load())
+        if state["lock"] is not None:
+            workflow.unlock(folder.load(), state["lock"]["run"])
+        if state["unfinished"] is not None:
+            workflow.resume(folder.load())
+        else:
+            folder.apply("all")
+        assert folder.live() == end, f"killed at event {killed}"
+        assert folder.plan().steps == ()
+        assert not folder.plan().observed["records"]
+        last = workflow.history(folder.load())[0]
+        assert last["outcome"] == "done"
+    assert killed > 20
+
+
+def test_ten_applies_at_once_one_runs(folder: Folder) -> None:
+    folder.declare(app=NEW)
+    started = [folder.start("apply", "--auto-approve", "--allow", "all") for _ in range(10)]
+    ends = [(p.communicate()[0], p.returncode) for p in started]
+    assert {code for _, code in ends} <= {Exit.CLEAN, Exit.REFUSED}, ends
+    assert any(code == Exit.CLEAN for _, code in ends)
+    for text, code in ends:
+        if code == Exit.REFUSED:
+            assert any(word in text for word in ("holds the lock", "stale", "unfinished")), text
+    assert folder.plan().steps == ()
+    runs = [r for r in workflow.history(folder.load()) if r["number"] > 1]
+    assert [r["outcome"] for r in runs] == ["done"]
+
+
+# --- whose world ---------------------------------------------------------------------------------------------------
+
+
+def test_another_projects_ledger_is_refused(folder: Folder) -> None:
+    folder.settings["name"] = "other"
+    with pytest.raises(ReconcileError, match="the ledger belongs to project trial"):
+        folder.declare(app=OLD).plan()
+
+
+def test_another_environments_ledger_is_refused(folder: Folder) -> None:
+    folder.settings |= {"environments": {"staging": {}, "default": {}}}
+    folder.declare(app=OLD)
+    done = folder.command("plan", "-e", "staging")
+    assert done.returncode == Exit.ERROR
+    assert "environment default" in done.stderr
+
+
+def test_a_restored_clone_is_refused(folder: Folder, make_postgres_database: Callable[[], str]) -> None:
+    other = make_postgres_database()
+    clone = psycopg.conninfo.conninfo_to_dict(other)["dbname"]
+    source = psycopg.conninfo.conninfo_to_dict(folder.stores["app"]["url"])["dbname"]
+    with psycopg.connect(other, dbname="postgres", autocommit=True) as admin:
+        admin.execute(f'DROP DATABASE "{clone}"')
+        admin.execute(f'CREATE DATABASE "{clone}" TEMPLATE "{source}"')
+    folder.stores["app"]["url"] = other
+    with pytest.raises(ReconcileError, match="a restored or cloned database brings its ledger along"):
+        folder.declare(app=OLD).plan()
+
+
+def test_the_ledger_can_be_a_file(folder: Folder) -> None:
+    folder.settings["ledger"] = {"file": ".reconcile/ledger.db"}
+    folder.declare(app=NEW).apply("all")
+    assert (folder.path / ".reconcile" / "ledger.db").exists()
+    assert folder.plan().steps == ()
+
+
+# --- drift policies, selection, ownership --------------------------------------------------------------------------
+
+
+def drifted(folder: Folder, on_drift: str) -> Folder:
+    sql(folder, "ALTER TABLE documents ALTER size SET DEFAULT 9")
+    folder.settings["policy"] = {"on_drift": on_drift}
+    return folder.declare(app=OLD.replace("path: text", "path: {type: text, comment: Where}"))
+
+
+def test_drift_refused_is_the_default_and_nothing_else_is_applied(folder: Folder) -> None:
+    with pytest.raises(BlockedError, match=re.escape("reverts-drift=app.column.public.documents.size")):
+        drifted(folder, "refuse").apply()
+
+
+def test_drift_kept_is_left_while_the_rest_is_applied(folder: Folder) -> None:
+    plan = drifted(folder, "keep").plan()
+    assert plan.observed["kept"] == ["app.column.public.documents.size"]
+    workflow.apply(folder.load(), plan)
+    live = folder.live()
+    assert live["app.column.public.documents.size"]["default"] == "9"
+    assert live["app.column.public.documents.path"]["comment"] == "Where"
+
+
+def test_drift_reverted_needs_no_allowance_where_the_policy_says_so(folder: Folder) -> None:
+    drifted(folder, "revert").apply()
+    assert folder.live()["app.column.public.documents.size"]["default"] == "0"
+
+
+def test_only_takes_what_is_needed_along_and_no_removals(folder: Folder) -> None:
+    folder.declare(app=NEW.replace("size > 10", "id > 10").replace("      path: {type: text, not_null: true}\n", ""))
+    folder.declare(app=NEW)
+    plan = folder.plan(only=("app.foreign_key.*",))
+    addresses = {str(c.address) for c in plan.resource_changes}
+    assert "app.table.public.users" in addresses
+    assert "app.column.public.documents.owner_id" in addresses
+    assert not addresses & {"app.view.public.big", "app.enum.public.job_state"}
+    assert not plan.complete
+
+
+def test_exclude_takes_dependents_along(folder: Folder) -> None:
+    plan = folder.declare(app=NEW).plan(exclude=("app.table.public.users",))
+    addresses = {str(c.address) for c in plan.resource_changes}
+    assert "app.foreign_key.public.documents.documents_owner_fkey" not in addresses
+    assert "app.index.public.documents_path_idx" in addresses
+
+
+def test_what_nobody_declared_is_never_removed_and_what_was_declared_is(folder: Folder) -> None:
+    sql(folder, "CREATE TABLE by_hand (id int); ALTER TABLE documents ADD by_hand text")
+    folder.declare(app=OLD.replace(", path: text", ""))
+    plan = folder.plan()
+    assert [str(c.address) for c in plan.resource_changes] == ["app.column.public.documents.path"]
+    assert [u["address"] for u in plan.observed["unmanaged"]] == ["app.table.public.by_hand"]
+    assert [e["address"] for e in plan.observed["extra"]] == ["app.column.public.documents.by_hand"]
+
+
+def test_forgotten_addresses_are_no_longer_removed(folder: Folder) -> None:
+    workflow.forget(folder.load(), ["app.column.public.documents.path"])
+    folder.declare(app=OLD.replace(", path: text", ""))
+    assert folder.plan().steps == ()
+
+
+def test_an_empty_plan_still_records_what_is_declared(folder: Folder) -> None:
+    sql(folder, "CREATE TABLE found (id integer)")
+    folder.declare(app=OLD + "  found: {columns: {id: integer}}\n")
+    plan = folder.plan()
+    assert (plan.steps, plan.observed["records"]) == ((), 2)
+    assert workflow.apply(folder.load(), plan).recorded == 2
+    folder.declare(app=OLD)
+    assert [c.action_reason for c in folder.plan().resource_changes if not c.part_of] == ["delete_because_removed"]
