@@ -68,7 +68,7 @@ def folder(tmp_path: Path, postgres_database: str) -> Folder:
 
 def sql(folder: Folder, statement: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(folder.stores["app"]["url"], autocommit=True) as connection:
-        cursor = connection.execute(statement)  # type: ignore[arg-type]
+        cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
 

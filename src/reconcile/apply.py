@@ -46,9 +46,9 @@ def stale(plan: Plan, lives: Mapping[str, State], empty: Callable[[Address], boo
     found = []
     users: dict[str, list[str]] = {}
     if any(subject.endswith(DEPENDENTS) for subject in plan.fingerprints):
-        for live in (r for state in lives.values() for r in state.values()):
-            for target in live.refers:
-                users.setdefault(str(target), []).append(str(live.address))
+        for user in (r for state in lives.values() for r in state.values()):
+            for target in user.refers:
+                users.setdefault(str(target), []).append(str(user.address))
     for subject, expected in plan.fingerprints.items():
         if subject.endswith(DEPENDENTS):
             name = subject.removesuffix(DEPENDENTS)
