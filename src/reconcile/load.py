@@ -75,7 +75,7 @@ def files(project: Project, problems: list[Problem]) -> list[tuple[Path, str]]:
             if (project.directory / name).is_file()
         } - {"reconcile.yaml"}
         if not matched:
-            hint = "write a starter project with `reconcile init`, or mend `include:`"
+            hint = "write one, or have `reconcile import` write it from the stores, or mend `include:`"
             if pattern.endswith(".yaml") and _matches(pattern[:-5] + ".yml", project):
                 hint = f'there are .yml files: add "{pattern[:-5]}.yml" to `include:`'
             problems.append(Problem(f"no file matches {pattern}", where=project.source, hint=hint))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import reconcile
+from reconcile import schemas
 from reconcile.change import Call, Cypher, Http, Op, Phase, Server, Sql, Step, Timeouts
 from reconcile.diff import Options
 from reconcile.errors import ReconcileError
@@ -67,7 +68,7 @@ def read(path: Path) -> dict[str, Json]:
     """The JSON of a plan file, its digest checked.
 
     Raises:
-        ReconcileError: unreadable, no plan, of another major format, or changed since it was written.
+        ReconcileError: unreadable, no plan, of another major format, changed since it was written, or malformed.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -85,6 +86,9 @@ def read(path: Path) -> dict[str, Json]:
         )
     if document.get("digest") != digest(document):
         raise ReconcileError("the plan was changed after it was written", where=str(path), hint=_MAKE)
+    fits = schemas.quick("plan.schema.json")
+    if fits is not None and not fits(document):
+        raise ReconcileError("a part of the plan is malformed", where=str(path), hint=_MAKE)
     return document
 
 

@@ -303,4 +303,4 @@ def test_what_is_declared_twice_across_files_and_files_that_cannot_be_read(tmp_p
     settle(tmp_path)
     shutil.rmtree(tmp_path / "schema")
     (problem,) = settle(tmp_path)
-    assert "reconcile init" in str(problem)
+    assert "reconcile import" in str(problem)

@@ -31,7 +31,12 @@ PLAN = Plan(
         Step(
             f"{COLUMN}/1-add",
             COLUMN,
-            (Sql("ALTER …"), Cypher("RETURN $x", {"x": 1}), Http("PUT", "/c", {"a": 1}, "/c", {"a": 1}), Op("wait", {})),
+            (
+                Sql("ALTER …"),
+                Cypher("RETURN $x", {"x": 1}),
+                Http("PUT", "/c", {"a": 1}, "/c", {"a": 1}),
+                Op("wait", {}),
+            ),
             Phase.CONTRACT,
             frozenset({Fact.parse("has app.table.public.documents")}),
             frozenset({Fact.parse(f"ok {COLUMN}")}),
@@ -52,6 +57,20 @@ PLAN = Plan(
 )
 
 
+OBSERVED = {
+    "at": "2026-01-01T00:00:00Z",
+    "summary": {"add": 0, "change": 0, "rebuild": 0, "replace": 0, "drop": 0},
+}
+
+
+def test_a_file_without_its_parts_is_refused(tmp_path: Path) -> None:
+    """Also where the digest is right: what is observed is not under it."""
+    path = tmp_path / "plan.json"
+    planfile.write(PLAN, path)
+    with pytest.raises(ReconcileError, match="malformed"):
+        planfile.read(path)
+
+
 def test_round_trip() -> None:
     assert planfile.from_json(json.loads(json.dumps(planfile.to_json(PLAN)))) == PLAN
 
@@ -68,8 +87,9 @@ def test_the_digest_covers_the_steps() -> None:
 
 def test_a_file_that_was_edited_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
-    planfile.write(PLAN, path)
-    assert planfile.load(path) == PLAN
+    whole = replace(PLAN, observed=OBSERVED)
+    planfile.write(whole, path)
+    assert planfile.load(path) == whole
     path.write_text(path.read_text().replace("ALTER", "DROP"))
     with pytest.raises(ReconcileError, match="changed after it was written"):
         planfile.load(path)
@@ -92,5 +112,5 @@ def test_what_is_no_plan_is_refused_with_the_reason(tmp_path: Path, content: str
 
 
 def test_a_missing_file_is_an_error_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(ReconcileError, match="no.json: cannot read the plan"):
+    with pytest.raises(ReconcileError, match=r"no\.json: cannot read the plan"):
         planfile.load(tmp_path / "no.json")

@@ -8,6 +8,9 @@ import click
 
 from reconcile.cli.context import Invocation, pass_invocation
 from reconcile.exits import Exit
+from reconcile.render import words
+
+_SHOWN = 10
 
 
 @click.command("import")
@@ -24,14 +27,22 @@ def command(
     """Write YAML from live stores.
 
     All that is in scope, or the ADDRESSes (or globs) given. The plan that follows is empty. Exits 2 when something
-    had to be left out as not modelled, naming it.
+    had to be left out as not modelled or not visible, or stands in a schema file already, naming it.
     """
     from reconcile import workflow
 
     done = workflow.import_(invocation.project(), addresses, store, out, force)
     for path in done.files:
         click.echo(f"wrote {path}")
-    click.echo(f"{done.resources} objects written. `reconcile plan` should show no changes.")
-    for address, what in done.not_modelled:
-        click.echo(f"not modelled: {address}: {what}", err=True)
-    return Exit.FINDINGS if done.not_modelled else Exit.CLEAN
+    clean = not (done.not_modelled or done.partial or done.declared)
+    what = f"{words.counted(done.resources, 'object')} written."
+    click.echo(f"{what} `reconcile plan` should show no changes." if clean else what)
+    for address, kind in done.not_modelled:
+        click.echo(words.printable(f"not modelled: {address}: {kind}"), err=True)
+    for name, reason in done.partial:
+        click.echo(words.printable(f"not seen whole: store {name}: {reason}"), err=True)
+    for address, where in done.declared[:_SHOWN]:
+        click.echo(words.printable(f"declared before: {address} at {where}: keep one of the two"), err=True)
+    if len(done.declared) > _SHOWN:
+        click.echo(f"… and {len(done.declared) - _SHOWN} more (`reconcile validate` lists them)", err=True)
+    return Exit.CLEAN if clean else Exit.FINDINGS

@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconcile.errors import ReconcileError
-from reconcile.model import Address
+from reconcile import load, yamldump
+from reconcile.errors import ProjectError, ReconcileError
+from reconcile.model import Address, Source
 from reconcile.survey import reading
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ class Imported:
     resources: int
     not_modelled: tuple[tuple[str, str], ...]
     """(address, what) of live objects that were left out."""
+    partial: tuple[tuple[str, str], ...] = ()
+    """(store, reason) where more may be there than could be seen."""
+    declared: tuple[tuple[str, str], ...] = ()
+    """(address, place) of what other schema files declare already."""
 
 
 def import_(
@@ -36,7 +41,8 @@ def import_(
     """Write YAML that declares what is live: all of it, or the addresses (globs) asked for.
 
     Raises:
-        ReconcileError: a file would be overwritten without `force`, no such store, or nothing matches.
+        ReconcileError: a file would be overwritten without `force` or cannot be written, no such store, or nothing
+            matches.
     """
     globs = tuple(addresses)
     if store is not None and store not in project.stores:
@@ -44,7 +50,8 @@ def import_(
     folder = project.directory / (out or Path("schema"))
     written: dict[Path, str] = {}
     left_out: list[tuple[str, str]] = []
-    count = 0
+    partial: list[tuple[str, str]] = []
+    taken_up: set[Address] = set()
 
     def wanted(address: Address) -> bool:
         return not globs or any(fnmatchcase(str(address), glob) for glob in globs)
@@ -53,12 +60,15 @@ def import_(
         for name, seen in found.stores.items():
             if store is not None and name != store:
                 continue
-            count += sum(1 for a, r in seen.live.state.items() if wanted(a) and not r.system)
+            taken_up |= {a for a, r in seen.live.state.items() if wanted(a) and not r.system}
             left_out += [(str(n.address), n.what) for n in seen.live.not_modelled if wanted(n.address)]
-            left_out += [(name, reason) for reason in seen.live.partial]
-            for file, text in seen.package.dump(seen.live, seen.server, seen.spec, wanted).items():
+            partial += [(name, reason) for reason in seen.live.partial]
+            files = seen.package.dump(seen.live, seen.server, seen.spec, wanted)
+            if not files and not globs:  # so that a plan finds what to compare with
+                files = {"schema.yaml": yamldump.dump({"store": name}, ["nothing is there yet"])}
+            for file, text in files.items():
                 written[folder / (file if len(found.stores) == 1 or store else f"{name}_{file}")] = text
-    if globs and not count:
+    if globs and not taken_up:
         raise ReconcileError("nothing live matches " + ", ".join(globs), hint="see: reconcile plan, its `?` lines")
     taken = [str(path) for path in written if path.exists()]
     if taken and not force:
@@ -66,7 +76,31 @@ def import_(
             "these files are there already: " + ", ".join(taken),
             hint="choose another folder with --out, or overwrite them with --force",
         )
-    for path, text in written.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return Imported(tuple(written), count, tuple(left_out))
+    declared = _declared(project, taken_up)
+    try:
+        for path, text in written.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ReconcileError(
+            f"cannot write {error.filename}: {error.strerror}", hint="name a folder with --out"
+        ) from error
+    ours = {path.resolve() for path in written}
+    if ours.isdisjoint(path.resolve() for path, _ in load.files(project, [])):
+        declared = {}  # beside the project: to be looked at
+    twice = tuple(
+        (address, str(where))
+        for address, where in declared.items()
+        if (project.directory / where.file).resolve() not in ours
+    )
+    return Imported(tuple(written), len(taken_up), tuple(left_out), tuple(partial), twice)
+
+
+def _declared(project: Project, addresses: Iterable[Address]) -> dict[str, Source]:
+    """Where schema files declare these addresses now."""
+    try:
+        desired = project.desired()
+    except ProjectError:  # no schema file yet, or a broken one, which the next command tells
+        return {}
+    places = {str(a): desired[a].source for a in sorted(addresses, key=str) if a in desired}
+    return {address: where for address, where in places.items() if where is not None}
