@@ -107,7 +107,7 @@ def _read(directory: Path) -> Map:
         if path.with_suffix(".yml").is_file():
             hint = f"rename reconcile.yml to {FILE}"
         elif not directory.is_dir():
-            hint = f"there is no folder {directory}"
+            hint = f"{directory} is no folder" if directory.exists() else f"there is no folder {directory}"
         raise ProjectError([Problem(f"there is no {FILE} in {_shown(directory)}", hint=hint)])
     documents = read_documents(path, FILE)
     if len(documents) != 1:

@@ -24,10 +24,11 @@ REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _DEFAULT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):-(.*)\Z", re.S)
 
-_URL_PASSWORD = re.compile(r"(://[^\s:/?#@'\"<>]*):[^\s'\"<>]*@")
+_URL_PASSWORD = re.compile(r"(://[^\s:/?#@'\"<>]*):(?!PASSWORD@)[^\s'\"<>]*@")
+"""All but the word that stands for a password in our own hints."""
 _ASSIGNED = re.compile(
     r"""(?ix) (\b[\w-]*(?:password|passwd|passphrase|pwd|api[_-]?key|secret|token)["']?\s*[=:]\s*)
-        ("[^"]*" | '[^']*' | [^\s&,;)}\]]+)"""
+        ("[^"]*" | '[^']*' | (?!`)[^\s&,;)}\]]+)"""
 )
 _BEARER = re.compile(r"(?i)\b(authorization\s*[:=]\s*|bearer\s+|basic\s+)(?:(?:bearer|basic)\s+)?[\w+/=.~-]{6,}")
 MASK = "***"
@@ -150,7 +151,7 @@ def database_url(
 def _parses(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.port is None or parts.port >= 0
+        return "@" not in parts.path and (parts.port is None or parts.port >= 0)
     except ValueError:
         return "," in url  # several hosts: for the driver to judge
 

@@ -146,9 +146,13 @@ root = Lazy(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Errors go to stderr; nothing is raised but `SystemExit`."""
+    invocation = Invocation()
     try:
         code = root.main(
-            args=None if arguments is None else list(arguments), prog_name="reconcile", standalone_mode=False
+            args=None if arguments is None else list(arguments),
+            prog_name="reconcile",
+            standalone_mode=False,
+            obj=invocation,
         )
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -160,19 +164,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo("Interrupted.", err=True)
         return Exit.ERROR
     except BrokenPipeError:
-        # The reader went away (`| head`): point stdout elsewhere so that the interpreter's flush is silent.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from reconcile.cli.terminal import silence
+
+        silence()  # the reader went away: `| head`
         return Exit.ERROR
     except Exception as error:  # whatever is left is printed with its exit code, and never hidden
         from reconcile.cli.failure import report
 
-        return report(error)
+        return report(error, invocation.secrets())
     return int(code or Exit.CLEAN)
 
 
 def main() -> None:
     """The console script."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by who started us (`>&-`): what is written goes nowhere
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until the end
+        elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # symbols must not break an ASCII terminal
     sys.exit(run())

@@ -77,7 +77,10 @@ def _run(act: Callable[[Progress], Outcome]) -> int:
 
     with progress.Progress(sys.stdout, colour=terminal.coloured(), live=terminal.interactive()) as shown:
         outcome = act(shown)
-    terminal.write(progress.closing(outcome.steps_done, outcome.recorded, outcome.seconds))
+    try:
+        terminal.write(progress.closing(outcome.steps_done, outcome.recorded, outcome.seconds))
+    except (OSError, ReconcileError):  # it is done, whoever reads of it
+        terminal.silence()
     return Exit.CLEAN
 
 

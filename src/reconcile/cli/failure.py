@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Sequence
 
 import click
 
@@ -13,23 +14,23 @@ from reconcile.exits import Exit
 from reconcile.references import masked
 
 
-def report(error: Exception) -> int:
-    """Print `error` to stderr and return the exit code it calls for."""
+def report(error: Exception, secrets: Sequence[str] = ()) -> int:
+    """Print `error` to stderr, without `secrets`, and return the exit code it calls for."""
     if os.environ.get("RECONCILE_TRACEBACK"):
-        click.echo(masked("".join(traceback.format_exception(error))), err=True)
+        click.echo(masked("".join(traceback.format_exception(error)), secrets), err=True)
     label = click.style("Error:", fg="red", bold=True) if coloured(err=True) else "Error:"
     if isinstance(error, ProjectError):
         for problem in error.problems:  # file:line:column first, so that editors can jump there
-            click.echo(str(problem), err=True, color=True)
+            click.echo(masked(str(problem), secrets), err=True, color=True)
         count = len(error.problems)
         click.echo(f"{label} {count} problem{'s' * (count != 1)} in the project's files", err=True, color=True)
         return error.exit
     if isinstance(error, ReconcileError):
-        click.echo(f"{label} {masked(str(error))}", err=True, color=True)
+        click.echo(f"{label} {masked(str(error), secrets)}", err=True, color=True)
         return error.exit
     cause = " ".join(f"{type(error).__name__}: {error}".split())
     click.echo(
-        f"{label} this is a bug in reconcile: {masked(cause)}\n"
+        f"{label} this is a bug in reconcile: {masked(cause, secrets)}\n"
         "  Please report it with the command you ran; RECONCILE_TRACEBACK=1 adds the traceback.",
         err=True,
         color=True,

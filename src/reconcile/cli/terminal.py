@@ -31,9 +31,24 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if interactive() else None
 
 
+def silence() -> None:
+    """Nobody reads stdout any more: point it elsewhere, so that the interpreter's last flush is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def write(text: str) -> None:
-    """Print to stdout, colours as they are."""
-    click.echo(text, nl=not text.endswith("\n"), color=True)
+    """Print to stdout, colours as they are.
+
+    Raises:
+        BrokenPipeError: nobody reads any more.
+        ReconcileError: it cannot be written: a full disk.
+    """
+    try:
+        click.echo(text, nl=not text.endswith("\n"), color=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ReconcileError(f"cannot write the output: {error.strerror}") from error
 
 
 def write_file(path: Path, text: str) -> None:

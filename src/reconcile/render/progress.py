@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
@@ -19,7 +20,7 @@ _CLEAR = "\r\x1b[2K"
 
 
 class Progress:
-    """Called with each event of an apply.
+    """Called with each event of an apply. An `out` that cannot be written any more does not stop the apply.
 
     Args:
         out: where to.
@@ -56,8 +57,7 @@ class Progress:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-            self._out.write(_CLEAR)
-            self._out.flush()
+            self._write(_CLEAR)
 
     def __call__(self, event: Event) -> None:
         """Show `event`."""
@@ -90,8 +90,7 @@ class Progress:
     def _line(self, text: str) -> None:
         if text:
             with self._lock:
-                self._out.write(f"{_CLEAR if self._live else ''}{text}\n")
-                self._out.flush()
+                self._write(f"{_CLEAR if self._live else ''}{text}\n")
 
     def _spin(self) -> None:
         for frame in itertools.cycle(_FRAMES):
@@ -99,8 +98,12 @@ class Progress:
                 return
             with self._lock:
                 if self._now:
-                    self._out.write(f"{_CLEAR}  {frame} {self._now}  {self._clock() - self._since:.0f} s")
-                    self._out.flush()
+                    self._write(f"{_CLEAR}  {frame} {self._now}  {self._clock() - self._since:.0f} s")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # `| head`, a full disk
+            self._out.write(text)
+            self._out.flush()
 
     def _paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
