@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from shlex import quote
 
 from reconcile.errors import ReconcileError
 from reconcile.hazards import Hazard
@@ -53,7 +54,8 @@ class Allowance:
 
     def permits(self, hazard: Hazard, address: str) -> bool:
         """Whether it covers `hazard` at `address`."""
-        return self.hazard in (None, hazard) and fnmatchcase(address, self.glob)
+        matches = address == self.glob or fnmatchcase(address, self.glob)  # a name may hold a glob's [
+        return matches and self.hazard in (None, hazard)
 
 
 def permitted(allowances: Iterable[Allowance], hazard: Hazard, address: str) -> bool:
@@ -65,7 +67,7 @@ def blocked(document: Json, allowances: Iterable[Allowance], on_drift: str) -> l
     """What in a plan (its JSON form) nobody allowed.
 
     Returns:
-        Dicts of step, address, hazard, allow (the option to paste), in plan order. Undone drift counts as
+        Dicts of step, address, hazard, allow (the option to paste into a shell), in plan order. Undone drift counts as
         the hazard `reverts-drift` of the address; the ledger's labels are not part of steps, so that an empty
         ledger changes no step.
     """
@@ -84,4 +86,4 @@ def blocked(document: Json, allowances: Iterable[Allowance], on_drift: str) -> l
             if not permitted(allowances, Hazard.REVERTS_DRIFT, address)
         ]
     unique = {(f["address"], f["hazard"]): f for f in reversed(found)}
-    return [{**f, "allow": f"--allow {f['hazard']}={f['address']}"} for f in reversed(unique.values())]
+    return [{**f, "allow": f"--allow {quote(f['hazard'] + '=' + f['address'])}"} for f in reversed(unique.values())]

@@ -76,7 +76,7 @@ def _language(step: Json) -> str:
 
 def _heredoc(command: str, word: str, body: Iterator[str]) -> list[str]:
     lines = list(body)
-    while word in lines:
+    while word in "\n".join(lines).split("\n"):  # a statement may have many lines
         word += "_"
     return [f"{command} <<'{word}'", *lines, word]
 
