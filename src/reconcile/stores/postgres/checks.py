@@ -66,7 +66,9 @@ def server(connection: psycopg.Connection[TupleRow], name: str) -> Server:
         },
     )
     if numbers(found.version) < OLDEST:
-        raise StoreError(f"PostgreSQL {found.version} is too old", where=name, hint="PostgreSQL 12 or later is needed")
+        raise StoreError(
+            f"PostgreSQL {found.version} is too old", where=f"store {name}", hint="PostgreSQL 12 or later is needed"
+        )
     return found
 
 
@@ -174,7 +176,7 @@ def _vector(
 
 def preflight(connection: psycopg.Connection[TupleRow], server: Server, steps: Sequence[Step]) -> list[Problem]:
     """What would stop the steps: a standby, missing privileges, missing schemas, constraints that rows break."""
-    where = server.name
+    where = f"store {server.name}"
     if server.facts["in_recovery"]:
         return [Problem("this is a standby, which takes no changes", where=where, hint="use the primary's address")]
     if server.facts["read_only"]:
@@ -218,11 +220,13 @@ def _schemas(connection: psycopg.Connection[TupleRow], server: Server, names: It
     for schema, there, create in rows:
         if not there:
             what, hint = f"there is no schema {schema}", f"declare it: `schemas: {{{schema}: {{}}}}`"
-            problems.append(Problem(what, where=server.name, hint=hint))
+            problems.append(Problem(what, where=f"store {server.name}", hint=hint))
         elif not create:
             user = server.facts["user"]
             hint = f'GRANT CREATE ON SCHEMA "{schema}" TO "{user}"'
-            problems.append(Problem(f"{user} may not create in schema {schema}", where=server.name, hint=hint))
+            problems.append(
+                Problem(f"{user} may not create in schema {schema}", where=f"store {server.name}", hint=hint)
+            )
     return problems
 
 
@@ -240,7 +244,7 @@ def _ownership(
     return [
         Problem(
             f"{user} does not own {schema}.{relation}, {owner} does: it cannot be altered",
-            where=server.name,
+            where=f"store {server.name}",
             hint=f'set `role: {owner}` of store {server.name}, or: GRANT "{owner}" TO "{user}"',
         )
         for schema, relation, owner in rows

@@ -33,10 +33,12 @@ _FIXED = {
 }
 _SETTINGS = (
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET row_security = off;"
-    " SET standard_conforming_strings = on; SET check_function_bodies = off; SET client_min_messages = warning"
+    " SET standard_conforming_strings = on; SET check_function_bodies = off; SET client_min_messages = warning;"
+    " SET lock_timeout = '10s'"
 )
 """What the server's spelling, and what a row count means, depend on. `row_security = off` makes a hidden row an
-error instead of an absence."""
+error instead of an absence. The lock timeout is for reading: pg_get_viewdef and its like wait for whoever holds an
+exclusive lock on the table; steps set their own."""
 
 
 def connect(spec: StoreSpec, application: str) -> Connection:
@@ -54,7 +56,9 @@ def connect(spec: StoreSpec, application: str) -> Connection:
         fixed = {key: value for key, value in _FIXED.items() if key not in known}
         connection = psycopg.connect(conninfo.make_conninfo(info, **fixed), autocommit=True, prepare_threshold=None)
     except psycopg.ProgrammingError as error:
-        raise StoreError(f"the connection settings cannot be read: {masked(_first(error))}", where=spec.name) from None
+        raise StoreError(
+            f"the connection settings cannot be read: {masked(_first(error))}", where=f"store {spec.name}"
+        ) from None
     except psycopg.OperationalError as error:
         raise _explained(error, spec, parts, url) from None
     try:
@@ -65,7 +69,7 @@ def connect(spec: StoreSpec, application: str) -> Connection:
             connection.execute(f"SET ROLE {sql.Identifier(role).as_string(None)}")
     except psycopg.Error as error:
         connection.close()
-        raise explained(error, spec.name) from error
+        raise explained(error, f"store {spec.name}") from error
     except BaseException:
         connection.close()
         raise
@@ -89,7 +93,7 @@ def _refuse_transaction_pooler(connection: Connection, another: Any, spec: Store
     if ours is None or theirs is None or theirs[0] == row[0] or ours[0] != row[0] or ours[1] != "off":
         raise StoreError(
             "a connection pooler in transaction mode stands before the database: settings and locks do not last",
-            where=spec.name,
+            where=f"store {spec.name}",
             hint="use the direct address of the database, or the pooler's port in session mode",
         )
 
@@ -102,7 +106,7 @@ def _explained(error: psycopg.OperationalError, spec: StoreSpec, parts: dict[str
         known = dict(parts)
     host, port = known.get("host") or "the local socket", known.get("port") or "5432"
     user, database = known.get("user") or "the current user", known.get("dbname") or known.get("user") or "?"
-    text = masked(_first(error))
+    text = _failure(error)
     lowered = str(error).lower()
     if "password authentication failed" in lowered or "no password supplied" in lowered:
         missing = "no password supplied" in lowered
@@ -110,6 +114,9 @@ def _explained(error: psycopg.OperationalError, spec: StoreSpec, parts: dict[str
         hint = f"see `url:` or `password:` of store {spec.name}; {host}:{port} was asked"
     elif "does not support ssl" in lowered:
         what, hint = f"{host}:{port} does not speak TLS", "take sslmode out of the URL, or turn TLS on in the server"
+    elif "invalid response to ssl" in lowered or "expected authentication" in lowered or "unexpectedly" in lowered:
+        what = f"what answers at {host}:{port} does not speak PostgreSQL, or hung up: {text}"
+        hint = "are host and port right? PostgreSQL's port is 5432 unless configured otherwise"
     elif "no pg_hba.conf entry" in lowered or ("ssl" in lowered and "required" in lowered):
         what, hint = f"{host}:{port} refuses this way of connecting: {text}", "try ?sslmode=require in the URL"
     elif "certificate" in lowered or "ssl error" in lowered:
@@ -131,12 +138,18 @@ def _explained(error: psycopg.OperationalError, spec: StoreSpec, parts: dict[str
         )
     else:
         what, hint = f"cannot connect to {host}:{port}: {text}", f"see `url:` of store {spec.name}"
-    return StoreError(what, where=spec.name, hint=hint)
+    return StoreError(what, where=f"store {spec.name}", hint=hint)
 
 
 def _first(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
+
+
+def _failure(error: BaseException) -> str:
+    """Why there is no connection: of libpq's lines the one that says so, without what we say ourselves."""
+    lines = [line.strip() for line in str(error).splitlines() if " failed: " in line] or [_first(error)]
+    return masked(lines[-1].rpartition(" failed: ")[2].removeprefix("FATAL:").strip())
 
 
 _HINTS: tuple[tuple[type[psycopg.Error], str], ...] = (

@@ -48,7 +48,7 @@ class PostgresTransaction:
             if sql.startswith("CREATE EXTENSION"):
                 settle(self.connection, self.session.schemas)
         except psycopg.Error as error:
-            raise explained(error, self.session.name, sql) from error
+            raise explained(error, f"store {self.session.name}", sql) from error
 
 
 class PostgresSession:
@@ -174,7 +174,7 @@ class PostgresSession:
             finally:
                 if not connection.closed:
                     connection.execute(
-                        "SET client_min_messages = warning; SET lock_timeout = 0; SET statement_timeout = 0"
+                        "SET client_min_messages = warning; SET lock_timeout = '10s'; SET statement_timeout = 0"
                     )
 
     def _is_done(self, sql: str, error: psycopg.Error) -> bool:
@@ -219,7 +219,7 @@ class PostgresSession:
             if time.monotonic() > until:
                 raise StoreError(
                     f"{address} is still being built by process {self._builder(address)}",
-                    where=self.name,
+                    where=f"store {self.name}",
                     hint="wait for it, or end it: SELECT pg_terminate_backend(PID)",
                 )
             time.sleep(1)
@@ -282,7 +282,7 @@ class PostgresSession:
         try:
             yield
         except psycopg.Error as error:
-            raise explained(error, self.name, sql) from error
+            raise explained(error, f"store {self.name}", sql) from error
 
 
 def _sql(call: Call, store: str) -> str:

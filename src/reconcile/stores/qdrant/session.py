@@ -63,7 +63,7 @@ class QdrantSession:
             if not isinstance(version, str):
                 raise StoreError(
                     f"{self.http.shown} answers, but is no Qdrant server",
-                    where=self.spec.name,
+                    where=f"store {self.spec.name}",
                     hint="check host and port: Qdrant's REST port is 6333 by default (6334 is gRPC)",
                 )
             self._version = version
@@ -148,7 +148,7 @@ class QdrantSession:
             case Op("drop_if_empty", args):
                 self._drop_if_empty(args["collection"])
             case _:
-                raise StoreError(f"Qdrant cannot run {call!r}", where=self.spec.name)
+                raise StoreError(f"Qdrant cannot run {call!r}", where=f"store {self.spec.name}")
 
     def clean(self, debris: Sequence[Address]) -> None:
         """Delete collections a broken try made: only where they hold no point and no alias points at them."""
@@ -243,7 +243,7 @@ class QdrantSession:
             raise StoreError(
                 f"Qdrant {self.server().version} answered {call.method} {call.path} with success, but did not take"
                 f" {lines}",
-                where=self.spec.name,
+                where=f"store {self.spec.name}",
                 hint="this server version does not know the option, or cannot change it: take it out of the YAML",
             )
 
@@ -261,7 +261,7 @@ class QdrantSession:
                 error = optimizer.get("error") if isinstance(optimizer, Mapping) else optimizer
                 raise StoreError(
                     f"collection {name} is {status}: {error}",
-                    where=self.spec.name,
+                    where=f"store {self.spec.name}",
                     hint="look at the server's log (often disk or memory); then go on with: reconcile apply --resume",
                 )
             now = time.monotonic()
@@ -272,7 +272,7 @@ class QdrantSession:
             if now - began > limit:
                 raise StoreError(
                     f"collection {name} is still {status} after {limit:.0f} s",
-                    where=self.spec.name,
+                    where=f"store {self.spec.name}",
                     hint="the server goes on by itself; wait for it with: reconcile apply --resume",
                 )
             time.sleep(pause)
@@ -283,7 +283,7 @@ class QdrantSession:
         if count:
             raise StoreError(
                 f"collection {name} was empty when planned and holds points now ({count})",
-                where=self.spec.name,
+                where=f"store {self.spec.name}",
                 hint="nothing was deleted; plan again",
             )
         self.http.send("DELETE", wire.collection_path(name))

@@ -59,9 +59,17 @@ class Transport:
                 {r"grpcs?://([^/:@]+)(?::\d+)?/?\Z": r"http://\1:6333", r"([\w.-]+):(\d+)/?\Z": r"http://\1:\2"},
             )
             if url is None:
-                raise StoreError("no URL is set", where=self.spec.name, hint=f"set `url:` of the store: {FORM}")
+                raise StoreError(
+                    "no URL is set", where=f"store {self.spec.name}", hint=f"set `url:` of the store: {FORM}"
+                )
             self.api_key = self.spec.resolve("api_key")
             self._secrets = secrets(self.spec)
+            if self.api_key and not (self.api_key.isascii() and self.api_key.isprintable()):
+                raise StoreError(
+                    "the API key has characters that no HTTP header can carry",
+                    where=f"store {self.spec.name}",
+                    hint="a key is ASCII without line breaks: see `api_key:` of the store",
+                )
             # Qdrant's own default, as in its clients; with https it usually stands behind a proxy on 443.
             if urlsplit(url).port is None and urlsplit(url).scheme == "http":
                 parts = urlsplit(url)
@@ -77,7 +85,7 @@ class Transport:
             except (httpx.InvalidURL, ValueError, UnicodeError) as error:
                 raise StoreError(
                     f"the URL or the API key cannot be used: {self.mask(str(error))}",
-                    where=self.spec.name,
+                    where=f"store {self.spec.name}",
                     hint=f"write the URL as {FORM}; a key has no blanks or line breaks",
                 ) from error
         return self._client
@@ -127,8 +135,8 @@ class Transport:
     def _stranger(self) -> QdrantError:
         return QdrantError(
             f"{self.shown} answers, but not as Qdrant does",
-            where=self.spec.name,
-            hint="check host and port: Qdrant's REST port is 6333 by default (6334 is gRPC)",
+            where=f"store {self.spec.name}",
+            hint="check host, port and path: Qdrant's REST port is 6333 by default (6334 is gRPC)",
         )
 
     def _unanswered(self, error: httpx.TransportError) -> QdrantError:
@@ -153,7 +161,7 @@ class Transport:
             hint = "Qdrant's REST port is 6333 by default (6334 is gRPC); a server with TLS needs https://"
         else:
             what, hint, passing = f"{self.shown}: {text}", f"write the URL as {FORM}", False
-        found = QdrantError(what, where=self.spec.name, hint=hint)
+        found = QdrantError(what, where=f"store {self.spec.name}", hint=hint)
         found.passing = passing
         return found
 
@@ -165,7 +173,7 @@ class Transport:
         except (ValueError, KeyError, TypeError):
             message = answer.text.strip()[:200] or answer.reason_phrase
         message = self.mask(str(message))
-        name = self.spec.name
+        name = f"store {self.spec.name}"
         if status in (401, 403):
             given = "the API key is not accepted" if self.api_key else "the server wants an API key"
             if status == 403 and self.api_key and "nvalid" not in message:
@@ -175,6 +183,6 @@ class Transport:
             )
         if "plain HTTP request was sent to HTTPS" in message:
             return QdrantError(f"{self.shown} wants TLS", where=name, hint="write the URL with https://", status=status)
-        if status == 404 and not isinstance(message, str):
+        if status == 404 and path == "/":
             return self._stranger()
         return QdrantError(f"{method} {path}: {message} (HTTP {status})", where=name, status=status)
