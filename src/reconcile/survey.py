@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconcile.change import Server
@@ -44,6 +44,8 @@ class Reading:
     ledger: Ledger
     applied: Mapping[Address, Applied]
     known: Mapping[str, Json]
+    desired: State = field(default_factory=State)
+    """What the YAML declares; nothing where the reading was not asked for it."""
 
     def applied_in(self, store: str) -> dict[Address, Applied]:
         """The applied rows of one store."""
@@ -69,16 +71,19 @@ class Survey:
 
     reading: Reading
     options: Options
-    desired: State
     canonical: Mapping[str, Canonical]
     differences: Mapping[str, Difference]
 
 
 @contextmanager
-def reading(project: Project) -> Iterator[Reading]:
+def reading(project: Project, *, declared: bool = True) -> Iterator[Reading]:
     """Connect to all stores at once, read them and the ledger; close everything on leaving.
 
+    Args:
+        declared: whether to read the YAML too, while the servers answer.
+
     Raises:
+        ProjectError: all that is wrong with the YAML; told rather than what is wrong with a store.
         StoreError: one or more stores cannot be read; all of them are named.
         ReconcileError: the ledger belongs to another project, environment or set of stores.
     """
@@ -87,9 +92,10 @@ def reading(project: Project) -> Iterator[Reading]:
     try:
         with ThreadPoolExecutor(max_workers=max(len(project.stores), 1)) as pool:
             futures = {name: pool.submit(_read, project, spec, sessions) for name, spec in project.stores.items()}
+            desired = project.desired() if declared else State()
         stores = _all(futures)
         _same_world(project, ledger, stores)
-        yield Reading(project, stores, ledger, ledger.applied(), ledger.known())
+        yield Reading(project, stores, ledger, ledger.applied(), ledger.known(), desired)
     finally:
         for session in sessions.values():
             session.close()
@@ -100,7 +106,7 @@ def reread(old: Reading) -> Reading:
     """The same stores, read again over the same connections."""
     with ThreadPoolExecutor(max_workers=max(len(old.stores), 1)) as pool:
         futures = {name: pool.submit(_again, old.project, store) for name, store in old.stores.items()}
-    return Reading(old.project, _all(futures), old.ledger, old.ledger.applied(), old.ledger.known())
+    return replace(old, stores=_all(futures), applied=old.ledger.applied(), known=old.ledger.known())
 
 
 def open_ledger(project: Project) -> Ledger:
@@ -186,7 +192,7 @@ def world_of(reading: Reading) -> Stamp:
     return Stamp(reading.project.name, reading.project.environment, identities)
 
 
-def survey(reading: Reading, desired: State, options: Options) -> Survey:
+def survey(reading: Reading, options: Options) -> Survey:
     """Compare every store with what is declared of it.
 
     Raises:
@@ -199,7 +205,7 @@ def survey(reading: Reading, desired: State, options: Options) -> Survey:
     errors: list[str] = []
     managed = State.of(
         r
-        for r in desired.values()
+        for r in reading.desired.values()
         if reading.project.selections[r.address.store].classify(r.address, r.container) == "managed"
     )
     for name, store in reading.stores.items():
@@ -227,7 +233,7 @@ def survey(reading: Reading, desired: State, options: Options) -> Survey:
         raise ProjectError(problems)
     if errors:
         raise PlanError("\n".join(errors))
-    return Survey(reading, options, desired, canonical, differences)
+    return Survey(reading, options, canonical, differences)
 
 
 def rows(found: Survey, run: str) -> tuple[list[Applied], list[Address]]:

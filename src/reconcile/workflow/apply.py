@@ -85,7 +85,6 @@ def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, res
     began = time.monotonic()
     project, ledger = found.project, found.ledger
     _same_servers(made, found, bool(resumed))
-    desired = project.desired()
     if not made.steps and not made.observed.get("records"):
         return Outcome(None, 0, 0, time.monotonic() - began)
     _preflight(made, found, resumed, on_event)
@@ -112,7 +111,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, res
             carried = execute(
                 made, run, {n: s.session for n, s in found.stores.items()}, ledger, on_event, journal, pending
             )
-            after = survey(reread(found), desired, made.options)
+            after = survey(reread(found), made.options)
             _prove(made, after, run)
             on_event(Event("verified"))
         except BaseException as error:

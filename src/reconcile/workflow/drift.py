@@ -22,8 +22,8 @@ def drift(project: Project) -> dict[str, Json]:
         `source` where still declared), `extra`: undeclared objects inside managed ones (`address`, `yaml`),
         `not_modelled`, `unmanaged`, `applied`: how many addresses are recorded.
     """
-    desired = project.desired()
     with reading(project) as found:
+        desired = found.desired
         moved: list[Json] = []
         for row in found.applied.values():
             if row.address.store not in found.stores or found.stores[row.address.store].live.partial:

@@ -56,7 +56,7 @@ def import_(
     def wanted(address: Address) -> bool:
         return not globs or any(fnmatchcase(str(address), glob) for glob in globs)
 
-    with reading(project) as found:
+    with reading(project, declared=False) as found:
         for name, seen in found.stores.items():
             if store is not None and name != store:
                 continue

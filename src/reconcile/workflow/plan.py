@@ -43,12 +43,11 @@ def plan(project: Project, options: Options | None = None) -> Plan:
     """
     began = time.monotonic()
     options = options or Options()
-    desired = project.desired()
     for allowance in (*options.allow, *project.policy.allow):
         Allowance.parse(allowance)
     with reading(project) as found:
         seconds = time.monotonic() - began
-        return _plan(survey(found, desired, options), seconds)
+        return _plan(survey(found, options), seconds)
 
 
 def _plan(found: Survey, read_seconds: float) -> Plan:
