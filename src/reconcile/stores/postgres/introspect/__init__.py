@@ -43,6 +43,8 @@ def introspect(
     with connection.transaction():
         if not nested:
             connection.execute("set transaction isolation level repeatable read, read only")
+            # pg_get_expr takes a lock on the table: behind somebody's ALTER TABLE an error is better than silence
+            connection.execute("set local lock_timeout = '10s'")
         settle(connection, managed)
         rows = fetch(connection, managed)
     builder = Builder(store)
