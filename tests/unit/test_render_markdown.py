@@ -48,9 +48,30 @@ def test_statements_that_do_not_fit_are_left_to_show() -> None:
 
 
 def test_the_digest_to_expect_is_there_to_paste() -> None:
-    """An approval names the plan it is for."""
-    plan = plan_json.rich()
-    assert f"--expect {plan['digest'][7:19]}`" in markdown.render(plan)
+    """An approval names the plan it is for, made with the same options."""
+    plan = large(1)
+    command = f"reconcile -e staging apply --auto-approve --expect {plan['digest'][7:19]}"
+    assert f"`{command}`" in markdown.render(plan)
+    plan["selection"] = {"only": ["app.*"], "exclude": [], "prune": "extra", "allow": ["index-gap=a.b"]}
+    assert f"`{command} --only='app.*' --allow=index-gap=a.b --prune=extra`" in markdown.render(plan)
+
+
+def test_what_is_blocked_is_not_offered_for_approval() -> None:
+    """Its apply would be refused."""
+    assert "--expect" not in markdown.render(plan_json.rich())
+
+
+def test_an_option_to_paste_is_code_whatever_the_name() -> None:
+    """Backquotes, pipes and mentions in a name stay inside."""
+    address = 'app.table.public."a`b | @me <b>"'
+    plan = plan_json.plan(
+        [plan_json.change(address, "delete", before={})],
+        [],
+        blocked=[
+            {"step": None, "address": address, "hazard": "deletes-data", "allow": f"--allow 'deletes-data={address}'"}
+        ],
+    )
+    assert f"> Blocked: step 1 needs `` --allow 'deletes-data={address}' ``  \n" in markdown.render(plan)
 
 
 def test_names_cannot_become_markup() -> None:

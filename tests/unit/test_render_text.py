@@ -44,9 +44,55 @@ def test_children_have_no_number_and_stand_below_their_table() -> None:
 def test_blocked_lines_name_the_printed_number_and_what_to_paste() -> None:
     """Also for drift, which has no step of its own."""
     assert view(plan_json.rich()).blocked == (
-        "Blocked: step 4 needs --allow index-gap=graph.index.passage_text",
         "Blocked: step 3 needs --allow reverts-drift=vectors.collection.passages",
+        "Blocked: step 4 needs --allow index-gap=graph.index.passage_text",
     )
+
+
+def test_one_hazard_of_many_steps_is_one_line() -> None:
+    """A wall of the same sentence hides the others."""
+    names = [f"app.column.public.t{n}.c" for n in range(300)]
+    plan = plan_json.plan(
+        [plan_json.change(name, "update", before={}, after={}) for name in names],
+        [],
+        blocked=[{"step": None, "address": name, "hazard": "rewrites-table"} for name in names],
+    )
+    assert view(plan).blocked == (
+        "Blocked: 300 steps, 1 the first, need --allow rewrites-table"
+        " (or rewrites-table=ADDRESS-GLOB for some of them)",
+    )
+
+
+def test_what_cannot_be_proved_is_shown_short_and_blocks() -> None:
+    """Both texts, one line each."""
+    unproved = {
+        "address": "app.view.public.v",
+        "path": "query",
+        "declared": "select 1\n from t" + " and x" * 100,
+        "live": "SELECT 1",
+        "how": "the role may not CREATE",
+    }
+    shown = text.render(plan_json.empty(unproved=[unproved]))
+    assert "  ?  app.view.public.v  cannot prove equal: query: the role may not CREATE\n" in shown
+    assert "       declared  select 1 from t and x" in shown
+    assert "Blocked: 1 change cannot be proved to be one: see `cannot prove equal` above\n" in shown
+    assert max(map(len, shown.splitlines())) < 130
+
+
+def test_what_cannot_be_seen_is_not_called_as_declared() -> None:
+    """An absence of changes proves nothing of it."""
+    shown = text.render(plan_json.empty(partial={"app": ["no USAGE on schema s"]}))
+    assert "No changes. What can be seen is as declared.\n" in shown
+
+
+def test_a_long_value_does_not_fill_the_screen() -> None:
+    """Both ends of a change stay, from a little before they differ; the JSON has all of it."""
+    old, new = "x" * 500 + "a" * 500, "x" * 500 + "b" * 500
+    change = plan_json.change("app.column.public.t.c", "update", describe=f"default {old} → {new}", before={}, after={})
+    what = view(plan_json.plan([change], [])).lines[0].what
+    assert len(what) <= 230
+    assert "…xxxxxxxxaaa" in what
+    assert "…xxxxxxxxbbb" in what
 
 
 def test_drift_is_never_announced_without_its_difference() -> None:
@@ -66,6 +112,9 @@ def test_the_attribute_that_forces_a_replacement_is_named_among_several() -> Non
         after={"analyzer": "b", "comment": "y"},
     )
     assert view(plan_json.plan([change], [])).lines[0].notes == ("analyzer forces replacement",)
+    change["change"]["replace_paths"] = [["vector", "size"], ["vector", "distance"]]
+    change["change"]["before"] |= {"a": 1, "b": 1}
+    assert view(plan_json.plan([change], [])).lines[0].notes == ("vector.size and vector.distance force replacement",)
 
 
 def test_a_narrow_terminal_wraps_and_loses_nothing() -> None:

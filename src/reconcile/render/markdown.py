@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from shlex import quote
 
 from reconcile.model import Json
 from reconcile.render import script, words
@@ -61,14 +62,22 @@ def _warnings(shown: View) -> list[str]:
     if shown.notes:
         lines += ["> [!NOTE]", *(f"> {_escaped(note)}  " for note in shown.notes), ""]
     if shown.blocked:
-        lines += ["> [!WARNING]", *(f"> {_escaped(head)} `{option}`  " for head, option in map(_split, shown.blocked))]
+        lines += ["> [!WARNING]", *(f"> {_warning(blocked)}  " for blocked in shown.blocked)]
         lines += [""]
     return lines
 
 
-def _split(blocked: str) -> tuple[str, str]:
-    head, _, option = blocked.partition("--allow ")
-    return head.strip(), f"--allow {option}"
+def _warning(blocked: str) -> str:
+    """With the option as code, for it to be copied."""
+    head, found, option = blocked.partition(" --allow ")
+    return f"{_escaped(head)} {_code(f'--allow {option}')}" if found else _escaped(head)
+
+
+def _code(text: str) -> str:
+    """As inline code, whatever backquotes it has."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence, space = "`" * (longest + 1), " " * (longest > 0)
+    return f"{fence}{space}{text}{space}{fence}"
 
 
 def _diff(shown: View, room: int) -> tuple[list[str], int]:
@@ -119,7 +128,14 @@ def _asides(asides: Sequence[Aside], symbol: str) -> Iterator[str]:
 def _tail(plan: Json) -> list[str]:
     if not plan["resource_changes"]:
         return []
-    return [f"Approve exactly this: `reconcile apply --auto-approve --expect {words.digest(plan)}`"]
+    if plan["observed"].get("blocked") or plan["observed"].get("unproved"):
+        return ["As it is, apply refuses it."]
+    chosen = plan["selection"]
+    options = [f"--{name}={quote(glob)}" for name in ("only", "exclude", "allow") for glob in chosen[name]]
+    options += [f"--prune={chosen['prune']}"] if chosen["prune"] != "none" else []
+    where = ["-e", plan["environment"]] if plan["environment"] != "default" else []
+    command = ["reconcile", *where, "apply", "--auto-approve", "--expect", words.digest(plan), *options]
+    return [f"Approve exactly this: {_code(words.printable(' '.join(command)))}"]
 
 
 def _details(title: str, language: str, text: str) -> list[str]:

@@ -17,6 +17,9 @@ QUIET = frozenset({Hazard.NOT_TRANSACTIONAL})
 WITHOUT_DATA = frozenset({Hazard.BUILDS_INDEX, Hazard.DEPENDS_ON_DATA, Hazard.NEEDS_SPACE, Hazard.LONG_RUNNING})
 """Hazards that mean nothing where what was measured is empty."""
 
+EACH = 8
+"""Steps blocked by one hazard that get a line each."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -81,7 +84,9 @@ def summary(plan: Json) -> str:
     observed = plan["observed"]
     if not plan["resource_changes"]:
         records = observed.get("records") or 0
-        where = "The stores are" if plan["complete"] else "What was looked at is"
+        unseen = observed.get("partial") or observed.get("unknown")
+        whole = plan["complete"] and not unseen
+        where = "The stores are" if whole else "What can be seen is" if unseen else "What was looked at is"
         return f"No changes. {where} as declared" + (f"; apply records {records}." if records else ".")
     counts = observed["summary"]
     verbs = ["add", "change", "rebuild", "replace", *(["rename"] if counts.get("rename") else []), "drop"]
@@ -138,7 +143,7 @@ def _line(
         action=words.action(change["change"]["actions"]),
         address=address,
         label=words.printable(_below(address, parent) if parent else address),
-        what=words.printable(" ".join(change["describe"].split())),
+        what=words.printable(words.shortened(" ".join(change["describe"].split()))),
         source=f"{source['file']}:{source['line']}" if source else "",
         notes=tuple(map(words.printable, _clauses(change, own, observed, hazards, parent))),
         hazards=tuple(h for h in Hazard if h in hazards),
@@ -193,7 +198,8 @@ def _moved(change: Json, observed: Json) -> list[str]:
             if not cause["path"]:
                 return ["moved in the store: it is gone since the last apply"]
             live = words.at(change["change"]["before"], cause["path"])
-            diffs.append(f"{words.dotted(cause['path'])} {words.value(cause['applied'])} → {words.value(live)}")
+            moved = words.shortened(f"{words.value(cause['applied'])} → {words.value(live)}")
+            diffs.append(f"{words.dotted(cause['path'])} {moved}")
     return [f"moved in the store since the last apply: {', '.join(diffs)}"] if diffs else []
 
 
@@ -203,7 +209,7 @@ def _forces(change: Json) -> str:
     changed = {k for k in {*before, *after} if before.get(k) != after.get(k)}
     if not paths or len(changed) <= len({p[0] for p in paths}):
         return "forces replacement"
-    return f"{words.listed([words.dotted(p) for p in paths])} forces replacement"
+    return f"{words.listed([words.dotted(p) for p in paths])} force{'s' * (len(paths) == 1)} replacement"
 
 
 def _asides(observed: Json) -> tuple[Aside, ...]:
@@ -216,8 +222,10 @@ def _asides(observed: Json) -> tuple[Aside, ...]:
     found += [Aside(a, "unknown: the store cannot be seen whole") for a in observed.get("unknown", ())]
     found += [Aside(a, "moved in the store, left alone (on_drift: keep)") for a in observed.get("kept", ())]
     for entry in observed.get("unproved", ()):
-        pair = f"{entry['path']} {words.value(entry['declared'])} / {words.value(entry['live'])}".strip()
-        found.append(Aside(entry["address"], f"cannot prove equal: {pair}: {entry['how']}"))
+        declared, live = (words.shortened(" ".join(entry[side].split()), 100) for side in ("declared", "live"))
+        below = (f"declared  {declared}", f"live      {live}")
+        what = f"cannot prove equal: {entry['path']}: {entry['how']}".replace(": : ", ": ")
+        found.append(Aside(entry["address"], what, tuple(map(words.printable, below))))
     unmanaged = observed.get("unmanaged", ())
     found += [Aside(entry["address"], "unmanaged") for entry in unmanaged]
     return tuple(Aside(words.printable(a.address), words.printable(a.what), a.below) for a in found)
@@ -228,18 +236,34 @@ def _notes(plan: Json) -> tuple[str, ...]:
     notes = list(observed.get("notes", ()))
     for store, reasons in observed.get("partial", {}).items():
         notes += [f"store {store} cannot be seen whole: {reason}" for reason in reasons]
-    if not plan["complete"]:
-        notes.insert(0, "not the whole plan: it was narrowed, or a store could not be seen whole.")
-    return tuple(notes)
+    narrowed = [f"--{name} {words.value(glob)}" for name in ("only", "exclude") for glob in plan["selection"][name]]
+    if narrowed:
+        notes.insert(0, f"not the whole plan: {' '.join(narrowed)}.")
+    return tuple(map(words.printable, notes))
 
 
 def _blocked(observed: Json, lines: Sequence[Line]) -> tuple[str, ...]:
+    """What stops an apply, in the order of the lines; one line for a hazard of very many steps."""
     numbers = {line.address: top.number for top in lines for line in (top, *top.children)}
-    found = []
+    found: dict[str, dict[str, int | None]] = defaultdict(dict)
     for entry in observed.get("blocked", ()):
         address = entry.get("address") or str(entry["step"]).rpartition("/")[0]
         number = numbers.get(str(entry.get("step", "")).rpartition("/")[0]) or numbers.get(address)
         who = f"step {number}" if number else address
-        allow = entry.get("allow") or f"{entry['hazard']}={address}"
-        found.append(f"Blocked: {who} needs --allow {allow.removeprefix('--allow ')}")
-    return tuple(map(words.printable, dict.fromkeys(found)))
+        allow = (entry.get("allow") or f"{entry['hazard']}={address}").removeprefix("--allow ")
+        found[entry["hazard"]][f"Blocked: {who} needs --allow {allow}"] = number
+    kept: list[tuple[int, str]] = []
+    for hazard, sentences in found.items():
+        each = [number or len(lines) + 1 for number in sentences.values()]
+        if len(each) <= EACH:
+            kept += zip(each, sentences, strict=True)
+        else:
+            who = f"{len(each)} steps, {min(each)} the first,"
+            kept.append(
+                (min(each), f"Blocked: {who} need --allow {hazard} (or {hazard}=ADDRESS-GLOB for some of them)")
+            )
+    unproved = observed.get("unproved", ())
+    if unproved:
+        count = words.counted(len(unproved), "change")
+        kept.append((len(lines) + 2, f"Blocked: {count} cannot be proved to be one: see `cannot prove equal` above"))
+    return tuple(words.printable(sentence) for _, sentence in sorted(kept, key=lambda pair: pair[0]))

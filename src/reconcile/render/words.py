@@ -148,6 +148,30 @@ def value(of: Json) -> str:
     return json.dumps(of, ensure_ascii=False)
 
 
+def shortened(text: str, width: int = 200) -> str:
+    """Text that would fill a screen, cut; of `old → new` each half, from a little before they differ.
+
+    >>> shortened("default " + "x" * 300, 20)
+    'default xxxxxxxxxxx…'
+    >>> shortened("default " + "a" * 99 + "b → " + "a" * 99 + "c", 40)
+    'default …aaaaaaaab → …aaaaaaaac'
+    """
+    if len(text) <= width:
+        return text
+    old, found, new = text.partition(" → ")
+    if not found or " → " in new:
+        return _cut(text, width)
+    at = max(old[:50].find(new[:9]), 0)  # what changes stands before the old value
+    name, old = old[:at], old[at:]
+    same = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    start = same - 8 if same > width // 4 else 0
+    return name + " → ".join(("…" * (start > 0)) + _cut(half[start:], width // 2) for half in (old, new))
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def printable(text: str) -> str:
     """Without control characters: a name in a store must not move the cursor or start a line.
 
