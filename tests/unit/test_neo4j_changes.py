@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.change_classes import concrete
 
 from reconcile.change import Action, Change, Cypher, Irreversible, Phase, Server, Step, World
 from reconcile.errors import PlanError, Unchecked
@@ -378,3 +379,8 @@ def test_the_store_is_known_without_its_driver() -> None:
 
     code = "import sys, reconcile.stores.neo4j; sys.exit('neo4j' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_change_class_is_used_here() -> None:
+    used = {type(change).__name__ for before, after in PAIRS if (change := PACKAGE.change(before, after))}
+    assert used | {"RenameConstraint", "RenameIndex"} == concrete("neo4j")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
+from tests.change_classes import concrete
 from tests.stores.qdrant.store import context
 
 from reconcile.change import Change, Irreversible, Server, World
@@ -142,3 +143,12 @@ def test_the_steps_are_ordered_and_give_what_is_promised(old: str, new: str) -> 
         gone_with_target = change.address.kind == "payload_index" and change.after is None
         assert gone_with_target or any(f.verb is verb and f.subject == subject for f in given), str(change.address)
     assert all(s.id.startswith(str(s.address)) and not s.transactional for s in steps)
+
+
+def test_every_change_class_is_used_here() -> None:
+    used = {
+        type(change).__name__
+        for old, new in PAIRS
+        for change in differ(canonical(declared(new), live_of(old)).state, live_of(old)).changes
+    }
+    assert used == concrete("qdrant")
