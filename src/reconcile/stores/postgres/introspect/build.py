@@ -10,6 +10,7 @@ from reconcile.model import Address, Resource, State
 from reconcile.stores.base import NotModelled
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect.indexdef import keys, options
+from reconcile.stores.postgres.introspect.reasons import left_out, sequence_options
 from reconcile.stores.postgres.names import join
 from reconcile.stores.postgres.sqltokens import unwrap
 
@@ -84,48 +85,10 @@ class Builder:
                 what = _RELATIONS[kind]
                 word = {"p": "table", "m": "materialized_view", "f": "foreign_table"}[kind]
                 self._leave(self._address(word, schema, name), what)
-        for oid, reasons in self._reasons(rows).items():
-            self._left_out[oid] = ", ".join(dict.fromkeys(reasons))
-            self._leave(self._tables[oid], self._left_out[oid])
-
-    def _reasons(self, rows: Mapping[str, list[tuple[Any, ...]]]) -> dict[int, list[str]]:
-        """Why whole tables are left out: what one of their parts has would be half compared."""
-        found: dict[int, list[str]] = defaultdict(list)
-        for row in rows["relations"]:
-            oid, _, _, kind, persistence, reloptions, _, security, partition, inherits, storage, identity, typed = row
-            if kind != "r":
-                continue
-            words = {
-                "unlogged table": persistence != "p",
-                "storage parameters": bool(reloptions),
-                "row-level security": security,
-                "partition": partition,
-                "inheritance": inherits and not partition,
-                "tablespace or access method": storage,
-                "replica identity": identity != "d",
-                "typed table": typed,
-            }
-            found[oid] += [word for word, true in words.items() if true]
-        for row in rows["columns"]:
-            words = {
-                "virtual generated column": row[6] == "v",
-                "column storage": row[10],
-                "column compression": row[11],
-                "column statistics target": row[12],
-                "column n_distinct": row[13],
-            }
-            if any(words.values()):
-                found[row[0]] += [f"{word} ({row[2]})" for word, true in words.items() if true]
-        for row in rows["sequences"]:
-            if row[8] == "i" and _sequence_options(row) != {}:
-                found[row[9]].append(f"identity with sequence options ({row[13]})")
-        for row in rows["constraints"]:
-            if row[3] == "n":
-                found[row[1]].append("NOT NULL constraint that is not valid")
-        for row in rows["indexes"]:
-            if row[14]:
-                found[row[1]].append("CLUSTER ON an index")
-        return {oid: reasons for oid, reasons in found.items() if reasons and oid in self._tables}
+        for oid, reasons in left_out(rows).items():
+            if oid in self._tables:
+                self._left_out[oid] = reasons
+                self._leave(self._tables[oid], reasons)
 
     def _address(self, kind: str, *parts: str) -> Address:
         return Address(self.store, kind, (self._schema(parts[0]), *parts[1:]))
@@ -208,7 +171,7 @@ class Builder:
                         cycle=cycle,
                         owned_by=owned,
                         comment=self._comments.get((oid, 0)),
-                        **{k: v for k, v in _sequence_options(row).items() if k in ("start", "min", "max")},
+                        **{k: v for k, v in sequence_options(row).items() if k in ("start", "min", "max")},
                     )
                 )
 
@@ -219,11 +182,11 @@ class Builder:
                 self.found.append(r.Table(address=self._tables[oid], comment=self._comments.get((oid, 0))))
 
     def _read_columns(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        tables, left_out, types, comments = self._tables, self._left_out, self._types, self._comments
+        tables, gone, types, comments = self._tables, self._left_out, self._types, self._comments
         for row in rows:
             oid, number, name, type_, not_null, identity, generated, expression, collation, base = row[:10]
             table = tables.get(oid)
-            if table is None or oid in left_out:
+            if table is None or oid in gone:
                 continue
             refers = self._refers("d", oid, number, own=oid) if expression is not None else ()
             address = table.child("column", name)
@@ -404,16 +367,3 @@ class Builder:
 
 def _deferrable(row: tuple[Any, ...]) -> str | None:
     return None if not row[4] else "initially_deferred" if row[5] else "initially_immediate"
-
-
-def _sequence_options(row: tuple[Any, ...]) -> dict[str, Any]:
-    """Options of a sequence that are not the default for its type and direction."""
-    _, type_, start, increment, low, high, cache, cycle = row[:8]
-    limit = 2 ** ({"smallint": 16, "integer": 32}.get(type_, 64) - 1)
-    lowest, highest = (1, limit - 1) if increment > 0 else (-limit, -1)
-    defaults = {"min": lowest, "max": highest, "increment": 1, "cache": 1, "cycle": False}
-    values = {"min": low, "max": high, "increment": increment, "cache": cache, "cycle": cycle}
-    found = {k: v for k, v in values.items() if v != defaults[k]}
-    if start != (low if increment > 0 else high):
-        found["start"] = start
-    return found

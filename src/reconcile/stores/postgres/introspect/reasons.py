@@ -1,0 +1,60 @@
+"""What keeps a table, or an identity, from being described. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+
+def left_out(rows: Mapping[str, list[tuple[Any, ...]]]) -> dict[int, str]:
+    """By oid, why whole tables are left out: what one of their parts has would be half compared."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for row in rows["relations"]:
+        oid, _, _, kind, persistence, reloptions, _, security, partition, inherits, storage, identity, typed = row
+        if kind != "r":
+            continue
+        words = {
+            "unlogged table": persistence != "p",
+            "storage parameters": bool(reloptions),
+            "row-level security": security,
+            "partition": partition,
+            "inheritance": inherits and not partition,
+            "tablespace or access method": storage,
+            "replica identity": identity != "d",
+            "typed table": typed,
+        }
+        found[oid] += [word for word, true in words.items() if true]
+    for row in rows["columns"]:
+        words = {
+            "virtual generated column": row[6] == "v",
+            "column storage": row[10],
+            "column compression": row[11],
+            "column statistics target": row[12],
+            "column n_distinct": row[13],
+        }
+        if any(words.values()):
+            found[row[0]] += [f"{word} ({row[2]})" for word, true in words.items() if true]
+    for row in rows["sequences"]:
+        if row[8] == "i" and sequence_options(row) != {}:
+            found[row[9]].append(f"identity with sequence options ({row[13]})")
+    for row in rows["constraints"]:
+        if row[3] == "n":
+            found[row[1]].append("NOT NULL constraint that is not valid")
+    for row in rows["indexes"]:
+        if row[14]:
+            found[row[1]].append("CLUSTER ON an index")
+    return {oid: ", ".join(dict.fromkeys(reasons)) for oid, reasons in found.items() if reasons}
+
+
+def sequence_options(row: tuple[Any, ...]) -> dict[str, Any]:
+    """Options of a sequence that are not the default for its type and direction."""
+    _, type_, start, increment, low, high, cache, cycle = row[:8]
+    limit = 2 ** ({"smallint": 16, "integer": 32}.get(type_, 64) - 1)
+    lowest, highest = (1, limit - 1) if increment > 0 else (-limit, -1)
+    defaults = {"min": lowest, "max": highest, "increment": 1, "cache": 1, "cycle": False}
+    values = {"min": low, "max": high, "increment": increment, "cache": cache, "cycle": cycle}
+    found = {k: v for k, v in values.items() if v != defaults[k]}
+    if start != (low if increment > 0 else high):
+        found["start"] = start
+    return found
