@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from typing import Any
 
 from reconcile.change import Change
 
@@ -15,7 +16,7 @@ def concrete(kind: str) -> set[str]:
     for module in pkgutil.walk_packages(root.__path__, f"{root.__name__}."):
         importlib.import_module(module.name)
     found: set[str] = set()
-    todo: list[type] = [Change]
+    todo: list[type[Any]] = [Change]
     while todo:
         for child in todo.pop().__subclasses__():
             todo.append(child)

@@ -357,3 +357,31 @@ def test_an_empty_plan_still_records_what_is_declared(folder: Folder) -> None:
     assert workflow.apply(folder.load(), plan).recorded == 2
     folder.declare(app=OLD)
     assert [c.action_reason for c in folder.plan().resource_changes if not c.part_of] == ["delete_because_removed"]
+
+
+# --- policies this version cannot keep -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [({"require_backup": True}, "takes and checks no backups"), ({"contract": "held"}, "cannot hold these steps back")],
+)
+def test_a_policy_that_cannot_be_kept_is_refused_rather_than_ignored(
+    folder: Folder, policy: dict[str, Any], message: str
+) -> None:
+    folder.settings["policy"] = policy
+    folder.declare(app=NEW)
+    before = folder.live()
+    with pytest.raises(BlockedError, match=message):
+        folder.apply("all")
+    assert folder.live() == before
+
+
+def test_equality_by_text_asks_the_server_nothing_and_claims_nothing(folder: Folder) -> None:
+    folder.declare(app=OLD.replace("default: 0}", "default: 0+0}")).apply()
+    folder.stores["app"]["equality"] = "text"
+    folder.declare(app=OLD.replace("default: 0}", "default: 0 + (0)}"))
+    plan = folder.plan()
+    assert [u["address"] for u in plan.observed["unproved"]] == ["app.column.public.documents.size"]
+    with pytest.raises(BlockedError, match="cannot be proved"):
+        workflow.apply(folder.load(), plan)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconcile import planfile
 from reconcile.apply import Event, OnEvent, execute, remaining, stale
+from reconcile.change import Phase
 from reconcile.errors import BlockedError, PartialError, ReconcileError, RefusedError, Unchecked
 from reconcile.hazards import Hazard
 from reconcile.ledger import Run
@@ -40,6 +41,7 @@ def apply(project: Project, made: Plan, on_event: OnEvent = lambda event: None) 
         PartialError: stopped part-way; says what is done.
         ReconcileError: it failed before anything was changed.
     """
+    _refuse_unavailable(project, made)
     entries = blocked_in(project, made)
     if entries:
         raise BlockedError(
@@ -71,6 +73,24 @@ def resume(project: Project, on_event: OnEvent = lambda event: None) -> Outcome:
         if run is None:
             raise ReconcileError("no run is unfinished", hint="plan and apply as usual")
         return _apply(found, planfile.from_json(run.plan), None, on_event, run.id)
+
+
+def _refuse_unavailable(project: Project, made: Plan) -> None:
+    """A policy that this version cannot keep must not look kept."""
+    if project.policy.require_backup and made.steps:
+        raise BlockedError(
+            "policy require_backup is set, and this version takes and checks no backups",
+            where=project.source,
+            hint="take one by your own means and set require_backup: false for this environment",
+        )
+    waiting = [step.id for step in made.steps if step.phase is Phase.CONTRACT]
+    if project.policy.contract == "held" and waiting:
+        raise BlockedError(
+            "policy contract: held is set, and this version cannot hold these steps back:\n"
+            + "\n".join(f"  {step}" for step in waiting),
+            where=project.source,
+            hint="leave them out with --exclude, or set contract: together",
+        )
 
 
 def _no_unfinished(run: Run | None) -> None:

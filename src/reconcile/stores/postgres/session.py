@@ -57,6 +57,7 @@ class PostgresSession:
     def __init__(self, spec: StoreSpec, project: str, environment: str) -> None:
         self.name = spec.name
         self.schemas: tuple[str, ...] = tuple(spec.settings.get("schemas") or ("public",))
+        self.equality = str(spec.settings.get("equality") or "server")
         self._spec = spec
         self._application = f"reconcile {project}/{environment}"[:63]
         self._open: Connection | None = None

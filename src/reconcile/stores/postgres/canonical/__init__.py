@@ -29,6 +29,8 @@ class Connected(Protocol):
 
     name: str
     schemas: tuple[str, ...]
+    equality: str
+    """"server": a scratch build may be made; "text": none."""
 
     def server(self) -> Server:
         """Version and extensions."""
@@ -129,9 +131,12 @@ class _Work:
 
     def build(self, open_: Sequence[Resource]) -> None:
         """Settle by building; what cannot be built here is left as declared and listed as unproved."""
-        from reconcile.stores.postgres.canonical.scratch import build
+        from reconcile.stores.postgres.canonical.scratch import Built, build
 
-        result = build(self.session, self.closure, self.live, open_)
+        if self.session.equality == "text":
+            result = Built(impossible="equality: text is set, so the server is not asked for its spelling")
+        else:
+            result = build(self.session, self.closure, self.live, open_)
         self.problems += result.problems
         for x in open_:
             spelled = result.found.get(x.address)
