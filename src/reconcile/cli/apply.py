@@ -106,7 +106,7 @@ def _confirmed(document: Json) -> bool:
     """
     from reconcile.render import text
 
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise ReconcileError(
             "there is no terminal to ask on, and nothing was changed",
             hint="Pass --auto-approve, or save the plan with `reconcile plan --out FILE` and apply FILE.",

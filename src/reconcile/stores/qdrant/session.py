@@ -20,6 +20,8 @@ from reconcile.stores.qdrant.transport import QdrantError, Transport
 if TYPE_CHECKING:
     from reconcile.stores.base import StoreSpec
 
+CONTACT_SECONDS = 15.0
+"""The first question has a cheap answer: a server that is there gives it at once."""
 WAIT_SECONDS = 6 * 3600.0
 """How long `wait_green` waits where the step sets no limit."""
 GREY_SECONDS = 3.0
@@ -58,7 +60,7 @@ class QdrantSession:
             StoreError: unreachable, wrong key, or no Qdrant.
         """
         if self._version is None:
-            found = self.http.send("GET", "/")
+            found = self.http.send("GET", "/", seconds=CONTACT_SECONDS)
             version = found.get("version") if isinstance(found, Mapping) else None
             if not isinstance(version, str):
                 raise StoreError(
