@@ -30,7 +30,7 @@ LAYERS = (
     ("wording", "ledger_file"),
     ("stores",),
     ("project", "load", "validation"),
-    ("order", "diff", "causes", "plan", "planfile", "survey", "starter", "apply"),
+    ("order", "diff", "causes", "plan", "planfile", "survey", "starter", "freshness", "apply"),
     ("workflow",),
     ("render", "api"),
     ("sandbox",),

@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from reconcile.change import Call, Step
+from reconcile.change import Step
 from reconcile.errors import PartialError, ReconcileError, RefusedError
-from reconcile.facts import Fact, Verb
 from reconcile.ledger import LOCK_SECONDS, Ledger
-from reconcile.model import Address, State, declared_only
-from reconcile.plan import ABSENT, DEPENDENTS, EMPTY, Plan, dependents_print, fingerprint
+from reconcile.plan import Plan
 from reconcile.stores.base import Session
 
 TRIES = 5
@@ -36,65 +34,6 @@ class Event:
 
 
 OnEvent = Callable[[Event], None]
-
-
-def stale(plan: Plan, lives: Mapping[str, State], empty: Callable[[Address], bool]) -> list[str]:
-    """What moved since the plan was made, one line each; empty where the plan still holds.
-
-    Only what the plan touches, needs or depends on is looked at: unrelated changes do not void an approval.
-    """
-    found = []
-    users: dict[str, list[str]] = {}
-    if any(subject.endswith(DEPENDENTS) for subject in plan.fingerprints):
-        for user in (r for state in lives.values() for r in state.values()):
-            for target in user.refers:
-                users.setdefault(str(target), []).append(str(user.address))
-    for subject, expected in plan.fingerprints.items():
-        if subject.endswith(DEPENDENTS):
-            name = subject.removesuffix(DEPENDENTS)
-            if dependents_print(users.get(name, ())) != expected:
-                names = ", ".join(sorted(users.get(name, ()))) or "nothing"
-                found.append(f"{name}: what refers to it is another set than when planned, now {names}")
-            continue
-        asked = subject.endswith(EMPTY)
-        address = Address.parse(subject.removesuffix(EMPTY))
-        live = lives[address.store].get(address)
-        if asked:
-            actual = str(empty(address)).lower() if live is not None else ABSENT
-            if actual != expected:
-                found.append(f"{address}: was {'empty' if expected == 'true' else 'not empty'} when planned")
-        elif (actual := fingerprint(live)) != expected:
-            was, now = ("absent" if f == ABSENT else f[7:19] for f in (expected, actual))
-            found.append(f"{address}: planned against {was}, is now {now}")
-    return found
-
-
-def holds(fact: Fact, plan: Plan, lives: Mapping[str, State]) -> bool:
-    """Whether a fact is true of the live stores: the probe of a step whose journal entry is missing."""
-    if fact.verb is Verb.DONE:
-        return False
-    address = Address.parse(fact.subject)
-    live = lives[address.store].get(address)
-    if fact.verb is Verb.NO:
-        return live is None
-    if fact.verb is Verb.HAS or live is None:
-        return live is not None
-    wanted = [c.after for c in plan.resource_changes if c.address == address and c.after is not None]
-    # unset keys of some kinds are left as the server has them
-    return not wanted or declared_only(live.attributes(), wanted[-1]) == wanted[-1]
-
-
-def remaining(plan: Plan, journal: Mapping[str, str], lives: Mapping[str, State]) -> set[str]:
-    """Ids of the steps of an unfinished run that still have to run."""
-    left = set()
-    for steps in plan.groups:
-        if all(journal.get(s.id) == "done" for s in steps):
-            continue
-        begun = any(s.id in journal for s in steps)
-        proved = not any(s.journalled for s in steps) and all(holds(f, plan, lives) for s in steps for f in s.gives)
-        if not (begun and proved):
-            left |= {s.id for s in steps if journal.get(s.id) != "done"}
-    return left
 
 
 @contextmanager
@@ -148,86 +87,99 @@ def execute(
     with heartbeat(ledger) as held:
         for steps in plan.groups:
             todo = [s for s in steps if s.id in pending]
+            group = _Group(todo or steps, run, sessions[steps[0].address.store], ledger, on_event)
             if not todo:
-                if any(journal.get(s.id) == "begun" for s in steps):  # it was killed between commit and journal
-                    for step in steps:
-                        for call in step.after_commit:
-                            sessions[step.address.store].run(call, step.timeouts)
-                    ledger.write(run, [s.id for s in steps], "done")
+                if any(journal.get(s.id) == "begun" for s in steps):  # killed between commit and journal
+                    group.settle()
                 continue
-            committed = False
+            for step in todo:
+                on_event(Event("step_started", step, numbers[step.id], total))
             try:
                 if not held():
                     raise RefusedError(f"the lock of run {run} was lost", where=ledger.placement)
-                session = sessions[todo[0].address.store]
-                if any(s.id in journal for s in todo):
-                    session.clean([a for s in todo for a in s.debris])
-                for step in todo:
-                    on_event(Event("step_started", step, numbers[step.id], total))
-                began = time.monotonic()
-                ledger.write(run, [s.id for s in todo], "begun")
-                journalled = _group(todo, run, session, ledger, on_event)
-                committed = True
-                for step in todo:
-                    for call in step.after_commit:
-                        session.run(call, step.timeouts)
-                seconds = time.monotonic() - began
-                if not journalled:
-                    ledger.write(run, [s.id for s in todo], "done", seconds)
+                group.carry_out(again=any(s.id in journal for s in todo))
             except (ReconcileError, KeyboardInterrupt) as error:
-                raise _stopped(plan, run, todo, finished, error, committed) from error
+                raise _stopped(plan, run, group, finished, error) from error
             finished += [s.id for s in todo]
             carried += len(todo)
             for step in todo:
-                on_event(Event("step_done", step, numbers[step.id], total, seconds))
+                on_event(Event("step_done", step, numbers[step.id], total, group.seconds))
     return carried
 
 
-def _group(steps: Sequence[Step], run: str, session: Session, ledger: Ledger, on_event: OnEvent) -> bool:
-    """One group, tried again while its error passes; whether *done* was written inside its transaction."""
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+class _Group:
+    """One group of steps being carried out: transactional ones together, another one alone."""
 
-    retry = all(s.retry for s in steps)
+    def __init__(self, steps: Sequence[Step], run: str, session: Session, ledger: Ledger, on_event: OnEvent) -> None:
+        self.steps, self.run, self.session, self.ledger, self.on_event = steps, run, session, ledger, on_event
+        self.ids = [step.id for step in steps]
+        self.transactional = steps[0].transactional
+        self.committed = False
+        """Whether the calls went through; what is left then is waiting."""
+        self.began = time.monotonic()
 
-    def again(error: BaseException) -> bool:
-        return retry and session.transient(error)
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self.began
 
-    def tell(state: object) -> None:
-        on_event(Event("retry", steps[0], detail=str(getattr(state, "outcome", None).exception())))  # type: ignore[union-attr]
-        if not steps[0].transactional:
-            session.clean([a for s in steps for a in s.debris])
+    def carry_out(self, again: bool) -> None:
+        """Journal, run, wait, journal. `again`: an earlier try may have left something."""
+        from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-    tries = Retrying(
-        stop=stop_after_attempt(TRIES),
-        wait=wait_random_exponential(multiplier=0.2, max=10),
-        retry=retry_if_exception(again),
-        before_sleep=tell,
-        reraise=True,
-    )
-    return tries(_attempt, steps, run, session, ledger, time.monotonic())
+        if again:
+            self.session.clean([a for s in self.steps for a in s.debris])
+        self.ledger.write(self.run, self.ids, "begun")
+
+        def tell(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            self.on_event(Event("retry", self.steps[0], detail=str(error)))
+            if not self.transactional:
+                self.session.clean([a for s in self.steps for a in s.debris])
+
+        retry = all(s.retry for s in self.steps)
+        tries = Retrying(
+            stop=stop_after_attempt(TRIES),
+            wait=wait_random_exponential(multiplier=0.2, max=10),
+            retry=retry_if_exception(lambda error: retry and self.session.transient(error)),
+            before_sleep=tell,
+            reraise=True,
+        )
+        journalled = tries(self._attempt)
+        self.committed = True
+        self.settle(journalled)
+
+    def _attempt(self) -> bool:
+        """Run the calls; True where *done* was written in the same transaction."""
+        if not self.transactional:
+            for step in self.steps:
+                for call in step.calls:
+                    self.session.run(call, step.timeouts)
+            return False
+        with self.session.transaction(self.steps) as transaction:
+            for step in self.steps:
+                with _located(step):
+                    for call in step.calls:
+                        transaction.run(call, step.timeouts)
+            own = self.ledger.inside(transaction)
+            if own is not None:
+                own.write(self.run, self.ids, "done", self.seconds)
+        return own is not None
+
+    def settle(self, journalled: bool = False) -> None:
+        """Wait for what goes on after the commit, then journal that it is done."""
+        for step in self.steps:
+            for call in step.after_commit:
+                self.session.run(call, step.timeouts)
+        if not journalled:
+            self.ledger.write(self.run, self.ids, "done", self.seconds)
 
 
-def _attempt(steps: Sequence[Step], run: str, session: Session, ledger: Ledger, began: float) -> bool:
-    """Run the calls; True where *done* was written in the same transaction."""
-    if not steps[0].transactional:
-        for step in steps:
-            for call in step.calls:
-                session.run(call, step.timeouts)
-        return False
-    with session.transaction(steps) as transaction:
-        for step in steps:
-            for call in step.calls:
-                _located(step, call, lambda c, s=step: transaction.run(c, s.timeouts))  # type: ignore[misc]
-        own = ledger.inside(transaction)
-        if own is not None:
-            own.write(run, [s.id for s in steps], "done", time.monotonic() - began)
-    return own is not None
-
-
-def _located(step: Step, call: Call, run: Callable[[Call], None]) -> None:
+@contextmanager
+def _located(step: Step) -> Iterator[None]:
     """In a group of many steps, an error must say which one it was."""
     try:
-        run(call)
+        yield
     except ReconcileError as error:
         if not error.where or str(step.address) not in str(error.where):
             error.where = f"{step.id} ({error.where})" if error.where else step.id
@@ -235,18 +187,17 @@ def _located(step: Step, call: Call, run: Callable[[Call], None]) -> None:
         raise
 
 
-def _stopped(
-    plan: Plan, run: str, failed: Sequence[Step], finished: Sequence[str], error: BaseException, committed: bool
-) -> ReconcileError:
+def _stopped(plan: Plan, run: str, failed: _Group, finished: Sequence[str], error: BaseException) -> ReconcileError:
     interrupted = isinstance(error, KeyboardInterrupt)
     what = "interrupted" if interrupted else str(error)
-    if not finished and failed[0].transactional and not committed:
+    rolled_back = failed.transactional and not failed.committed
+    if not finished and rolled_back:
         hint = None if interrupted else "the transaction was rolled back: nothing was changed in any store"
         return ReconcileError(what, hint=hint)
-    begun = {s.id for s in failed}
+    begun = set(failed.ids)
     waiting = [s.id for s in plan.steps if s.id not in begun and s.id not in finished]
-    rolled_back = failed[0].transactional and not committed
-    state = "rolled back" if rolled_back else "committed, not ready" if committed else "begun, perhaps half done"
+    state = "rolled back" if rolled_back else "begun, perhaps half done"
+    state = "committed, not ready" if failed.committed else state
     lines = [
         f"done ({len(finished)}): {_short(finished)}",
         f"{state} ({len(begun)}): {_short(sorted(begun))}",

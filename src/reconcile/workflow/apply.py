@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconcile import planfile
-from reconcile.apply import Event, OnEvent, execute, remaining, stale
+from reconcile.apply import Event, OnEvent, execute
 from reconcile.change import Phase
 from reconcile.errors import BlockedError, PartialError, ReconcileError, RefusedError, Unchecked
+from reconcile.freshness import remaining, stale
 from reconcile.hazards import Hazard
 from reconcile.ledger import Run
 from reconcile.plan import Plan

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconcile.causes import changed_paths
+from reconcile.ledger import Applied
 from reconcile.model import Json, declared_only
-from reconcile.survey import reading
+from reconcile.survey import Reading, reading
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -23,46 +24,7 @@ def drift(project: Project) -> dict[str, Json]:
         `not_modelled`, `unmanaged`, `applied`: how many addresses are recorded.
     """
     with reading(project) as found:
-        desired = found.desired
-        moved: list[Json] = []
-        for row in found.applied.values():
-            if row.address.store not in found.stores or found.stores[row.address.store].live.partial:
-                continue
-            live = found.stores[row.address.store].live.state.get(row.live)
-            seen = None if live is None else live.attributes()
-            if live is not None and live.unset_is_unmanaged:
-                seen = declared_only(seen, row.canonical)
-            if seen != row.canonical:
-                source = desired[row.address].source if row.address in desired else None
-                moved.append(
-                    {
-                        "address": str(row.address),
-                        "action": "missing" if live is None else "changed",
-                        "paths": []
-                        if live is None
-                        else [
-                            {"path": list(p), "applied": was, "live": now}
-                            for p, was, now in changed_paths(row.canonical, seen)
-                        ],
-                        "applied": row.canonical,
-                        "live": seen,
-                        "source": source and source.to_json(),
-                    }
-                )
-        places = {row.live for row in found.applied.values()}
-        known = {*found.applied, *desired, *places}
-        extra: list[Json] = []
-        unmanaged: list[Json] = []
-        for name, store in found.stores.items():
-            classify = project.selections[name].classify
-            for address, resource in store.live.state.items():
-                if address in known or resource.system or classify(address, resource.container) != "managed":
-                    continue
-                if resource.container in places or resource.container in desired:
-                    adopt = store.package.dump(store.live, store.server, store.spec, lambda a, x=address: a == x)  # type: ignore[misc]
-                    extra.append({"address": str(address), "yaml": "".join(adopt.values())})
-                elif resource.container is None:
-                    unmanaged.append({"address": str(address)})
+        extra, unmanaged = _undeclared(found)
         return {
             "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "project": project.name,
@@ -71,10 +33,52 @@ def drift(project: Project) -> dict[str, Json]:
                 {"name": s.server.name, "kind": s.server.kind, "version": s.server.version}
                 for s in found.stores.values()
             ],
-            "drift": moved,
+            "drift": [entry for row in found.applied.values() if (entry := _moved(row, found)) is not None],
             "extra": extra,
             "unmanaged": unmanaged,
             "not_modelled": found.not_modelled(),
             "partial": {n: list(s.live.partial) for n, s in found.stores.items() if s.live.partial},
             "applied": len(found.applied),
         }
+
+
+def _moved(row: Applied, found: Reading) -> Json:
+    """The entry of one applied address that is not as it was, or None."""
+    store = found.stores.get(row.address.store)
+    if store is None or store.live.partial:
+        return None
+    live = store.live.state.get(row.live)
+    seen = None if live is None else live.attributes()
+    if live is not None and live.unset_is_unmanaged:
+        seen = declared_only(seen, row.canonical)
+    if seen == row.canonical:
+        return None
+    paths = [] if live is None else changed_paths(row.canonical, seen)
+    source = found.desired[row.address].source if row.address in found.desired else None
+    return {
+        "address": str(row.address),
+        "action": "missing" if live is None else "changed",
+        "paths": [{"path": list(p), "applied": was, "live": now} for p, was, now in paths],
+        "applied": row.canonical,
+        "live": seen,
+        "source": source and source.to_json(),
+    }
+
+
+def _undeclared(found: Reading) -> tuple[list[Json], list[Json]]:
+    """Live objects that nobody declared: those inside managed ones, with the YAML that adopts them; and the rest."""
+    places = {row.live for row in found.applied.values()}
+    managed = {*found.applied, *found.desired, *places}
+    extra: list[Json] = []
+    unmanaged: list[Json] = []
+    for name, store in found.stores.items():
+        classify = found.project.selections[name].classify
+        for address, resource in store.live.state.items():
+            if address in managed or resource.system or classify(address, resource.container) != "managed":
+                continue
+            if resource.container in managed:
+                files = store.package.dump(store.live, store.server, store.spec, address.__eq__)
+                extra.append({"address": str(address), "yaml": "".join(files.values())})
+            elif resource.container is None:
+                unmanaged.append({"address": str(address)})
+    return extra, unmanaged

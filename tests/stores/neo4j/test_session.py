@@ -14,7 +14,6 @@ from tests.stores.neo4j.graph import Graph, lines
 from reconcile import workflow
 from reconcile.change import Cypher, Op, Timeouts
 from reconcile.errors import ReconcileError, StoreError
-from reconcile.model import State
 from reconcile.stores.neo4j import faults
 from reconcile.stores.neo4j.resources import Index, constraint_address, index_address
 
@@ -215,35 +214,6 @@ def test_the_mark_is_one_node(graph: Graph) -> None:
         assert session.mark({"project": "b"}) == {"project": "b"}
         assert session.mark(None) == {"project": "b"}
     assert graph.send("MATCH (m:__Reconcile) RETURN count(m) AS marks") == [{"marks": 1}]
-
-
-def test_a_store_that_cannot_be_seen_is_partial_and_nothing_is_planned(
-    graph: Graph, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The Enterprise Edition refuses SHOW without a privilege; Community has no roles, so the answer is played."""
-    from reconcile.stores.neo4j import session as module
-
-    graph.declare("indexes:\n  x: {label: A, properties: [a]}")
-    graph.apply()
-    ask = module.Neo4jSession.read
-
-    def refusing(self: module.Neo4jSession, statement: str, *args: Any, **more: Any) -> Any:
-        if statement.startswith("SHOW"):
-            cause = RuntimeError("Permission has not been granted")
-            cause.code = faults.FORBIDDEN  # type: ignore[attr-defined]
-            raise StoreError("the user may not do this", where="store graph") from cause
-        return ask(self, statement, *args, **more)
-
-    monkeypatch.setattr(module.Neo4jSession, "read", refusing)
-    with graph.session() as session:
-        live = session.introspect()
-    assert live.state == State()
-    assert [p.partition(":")[0] for p in live.partial] == [
-        "the user may not see constraints",
-        "the user may not see indexes",
-    ]
-    assert "GRANT SHOW INDEX ON DATABASE neo4j" in live.partial[1]
-    assert lines(graph.plan()) == []
 
 
 def test_six_clients_make_the_same_constraint_at_once(graph: Graph) -> None:
