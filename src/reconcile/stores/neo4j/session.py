@@ -286,11 +286,14 @@ class Neo4jSession:
             self._database = spec.resolve("database")
             # Hints of the server on queries ("label does not exist") are nothing for users of this tool.
             logging.getLogger("neo4j.notifications").setLevel(logging.ERROR)
+            if not (log := logging.getLogger("neo4j")).handlers:  # else Python prints warnings that nobody handles
+                log.addHandler(logging.NullHandler())
             with self.translated():
                 self._opened = neo4j.GraphDatabase.driver(
                     url,
                     auth=(user or "neo4j", password) if password else None,
                     connection_timeout=CONNECT_SECONDS,
+                    connection_acquisition_timeout=2 * CONNECT_SECONDS,  # a server that accepts and says nothing
                     max_transaction_retry_time=CONNECT_SECONDS,
                     user_agent="reconcile",
                 )
