@@ -131,7 +131,7 @@ NEO4J: list[tuple[str, dict[str, str], str]] = [
     ),
     ("HTTP", {"url": "http://{neo4j}", "user": "neo4j", "password": SECRET}, "write it as bolt://127.0.0.1:7687"),
     ("PostgreSQL's port", {"url": "bolt://{postgres}", "user": "neo4j", "password": SECRET}, "cannot be reached"),
-    ("Qdrant's port", {"url": "bolt://{qdrant}", "user": "neo4j", "password": SECRET}, "cannot be reached"),
+    ("Qdrant's port", {"url": "bolt://{qdrant}", "user": "neo4j", "password": SECRET}, "speaks HTTP, not Bolt"),
 ]
 QDRANT: list[tuple[str, dict[str, str], str]] = [
     ("nobody listens", {"url": "http://127.0.0.1:1", "api_key": SECRET}, "Connection refused"),

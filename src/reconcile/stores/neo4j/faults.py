@@ -115,6 +115,7 @@ def _reason(error: Exception) -> str:
     for sign, said in (
         ("Connection refused", "connection refused"),
         ("incomplete handshake", "what listens there does not speak Bolt"),
+        ("looks like HTTP", "what listens there speaks HTTP, not Bolt"),
         ("not look like", "what listens there does not speak Bolt"),
         ("timed out", "no answer in time"),
         ("Name or service not known", "the host name is not known"),
@@ -135,6 +136,6 @@ def _reach(url: str, text: str) -> str:
         return f"a single server is reached directly: bolt{scheme.removeprefix('neo4j')}://…"
     if "SSL" in text or "certificate" in text:
         return "a server without encryption is bolt://…, one with its own certificate bolt+ssc://…"
-    if "handshake" in text:
+    if "handshake" in text or "looks like HTTP" in text:
         return "the Bolt port is 7687 unless configured otherwise; 7474 is HTTP"
     return "is it running, and is `url` of the store right?"
