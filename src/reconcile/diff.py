@@ -56,6 +56,12 @@ class Difference:
     """Drift left alone under `on_drift: keep`."""
     notes: tuple[str, ...] = ()
     complete: bool = True
+    seen: State | None = None
+    """The store as it was read, under its own addresses and texts; None where that is `live`."""
+
+    def fingerprinted(self, address: Address) -> Resource | None:
+        """What stands in the store where `address` of `live` is: what a later reading is compared with."""
+        return self.live.get(address) if self.seen is None else self.seen.get(self.raw.get(address, address))
 
 
 def scope(live: Live, classify: Classify) -> Live:
@@ -112,7 +118,7 @@ def diff(
             changes.append(change)
         elif not (before and before.live_name and policy.names == "enforce"):
             equal.append(address)
-    removed, extra, unmanaged = _ownership(desired, state, applied, classify)
+    removed, extra, unmanaged = _ownership(desired, state, _followed(applied, desired), classify)
     doomed = [] if live.partial else [*removed]
     doomed += extra if options.prune in ("extra", "all") else []
     doomed += unmanaged if options.prune == "all" else []
@@ -130,6 +136,7 @@ def diff(
         tuple(kept),
         tuple(notes),
         len(selected) == len(changes) and not (options.only or options.exclude),
+        live.state,
     )
 
 
@@ -204,14 +211,38 @@ def _raw_addresses(
     state: State,
     matched: Mapping[Address, Address],
 ) -> dict[Address, Address]:
-    raw = {new: old for old, new in matched.items()}
-    for _, old, new in renames:
-        for address in state:
-            if address not in before and address.parts[: len(new.parts)] == new.parts:
-                was = Address(address.store, address.kind, (*old.parts, *address.parts[len(new.parts) :]))
-                if was in before:
-                    raw[address] = was
+    back = {new: old for old, new in matched.items()}
+    if not renames:
+        return back
+    raw = {}
+    for address in state:
+        was = back.get(address, address)
+        for _, old, new in reversed(list(renames)):
+            was = _moved(was, new, old)
+        if was != address and was in before:
+            raw[address] = was
     return raw
+
+
+def _moved(address: Address, old: Address, new: Address) -> Address:
+    """`address` where `old`, or what contains it, is called `new`."""
+    if address == old:
+        return new
+    inside = len(address.parts) > len(old.parts) and address.parts[: len(old.parts)] == old.parts
+    return (
+        Address(address.store, address.kind, (*new.parts, *address.parts[len(old.parts) :])) if inside else address
+    )
+
+
+def _followed(applied: Iterable[Address], desired: State) -> set[Address]:
+    """Applied addresses, and what they are called after every declared rename, done or not."""
+    found, moves = set(applied), []
+    for new, resource in sorted(desired.items(), key=lambda item: len(item[0].parts)):
+        if (old_name := getattr(resource, "renamed_from", None)) is not None:
+            moves.append((Address(new.store, new.kind, (*new.parts[:-1], old_name)), new))
+    for old, new in moves:
+        found |= {_moved(a, old, new) for a in found}
+    return found
 
 
 def _keep_drift(before: Resource, after: Resource, applied: Mapping[str, Json]) -> tuple[Resource, bool]:
@@ -225,7 +256,7 @@ def _keep_drift(before: Resource, after: Resource, applied: Mapping[str, Json]) 
 
 
 def _ownership(
-    desired: State, live: State, applied: Mapping[Address, Applied], classify: Classify
+    desired: State, live: State, applied: set[Address], classify: Classify
 ) -> tuple[list[Resource], list[Resource], list[Resource]]:
     removed, extra, unmanaged = [], [], []
     for address, resource in live.items():

@@ -11,7 +11,7 @@ from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.changes import (
     check,
     column,
-    column_alter,
+    column_generated,
     constraint,
     enum,
     extension,
@@ -44,7 +44,7 @@ KINDS: Mapping[str, Verbs] = {
     "enum": Verbs(enum.CreateEnum, enum.DropEnum, enum.alter),
     "sequence": Verbs(sequence.CreateSequence, sequence.DropSequence, sequence.alter),
     "table": Verbs(table.CreateTable, table.DropTable, table.alter),
-    "column": Verbs(column.AddColumn, column.DropColumn, column_alter.alter),
+    "column": Verbs(column.AddColumn, column.DropColumn, column_generated.alter),
     "primary_key": Verbs(key.AddPrimaryKey, key.DropPrimaryKey, key.alter_primary_key),
     "unique": Verbs(key.AddUnique, key.DropUnique, key.alter_unique),
     "check": Verbs(check.AddCheck, check.DropCheck, check.alter),
@@ -56,7 +56,7 @@ KINDS: Mapping[str, Verbs] = {
 
 def change(before: Resource | None, after: Resource | None) -> Change | None:
     """The change between two resources of one address; None where they are equal."""
-    if before == after:
+    if before == after and (before is None or after is None or before.container == after.container):
         return None
     if before is None:
         assert after is not None

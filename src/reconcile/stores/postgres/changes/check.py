@@ -11,8 +11,8 @@ from reconcile.stores.postgres.changes.common import (
     ChangeComment,
     Creation,
     Replacement,
-    mentions,
     only_comment_differs,
+    recreated_steps,
     requires,
     small,
 )
@@ -23,6 +23,7 @@ from reconcile.stores.postgres.changes.constraint import (
     only_validates,
     validated_steps,
 )
+from reconcile.stores.postgres.changes.remaking import comes_again, mentions
 from reconcile.stores.postgres.resources import (
     Check,
     Column,
@@ -83,6 +84,8 @@ class ReplaceCheck(Replacement):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
+        if comes_again(world, self.before):
+            return recreated_steps(world, self.before, self.after)
         at_once = small(world, self.after.table)
         needs = check_needs(world, self.after)
         return validated_steps(self, world, self.after, self.before, needs=needs, phase=Phase.CONTRACT, at_once=at_once)

@@ -18,13 +18,14 @@ from reconcile.stores.postgres.changes.common import (
     Removal,
     comments,
     dependents_settled,
+    goes_first,
     in_new_table,
-    mentions,
     requires,
     sequences_owned,
     small,
 )
-from reconcile.stores.postgres.resources import Check, Column, ForeignKey, Index, Key, PostgresResource
+from reconcile.stores.postgres.changes.remaking import comes_again, is_made_again, uses
+from reconcile.stores.postgres.resources import Column, PostgresResource
 from reconcile.stores.postgres.sqltext import (
     as_written,
     column_clause,
@@ -156,7 +157,10 @@ class DropColumn(Removal):
                 1,
                 "drop",
                 [drop_statement(self.before)],
-                needs={has(self.address)} | settled(world, self.before) | _owned_settled(world, self.before),
+                needs={has(self.address)}
+                | settled(world, self.before)
+                | _owned_settled(world, self.before)
+                | goes_first(world, used(self.before)),
                 gives=_gone(world, self.before),
                 phase=Phase.CONTRACT,
                 hazards=[Hazard.BREAKS_CLIENTS, *([] if world.empty(self.before.table) else [Hazard.DELETES_DATA])],
@@ -186,7 +190,7 @@ def settled(world: World, column: Column) -> frozenset[Fact]:
         if resource.address == column.address or not uses(cast(PostgresResource, resource), column):
             continue
         after = world.target.get(resource.address)
-        if after is None:
+        if after is None or comes_again(world, resource) or is_made_again(world, resource.address):
             waits.add(no(resource.address))
         elif after == resource or uses(cast(PostgresResource, after), column):
             staying.append(str(resource.address))
@@ -199,25 +203,6 @@ def settled(world: World, column: Column) -> frozenset[Fact]:
             hint="remove or change what uses it in the same plan; the server would drop it along without a word",
         )
     return frozenset(waits)
-
-
-def uses(resource: PostgresResource, column: Column) -> bool:
-    """Whether an object of the same table names the column."""
-    name = column.address.parts[-1]
-    match resource:
-        case Key():
-            return name in (*resource.columns, *resource.include)
-        case ForeignKey():
-            return name in (*resource.columns, *resource.on_delete_columns)
-        case Check():
-            return column.address in resource.refers or mentions(resource.expression, name)
-        case Index():
-            texts = [item.expression for item in resource.columns]
-            named = [item.column for item in resource.columns]
-            return name in (*named, *resource.include) or any(mentions(t, name) for t in (*texts, resource.where))
-        case Column():
-            return mentions(resource.generated, name)
-    return False
 
 
 @dataclass(frozen=True)

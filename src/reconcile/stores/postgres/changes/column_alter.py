@@ -10,25 +10,20 @@ from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
-from reconcile.stores.postgres.changes.column import add_statement, drop_statement, settled, used, uses
+from reconcile.stores.postgres.changes.again import companions_of
+from reconcile.stores.postgres.changes.column import used
 from reconcile.stores.postgres.changes.common import (
     Alteration,
-    ChangeComment,
     PostgresChange,
-    comments,
     differing,
-    expression_made_again,
-    mentions,
-    only_comment_differs,
     requires,
-    retypes,
     small,
-    views_over,
 )
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
-from reconcile.stores.postgres.changes.types import TypeChange, is_vector, stored_vectors_fit, type_change
+from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, users, views_over
+from reconcile.stores.postgres.changes.types import Type, TypeChange, is_vector, stored_vectors_fit, type_change
 from reconcile.stores.postgres.changes.view import RecreateView
-from reconcile.stores.postgres.resources import Column, Index, Key
+from reconcile.stores.postgres.resources import Column, ForeignKey, Index, Key, PostgresResource
 from reconcile.stores.postgres.sqltext import (
     as_written,
     comment_statement,
@@ -50,7 +45,7 @@ class AlterColumn(Alteration):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        return _alter_steps(self, world, self.before, self.after, retyped=False)
+        return alter_steps(self, world, self.before, self.after, retyped=False)
 
 
 @dataclass(frozen=True)
@@ -68,35 +63,54 @@ class AlterColumnType(Alteration):
         return "in place, no row is written"
 
     def companions(self, world: World) -> Iterable[Change]:
-        """See `Change.companions`."""
-        return [RecreateView(view, view) for view in views_over(world, [self.address])]
+        """See `Change.companions`: views over it, columns generated from it, keys that cannot be compared any more."""
+        return around_retyped(world, self.before)
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`.
 
         Raises:
-            PlanError: stored vectors would not fit, or a generated column reads it.
+            PlanError: stored vectors would not fit.
         """
         column = self.before
         if is_vector(column.type) and not stored_vectors_fit(column.type, self.after.type):
             _refuse_stored_vectors(self, world)
-        readers = [r for r in world.live.children(column.table) if isinstance(r, Column) and r.generated]
-        readers = [r for r in readers if r.address != self.address and mentions(r.generated, column.address.parts[-1])]
-        staying = [str(r.address) for r in readers if not world.drops(r.address)]
-        if staying:
-            raise PlanError(
-                f"{self.address}: the type of a column that a generated column reads cannot be changed: "
-                + ", ".join(staying),
-                where=self.after.source,
-                hint="drop the generated column in one apply, change the type, and add it again",
-            )
-        return _alter_steps(self, world, column, self.after, retyped=True)
+        return alter_steps(self, world, column, self.after, retyped=True)
 
     def reverse(self) -> Change | Irreversible:
         """See `Change.reverse`."""
         if self.before.type != self.after.type and _judged(self).loses:
             return Irreversible(f"values cut or rounded to {self.after.type} do not come back")
         return AlterColumnType(self.after, self.before)
+
+
+def around_retyped(world: World, column: Column) -> list[Change]:
+    """Equal things that are made again around another type of a column, as companions."""
+    from reconcile.stores.postgres.changes.column_generated import RecreateColumn
+
+    found: list[Change] = [RecreateView(view, view) for view in views_over(world, [column.address])]
+    same = [g for g in generated_from(world, column) if world.target.get(g.address) == g]
+    found += [RecreateColumn(g, g) for g in same]
+    return found + companions_of(world, (u for u in compared_with(world, column) if comes_again(world, u)))
+
+
+def compared_with(world: World, column: Column) -> list[PostgresResource]:
+    """Live indexes and constraints that use the column, foreign keys of other tables to it included."""
+    name, table = column.address.parts[-1], column.table.parts
+    keys = [k for k in world.live.of_kind("foreign_key") if isinstance(k, ForeignKey)]
+    far = [k for k in keys if k.references == table and name in k.references_columns and k.table != column.table]
+    return [*users(world, column), *far]
+
+
+def users_away(world: World, column: Column) -> frozenset[Fact]:
+    """What uses a column and is dropped or made again in this plan may not fit its new type: gone before it."""
+    found = [u for u in compared_with(world, column) if u.address not in world.target or comes_again(world, u)]
+    inside = [u for u in found if u.container is None or not world.drops(u.container)]
+    readers = generated_from(world, column)
+    gone = [g.address for g in readers if world.drops(g.address) or is_made_again(world, g.address)]
+    still = [g.address for g in readers if g.address not in gone]
+    views = [v.address for v in views_over(world, [column.address], dropped=True)]
+    return frozenset({*(no(u.address) for u in inside), *map(no, [*gone, *views]), *map(ok, still)})
 
 
 def _judged(change: AlterColumnType) -> TypeChange:
@@ -142,21 +156,24 @@ def _index_yaml(index: Index, name: str) -> str:
     return "{" + ", ".join(parts) + "}"
 
 
-def _alter_steps(
+def alter_steps(
     change: PostgresChange, world: World, before: Column, after: Column, *, retyped: bool
 ) -> Sequence[Step]:
     """Quick attributes first (expand), then the type, then NOT NULL: a later step is in no earlier phase."""
     changed = set(differing(before, after))
     needs = {has(change.address)} | requires(world, [before.table])
-    quick = [] if retyped else _default_calls(before, after, changed)
-    quick += _identity_calls(before, after, changed)
+    hardens = "not_null" in changed and after.not_null
+    identity = _identity_calls(before, after, changed)
+    quick = [] if retyped else default_calls(before, after, changed)
+    if after.identity is None:  # it is a kind of default: the old one goes first
+        quick, identity = [*identity, *quick], []
+    quick += [] if hardens else identity
     if "not_null" in changed and before.not_null:
-        quick.append(_alter(before, "DROP NOT NULL"))
+        quick.append(alter_statement(before, "DROP NOT NULL"))
         needs |= _key_settled(world, before)
     if "comment" in changed:
         quick.append(comment_statement(after, before.name))
     steps: list[Step] = []
-    hardens = "not_null" in changed and after.not_null
     if quick and not retyped:
         gives = [] if hardens else [ok(change.address)]
         waits = requires(world, used(after)) if "default" in changed else frozenset()
@@ -164,28 +181,30 @@ def _alter_steps(
     if retyped:
         steps.append(_retype(change, world, before, after, quick, needs, last=not hardens))
     if hardens:
-        steps += _set_not_null(change, world, before, len(steps))
+        steps += _set_not_null(change, world, before, len(steps), identity)
     return steps
 
 
-def _alter(column: Column, what: str) -> str:
+def alter_statement(column: Column, what: str) -> str:
     return f"ALTER TABLE {relation(column.address)} ALTER COLUMN {ident(column.name)} {what}"
 
 
-def _default_calls(before: Column, after: Column, changed: set[str]) -> list[str]:
+def default_calls(before: Column, after: Column, changed: set[str]) -> list[str]:
+    """SET or DROP DEFAULT, where that differs."""
     if "default" not in changed:
         return []
-    return [_alter(before, "DROP DEFAULT" if after.default is None else f"SET DEFAULT {as_written(after, 'default')}")]
+    what = "DROP DEFAULT" if after.default is None else f"SET DEFAULT {as_written(after, 'default')}"
+    return [alter_statement(before, what)]
 
 
 def _identity_calls(before: Column, after: Column, changed: set[str]) -> list[str]:
     if "identity" not in changed:
         return []
     if after.identity is None:
-        return [_alter(before, "DROP IDENTITY")]
+        return [alter_statement(before, "DROP IDENTITY")]
     if before.identity is None:
-        return [_alter(before, f"ADD {identity_clause(after.identity)}")]
-    return [_alter(before, f"SET GENERATED {identity_word(after.identity)}")]
+        return [alter_statement(before, f"ADD {identity_clause(after.identity)}")]
+    return [alter_statement(before, f"SET GENERATED {identity_word(after.identity)}")]
 
 
 def _key_settled(world: World, column: Column) -> frozenset[Fact]:
@@ -213,19 +232,20 @@ def _retype(
     if after.collation:
         clause += f" COLLATE {dotted(after.collation)}"
     if judged is not None and judged.using:
-        clause += f" USING {ident(before.name)}::{as_written(after, 'type')}"
+        clause += f" USING {_cast(before, after)}"
     with_default = before.default is not None or after.default is not None
-    calls = [_alter(before, "DROP DEFAULT")] if before.default is not None else []
-    calls.append(_alter(before, clause))
+    calls = [alter_statement(before, "DROP DEFAULT")] if before.default is not None else []
+    if before.identity is not None and after.identity is None:
+        calls.append(quick.pop(0))
+    calls.append(alter_statement(before, clause))
     if with_default and after.default is not None:
-        calls.append(_alter(before, f"SET DEFAULT {as_written(after, 'default')}"))
-    views = frozenset(no(v.address) for v in views_over(world, [before.address]))
+        calls.append(alter_statement(before, f"SET DEFAULT {as_written(after, 'default')}"))
     step = change.step(
         world,
         1,
         "type",
         [*calls, *quick],
-        needs=needs | views | _indexes_away(world, before) | requires(world, used(after)),
+        needs=needs | users_away(world, before) | requires(world, used(after)),
         gives=[has(change.address), *([ok(change.address)] if last else [])],
         phase=Phase.CONTRACT,
         hazards=_type_hazards(world, before, judged),
@@ -251,35 +271,31 @@ def _type_hazards(world: World, before: Column, judged: TypeChange | None) -> li
     return hazards
 
 
-def _indexes_away(world: World, column: Column) -> frozenset[Fact]:
-    """Indexes on the column that are dropped or replaced in this plan may not fit the new type: gone before it."""
-    return frozenset(no(i.address) for i in indexes_on(world, column) if index_goes(world, i))
+def _cast(before: Column, after: Column) -> str:
+    """There is no cast from an enum to another type, nor between an array and what is none, but through text."""
+    name, new = ident(before.name), as_written(after, "type")
+    left, right = Type.of(before.type), Type.of(after.type)
+    enums = any(a.kind == "enum" for a in before.refers)
+    if not is_vector(after.type) and (enums or left.array != right.array):
+        return f"{name}::text{'[]' if left.array and right.array else ''}::{new}"
+    return f"{name}::{new}"
 
 
-def indexes_on(world: World, column: Column) -> list[Index]:
-    """Live indexes that use the column."""
-    return [r for r in world.live.children(column.table) if isinstance(r, Index) and uses(r, column)]
-
-
-def index_goes(world: World, index: Index) -> bool:
-    """Whether the plan drops the index or gives it another definition."""
-    after = world.target.get(index.address)
-    return after is None or bool(set(differing(index, after)) - {"comment", "with", "valid"})
-
-
-def _set_not_null(change: PostgresChange, world: World, before: Column, done: int) -> list[Step]:
+def _set_not_null(
+    change: PostgresChange, world: World, before: Column, done: int, more: Sequence[str] = ()
+) -> list[Step]:
     """Through a check, validated before: SET NOT NULL then scans nothing (PostgreSQL 12 and later)."""
     table, name = relation(before.address), before.name
     needs = {has(change.address)} | requires(world, [before.table])
     given = [has(change.address), ok(change.address)]
-    final = _alter(before, "SET NOT NULL")
+    final = alter_statement(before, "SET NOT NULL")
     if small(world, before.table):
         return [
             change.step(
                 world,
                 done + 1,
                 "not-null",
-                [final],
+                [final, *more],
                 needs=needs,
                 gives=given,
                 phase=Phase.CONTRACT,
@@ -314,7 +330,7 @@ def _set_not_null(change: PostgresChange, world: World, before: Column, done: in
             world,
             done + 3,
             "not-null",
-            [final, f"ALTER TABLE {table} DROP CONSTRAINT {check}"],
+            [final, f"ALTER TABLE {table} DROP CONSTRAINT {check}", *more],
             needs={ok(helper)},
             gives=[*given, no(helper)],
             phase=Phase.CONTRACT,
@@ -322,73 +338,3 @@ def _set_not_null(change: PostgresChange, world: World, before: Column, done: in
         ),
     ]
     return preceded(steps, nulls(world, [change.address]))
-
-
-@dataclass(frozen=True)
-class AlterColumnExpression(Alteration):
-    """Another generation expression, or none: the values stay, or are computed again for every row."""
-
-    before: Column
-    after: Column
-
-    def companions(self, world: World) -> Iterable[Change]:
-        """See `Change.companions`."""
-        return (
-            [RecreateView(v, v) for v in views_over(world, [self.address])]
-            if expression_made_again(world, self.before, self.after)
-            else []
-        )
-
-    def steps(self, world: World) -> Sequence[Step]:
-        """See `Change.steps`.
-
-        Raises:
-            PlanError: it has to be dropped and added, and something that stays uses it.
-        """
-        before, after = self.before, self.after
-        again = expression_made_again(world, before, after)
-        needs = {has(self.address)} | requires(world, [before.table, *used(after)])
-        hazards = (
-            [] if small(world, before.table) else [Hazard.REWRITES_TABLE, Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES]
-        )
-        if after.generated is None:
-            calls, hazards = [_alter(before, "DROP EXPRESSION")], []
-            calls += _default_calls(before, after, set(differing(before, after)))
-        elif not again:
-            calls = [_alter(before, f"SET EXPRESSION AS ({as_written(after, 'generated')})")]
-        else:
-            needs |= settled(world, before) | {no(v.address) for v in views_over(world, [self.address])}
-            calls = [drop_statement(before), add_statement(after), *comments(after)]
-            if before.generated is None and not small(world, before.table):
-                hazards.append(Hazard.DELETES_DATA)
-        if before.comment != after.comment and not again:
-            calls.append(comment_statement(after, before.name))
-        gives = [has(self.address), ok(self.address)]
-        return [
-            self.step(
-                world,
-                1,
-                "expression",
-                calls,
-                needs=needs,
-                gives=gives,
-                phase=Phase.CONTRACT,
-                hazards=hazards,
-                long=True,
-            )
-        ]
-
-    def reverse(self) -> Change | Irreversible:
-        """See `Change.reverse`."""
-        if self.before.generated is None:
-            return Irreversible("the values that were stored before it was generated are gone")
-        return AlterColumnExpression(self.after, self.before)
-
-
-def alter(before: Column, after: Column) -> Change | None:
-    """The change of a column that stays."""
-    if only_comment_differs(before, after):
-        return ChangeComment(before, after)
-    if before.generated != after.generated:
-        return AlterColumnExpression(before, after)
-    return (AlterColumnType if retypes(before, after) else AlterColumn)(before, after)

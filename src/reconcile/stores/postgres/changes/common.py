@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -12,7 +11,8 @@ from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, to_json
-from reconcile.stores.postgres.resources import Column, Enum, PostgresResource, View
+from reconcile.stores.postgres.changes.remaking import comes_again, remade, reordered_enums
+from reconcile.stores.postgres.resources import Column, Enum, PostgresResource
 from reconcile.stores.postgres.resources import Sequence as Sequence_
 from reconcile.stores.postgres.sqltext import comment_statement, is_constraint
 
@@ -151,6 +151,8 @@ class ChangeComment(Alteration):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
+        if comes_again(world, self.before):
+            return recreated_steps(world, self.before, self.after)
         table = self.before.container
         return [
             self.step(
@@ -162,6 +164,13 @@ class ChangeComment(Alteration):
                 gives=[ok(self.address)],
             )
         ]
+
+
+def recreated_steps(world: World, before: PostgresResource, after: PostgresResource) -> Sequence[Step]:
+    """The steps that drop something before what it stands on changes, and make it again as it shall be."""
+    from reconcile.stores.postgres.changes.again import recreated
+
+    return recreated(before, after).steps(world)
 
 
 def comments(resource: PostgresResource) -> list[str]:
@@ -243,6 +252,8 @@ def requires(world: World, addresses: Iterable[Address]) -> frozenset[Fact]:
             found.add(ok(address) if remade(world, address) else has(address))
         elif not _unnoticed(before, after):
             found.add(ok(address))
+        if isinstance(before, Column) and isinstance(after, Column):
+            found |= {ok(a) for a in reordered_enums(world, before) if a in after.refers}
     return frozenset(found)
 
 
@@ -284,10 +295,10 @@ def dependents_settled(world: World, address: Address, *, also: Iterable[Address
         if dependent.container is not None and world.drops(dependent.container):
             continue
         after = world.target.get(dependent.address)
-        if after is not None and after != dependent and address not in after.refers:
-            waits.add(ok(dependent.address))
-        elif remade(world, dependent.address):
+        if comes_again(world, dependent):
             waits.add(no(dependent.address))
+        elif after is not None and after != dependent and address not in after.refers:
+            waits.add(ok(dependent.address))
         else:
             staying.append(str(dependent.address))
     if staying:
@@ -297,91 +308,6 @@ def dependents_settled(world: World, address: Address, *, also: Iterable[Address
             hint="remove or change what needs it in the same plan, or drop it by hand",
         )
     return frozenset(waits)
-
-
-# Views that have to be made again around a change.
-
-
-def remade(world: World, address: Address) -> bool:
-    """Whether the plan drops this view and makes it again."""
-    before, after = world.live.get(address), world.target.get(address)
-    if not (isinstance(before, View) and isinstance(after, View)):
-        return False
-    if not can_replace(before, after):
-        return True
-    return any(retyped(world, a) or remade(world, a) for a in reads(world, before) if a != address)
-
-
-def reads(world: World, view: View) -> list[Address]:
-    """What a view refers to; all columns of a table where its columns are not known one by one."""
-    known = {a.parts[:2] for a in view.refers if a.kind == "column"}
-    found = list(view.refers)
-    for table in view.refers:
-        if table.kind == "table" and table.parts not in known:
-            found += [r.address for r in world.live.children(table) if isinstance(r, Column)]
-    return found
-
-
-def can_replace(before: View, after: View) -> bool:
-    """Whether CREATE OR REPLACE VIEW does: columns only appended. Unknown columns count as changed."""
-    if before.query == after.query:
-        return True
-    return bool(after.columns) and after.columns[: len(before.columns)] == before.columns
-
-
-def retyped(world: World, address: Address) -> bool:
-    """Whether the plan changes this column's type, collation or expression, or re-makes this enum."""
-    before, after = world.live.get(address), world.target.get(address)
-    if isinstance(before, Column) and isinstance(after, Column):
-        if before == after:
-            return any(_reordered(world, a) for a in before.refers)
-        return retypes(before, after) or expression_made_again(world, before, after)
-    return _reordered(world, address)
-
-
-def _reordered(world: World, address: Address) -> bool:
-    before, after = world.live.get(address), world.target.get(address)
-    return isinstance(before, Enum) and isinstance(after, Enum) and not only_adds(before, after)
-
-
-def retypes(before: Column, after: Column) -> bool:
-    """Whether the column is written anew or checked against all that uses it."""
-    return (before.type, before.collation) != (after.type, after.collation)
-
-
-def expression_made_again(world: World, before: Column, after: Column) -> bool:
-    """Whether a column is made again for its expression: SET EXPRESSION came with 17, for generated ones only."""
-    if before.generated == after.generated or after.generated is None:
-        return False
-    return before.generated is None or world.server.numbers < (17,)
-
-
-def only_adds(before: Enum, after: Enum) -> bool:
-    """Whether all old values are still there in their order."""
-    left = iter(after.values)
-    return all(value in left for value in before.values)
-
-
-def views_over(world: World, addresses: Iterable[Address]) -> list[View]:
-    """Live views that read any of `addresses`, directly or through other views, and stay in the plan."""
-    views = [r for r in world.live.of_kind("view") if isinstance(r, View) and r.address in world.target]
-    readers: dict[Address, list[View]] = {}
-    for view in views:
-        for address in reads(world, view):
-            readers.setdefault(address, []).append(view)
-    found: dict[Address, View] = {}
-    todo = list(addresses)
-    while todo:
-        for view in readers.get(todo.pop(), ()):
-            if view.address not in found:
-                found[view.address] = view
-                todo.append(view.address)
-    return list(found.values())
-
-
-def mentions(sql: str | None, name: str) -> bool:
-    """Whether a text names `name` as a whole word; may say yes for a string or another object's name."""
-    return sql is not None and re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", sql) is not None
 
 
 def sequences_owned(world: World, *columns: Address) -> list[Sequence_]:

@@ -19,9 +19,11 @@ from reconcile.stores.postgres.changes.common import (
     dependents_settled,
     differing,
     in_new_table,
+    recreated_steps,
     requires,
 )
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
+from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.resources import (
     Check,
     ForeignKey,
@@ -219,6 +221,8 @@ class ValidateConstraint(Alteration):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
+        if comes_again(world, self.before):
+            return recreated_steps(world, self.before, self.after)
         calls = [validate_statement(self.before)]
         if self.before.comment != self.after.comment:
             calls.append(comment_statement(self.after, self.before.name))

@@ -10,6 +10,7 @@ from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
+from reconcile.stores.postgres.changes.column_alter import around_retyped, users_away
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
@@ -21,13 +22,11 @@ from reconcile.stores.postgres.changes.common import (
     differing,
     goes_first,
     in_schema,
-    mentions,
-    only_adds,
     only_comment_differs,
     small,
-    views_over,
 )
 from reconcile.stores.postgres.changes.preconditions import leftovers, preceded
+from reconcile.stores.postgres.changes.remaking import comes_again, mentions, only_adds, views_over
 from reconcile.stores.postgres.changes.view import RecreateView
 from reconcile.stores.postgres.resources import Check, Column, Enum, Index, PostgresResource
 from reconcile.stores.postgres.sqltext import (
@@ -130,20 +129,23 @@ class ReplaceEnum(Replacement):
 
     def companions(self, world: World) -> Iterable[Change]:
         """See `Change.companions`."""
-        return [RecreateView(view, view) for view in views_over(world, [self.address, *self._addresses(world)])]
+        around = [change for column in self._columns(world) for change in around_retyped(world, column)]
+        return [*(RecreateView(view, view) for view in views_over(world, [self.address])), *around]
 
     def _addresses(self, world: World) -> list[Address]:
         return [c.address for c in self._columns(world)]
 
     def _columns(self, world: World) -> list[Column]:
-        return [r for r in world.dependents(self.address) if isinstance(r, Column) and r.address in world.target]
+        """Those that stay of this type; one that gets another has it before."""
+        found = [r for r in world.dependents(self.address) if isinstance(r, Column) and r.generated is None]
+        return [c for c in found if (after := world.target.get(c.address)) and self.address in after.refers]
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         columns = self._columns(world)
         helper = helper_name(self.after.name, "new")
         held = [r for c in columns for r in _holding(world, c, self.before)]
-        held = list({r.address: r for r in held}.values())
+        held = list({r.address: r for r in held if not comes_again(world, r) and r.address in world.target}.values())
         calls = [enum_statement(self.after, helper)]
         calls += [_release(r) for r in held]
         for column in columns:
@@ -164,8 +166,11 @@ class ReplaceEnum(Replacement):
                     f"ALTER TABLE {relation(column.address)} ALTER COLUMN {ident(column.name)} SET DEFAULT {default}"
                 )
         calls += [sql for r in held for sql in _restore(r)]
-        gone = [r.address for r in world.dependents(self.address) if isinstance(r, Column) and world.drops(r.address)]
-        views = [v.address for v in views_over(world, [self.address, *self._addresses(world)])]
+        columns_there = [r for r in world.dependents(self.address) if isinstance(r, Column)]
+        gone = [no(c.address) for c in columns_there if world.drops(c.address)]
+        gone += [ok(c.address) for c in columns_there if not world.drops(c.address) and c not in columns]
+        views = [v.address for v in views_over(world, [self.address, *self._addresses(world)], dropped=True)]
+        away = {fact for c in columns for fact in users_away(world, c)}
         full = any(not small(world, c.table) for c in columns)
         costs = [Hazard.REWRITES_TABLE, Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES, Hazard.DEPENDS_ON_DATA]
         step = self.step(
@@ -173,7 +178,7 @@ class ReplaceEnum(Replacement):
             1,
             "replace",
             calls,
-            needs={has(self.address), *map(no, [*gone, *views])},
+            needs={has(self.address), *map(no, views), *gone, *away},
             gives=[has(self.address), ok(self.address)],
             phase=Phase.CONTRACT,
             hazards=[Hazard.BREAKS_CLIENTS, *(costs if full else [])],

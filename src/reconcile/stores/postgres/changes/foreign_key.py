@@ -34,6 +34,7 @@ from reconcile.stores.postgres.changes.constraint import (
 )
 from reconcile.stores.postgres.changes.key import helper_built, key_index
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
+from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.changes.table import dropped_apart
 from reconcile.stores.postgres.resources import ForeignKey, Index, Key
 
@@ -109,7 +110,7 @@ class ReplaceForeignKey(Replacement):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         key = self.after
-        if _swapped_key(world, self.before) is not None:
+        if _swapped_key(world, self.before) is not None or comes_again(world, self.before):
             return RecreateForeignKey(self.before, key).steps(world)
         needs, at_once = _needs(world, key), small(world, key.table)
         return validated_steps(self, world, key, self.before, needs=needs, phase=Phase.CONTRACT, at_once=at_once)

@@ -11,7 +11,6 @@ from reconcile.errors import PlanError
 from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, State
-from reconcile.stores.postgres.changes.column import uses
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
@@ -23,12 +22,13 @@ from reconcile.stores.postgres.changes.common import (
     dependents_settled,
     differing,
     only_comment_differs,
+    recreated_steps,
     requires,
-    retyped,
     small,
 )
 from reconcile.stores.postgres.changes.key import build_helper
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
+from reconcile.stores.postgres.changes.remaking import comes_again, retyped, uses
 from reconcile.stores.postgres.resources import Column, ForeignKey, Index, IndexItem, Key
 from reconcile.stores.postgres.sqltext import (
     comment_statement,
@@ -152,6 +152,8 @@ class RebuildIndex(Alteration):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
+        if comes_again(world, self.before):
+            return recreated_steps(world, self.before, self.after)
         name, first = object_name(self.before), self._set_calls()
         needs = {has(self.address)} | requires(world, [self.before.table])
         done_set, done_build = done(f"{self.address}/1-set"), done(f"{self.address}/2-reindex")
@@ -208,17 +210,24 @@ class ReplaceIndex(Replacement):
     before: Index
     after: Index
 
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        if self.before.table == self.after.table:
+            return super().describe()
+        old, new = (".".join(i.table.parts) for i in (self.before, self.after))
+        return f"on {old} → {new}: {describe_index(self.after)}"
+
     @property
     def strategy(self) -> str | None:
         """See `Change.strategy`."""
-        return "built beside concurrently, then swapped"
+        return "built beside concurrently, then swapped" if self.before != self.after else None
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         old, new = self.before, self.after
         gives = [has(self.address), ok(self.address)]
         users = _key_users(world, old) | dependents_settled(world, self.address)
-        if _on_retyped(world, old, new):
+        if comes_again(world, old):
             return self._around_type_change(world, users)
         swap_hazards = [Hazard.BREAKS_CLIENTS] if old.unique and not new.unique else []
         if small(world, new.table):
@@ -248,18 +257,22 @@ class ReplaceIndex(Replacement):
 
     def _around_type_change(self, world: World, users: frozenset[Fact]) -> list[Step]:
         old, new, gap = self.before, self.after, [Hazard.INDEX_GAP]
-        steps = [
-            self.step(
-                world,
-                1,
-                "drop",
-                [f"DROP INDEX {object_name(old)}"],
-                needs={has(self.address)} | users,
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
-                hazards=[] if small(world, old.table) else gap,
-            )
-        ]
+        steps = (
+            []
+            if world.drops(old.table)
+            else [
+                self.step(
+                    world,
+                    1,
+                    "drop",
+                    [f"DROP INDEX {object_name(old)}"],
+                    needs={has(self.address)} | users,
+                    gives=[no(self.address)],
+                    phase=Phase.CONTRACT,
+                    hazards=[] if small(world, old.table) else gap,
+                )
+            ]
+        )
         needs = {no(self.address)} | _needs(world, new)
         gives = [has(self.address), ok(self.address)]
         if small(world, new.table):
@@ -279,9 +292,9 @@ class ReplaceIndex(Replacement):
         return [*steps, build]
 
 
-def _on_retyped(world: World, old: Index, new: Index) -> bool:
-    columns = [r for r in world.live.children(old.table) if isinstance(r, Column)]
-    return any(retyped(world, c.address) for c in columns if uses(old, c) or uses(new, c))
+def _on_retyped(world: World, index: Index) -> bool:
+    columns = [r for r in world.live.children(index.table) if isinstance(r, Column)]
+    return any(retyped(world, c.address) for c in columns if uses(index, c))
 
 
 def _key_users(world: World, index: Index) -> frozenset[Fact]:
@@ -335,7 +348,7 @@ class DropIndex(Removal):
         needs = {has(self.address)} | _key_users(world, index) | dependents_settled(world, self.address)
         needs |= requires(world, [index.table])
         hazards = [Hazard.BREAKS_CLIENTS] if index.unique else []
-        if world.empty(index.table) or _on_retyped(world, index, index):
+        if world.empty(index.table) or _on_retyped(world, index):
             calls = [f"DROP INDEX {object_name(index)}"]
             return [
                 self.step(
@@ -407,6 +420,8 @@ class RenameIndex(PostgresChange):
 def alter(before: Index, after: Index) -> Change | None:
     """The change of an index that stays."""
     changed: Iterable[str] = set(differing(before, after))
+    if before.container != after.container:
+        return ReplaceIndex(before, after)  # of the same name and definition, on another table
     if only_comment_differs(before, after):
         return ChangeComment(before, after)
     if set(changed) <= {"with", "valid", "comment"}:

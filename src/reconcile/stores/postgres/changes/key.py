@@ -17,6 +17,7 @@ from reconcile.stores.postgres.changes.common import (
     comments,
     in_new_table,
     only_comment_differs,
+    recreated_steps,
     requires,
     small,
 )
@@ -30,6 +31,7 @@ from reconcile.stores.postgres.changes.constraint import (
     users_settled,
 )
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
+from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.resources import (
     Column,
     Index,
@@ -214,6 +216,8 @@ class ReplaceKey(Replacement):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
+        if comes_again(world, self.before):
+            return recreated_steps(world, self.before, self.after)
         return key_steps(self, world, self.after, self.before)
 
 

@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from reconcile.change import Call, Op, Step, World
 from reconcile.model import Address
-from reconcile.stores.postgres.changes.common import mentions, retyped
+from reconcile.stores.postgres.changes.remaking import mentions, retyped
 from reconcile.stores.postgres.changes.renaming import renamed_in
 from reconcile.stores.postgres.changes.types import Type, is_vector
 from reconcile.stores.postgres.resources import Check, Column, Enum, ForeignKey, Index, Key, PrimaryKey, Unique
 from reconcile.stores.postgres.sqltext import as_written, dotted, ident, literal, relation
 
 NO_ROWS = "no_rows"
-"""The operation: `sql` finds the rows, `what` says what is wrong with them, `unit` what is counted, `fix` what to do."""
+"""The operation: `sql` finds the rows, `what` is wrong with them, `unit` is what is counted, `fix` what to do."""
 _STRINGS = frozenset({"text", "character varying", "character"})
 _INTEGERS = frozenset({"smallint", "integer", "bigint"})
 _INPUT_IS_VALID = (16,)

@@ -60,9 +60,12 @@ class CreateTable(Creation):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         children = folded(world, self.address)
-        clauses = [column_clause(c) if isinstance(c, Column) else constraint_clause(c) for c in children]
+        twice = _same_again(children)
+        written = [c for c in children if c not in twice]
+        clauses = [column_clause(c) if isinstance(c, Column) else constraint_clause(c) for c in written]
         body = ",\n  ".join(clauses)
         calls = [f"CREATE TABLE {relation(self.address)} ({_indented(body)})", *comments(self.after)]
+        calls += [f"ALTER TABLE {relation(self.address)} ADD {constraint_clause(key)}" for key in twice]
         calls += [sql for child in children for sql in comments(child)]
         inside = {self.address, *(c.address for c in children)}
         refers = [a for r in (self.after, *children) for a in r.refers if a not in inside]
@@ -76,6 +79,16 @@ class CreateTable(Creation):
                 gives=[fact(a) for a in sorted(inside) for fact in (has, ok)],
             )
         ]
+
+
+def _same_again(children: Sequence[PostgresResource]) -> list[PostgresResource]:
+    """Keys over the columns of another: CREATE TABLE would make one of the two without a word."""
+    seen, found = set[tuple[str, ...]](), list[PostgresResource]()
+    for key in children:
+        if isinstance(key, Key):
+            found += [key] if key.columns in seen else []
+            seen.add(key.columns)
+    return found
 
 
 def _indented(body: str) -> str:

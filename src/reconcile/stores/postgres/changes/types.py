@@ -87,6 +87,15 @@ def stored_vectors_fit(old: str, new: str) -> bool:
     return before.base == after.base and (not before.args or not after.args or before.args == after.args)
 
 
+def comparable(old: str, new: str) -> bool:
+    """Whether constants and keys that were compared with the old type can be with the new one."""
+    before, after = Type.of(old), Type.of(new)
+    if before.array != after.array:
+        return False
+    families = (_STRINGS, _NUMBERS, _TIMES)
+    return before.base == after.base or any(before.base in f and after.base in f for f in families)
+
+
 def type_change(old: str, new: str) -> TypeChange:
     """Judge a change between two canonical type texts."""
     before, after = Type.of(old), Type.of(new)

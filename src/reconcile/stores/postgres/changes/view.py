@@ -15,18 +15,15 @@ from reconcile.stores.postgres.changes.common import (
     ChangeComment,
     Creation,
     Removal,
-    can_replace,
     comments,
     dependents_settled,
     differing,
     goes_first,
     in_schema,
     only_comment_differs,
-    reads,
-    remade,
     requires,
-    views_over,
 )
+from reconcile.stores.postgres.changes.remaking import can_replace, reads, remade, retyped, views_over
 from reconcile.stores.postgres.resources import View
 from reconcile.stores.postgres.sqltext import (
     comment_statement,
@@ -44,12 +41,16 @@ def _made_needs(world: World, view: View) -> frozenset[Fact]:
 
 
 def _columns_first(world: World, view: View) -> frozenset[Fact]:
-    """New and altered columns of the tables it reads, where it does not say which ones."""
+    """New columns of the tables it reads, and the end of those that go: `select *` takes what is there."""
     found: set[Fact] = set()
     for table in view.refers:
         if table.kind == "table" and not world.creates(table):
-            columns = (r.address for r in world.target.children(table) if r.address.kind == "column")
+            columns = [r.address for s in (world.target, world.live) for r in s.children(table)]
+            columns = [c for c in columns if c.kind == "column"]
             found |= {has(c) for c in columns if world.creates(c)}
+            found |= {ok(c) for c in columns if c in world.target and retyped(world, c)}
+            if remade(world, view.address) or world.creates(view.address):
+                found |= {no(c) for c in columns if world.drops(c)}
     return frozenset(found)
 
 

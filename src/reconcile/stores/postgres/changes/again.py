@@ -1,0 +1,96 @@
+"""Equal things made again around a change: dropped before it, added after it, in the same plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+from reconcile.change import Action, Change, Phase, Step, World
+from reconcile.facts import has, no, ok
+from reconcile.model import Address
+from reconcile.stores.postgres.changes.check import check_needs
+from reconcile.stores.postgres.changes.common import Replacement, comments, requires, small
+from reconcile.stores.postgres.changes.constraint import (
+    add_statement,
+    columns_of,
+    drop_statement,
+    users_of,
+    users_settled,
+)
+from reconcile.stores.postgres.changes.foreign_key import RecreateForeignKey
+from reconcile.stores.postgres.changes.index import ReplaceIndex
+from reconcile.stores.postgres.changes.preconditions import broken, preceded
+from reconcile.stores.postgres.changes.view import RecreateView
+from reconcile.stores.postgres.resources import Check, ForeignKey, Index, Key, PostgresResource, View
+
+
+@dataclass(frozen=True)
+class RecreateConstraint(Replacement):
+    """A key or check dropped before what it stands on is made again, and added after."""
+
+    action: ClassVar[Action] = Action.DELETE_CREATE
+
+    before: Key | Check
+    after: Key | Check
+
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`: foreign keys on it."""
+        return [RecreateForeignKey(u, u) for u in users_of(world, self.before) if u.address in world.target]
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        key, gives = self.after, [has(self.address), ok(self.address)]
+        if isinstance(key, Check):
+            needs, not_valid = check_needs(world, key), key.not_valid
+        else:
+            needs, not_valid = requires(world, [key.table, *columns_of(key, (*key.columns, *key.include))]), False
+        rows = broken(world, key) if isinstance(key, Check) and self.before != key else ()
+        drop = self.step(
+            world,
+            1,
+            "drop",
+            [drop_statement(self.before)],
+            needs={has(self.address)} | users_settled(world, self.before),
+            gives=[no(self.address)],
+            phase=Phase.CONTRACT,
+        )
+        add = self.step(
+            world,
+            2,
+            "add",
+            [add_statement(key, not_valid=not_valid), *comments(key)],
+            needs={no(self.address)} | needs,
+            gives=gives,
+            phase=Phase.CONTRACT,
+            long=not small(world, key.table),
+        )
+        return preceded([drop, add], rows)
+
+    def reverse(self) -> Change:
+        """See `Change.reverse`."""
+        return RecreateConstraint(self.after, self.before)
+
+
+def recreated(before: PostgresResource, after: PostgresResource) -> Change:
+    """The change that drops something and makes it again."""
+    match before:
+        case View():
+            return RecreateView(before, cast(View, after))
+        case Index():
+            return ReplaceIndex(before, cast(Index, after))
+        case ForeignKey():
+            return RecreateForeignKey(before, cast(ForeignKey, after))
+        case Key() | Check():
+            return RecreateConstraint(before, cast("Key | Check", after))
+    raise TypeError(f"{before.address} is not made again around anything")
+
+
+def companions_of(world: World, resources: Iterable[PostgresResource]) -> list[Change]:
+    """Those of `resources` that have to be made again, as companions."""
+    found: dict[Address, Change] = {}
+    for resource in resources:
+        after = world.target.get(resource.address)
+        if after is not None and resource == after:
+            found[resource.address] = recreated(resource, resource)
+    return list(found.values())

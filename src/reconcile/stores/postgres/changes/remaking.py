@@ -1,0 +1,199 @@
+"""What has to be dropped and made again around a change, since the server changes nothing under it.
+
+Views over a column that gets another type; generated columns that read it, and with them the indexes, keys and checks
+on those. Pure predicates: which changes do it is decided by `companions` of the change in the middle.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from reconcile.change import World
+from reconcile.model import Address, Resource
+from reconcile.stores.postgres.changes.types import comparable
+from reconcile.stores.postgres.resources import Check, Column, Enum, ForeignKey, Index, Key, PostgresResource, View
+
+
+def remade(world: World, address: Address) -> bool:
+    """Whether the plan drops this view and makes it again."""
+    before, after = world.live.get(address), world.target.get(address)
+    if not (isinstance(before, View) and isinstance(after, View)):
+        return False
+    if not can_replace(before, after):
+        return True
+    return any(retyped(world, a) or remade(world, a) for a in reads(world, before) if a != address)
+
+
+def reads(world: World, view: View) -> list[Address]:
+    """What a view refers to; all columns of a table where its columns are not known one by one."""
+    known = {a.parts[:2] for a in view.refers if a.kind == "column"}
+    found = list(view.refers)
+    for table in view.refers:
+        if table.kind == "table" and table.parts not in known:
+            found += [r.address for r in world.live.children(table) if isinstance(r, Column)]
+    return found
+
+
+def can_replace(before: View, after: View) -> bool:
+    """Whether CREATE OR REPLACE VIEW does: columns only appended. Unknown columns count as changed."""
+    if before.query == after.query:
+        return True
+    return bool(after.columns) and after.columns[: len(before.columns)] == before.columns
+
+
+def retyped(world: World, address: Address) -> bool:
+    """Whether the plan changes this column's type or collation, makes it again, or re-makes this enum."""
+    before, after = world.live.get(address), world.target.get(address)
+    if isinstance(before, Column) and isinstance(after, Column):
+        return _rewritten(world, before, after) or made_again(world, before, after)
+    return _reordered(world, address)
+
+
+def _rewritten(world: World, before: Column, after: Column) -> bool:
+    return retypes(before, after) or any(_reordered(world, a) for a in before.refers if a in after.refers)
+
+
+def _reordered(world: World, address: Address) -> bool:
+    before, after = world.live.get(address), world.target.get(address)
+    return isinstance(before, Enum) and isinstance(after, Enum) and not only_adds(before, after)
+
+
+def retypes(before: Column, after: Column) -> bool:
+    """Whether the column is written anew or checked against all that uses it."""
+    return (before.type, before.collation) != (after.type, after.collation)
+
+
+def made_again(world: World, before: Column, after: Column) -> bool:
+    """Whether a column is dropped and added: it is to be generated, with another type or from a retyped column.
+
+    SET EXPRESSION came with 17, for columns that are generated already.
+    """
+    if after.generated is None:
+        return False
+    if before.generated is None or retypes(before, after):
+        return True
+    if before.generated != after.generated and world.server.numbers < (17,):
+        return True
+    return any(uses(column, source) for column in (before, after) for source in _retyped_sources(world, before))
+
+
+def is_made_again(world: World, address: Address) -> bool:
+    """`made_again`, of a column by its address."""
+    before, after = world.live.get(address), world.target.get(address)
+    return isinstance(before, Column) and isinstance(after, Column) and made_again(world, before, after)
+
+
+def _retyped_sources(world: World, column: Column) -> list[Column]:
+    """Columns of its table that get another type in this plan; a generated one cannot be read by another."""
+    found = []
+    for source in world.live.children(column.table):
+        after = world.target.get(source.address)
+        if isinstance(source, Column) and isinstance(after, Column) and after.generated is None:
+            found += [source] if source.generated is None and _rewritten(world, source, after) else []
+    return found
+
+
+def generated_from(world: World, column: Column) -> list[Column]:
+    """Live generated columns that read it."""
+    found = [r for r in world.live.children(column.table) if isinstance(r, Column) and r.generated is not None]
+    return [r for r in found if r.address != column.address and uses(r, column)]
+
+
+def held_by(world: World, resource: PostgresResource) -> list[Column]:
+    """Columns made again in this plan that an index, key, check or foreign key uses: it goes before and comes after."""
+    columns = [r for r in world.live.children(resource.table) if isinstance(r, Column) and uses(resource, r)]
+    return [c for c in columns if is_made_again(world, c.address)]
+
+
+def users(world: World, column: Column) -> list[PostgresResource]:
+    """Live indexes, keys, checks and foreign keys of its table that use the column."""
+    found = [r for r in world.live.children(column.table) if isinstance(r, Index | Key | Check | ForeignKey)]
+    return [r for r in found if uses(r, column)]
+
+
+def reordered_enums(world: World, column: Column) -> list[Address]:
+    """Enums of the column that get a new type in this plan."""
+    return [a for a in column.refers if _reordered(world, a)]
+
+
+def only_adds(before: Enum, after: Enum) -> bool:
+    """Whether all old values are still there in their order."""
+    left = iter(after.values)
+    return all(value in left for value in before.values)
+
+
+def views_over(world: World, addresses: Iterable[Address], *, dropped: bool = False) -> list[View]:
+    """Live views that read any of `addresses`, directly or through other views, and stay; or all of them."""
+    views = [r for r in world.live.of_kind("view") if isinstance(r, View) and (dropped or r.address in world.target)]
+    readers: dict[Address, list[View]] = {}
+    for view in views:
+        for address in reads(world, view):
+            readers.setdefault(address, []).append(view)
+    found: dict[Address, View] = {}
+    todo = list(addresses)
+    while todo:
+        for view in readers.get(todo.pop(), ()):
+            if view.address not in found:
+                found[view.address] = view
+                todo.append(view.address)
+    return list(found.values())
+
+
+def mentions(sql: str | None, name: str) -> bool:
+    """Whether a text names `name` as a whole word; may say yes for a string or another object's name."""
+    return sql is not None and re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", sql) is not None
+
+
+def uses(resource: PostgresResource, column: Column) -> bool:
+    """Whether an object of the same table names the column."""
+    name = column.address.parts[-1]
+    match resource:
+        case Key():
+            return name in (*resource.columns, *resource.include)
+        case ForeignKey():
+            return name in (*resource.columns, *resource.on_delete_columns)
+        case Check():
+            return column.address in resource.refers or mentions(resource.expression, name)
+        case Index():
+            texts = [item.expression for item in resource.columns]
+            named = [item.column for item in resource.columns]
+            return name in (*named, *resource.include) or any(mentions(t, name) for t in (*texts, resource.where))
+        case Column():
+            return mentions(resource.generated, name)
+    return False
+
+
+def comes_again(world: World, resource: Resource) -> bool:
+    """Whether the plan drops this view, index, key, check or foreign key and makes it again around something else."""
+    if isinstance(resource, View):
+        return remade(world, resource.address)
+    after = world.target.get(resource.address)
+    if not isinstance(resource, Index | Key | Check | ForeignKey) or not isinstance(after, type(resource)):
+        return False
+    if held_by(world, resource) or resource.container != after.container:
+        return True
+    own = [r for r in world.live.children(resource.table) if isinstance(r, Column)]
+    own = [c for c in own if uses(resource, c) or uses(after, c)]
+    if isinstance(resource, Index) and isinstance(after, Index):
+        changed = _without_options(resource) != _without_options(after)
+        return changed and any(retyped(world, c.address) for c in own)
+    if isinstance(resource, Check) and isinstance(after, Check):
+        return resource.expression != after.expression and any(_incomparable(world, c) for c in own)
+    if isinstance(resource, ForeignKey):
+        there = Address(resource.address.store, "table", resource.references)
+        far = [world.live.get(there.child("column", c)) for c in resource.references_columns]
+        return any(_incomparable(world, c) for c in (*own, *far) if isinstance(c, Column))
+    return False
+
+
+def _without_options(index: Index) -> Resource:
+    return index.replace(comment=None, with_=(), valid=True)
+
+
+def _incomparable(world: World, column: Column) -> bool:
+    """Whether what was compared with the column before cannot be compared with its new type."""
+    after = world.target.get(column.address)
+    if not isinstance(after, Column):
+        return False
+    return any(_reordered(world, a) for a in column.refers) or not comparable(column.type, after.type)

@@ -1,0 +1,72 @@
+"""What a PostgreSQL database holds, straight from its catalog: for comparing two databases without reconcile's eyes."""
+
+from __future__ import annotations
+
+import psycopg
+
+_OBJECTS = """
+WITH spaces AS (
+  SELECT oid, nspname FROM pg_namespace
+  WHERE nspname NOT LIKE 'pg\\_%' AND nspname NOT IN ('information_schema', 'reconcile')
+), classes AS (
+  SELECT c.oid, c.relkind, c.relpersistence, c.reloptions, s.nspname || '.' || c.relname AS name
+  FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace
+  -- not what an extension owns, nor an identity column's sequence, which keeps its name when the table gets another
+  WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                    AND (d.deptype = 'e' OR (c.relkind = 'S' AND d.deptype = 'i')))
+)
+SELECT 'schema ' || nspname, coalesce(obj_description(oid, 'pg_namespace'), '') FROM spaces
+UNION ALL
+SELECT 'extension ' || extname, '' FROM pg_extension
+UNION ALL
+SELECT 'enum ' || s.nspname || '.' || t.typname,
+       array_to_string(ARRAY(SELECT enumlabel FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY enumsortorder), ',')
+       || ' | ' || coalesce(obj_description(t.oid, 'pg_type'), '')
+FROM pg_type t JOIN spaces s ON s.oid = t.typnamespace WHERE t.typtype = 'e'
+UNION ALL
+SELECT 'relation ' || name, concat(relkind, relpersistence, ' ') || coalesce(array_to_string(
+         ARRAY(SELECT o FROM unnest(reloptions) o ORDER BY 1), ','), '')
+       || ' | ' || coalesce(obj_description(oid, 'pg_class'), '')
+FROM classes
+UNION ALL
+SELECT 'column ' || c.name || '.' || a.attname,
+       concat_ws(' ', format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN 'not null' END,
+                 'identity=' || nullif(a.attidentity::text, ''), 'generated=' || nullif(a.attgenerated::text, ''),
+                 'default=' || pg_get_expr(d.adbin, d.adrelid),
+                 'collation=' || CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
+                 '| ' || col_description(c.oid, a.attnum))
+FROM classes c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE c.relkind IN ('r', 'v')
+UNION ALL
+SELECT 'constraint ' || c.name || '.' || k.conname,
+       pg_get_constraintdef(k.oid) || ' ' || k.convalidated || ' | '
+       || coalesce(obj_description(k.oid, 'pg_constraint'), '')
+FROM pg_constraint k JOIN classes c ON c.oid = k.conrelid WHERE k.contype <> 'n'
+UNION ALL
+SELECT 'index ' || c.name, pg_get_indexdef(c.oid) || ' valid=' || i.indisvalid
+FROM classes c JOIN pg_index i ON i.indexrelid = c.oid
+UNION ALL
+SELECT 'sequence ' || c.name, concat_ws(' ', format_type(q.seqtypid, NULL), q.seqstart, q.seqincrement, q.seqmin,
+       q.seqmax, q.seqcache, q.seqcycle, (SELECT d.deptype::text || ' ' || d.refobjid::regclass || '.' || a.attname
+        FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+        WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')))
+FROM classes c JOIN pg_sequence q ON q.seqrelid = c.oid
+UNION ALL
+SELECT 'view ' || c.name, pg_get_viewdef(c.oid) FROM classes c WHERE c.relkind = 'v'
+"""
+
+
+def objects(url: str) -> dict[str, str]:
+    """Every object by kind and name, its definition as the server prints it, its comment after a bar."""
+    with psycopg.connect(url, options="-c search_path=public -c timezone=UTC") as connection:
+        return dict(connection.execute(_OBJECTS.encode()).fetchall())
+
+
+def differences(left: dict[str, str], right: dict[str, str]) -> list[str]:
+    """What only one has or both have differently, a line each."""
+    found = []
+    for name in sorted({*left, *right}):
+        if left.get(name) != right.get(name):
+            found.append(f"{name}: {left.get(name, 'absent')!r} != {right.get(name, 'absent')!r}")
+    return found
