@@ -3,6 +3,7 @@
     docs/cli.md                from every command's --help
     docs/format.md             from the JSON Schemas
     docs/hazards.md            from the enum of hazards
+    docs/reasons.md            from the list of reasons
     docs/exit-codes.md         from the enum of exit codes
     README.md                  the blocks between `<!-- begin NAME -->` and `<!-- end NAME -->`
 
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 from reconcile import cli  # noqa: E402
+from reconcile.change import REASONS  # noqa: E402
 from reconcile.exits import Exit  # noqa: E402
 from reconcile.hazards import Hazard  # noqa: E402
 from reconcile.render import text  # noqa: E402
@@ -69,6 +71,19 @@ def hazards_page() -> str:
         lines += [f"| `{hazard}` | {hazard.sentence} |" for hazard in Hazard if hazard.blocking == blocking]
         lines.append("")
     return "\n".join(lines)
+
+
+def reasons_page() -> str:
+    """docs/reasons.md"""
+    lines = [
+        NOTE + "# Reasons\n",
+        "Why a change is not simply a create or an update: `action_reason` in the plan file, where the names are "
+        "those Terraform uses if the meaning is the same. The list is closed.\n",
+        "| reason | because |",
+        "|---|---|",
+        *(f"| `{reason}` | {sentence} |" for reason, sentence in REASONS.items()),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def exits_table() -> str:
@@ -217,6 +232,7 @@ PAGES = {
     "docs/cli.md": cli_page,
     "docs/format.md": format_page,
     "docs/hazards.md": hazards_page,
+    "docs/reasons.md": reasons_page,
     "docs/exit-codes.md": exits_page,
     "README.md": readme,
 }

@@ -25,5 +25,8 @@ def command(invocation: Invocation, kinds: tuple[str, ...], name: str | None, fo
 
     for path in starter.write(invocation.directory, kinds, name=name, force=force):
         terminal.write(f"wrote {invocation.directory / path}")
-    terminal.write("Next: set the variables named in reconcile.yaml, then `reconcile validate` and `reconcile plan`.")
+    terminal.write(
+        "Next: set the variables named in reconcile.yaml, then `reconcile validate` and `reconcile plan`.\n"
+        "The schema files are examples: to begin with what your stores hold, delete them and `reconcile import`."
+    )
     return Exit.CLEAN

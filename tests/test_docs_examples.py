@@ -1,0 +1,67 @@
+"""The code in the documentation runs as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+PROJECT = 'version: 1\nname: notes\nstores:\n  app: {kind: postgres, url: "${APP_DATABASE_URL}"}\n'
+PROJECT += "default_environment: development\nenvironments: {development: {}}\n"
+NOTES = "store: app\ntables:\n  notes:\n    columns: {id: {type: bigint, identity: always}, body: text}\n"
+
+
+def blocks(page: str) -> list[str]:
+    """The Python code of a page."""
+    return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.S)
+
+
+def deploy(folder: Path) -> None:
+    """The project that the pages speak of."""
+    (folder / "deploy" / "schema").mkdir(parents=True)
+    (folder / "deploy" / "reconcile.yaml").write_text(PROJECT)
+    (folder / "deploy" / "schema" / "notes.yaml").write_text(NOTES)
+
+
+def test_the_python_interface(
+    tmp_path: Path, postgres_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the first load to no drift, and the errors by name."""
+    deploy(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("APP_DATABASE_URL", postgres_database)
+    names: dict[str, object] = {}
+    for block in blocks("python-api.md"):
+        exec(compile(block, "python-api.md", "exec"), names)
+    assert names["tables"] == ["app.table.public.notes"]
+    assert "app.table.public.notes" in capsys.readouterr().out
+    assert (tmp_path / "plan.json").exists()
+
+
+def test_every_public_name_is_in_the_page() -> None:
+    """A method that nobody can find is none."""
+    from reconcile import api
+
+    page = (DOCS / "python-api.md").read_text(encoding="utf-8")
+    for one in (api.Project, api.Planned):
+        for name in vars(one):
+            if not name.startswith("_") and name not in one.__dataclass_fields__:
+                assert f".{name}" in page, f"{one.__name__}.{name}"
+
+
+def test_the_fixtures(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's test passes in a test run of its own."""
+    monkeypatch.delenv("APP_DATABASE_URL", raising=False)
+    deploy(pytester.path)
+    pytester.makepyfile(*blocks("testing.md"))
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_every_fixture_is_in_the_page() -> None:
+    """All that the plugin offers."""
+    page = (DOCS / "testing.md").read_text(encoding="utf-8")
+    source = (Path(__file__).parents[1] / "src/reconcile/sandbox/pytest_plugin.py").read_text(encoding="utf-8")
+    for name in re.findall(r"@pytest\.fixture.*\ndef (\w+)", source):
+        assert f"`{name}`" in page, name
