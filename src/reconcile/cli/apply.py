@@ -54,7 +54,9 @@ def command(
         raise click.UsageError("--resume and --abandon stand alone: they are about the plan of the unfinished run.")
     project = invocation.project()
     if abandon:
-        workflow.abandon(project, abandon)
+        for step in workflow.abandon(project, abandon):
+            calls = "".join(f"\n  {getattr(c, 'sql', planfile.call_to_json(c))}" for c in step.calls)
+            click.echo(f"Not carried out, and no plan can tell: {step.id}; do it by hand:{calls}", err=True)
         click.echo(f"Abandoned run {abandon}. `reconcile plan` shows what is left to do.")
         return Exit.CLEAN
     if resume:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from reconcile import planfile
+from reconcile.change import Step
 from reconcile.errors import ReconcileError
 from reconcile.ledger import Run
 from reconcile.model import Address, Json
@@ -98,8 +100,12 @@ def unlock(project: Project, run: str) -> None:
         ledger.close()
 
 
-def abandon(project: Project, run: str) -> None:
+def abandon(project: Project, run: str) -> tuple[Step, ...]:
     """Declare an unfinished run over, without going on with it.
+
+    Returns:
+        Steps that were left out and that no later plan asks for, since only the journal shows that they are missing:
+        an index that has its new options but was not built again.
 
     Raises:
         ReconcileError: it is not unfinished.
@@ -109,6 +115,14 @@ def abandon(project: Project, run: str) -> None:
         unfinished = ledger.unfinished()
         if unfinished is None or unfinished.id != run:
             raise ReconcileError(f"run {run} is not unfinished", hint="see: reconcile status")
+        missing = _unseen(planfile.from_json(unfinished.plan).steps, ledger.journal(run))
         ledger.finish(run, "abandoned", unfinished.message)
+        return missing
     finally:
         ledger.close()
+
+
+def _unseen(steps: Iterable[Step], journal: Mapping[str, str]) -> tuple[Step, ...]:
+    """Journalled steps not done, of changes of which another step is: the store looks as if all were."""
+    begun = {id.rpartition("/")[0] for id, state in journal.items() if state == "done"}
+    return tuple(s for s in steps if s.journalled and journal.get(s.id) != "done" and s.id.rpartition("/")[0] in begun)
