@@ -34,7 +34,7 @@ def postgres(request: pytest.FixtureRequest) -> Fresh:
 
         def execute(script: Path) -> None:
             with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(script.read_text())  # type: ignore[arg-type]
+                connection.execute(script.read_text())
 
         return Target({"url": url}, execute)
 

@@ -305,8 +305,8 @@ def test_includes(tmp_path: Path, widgets: Widgets) -> None:
     assert found == []
     load.files(project(where, include=("schema/*.yaml", "x/c.yaml")), found)
     assert [str(problem) for problem in found] == [
-        "reconcile.yaml:4:1: no file matches schema/*.yaml; write one, or have `reconcile import` write it from the stores, or mend "
-        "`include:`",
+        "reconcile.yaml:4:1: no file matches schema/*.yaml; write one, or have `reconcile import` write it "
+        "from the stores, or mend `include:`",
         'reconcile.yaml:4:1: no file matches x/c.yaml; there are .yml files: add "x/c.yml" to `include:`',
     ]
 

@@ -14,7 +14,8 @@ def step(name: str, needs: str = "", gives: str = "", phase: Phase = Phase.EXPAN
 
     def facts(text: str) -> frozenset[Fact]:
         return frozenset(
-            Fact.parse(f"{verb} s.table.{subject}") for verb, subject in (f.split() for f in text.split(",") if f.strip())
+            Fact.parse(f"{verb} s.table.{subject}")
+            for verb, subject in (f.split() for f in text.split(",") if f.strip())
         )
 
     address = Address("s", "table", (name,))
@@ -62,7 +63,7 @@ def test_a_replaced_object_serves_old_users_before_and_new_users_after() -> None
 def test_steps_of_one_change_keep_their_order() -> None:
     address = Address("s", "table", ("a",))
     steps = [Step(f"{address}/{n}", address, ()) for n in ("9-first", "1-second")]
-    assert [s.id for s in order(steps, lambda f: True, lambda s: s.id)] == [s.id for s in steps]
+    assert [s.id for s in order(steps, lambda f: True, lambda s: (s.id,))] == [s.id for s in steps]
 
 
 def test_a_step_is_in_no_earlier_phase_than_what_it_waits_for() -> None:

@@ -327,7 +327,7 @@ def _index_fits(index: dict[str, Any], columns: dict[str, Any], enums: dict[str,
             return False
         if name is None and not _holds(item["expression"], columns, enums):
             return False
-        if index.get("method") == "hnsw" and not columns[name]["type"].startswith("vector"):
+        if index.get("method") == "hnsw" and not columns[str(name)]["type"].startswith("vector"):
             return False
         if index.get("method") == "gin" and name == "j0" and columns[name]["type"] != "jsonb":
             return False
