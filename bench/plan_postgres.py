@@ -27,7 +27,8 @@ BARE = """
 import os, psycopg
 with psycopg.connect(os.environ["BENCH_URL"], autocommit=True) as connection:
     for query in (
-        "SELECT oid, relname, relkind, relnamespace, reloptions FROM pg_class WHERE relnamespace = 'public'::regnamespace",
+        "SELECT oid, relname, relkind, relnamespace, reloptions FROM pg_class"
+        " WHERE relnamespace = 'public'::regnamespace",
         "SELECT attrelid, attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated"
         " FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid"
         " WHERE relnamespace = 'public'::regnamespace AND attnum > 0",
@@ -46,7 +47,8 @@ BASE = "import psycopg, yaml"
 def table(n: int) -> str:
     return f"""CREATE TABLE t{n} (
         id bigint GENERATED ALWAYS AS IDENTITY, parent_id bigint, name text NOT NULL, code varchar(20),
-        size numeric(12,2) DEFAULT 0, tags text[] DEFAULT '{{}}', created_at timestamptz NOT NULL DEFAULT now(), note text,
+        size numeric(12,2) DEFAULT 0, tags text[] DEFAULT '{{}}', note text,
+        created_at timestamptz NOT NULL DEFAULT now(),
         CONSTRAINT t{n}_pkey PRIMARY KEY (id), CONSTRAINT t{n}_code_key UNIQUE (code),
         CONSTRAINT t{n}_size_check CHECK (size >= 0::numeric),
         CONSTRAINT t{n}_parent_fkey FOREIGN KEY (parent_id) REFERENCES t{max(n - 1, 0)} (id));

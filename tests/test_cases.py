@@ -2,8 +2,8 @@
 
 A case holds `new.yaml` (what is declared), and may hold `old.yaml` (applied first), `setup.sql`, `setup.cypher` or
 `setup.json` (a list of [method, path, body]; done by hand after that), and `options.yaml` (`allow`, `prune`, `policy`,
-`error`: the text of the refusal that is expected instead of a plan; `violation`: of that before an apply). Golden files: `plan.txt`, `plan.json`;
-`make golden` rewrites them.
+`error`: the text of the refusal that is expected instead of a plan; `violation`: of that before an apply). Golden
+files: `plan.txt`, `plan.json`; `make golden` rewrites them.
 
 Each case: plan = golden; apply; plan again = nothing; with the ledger lost, still nothing (law e); and from a fresh
 start, after every prefix of the plan's groups, planning and applying again ends in the same state (law d).

@@ -229,9 +229,7 @@ def _moved(address: Address, old: Address, new: Address) -> Address:
     if address == old:
         return new
     inside = len(address.parts) > len(old.parts) and address.parts[: len(old.parts)] == old.parts
-    return (
-        Address(address.store, address.kind, (*new.parts, *address.parts[len(old.parts) :])) if inside else address
-    )
+    return Address(address.store, address.kind, (*new.parts, *address.parts[len(old.parts) :])) if inside else address
 
 
 def _followed(applied: Iterable[Address], desired: State) -> set[Address]:

@@ -190,9 +190,7 @@ class Package(Protocol):
         The documents have passed the JSON Schema, variables replaced.
         """
 
-    def dump(
-        self, live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]
-    ) -> Mapping[str, str]:
+    def dump(self, live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]) -> Mapping[str, str]:
         """YAML files by name that declare `live` (those addresses for which `only` is true)."""
 
     def connect(self, spec: StoreSpec, project: str, environment: str) -> Session:

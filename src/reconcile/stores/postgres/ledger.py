@@ -55,8 +55,8 @@ class PostgresDatabase:
             raise ReconcileError(
                 "the ledger is there, but may not be read",
                 where=self.placement,
-                hint=f"connect as {rows[0][1]}, which owns it, or set `role: {rows[0][1]}` of the store; for a role that\n"
-                f"  only plans: GRANT USAGE ON SCHEMA {ident(self.schema)} TO …;"
+                hint=f"connect as {rows[0][1]}, which owns it, or set `role: {rows[0][1]}` of the store;\n"
+                f"  for a role that only plans: GRANT USAGE ON SCHEMA {ident(self.schema)} TO …;"
                 f" GRANT SELECT ON ALL TABLES IN SCHEMA {ident(self.schema)} TO …",
             )
         return bool(rows)
