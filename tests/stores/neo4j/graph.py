@@ -68,7 +68,7 @@ class Graph:
 
     def live(self) -> dict[str, Resource]:
         """What introspection sees, by address without the store; the server's own left out."""
-        with reading(self.project) as found:
+        with reading(self.project, declared=False) as found:
             state = found.stores["graph"].live.state
             return {f"{a.kind}.{a.name}": r for a, r in state.items() if not r.system}
 

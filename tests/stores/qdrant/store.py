@@ -60,7 +60,7 @@ class Store:
 
     def live(self) -> dict[str, Resource]:
         """What introspection sees, by address."""
-        with reading(self.project) as found:
+        with reading(self.project, declared=False) as found:
             return {str(a): r for a, r in found.stores["v"].live.state.items()}
 
     def send(self, method: str, path: str, body: Any = None) -> Any:
