@@ -87,9 +87,8 @@ def test_user_and_password_may_be_in_the_url(graph: Graph) -> None:
 
 
 def test_a_wrong_password_is_refused_where_the_server_asks_for_one(graph: Graph) -> None:
-    with graph.session(password="wrong-geheim7") as session:
-        with pytest.raises(StoreError) as error:
-            session.server()
+    with graph.session(password="wrong-geheim7") as session, pytest.raises(StoreError) as error:
+        session.server()
     assert "does not accept user and password" in str(error.value)
     assert "geheim7" not in str(error.value)
 
