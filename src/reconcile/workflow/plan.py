@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconcile import load, planfile
 from reconcile.causes import causes
+from reconcile.change import Change
 from reconcile.diff import Options
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Json
@@ -90,12 +91,20 @@ def blocked_in(project: Project, made: Plan) -> list[Json]:
     return blocked(planfile.to_json(made), allowances, project.policy.on_drift)
 
 
+def _seen(found: Survey, change: Change) -> Json:
+    """The attributes of what a change begins with as the store has them now, before any rename of this plan."""
+    if change.before is None:
+        return None
+    seen = found.differences[change.address.store].fingerprinted(change.address)
+    return (seen or change.before).attributes()
+
+
 def _observed(found: Survey, built: Steps, read_seconds: float) -> dict[str, Json]:
     """All that depends on the moment."""
     project, applied = found.reading.project, found.reading.applied
     why = {
         str(c.address): causes(
-            c.before and c.before.attributes(),
+            _seen(found, c),
             c.after and c.after.attributes(),
             applied.get(c.address),
             c.resource.unset_is_unmanaged,

@@ -74,7 +74,7 @@ class Closure:
         parts: list[Json] = [_FORMAT, list(self.world), x.address.kind, [list(t) for t in texts(x)]]
         if isinstance(x, r.Index):
             parts.append([x.method, [i.column for i in x.columns]])
-        if isinstance(x, r.Column):
+        if isinstance(x, r.Column) and x.generated is None:  # a default reads no other column
             wanted = self.needs(x) - {x.table}
         else:
             wanted = self.needs(x)

@@ -72,13 +72,24 @@ class RecreateConstraint(Replacement):
         return RecreateConstraint(self.after, self.before)
 
 
+class RecreateIndex(ReplaceIndex):
+    """An index dropped before what it stands on is made again, and built after."""
+
+    action: ClassVar[Action] = Action.DELETE_CREATE
+
+    @property
+    def strategy(self) -> str | None:
+        """See `Change.strategy`."""
+        return None
+
+
 def recreated(before: PostgresResource, after: PostgresResource) -> Change:
     """The change that drops something and makes it again."""
     match before:
         case View():
             return RecreateView(before, cast(View, after))
         case Index():
-            return ReplaceIndex(before, cast(Index, after))
+            return RecreateIndex(before, cast(Index, after))
         case ForeignKey():
             return RecreateForeignKey(before, cast(ForeignKey, after))
         case Key() | Check():

@@ -246,7 +246,7 @@ def requires(world: World, addresses: Iterable[Address]) -> frozenset[Fact]:
     found = set()
     for address in addresses:
         before, after = world.live.get(address), world.target.get(address)
-        if before is None or after is None:
+        if before is None or after is None or world.where(address) != address:
             found.add(has(address))
         elif before == after:
             found.add(ok(address) if remade(world, address) else has(address))

@@ -32,6 +32,7 @@ from reconcile.stores.postgres.changes.constraint import (
     validate_statement,
     validated_steps,
 )
+from reconcile.stores.postgres.changes.index import beside, hanging_on
 from reconcile.stores.postgres.changes.key import helper_built, key_index
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
@@ -116,12 +117,16 @@ class ReplaceForeignKey(Replacement):
         return validated_steps(self, world, key, self.before, needs=needs, phase=Phase.CONTRACT, at_once=at_once)
 
 
-def _swapped_key(world: World, key: ForeignKey) -> Key | None:
-    """What replaces the key it hangs on, which cannot be swapped while anything hangs on it; None where it stays."""
+def _swapped_key(world: World, key: ForeignKey) -> Key | Index | None:
+    """What replaces what it hangs on, which cannot be swapped while anything hangs on it; None where it stays."""
     for resource in world.live.children(target(key)):
+        after = world.target.get(resource.address)
         if isinstance(resource, Key) and set(resource.columns) == set(key.references_columns):
-            after = world.target.get(resource.address)
             if isinstance(after, Key) and set(differing(resource, after)) - {"comment"}:
+                return after
+        elif isinstance(resource, Index) and isinstance(after, Index):
+            changed = set(differing(resource, after)) - {"comment", "with", "valid"}
+            if changed and key.address in {k.address for k in hanging_on(world, resource)}:
                 return after
     return None
 
@@ -141,8 +146,9 @@ class RecreateForeignKey(Replacement):
         valid = small(world, key.table) or key.not_valid
         other = _swapped_key(world, self.before)
         built = None
-        if other is not None and not small(world, other.table):  # not missing while the new index is being built
-            built = helper_built(world, other.address, key_index(other))
+        if other is not None and not small(world, other.table) and not comes_again(world, world.live[other.address]):
+            helper = key_index(other) if isinstance(other, Key) else beside(other)
+            built = helper_built(world, other.address, helper)  # not missing while the new index is being built
         drop = self.step(
             world,
             1,

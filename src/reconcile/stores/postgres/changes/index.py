@@ -10,7 +10,7 @@ from reconcile.change import Action, Change, Irreversible, Phase, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address, State
+from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
@@ -210,6 +210,14 @@ class ReplaceIndex(Replacement):
     before: Index
     after: Index
 
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`: foreign keys that hang on it."""
+        from reconcile.stores.postgres.changes.foreign_key import RecreateForeignKey
+
+        if carried(self.after) != carried(self.before):
+            return []
+        return [RecreateForeignKey(k, k) for k in hanging_on(world, self.before) if world.target.get(k.address) == k]
+
     def describe(self) -> str:
         """See `Change.describe`."""
         if self.before.table == self.after.table:
@@ -220,7 +228,7 @@ class ReplaceIndex(Replacement):
     @property
     def strategy(self) -> str | None:
         """See `Change.strategy`."""
-        return "built beside concurrently, then swapped" if self.before != self.after else None
+        return "built beside concurrently, then swapped"
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
@@ -236,10 +244,10 @@ class ReplaceIndex(Replacement):
             return [
                 self.step(world, 1, "swap", calls, needs=needs, gives=gives, phase=Phase.CONTRACT, hazards=swap_hazards)
             ]
-        helper = Address(new.address.store, "index", (new.schema, helper_name(new.name, "new")))
-        beside = cast(Index, new.replace(address=helper, live_name=None, comment=None))
+        other = beside(new)
+        helper = other.address
         phase = Phase.CONTRACT if new.unique and not old.unique else _phase(world, new)
-        steps = build_helper(self, world, beside, _needs(world, new), phase)
+        steps = build_helper(self, world, other, _needs(world, new), phase)
         take_over = f"ALTER INDEX {ident(new.schema, helper.parts[-1])} RENAME TO {ident(new.name)}"
         steps.append(
             self.step(
@@ -297,36 +305,47 @@ def _on_retyped(world: World, index: Index) -> bool:
     return any(retyped(world, c.address) for c in columns if uses(index, c))
 
 
+def hanging_on(world: World, index: Index) -> list[ForeignKey]:
+    """Live foreign keys of tables that stay which a unique index carries; none where a key has the same columns."""
+    columns = carried(index)
+    keys = [r for r in world.live.children(index.table) if isinstance(r, Key) and set(r.columns) == columns]
+    if not columns or keys:
+        return []
+    found = [k for k in world.live.of_kind("foreign_key") if isinstance(k, ForeignKey)]
+    found = [k for k in found if k.references == index.table.parts and set(k.references_columns) == columns]
+    return [k for k in found if not world.drops(k.table)]
+
+
+def carried(index: Resource | None) -> set[str | None]:
+    """The columns a foreign key may refer to because of this index; none where it cannot carry one."""
+    if not isinstance(index, Index) or not index.unique or index.where is not None:
+        return set()
+    columns = {item.column for item in index.columns}
+    return set() if None in columns else columns
+
+
 def _key_users(world: World, index: Index) -> frozenset[Fact]:
-    """Foreign keys that hang on a unique index have to be gone before it.
+    """Foreign keys that hang on a unique index have to be gone before it; they come back where it does.
 
     Raises:
-        PlanError: one stays and has no other key to hang on.
+        PlanError: one stays and has nothing to hang on.
     """
-    if not index.unique:
-        return frozenset()
-    columns = {i.column for i in index.columns}
-    others = [r for r in world.live.children(index.table) if isinstance(r, Key) and set(r.columns) == columns]
-    if others:
-        return frozenset()
-    waits, staying = set(), []
-    for key in world.live.of_kind("foreign_key"):
-        if (
-            isinstance(key, ForeignKey)
-            and key.references == index.table.parts
-            and set(key.references_columns) == columns
-        ):
-            if world.target.get(key.address) == key:
-                staying.append(str(key.address))
-            elif key.table not in world.live or not world.drops(key.table):
-                waits.add(no(key.address) if world.drops(key.address) else ok(key.address))
-    if staying:
+    found, after = hanging_on(world, index), world.target.get(index.address)
+    comes_back = carried(after) == carried(index)
+    staying = [str(k.address) for k in found if world.target.get(k.address) == k]
+    if staying and not comes_back:
         raise PlanError(
             f"{index.address} is what {', '.join(staying)} hangs on",
             where=index.source,
             hint="drop the foreign key in one apply, change the index, and add it again",
         )
-    return frozenset(waits)
+    return frozenset(no(k.address) if comes_back or world.drops(k.address) else ok(k.address) for k in found)
+
+
+def beside(index: Index) -> Index:
+    """The same under a helper name, to be built while the old one is in use."""
+    helper = Address(index.address.store, "index", (index.schema, helper_name(index.name, "new")))
+    return cast(Index, index.replace(address=helper, live_name=None, comment=None))
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def key_steps(change: PostgresChange, world: World, key: Key, old: Key | None) -
         return []
     names = (*key.columns, *key.include)
     needs = requires(world, [key.table, *columns_of(key, names)])
-    not_null = _not_null_first(world, key) if isinstance(key, PrimaryKey) else frozenset()
+    not_null = _not_null_first(world, key) | _other_gone(world, key) if isinstance(key, PrimaryKey) else frozenset()
     phase = Phase.CONTRACT if old else narrowing(world, key, key.columns)
     gives = [has(key.address), ok(key.address)]
     drop = [drop_statement(old)] if old else []
@@ -152,6 +152,12 @@ def _not_null_first(world: World, key: Key) -> frozenset[Fact]:
     """A primary key sets its columns NOT NULL with a scan under an exclusive lock, unless they are already."""
     altered = (c for c in columns_of(key, key.columns) if c in world.live and c in world.target)
     return frozenset(ok(c) for c in altered if _hardens(world, c))
+
+
+def _other_gone(world: World, key: Key) -> frozenset[Fact]:
+    """A table has one primary key: that of another name goes first."""
+    there = (k for k in world.live.children(key.table) if isinstance(k, PrimaryKey))
+    return frozenset(no(k.address) for k in there if k.address != key.address)
 
 
 def _hardens(world: World, column: Address) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from reconcile.change import Call, Op, Step, World
 from reconcile.model import Address
-from reconcile.stores.postgres.changes.remaking import mentions, retyped
+from reconcile.stores.postgres.changes.remaking import is_made_again, mentions, retyped
 from reconcile.stores.postgres.changes.renaming import renamed_in
 from reconcile.stores.postgres.changes.types import Type, is_vector
 from reconcile.stores.postgres.resources import Check, Column, Enum, ForeignKey, Index, Key, PrimaryKey, Unique
@@ -64,7 +64,7 @@ def _plain(table: Address) -> str:
 
 def nulls(world: World, columns: Sequence[Address]) -> list[Op]:
     """Rows that hold NULL in one of `columns`."""
-    columns = [c for c in columns if _steady(world, [c]) and not _not_null(world, c)]
+    columns = [c for c in columns if c in world.live and not is_made_again(world, c) and not _not_null(world, c)]
     if not columns:
         return []
     table = world.live[columns[0]].container or columns[0]

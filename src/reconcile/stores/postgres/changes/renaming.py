@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -106,8 +107,24 @@ def _column_moved(
         case Sequence() if resource.owned_by == old.parts:
             return replace(resource, owned_by=(old.parts[0], old.parts[1], now))
         case View() if refers:
-            return replace(resource, query=text(resource.query) or "")
+            return replace(resource, query=_output_kept(text(resource.query) or "", was, now))
     return resource
+
+
+def _output_kept(query: str, old: str, new: str) -> str:
+    """The server goes on calling an output column by its old name: `    called AS name,`, each on its own line."""
+    shown = re.escape(spelled(new))
+    return re.sub(rf"(?m)^(\s*(?:SELECT )?(?:[^\s,()]+\.)?{shown})(,?)$", rf"\1 AS {_escaped(spelled(old))}\2", query)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\")
+
+
+def spelled(name: str) -> str:
+    """A name as the server prints it, but for key words, which are taken for plain."""
+    plain = re.fullmatch(r"[a-z_][a-z0-9_$]*", name) is not None
+    return name if plain else '"' + name.replace('"', '""') + '"'
 
 
 def renamed_in(sql: str, old: str, new: str) -> str:
@@ -116,9 +133,7 @@ def renamed_in(sql: str, old: str, new: str) -> str:
     What the server prints after a rename may still differ (an output column keeps its name by an alias): then the
     view is planned as replaced, which changes nothing in it.
     """
-    plain = new.isidentifier() and new == new.lower()
-    spelled = new if plain else '"' + new.replace('"', '""') + '"'
-    return "".join(spelled if t.name == old else t.text for t in tokens(sql))
+    return "".join(spelled(new) if t.name == old else t.text for t in tokens(sql))
 
 
 def rename_simple(state: State, old: Address, new: Address) -> State:

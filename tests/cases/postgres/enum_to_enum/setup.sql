@@ -1,0 +1,1 @@
+INSERT INTO doors (id) VALUES (1);

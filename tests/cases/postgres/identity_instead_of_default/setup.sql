@@ -1,0 +1,1 @@
+INSERT INTO a (id, m) VALUES (1, 1);
