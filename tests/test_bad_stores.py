@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import sqlite3
 import subprocess
@@ -726,13 +727,14 @@ def typed(folder: Folder, keys: bytes) -> tuple[int, str]:
     if child == 0:
         os.execv(sys.executable, folder.line("apply"))
     text = b""
-    sent = False
     with suppress(OSError):  # the end of a terminal reads as an error
-        while data := os.read(terminal, 4096):
-            text += data
-            if not sent and b"goes on" in text:
+        while True:
+            if select.select([terminal], [], [], 0.5)[0]:
+                if not (data := os.read(terminal, 4096)):
+                    break
+                text += data
+            elif b"goes on" in text:  # again, where the terminal dropped what came while its mode was changed
                 os.write(terminal, keys)
-                sent = True
     _, status = os.waitpid(child, 0)
     os.close(terminal)
     return os.waitstatus_to_exitcode(status), text.decode()
