@@ -279,6 +279,7 @@ REASONS = {
     "companion_of_replacement": "it hangs on something that is made anew",
     "delete_because_removed": "it was applied before and is no longer declared",
     "delete_because_pruned": "it is not declared and --prune asks for its removal",
+    "delete_because_leftover": "a run that was broken off left it behind",
     "rename_declared": "renamed_from says so",
     "rename_enforced": "policy names: enforce",
 }

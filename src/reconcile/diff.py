@@ -119,7 +119,9 @@ def diff(
         elif not (before and before.live_name and policy.names == "enforce"):
             equal.append(address)
     removed, extra, unmanaged = _ownership(desired, state, _followed(applied, desired), classify)
-    doomed = [] if live.partial else [*removed]
+    leftovers = _leftovers(extra, changes)
+    extra = [r for r in extra if r not in leftovers]
+    doomed = [] if live.partial else [*removed, *leftovers]
     doomed += extra if options.prune in ("extra", "all") else []
     doomed += unmanaged if options.prune == "all" else []
     changes += _drops(doomed, state, desired, package)
@@ -267,6 +269,12 @@ def _ownership(
         elif resource.container is None:
             unmanaged.append(resource)
     return removed, extra, unmanaged
+
+
+def _leftovers(extra: Iterable[Resource], changes: Iterable[Change]) -> list[Resource]:
+    """Helper objects of broken runs that no change of this plan goes on with."""
+    names = {change.address.parts[-1] for change in changes}
+    return [r for r in extra if r.leftover_of is not None and r.leftover_of not in names]
 
 
 def _drops(doomed: list[Resource], live: State, desired: State, package: Package) -> list[Change]:

@@ -136,6 +136,19 @@ class Resource:
         """
         return None
 
+    @property
+    def place(self) -> int:
+        """Where it stands among those of its kind in its container, for the order in which they are made."""
+        return 0
+
+    @property
+    def leftover_of(self) -> str | None:
+        """Of a helper object that a broken run left behind: the name of what it was to become; else None.
+
+        A plan removes it, unless it changes an object of that name, which then decides about its helper.
+        """
+        return None
+
     def definition(self) -> tuple[object, ...] | None:
         """What identifies this apart from its name, or None where only the name does.
 

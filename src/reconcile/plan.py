@@ -171,6 +171,8 @@ def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lamb
         present = address in lives.get(address.store, State())
         return not present if fact.verb is Verb.NO else present or external(address)
 
+    places = {change.address: change.resource.place for change in changes}
+
     def key(step: Step) -> tuple[object, ...]:
         number, kinds = ranks[step.address.store]
         live = lives[step.address.store]
@@ -181,6 +183,8 @@ def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lamb
             not step.transactional,
             locks_existing,
             kinds.get(step.address.kind, 99),
+            step.address.parts[:2],
+            places.get(step.address, 0),
             step.address.parts,
             step.address.kind,
             step.id,

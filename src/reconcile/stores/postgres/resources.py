@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 
 from reconcile.model import Address, Resource
@@ -10,6 +11,10 @@ from reconcile.model import Address, Resource
 # Addresses: schema, extension: (name); enum, view, index, sequence, table: (schema, name);
 # column, primary_key, unique, check, foreign_key: (schema, table, name). Container of the latter and of an index
 # is the table.
+
+
+_HELPERS = {"index": ("new",), "foreign_key": ("new",), "check": ("new", "not_null")}
+_REINDEXED = re.compile(r"(.+)_cc(?:new|old)[0-9]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +32,12 @@ class PostgresResource(Resource):
     def table(self) -> Address:
         """The table it belongs to; of a table, itself."""
         return self.container or self.address
+
+    @property
+    def leftover_of(self) -> str | None:
+        """See `Resource.leftover_of`: what is built beside, and the check that SET NOT NULL goes through."""
+        base, _, suffix = self.address.parts[-1].rpartition("__rc_")
+        return base if suffix in _HELPERS.get(self.address.kind, ()) else None
 
     @property
     def namespace(self) -> tuple[str, ...] | None:
@@ -90,6 +101,11 @@ class Column(PostgresResource):
     embedding: str | None = field(default=None, compare=False)
     renamed_from: str | None = field(default=None, compare=False)
     position: int = field(default=0, compare=False)
+
+    @property
+    def place(self) -> int:
+        """See `Resource.place`."""
+        return self.position
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +196,12 @@ class Index(PostgresResource):
     valid: bool = True
     """Live: indisvalid. A declared index is valid."""
     embedding: str | None = field(default=None, compare=False)
+
+    @property
+    def leftover_of(self) -> str | None:
+        """See `Resource.leftover_of`; also the invalid index that a broken REINDEX CONCURRENTLY leaves."""
+        match = None if self.valid else _REINDEXED.fullmatch(self.address.parts[-1])
+        return match[1] if match else super().leftover_of
 
     def definition(self) -> tuple[object, ...]:
         """Schema, table and every compared attribute but the comment and whether it is valid."""

@@ -17,6 +17,7 @@ from reconcile.stores.postgres.changes import (
     extension,
     foreign_key,
     index,
+    index_alter,
     key,
     renaming,
     schema,
@@ -49,7 +50,7 @@ KINDS: Mapping[str, Verbs] = {
     "unique": Verbs(key.AddUnique, key.DropUnique, key.alter_unique),
     "check": Verbs(check.AddCheck, check.DropCheck, check.alter),
     "foreign_key": Verbs(foreign_key.AddForeignKey, foreign_key.DropForeignKey, foreign_key.alter),
-    "index": Verbs(index.CreateIndex, index.DropIndex, index.alter),
+    "index": Verbs(index.CreateIndex, index.DropIndex, index_alter.alter),
     "view": Verbs(view.CreateView, view.DropView, view.alter),
 }
 
@@ -74,7 +75,7 @@ def rename(before: Resource, after: Resource) -> Change:
     `before` stands under the declared address, its `live_name` says what it is called.
     """
     there = before.replace(live_name=None)
-    made = index.RenameIndex if before.address.kind == "index" else constraint.RenameConstraint
+    made = index_alter.RenameIndex if before.address.kind == "index" else constraint.RenameConstraint
     return made(before, there.replace(source=after.source))  # type: ignore[arg-type]
 
 

@@ -105,6 +105,12 @@ class Removal(PostgresChange):
 
     action: ClassVar[Action] = Action.DELETE
 
+    @property
+    def reason(self) -> str | None:
+        """See `Change.reason`."""
+        leftover = self.before is not None and self.before.leftover_of is not None
+        return "delete_because_leftover" if leftover else None
+
     def describe(self) -> str:
         """See `Change.describe`."""
         return self.address.kind.replace("_", " ")

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import cast
 
-from reconcile.change import Action, Change, Irreversible, Phase, Step, World
+from reconcile.change import Change, Phase, Step, World
 from reconcile.errors import PlanError
-from reconcile.facts import Fact, done, has, no, ok
+from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address, Resource, State
+from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.common import (
-    Alteration,
-    ChangeComment,
     Creation,
-    PostgresChange,
     Removal,
     Replacement,
     comments,
     dependents_settled,
-    differing,
-    only_comment_differs,
-    recreated_steps,
     requires,
     small,
 )
@@ -31,7 +25,6 @@ from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, retyped, uses
 from reconcile.stores.postgres.resources import Column, ForeignKey, Index, IndexItem, Key
 from reconcile.stores.postgres.sqltext import (
-    comment_statement,
     helper_name,
     ident,
     index_statement,
@@ -40,7 +33,7 @@ from reconcile.stores.postgres.sqltext import (
     relation,
 )
 
-_BUILD = (Hazard.BUILDS_INDEX, Hazard.NEEDS_SPACE)
+BUILD = (Hazard.BUILDS_INDEX, Hazard.NEEDS_SPACE)
 
 
 def _needs(world: World, index: Index) -> frozenset[Fact]:
@@ -82,7 +75,7 @@ class CreateIndex(Creation):
         if small(world, index.table):
             calls = [index_statement(index, concurrently=False), *comments(index)]
             return [self.step(world, 1, "create", calls, needs=needs, gives=gives, phase=phase)]
-        calls = [index_statement(index, concurrently=True), *comments(index), _analyze(index)]
+        calls = [index_statement(index, concurrently=True), *comments(index), analyze(index)]
         step = self.concurrent_step(
             1,
             "create",
@@ -90,13 +83,14 @@ class CreateIndex(Creation):
             needs=needs,
             gives=gives,
             phase=phase,
-            hazards=[*_BUILD, *unique],
+            hazards=[*BUILD, *unique],
             debris=[self.address],
         )
         return preceded([step], duplicates(world, index) if index.unique else ())
 
 
-def _analyze(index: Index) -> str:
+def analyze(index: Index) -> str:
+    """ANALYZE of its table: an index on an expression has no statistics before."""
     return f"ANALYZE {relation(index.table)}"
 
 
@@ -116,87 +110,6 @@ def _item(item: IndexItem) -> str:
     parts += [item.opclass] if item.opclass else []
     parts += ["desc"] if item.order == "desc" else []
     return " ".join([*parts, *([f"nulls {item.nulls}"] if item.nulls else [])])
-
-
-@dataclass(frozen=True)
-class RebuildIndex(Alteration):
-    """Options set, then REINDEX INDEX CONCURRENTLY; also for an index left invalid by a broken build."""
-
-    action: ClassVar[Action] = Action.REBUILD
-
-    before: Index
-    after: Index
-
-    @property
-    def reason(self) -> str | None:
-        """See `Change.reason`."""
-        return "rebuild_for_options" if self.before.with_ != self.after.with_ else "rebuild_because_invalid"
-
-    @property
-    def replace_paths(self) -> tuple[tuple[str, ...], ...]:
-        """See `Change.replace_paths`."""
-        left, right = dict(self.before.with_), dict(self.after.with_)
-        changed = [("with", key) for key in {**left, **right} if left.get(key) != right.get(key)]
-        return tuple(changed) or (("valid",),)
-
-    @property
-    def strategy(self) -> str | None:
-        """See `Change.strategy`."""
-        set_ = "options set, then " if self.before.with_ != self.after.with_ else ""
-        return f"{set_}reindexed concurrently"
-
-    def describe(self) -> str:
-        """See `Change.describe`."""
-        text = super().describe()
-        return text if self.before.valid else ", ".join(filter(None, ["not valid, built again", _without_valid(text)]))
-
-    def steps(self, world: World) -> Sequence[Step]:
-        """See `Change.steps`."""
-        if comes_again(world, self.before):
-            return recreated_steps(world, self.before, self.after)
-        name, first = object_name(self.before), self._set_calls()
-        needs = {has(self.address)} | requires(world, [self.before.table])
-        done_set, done_build = done(f"{self.address}/1-set"), done(f"{self.address}/2-reindex")
-        gives = [has(self.address), ok(self.address), done_build]
-        if world.empty(self.before.table):
-            calls = [*first, f"REINDEX INDEX {name}"]
-            return [self.step(world, 2, "reindex", calls, needs=needs, gives=gives, journalled=True)]
-        steps = []
-        if first:
-            steps.append(self.step(world, 1, "set", first, needs=needs, gives=[done_set], journalled=True))
-        debris = Address(self.address.store, "index", (self.before.schema, f"{self.before.name[:57]}_ccnew"))
-        steps.append(
-            self.concurrent_step(
-                2,
-                "reindex",
-                [f"REINDEX INDEX CONCURRENTLY {name}", _analyze(self.before)],
-                needs=needs | ({done_set} if first else set()),
-                gives=gives,
-                debris=[debris],
-                hazards=_BUILD,
-                journalled=True,
-            )
-        )
-        return steps
-
-    def _set_calls(self) -> list[str]:
-        name, left, right = object_name(self.before), dict(self.before.with_), dict(self.after.with_)
-        gone, new = [k for k in left if k not in right], [p for p in self.after.with_ if left.get(p[0]) != p[1]]
-        calls = [f"ALTER INDEX {name} SET ({options(self.after.with_)})"] if new else []
-        calls += [f"ALTER INDEX {name} RESET ({', '.join(gone)})"] if gone else []
-        if self.before.comment != self.after.comment:
-            calls.append(comment_statement(self.after, self.before.name))
-        return calls
-
-    def reverse(self) -> Change | Irreversible:
-        """See `Change.reverse`."""
-        if not self.before.valid:
-            return Irreversible("the index was not usable before; nobody wants that back")
-        return RebuildIndex(self.after, self.before)
-
-
-def _without_valid(text: str) -> str:
-    return ", ".join(p for p in text.split(", ") if not p.startswith("valid "))
 
 
 @dataclass(frozen=True)
@@ -286,7 +199,7 @@ class ReplaceIndex(Replacement):
         if small(world, new.table):
             calls = [index_statement(new, concurrently=False), *comments(new)]
             return [*steps, self.step(world, 2, "create", calls, needs=needs, gives=gives, phase=Phase.CONTRACT)]
-        calls = [index_statement(new, concurrently=True), *comments(new), _analyze(new)]
+        calls = [index_statement(new, concurrently=True), *comments(new), analyze(new)]
         build = self.concurrent_step(
             2,
             "create",
@@ -294,7 +207,7 @@ class ReplaceIndex(Replacement):
             needs=needs,
             gives=gives,
             phase=Phase.CONTRACT,
-            hazards=_BUILD,
+            hazards=BUILD,
             debris=[self.address],
         )
         return [*steps, build]
@@ -366,7 +279,7 @@ class DropIndex(Removal):
             return []
         needs = {has(self.address)} | _key_users(world, index) | dependents_settled(world, self.address)
         needs |= requires(world, [index.table])
-        hazards = [Hazard.BREAKS_CLIENTS] if index.unique else []
+        hazards = [Hazard.BREAKS_CLIENTS] if index.unique and index.leftover_of is None else []
         if world.empty(index.table) or _on_retyped(world, index):
             calls = [f"DROP INDEX {object_name(index)}"]
             return [
@@ -392,57 +305,3 @@ class DropIndex(Removal):
                 hazards=hazards,
             )
         ]
-
-
-@dataclass(frozen=True)
-class RenameIndex(PostgresChange):
-    """ALTER INDEX … RENAME TO, to the declared name."""
-
-    action: ClassVar[Action] = Action.RENAME
-
-    before: Index
-    after: Index
-
-    @property
-    def reason(self) -> str | None:
-        """See `Change.reason`."""
-        return "rename_enforced"
-
-    def describe(self) -> str:
-        """See `Change.describe`."""
-        return f"renamed from {self.before.name}"
-
-    def steps(self, world: World) -> Sequence[Step]:
-        """See `Change.steps`."""
-        return [
-            self.step(
-                world,
-                1,
-                "rename",
-                [f"ALTER INDEX {object_name(self.before)} RENAME TO {ident(self.after.name)}"],
-                needs=requires(world, [self.before.table]),
-                gives=[has(self.address), ok(self.address)],
-                phase=Phase.CONTRACT,
-            )
-        ]
-
-    def reverse(self) -> Change:
-        """See `Change.reverse`."""
-        return RenameIndex(self.after, self.before)
-
-    def apply_to(self, state: State) -> State:
-        """Under the address it has already, without the other name."""
-        there = state.get(self.after.address)
-        return state.add((there or self.before).replace(address=self.after.address, live_name=None))
-
-
-def alter(before: Index, after: Index) -> Change | None:
-    """The change of an index that stays."""
-    changed: Iterable[str] = set(differing(before, after))
-    if before.container != after.container:
-        return ReplaceIndex(before, after)  # of the same name and definition, on another table
-    if only_comment_differs(before, after):
-        return ChangeComment(before, after)
-    if set(changed) <= {"with", "valid", "comment"}:
-        return RebuildIndex(before, after)
-    return ReplaceIndex(before, after)

@@ -1,0 +1,164 @@
+"""Indexes that stay: rebuilt for other options or because they are not usable, renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from reconcile.change import Action, Change, Irreversible, Phase, Step, World
+from reconcile.facts import done, has, ok
+from reconcile.model import Address, State
+from reconcile.stores.postgres.changes.common import (
+    Alteration,
+    ChangeComment,
+    PostgresChange,
+    differing,
+    only_comment_differs,
+    recreated_steps,
+    requires,
+)
+from reconcile.stores.postgres.changes.index import BUILD, ReplaceIndex, analyze
+from reconcile.stores.postgres.changes.remaking import comes_again
+from reconcile.stores.postgres.resources import Index
+from reconcile.stores.postgres.sqltext import (
+    comment_statement,
+    ident,
+    object_name,
+    options,
+)
+
+
+@dataclass(frozen=True)
+class RebuildIndex(Alteration):
+    """Options set, then REINDEX INDEX CONCURRENTLY; also for an index left invalid by a broken build."""
+
+    action: ClassVar[Action] = Action.REBUILD
+
+    before: Index
+    after: Index
+
+    @property
+    def reason(self) -> str | None:
+        """See `Change.reason`."""
+        return "rebuild_for_options" if self.before.with_ != self.after.with_ else "rebuild_because_invalid"
+
+    @property
+    def replace_paths(self) -> tuple[tuple[str, ...], ...]:
+        """See `Change.replace_paths`."""
+        left, right = dict(self.before.with_), dict(self.after.with_)
+        changed = [("with", key) for key in {**left, **right} if left.get(key) != right.get(key)]
+        return tuple(changed) or (("valid",),)
+
+    @property
+    def strategy(self) -> str | None:
+        """See `Change.strategy`."""
+        set_ = "options set, then " if self.before.with_ != self.after.with_ else ""
+        return f"{set_}reindexed concurrently"
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        text = super().describe()
+        return text if self.before.valid else ", ".join(filter(None, ["not valid, built again", _without_valid(text)]))
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        if comes_again(world, self.before):
+            return recreated_steps(world, self.before, self.after)
+        name, first = object_name(self.before), self._set_calls()
+        needs = {has(self.address)} | requires(world, [self.before.table])
+        done_set, done_build = done(f"{self.address}/1-set"), done(f"{self.address}/2-reindex")
+        gives = [has(self.address), ok(self.address), done_build]
+        if world.empty(self.before.table):
+            calls = [*first, f"REINDEX INDEX {name}"]
+            return [self.step(world, 2, "reindex", calls, needs=needs, gives=gives, journalled=True)]
+        steps = []
+        if first:
+            steps.append(self.step(world, 1, "set", first, needs=needs, gives=[done_set], journalled=True))
+        debris = Address(self.address.store, "index", (self.before.schema, f"{self.before.name[:57]}_ccnew"))
+        steps.append(
+            self.concurrent_step(
+                2,
+                "reindex",
+                [f"REINDEX INDEX CONCURRENTLY {name}", analyze(self.before)],
+                needs=needs | ({done_set} if first else set()),
+                gives=gives,
+                debris=[debris],
+                hazards=BUILD,
+                journalled=True,
+            )
+        )
+        return steps
+
+    def _set_calls(self) -> list[str]:
+        name, left, right = object_name(self.before), dict(self.before.with_), dict(self.after.with_)
+        gone, new = [k for k in left if k not in right], [p for p in self.after.with_ if left.get(p[0]) != p[1]]
+        calls = [f"ALTER INDEX {name} SET ({options(self.after.with_)})"] if new else []
+        calls += [f"ALTER INDEX {name} RESET ({', '.join(gone)})"] if gone else []
+        if self.before.comment != self.after.comment:
+            calls.append(comment_statement(self.after, self.before.name))
+        return calls
+
+    def reverse(self) -> Change | Irreversible:
+        """See `Change.reverse`."""
+        if not self.before.valid:
+            return Irreversible("the index was not usable before; nobody wants that back")
+        return RebuildIndex(self.after, self.before)
+
+
+def _without_valid(text: str) -> str:
+    return ", ".join(p for p in text.split(", ") if not p.startswith("valid "))
+
+
+@dataclass(frozen=True)
+class RenameIndex(PostgresChange):
+    """ALTER INDEX … RENAME TO, to the declared name."""
+
+    action: ClassVar[Action] = Action.RENAME
+
+    before: Index
+    after: Index
+
+    @property
+    def reason(self) -> str | None:
+        """See `Change.reason`."""
+        return "rename_enforced"
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return f"renamed from {self.before.name}"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        return [
+            self.step(
+                world,
+                1,
+                "rename",
+                [f"ALTER INDEX {object_name(self.before)} RENAME TO {ident(self.after.name)}"],
+                needs=requires(world, [self.before.table]),
+                gives=[has(self.address), ok(self.address)],
+                phase=Phase.CONTRACT,
+            )
+        ]
+
+    def reverse(self) -> Change:
+        """See `Change.reverse`."""
+        return RenameIndex(self.after, self.before)
+
+    def apply_to(self, state: State) -> State:
+        """Under the address it has already, without the other name."""
+        there = state.get(self.after.address)
+        return state.add((there or self.before).replace(address=self.after.address, live_name=None))
+
+
+def alter(before: Index, after: Index) -> Change | None:
+    """The change of an index that stays."""
+    changed: Iterable[str] = set(differing(before, after))
+    if before.container != after.container:
+        return ReplaceIndex(before, after)  # of the same name and definition, on another table
+    if only_comment_differs(before, after):
+        return ChangeComment(before, after)
+    if set(changed) <= {"with", "valid", "comment"}:
+        return RebuildIndex(before, after)
+    return ReplaceIndex(before, after)
