@@ -27,6 +27,7 @@ REFUSED_OVER_ROWS = (
     "which do not fit",  # stored vectors
     "and has no default, but",  # a required column
     "is null in",
+    "would be the same in every row",
     "occurs more than once in",
     "does not hold in",
     "is not in",

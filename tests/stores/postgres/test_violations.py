@@ -133,6 +133,14 @@ def test_a_foreign_key_to_a_new_table_finds_every_row(database: Database) -> Non
     assert "(team) of public.users is not in public.gone: 3 rows" in only(problems(database, desired=desired))
 
 
+def test_a_new_column_that_is_the_same_in_every_row_cannot_be_unique(database: Database) -> None:
+    same = column("users", "code", "text", default="'x'::text", position=7)
+    said = only(problems(database, same, unique("users", "users_code_key", "code")))
+    assert "(code) would be the same in every row of public.users: 3 rows" in said
+    empty = column("users", "code", "text", position=7)
+    assert problems(database, empty, unique("users", "users_code_key", "code")) == []
+
+
 def test_rows_that_keep_the_rules_are_no_problem(database: Database) -> None:
     database.execute("DELETE FROM users WHERE id > 1")
     assert problems(database, *(resource for name, (resource, _) in CASES.items() if name != "narrower text")) == []

@@ -233,7 +233,7 @@ class RenameColumn(PostgresChange):
                 "rename",
                 [f"ALTER TABLE {relation(self.after.address)} RENAME COLUMN {ident(old)} TO {ident(new)}"],
                 needs=requires(world, [self.after.table]),
-                gives=[has(self.address), ok(self.address)],
+                gives=[has(self.address), ok(self.address), no(self.before.address)],
                 phase=Phase.CONTRACT,
                 hazards=[Hazard.BREAKS_CLIENTS],
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from reconcile.change import Change, Phase, Step, World
-from reconcile.facts import has, no, ok
+from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.column_alter import around_retyped, users_away
@@ -178,7 +178,7 @@ class ReplaceEnum(Replacement):
             1,
             "replace",
             calls,
-            needs={has(self.address), *map(no, views), *gone, *away},
+            needs={has(self.address), *map(no, views), *gone, *away, *_renamed(world, columns)},
             gives=[has(self.address), ok(self.address)],
             phase=Phase.CONTRACT,
             hazards=[Hazard.BREAKS_CLIENTS, *(costs if full else [])],
@@ -186,6 +186,16 @@ class ReplaceEnum(Replacement):
         )
         held_values = [leftovers(world, c, self.before, self.after) for c in columns if not small(world, c.table)]
         return preceded([step], (call for calls in held_values for call in calls))
+
+
+def _renamed(world: World, columns: Iterable[Column]) -> Iterable[Fact]:
+    """Renames of these columns and of their tables are done."""
+    for column in columns:
+        if world.where(column.table) != column.table:
+            yield no(world.where(column.table))
+        old = world.where(column.address).parts[-1]
+        if old != column.address.parts[-1]:
+            yield no(column.table.child("column", old))
 
 
 def _holding(world: World, column: Column, enum: Enum) -> list[PostgresResource]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import cast
 
 from reconcile.change import Call, Op, Step, World
 from reconcile.model import Address
+from reconcile.stores.postgres.changes.column import volatile
 from reconcile.stores.postgres.changes.remaking import is_made_again, mentions, retyped
 from reconcile.stores.postgres.changes.renaming import renamed_in
 from reconcile.stores.postgres.changes.types import Type, is_vector
@@ -91,18 +93,33 @@ def duplicates(world: World, rule: Key | Index) -> list[Op]:
     else:
         used = [table.child("column", c) for c in rule.columns]
         items, where, said = [], None, ", ".join(rule.columns)
+    null_counts = isinstance(rule, Unique | Index) and rule.nulls_not_distinct
+    if table in world.live and isinstance(rule, Key):
+        new = [cast(Column, world.target[c]) for c in used if world.creates(c)]
+        if any(_varies(c) or (c.default is None and not null_counts) for c in new):
+            return []
+        used = [c for c in used if not world.creates(c)]  # the others are the same in every row
+        if new and not used:
+            sql = f"SELECT {_shown(world, table)} FROM {_now(world, table)} OFFSET 1"
+            return [_no_rows(sql, f"({said}) would be the same in every row of {_plain(table)}", _ONE_ROW)]
     if table not in world.live or not _steady(world, used):
         return []
     items = items or [_column(world, c) for c in used]
-    null_counts = isinstance(rule, Unique | Index) and rule.nulls_not_distinct
     conditions = [f"({where})"] if where else []
     conditions += [] if null_counts else [f"{i} IS NOT NULL" for i in items]
     sql = f"SELECT {', '.join(items)}, count(*) AS times FROM {_now(world, table)}"
     sql += f" WHERE {' AND '.join(conditions)}" if conditions else ""
     sql += f" GROUP BY {', '.join(str(n + 1) for n in range(len(items)))} HAVING count(*) > 1"
-    fix = "delete or change all but one row of each"
     what = f"({said}) occurs more than once in {_plain(table)}"
-    return [_no_rows(sql, what, fix, "value")]
+    return [_no_rows(sql, what, "delete or change all but one row of each", "value")]
+
+
+_ONE_ROW = "add the column without the rule first, and fill it"
+
+
+def _varies(column: Column) -> bool:
+    """Whether a new column may hold another value in each row from the beginning."""
+    return column.identity is not None or column.generated is not None or volatile(column.default)
 
 
 def _names(index: Index, column: Column) -> bool:

@@ -178,6 +178,8 @@ def comes_again(world: World, resource: Resource) -> bool:
     if isinstance(resource, Index) and isinstance(after, Index):
         changed = _without_options(resource) != _without_options(after)
         return changed and any(retyped(world, c.address) for c in own)
+    if any(world.drops(c.address) for c in own) and any(retyped(world, c.address) for c in own if uses(after, c)):
+        return True  # what it stood on goes before what it shall stand on is ready
     if isinstance(resource, Check) and isinstance(after, Check):
         return resource.expression != after.expression and any(_incomparable(world, c) for c in own)
     if isinstance(resource, ForeignKey):

@@ -160,7 +160,7 @@ class RenameTable(PostgresChange):
                 1,
                 "rename",
                 [f"ALTER TABLE {relation(self.before.address)} RENAME TO {ident(self.after.address.parts[-1])}"],
-                gives=_renamed_facts(self.address, self.renames),
+                gives=[*_renamed_facts(self.address, self.renames), no(self.before.address)],
                 phase=Phase.CONTRACT,
                 hazards=[Hazard.BREAKS_CLIENTS],
             )
