@@ -252,6 +252,43 @@ def test_ten_applies_at_once_one_runs(folder: Folder) -> None:
     assert [r["outcome"] for r in runs] == ["done"]
 
 
+PULLER = """
+import sys
+from pathlib import Path
+from reconcile import workflow
+from reconcile.project import Project
+import psycopg
+from reconcile.errors import ReconcileError
+project = Project.load(Path(sys.argv[1]))
+def tell(event):
+    if event.kind == "step_done" and event.index == event.total:
+        with psycopg.connect(sys.argv[2], dbname="postgres", autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [sys.argv[3]])
+            admin.execute(f'ALTER DATABASE "{sys.argv[3]}" ALLOW_CONNECTIONS false')
+try:
+    workflow.apply(project, workflow.plan(project, workflow.Options(allow=("all",))), tell)
+except ReconcileError as error:
+    print(error)
+    sys.exit(error.exit)
+"""
+
+
+def test_a_store_that_goes_before_the_proof_leaves_a_run_to_resume(folder: Folder) -> None:
+    folder.settings["ledger"] = {"file": "ledger.db"}
+    folder.declare(app=NEW)
+    url = folder.stores["app"]["url"]
+    name = str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+    done = subprocess.run(
+        [sys.executable, "-c", PULLER, str(folder.path), url, name], capture_output=True, text=True, check=False
+    )
+    with psycopg.connect(url, dbname="postgres", autocommit=True) as admin:
+        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    assert done.returncode == Exit.PARTIAL, done.stdout + done.stderr
+    assert "carried out every step, but could not be verified" in done.stdout
+    assert folder.command("apply", "--resume").returncode == Exit.CLEAN
+    assert folder.plan().steps == ()
+
+
 # --- whose world ---------------------------------------------------------------------------------------------------
 
 
@@ -332,6 +369,17 @@ def test_exclude_takes_dependents_along(folder: Folder) -> None:
     addresses = {str(c.address) for c in plan.resource_changes}
     assert "app.foreign_key.public.documents.documents_owner_fkey" not in addresses
     assert "app.index.public.documents_path_idx" in addresses
+
+
+@pytest.mark.parametrize("option", ["only", "exclude"])
+def test_a_selection_that_matches_nothing_is_an_error(folder: Folder, option: str) -> None:
+    with pytest.raises(ReconcileError, match=f"--{option} app.tabel.public.documents matches nothing.*\n.*app.table"):
+        folder.plan(**{option: ("app.tabel.public.documents",)})
+
+
+def test_an_allowance_that_allows_nothing_is_told(folder: Folder) -> None:
+    plan = folder.declare(app=NEW).plan(allow=("deletes-data=app.table.public.nothing", "all"))
+    assert "--allow deletes-data=app.table.public.nothing allows nothing of this plan" in plan.observed["notes"]
 
 
 def test_what_nobody_declared_is_never_removed_and_what_was_declared_is(folder: Folder) -> None:

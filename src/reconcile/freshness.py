@@ -47,11 +47,9 @@ def _moved(
         now = str(empty(address)).lower() if live is not None else ABSENT
         return None if now == was else f"{address}: was {'empty' if was == 'true' else 'not empty'} when planned"
     now = fingerprint(live)
-    return None if now == was else f"{address}: planned against {_short(was)}, is now {_short(now)}"
-
-
-def _short(print_: str) -> str:
-    return print_.removeprefix("sha256:")[:12]
+    if now == was:
+        return None
+    return f"{address}: {'is there now' if was == ABSENT else 'is gone' if now == ABSENT else 'has changed'}"
 
 
 def holds(fact: Fact, plan: Plan, lives: Mapping[str, State]) -> bool:

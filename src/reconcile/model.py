@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 Json: TypeAlias = Any
@@ -255,6 +256,14 @@ class State(Mapping[Address, Resource]):
         """Those of the kinds, in order."""
         return [r for a, r in self.resources.items() if a.kind in kinds]
 
+    @cached_property
+    def _children(self) -> Mapping[Address, list[Resource]]:
+        found: dict[Address, list[Resource]] = {}
+        for resource in self.resources.values():
+            if resource.container is not None:
+                found.setdefault(resource.container, []).append(resource)
+        return found
+
     def children(self, container: Address) -> list[Resource]:
         """Those nested in `container`, in order."""
-        return [r for r in self.resources.values() if r.container == container]
+        return list(self._children.get(container, ()))

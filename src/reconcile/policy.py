@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from shlex import quote
@@ -87,3 +87,21 @@ def blocked(document: Json, allowances: Iterable[Allowance], on_drift: str) -> l
         ]
     unique = {(f["address"], f["hazard"]): f for f in reversed(found)}
     return [{**f, "allow": f"--allow {quote(f['hazard'] + '=' + f['address'])}"} for f in reversed(unique.values())]
+
+
+MANY = 8
+"""Up to how many addresses of one hazard are named one by one."""
+
+
+def refusal(entries: Sequence[Json]) -> tuple[str, str]:
+    """What `blocked` found as text: the reasons, and the options to paste; many of one hazard are told together."""
+    lines, options = [], []
+    for hazard in dict.fromkeys(Hazard(e["hazard"]) for e in entries):
+        found = [e for e in entries if e["hazard"] == hazard]
+        lines += [f"  {e['address']}: {hazard}: {hazard.sentence}" for e in found[:MANY]]
+        if len(found) > MANY:
+            lines.append(f"  … and {len(found) - MANY} more: {hazard}")
+            options.append(f"--allow {hazard}")
+        else:
+            options += [str(e["allow"]) for e in found]
+    return "\n".join(lines), " ".join(options)

@@ -12,9 +12,9 @@ from reconcile.apply import Event, OnEvent, execute
 from reconcile.change import Phase
 from reconcile.errors import BlockedError, PartialError, ReconcileError, RefusedError, Unchecked
 from reconcile.freshness import remaining, stale
-from reconcile.hazards import Hazard
 from reconcile.ledger import Run
 from reconcile.plan import Plan
+from reconcile.policy import refusal
 from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows, survey, world_of
 from reconcile.workflow.plan import blocked_in
 
@@ -45,10 +45,9 @@ def apply(project: Project, made: Plan, on_event: OnEvent = lambda event: None) 
     _refuse_unavailable(project, made)
     entries = blocked_in(project, made)
     if entries:
+        reasons, options = refusal(entries)
         raise BlockedError(
-            "the plan has steps that are not allowed:\n"
-            + "\n".join(f"  {e['address']}: {e['hazard']}: {Hazard(e['hazard']).sentence}" for e in entries),
-            hint="to allow them, add:  " + " ".join(str(e["allow"]) for e in entries),
+            f"the plan has steps that are not allowed:\n{reasons}", hint=f"to allow them, add:  {options}"
         )
     if made.observed.get("unproved"):
         names = "\n".join(f"  {u['address']}: {u['how']}" for u in made.observed["unproved"])
@@ -125,15 +124,13 @@ def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, res
             _fresh(made, found)
             pending = {s.id for s in made.steps}
             ledger.begin(run, planfile.to_json(made)["digest"], planfile.to_json(made))
-        for store in found.stores.values():
-            store.session.mark({"project": project.name, "environment": project.environment})
-        ledger.stamp(world_of(found))
         try:
-            carried = execute(
-                made, run, {n: s.session for n, s in found.stores.items()}, ledger, on_event, journal, pending
-            )
-            after = survey(reread(found), made.options)
-            _prove(made, after, run)
+            for store in found.stores.values():
+                store.session.mark({"project": project.name, "environment": project.environment})
+            ledger.stamp(world_of(found))
+            sessions = {name: store.session for name, store in found.stores.items()}
+            carried = execute(made, run, sessions, ledger, on_event, journal, pending)
+            after = _proved(made, found, run)
             on_event(Event("verified"))
         except BaseException as error:
             stopped = isinstance(error, PartialError) or not isinstance(error, ReconcileError) or bool(resumed)
@@ -192,8 +189,21 @@ def _fresh(made: Plan, found: Reading) -> None:
         raise RefusedError(f"the plan is stale; since it was made, this moved:\n{lines}", hint="make a new plan")
 
 
-def _prove(made: Plan, after: Survey, run: str) -> None:
-    """Nothing of what the plan promised may be left."""
+def _proved(made: Plan, found: Reading, run: str) -> Survey:
+    """The stores read again: nothing of what the plan promised may be left.
+
+    Raises:
+        PartialError: something is left, or the stores could not be read.
+    """
+    try:
+        after = survey(reread(found), made.options)
+    except (ReconcileError, KeyboardInterrupt) as error:
+        if not made.steps:
+            raise
+        raise PartialError(
+            f"run {run} carried out every step, but could not be verified: {str(error) or 'interrupted'}",
+            hint="once the stores can be read again: reconcile apply --resume",
+        ) from error
     promised = {c.address for c in made.resource_changes}
     left = [c for d in after.differences.values() for c in d.changes if c.address in promised]
     if left:
@@ -203,3 +213,4 @@ def _prove(made: Plan, after: Survey, run: str) -> None:
             hint="if nobody changed them meanwhile, this is a bug of reconcile: please report it with the plan"
             f"\n  then: reconcile apply --abandon {run}",
         )
+    return after

@@ -6,17 +6,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconcile import load, planfile
+from reconcile import load
 from reconcile.causes import causes
 from reconcile.change import Change
 from reconcile.diff import Options
+from reconcile.errors import ReconcileError
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Json
 from reconcile.plan import Plan, Steps, StoreView, build
 from reconcile.policy import Allowance, blocked
 from reconcile.stores.base import Receipt
+from reconcile.suggest import meant
 from reconcile.survey import Reading, Survey, reading, survey, unrecorded
 
 if TYPE_CHECKING:
@@ -48,7 +51,22 @@ def plan(project: Project, options: Options | None = None) -> Plan:
         Allowance.parse(allowance)
     with reading(project) as found:
         seconds = time.monotonic() - began
+        _refuse_unmatched(found, options)
         return _plan(survey(found, options), seconds)
+
+
+def _refuse_unmatched(found: Reading, options: Options) -> None:
+    """A glob that matches nothing is a slip, and must not look like a plan without changes."""
+    globs = dict.fromkeys(options.only, "only") | dict.fromkeys(options.exclude, "exclude")
+    if not globs:
+        return
+    names = {str(a) for state in (found.desired, *found.lives.values()) for a in state}
+    for glob, option in globs.items():
+        if not any(fnmatchcase(name, glob) for name in names):
+            raise ReconcileError(
+                f"--{option} {glob} matches nothing that is declared or live",
+                hint=meant(glob, names) or "addresses are STORE.KIND.NAME, as the plan prints them",
+            )
 
 
 def _plan(found: Survey, read_seconds: float) -> Plan:
@@ -82,13 +100,30 @@ def _plan(found: Survey, read_seconds: float) -> Plan:
     )
     observed = _observed(found, built, read_seconds)
     made = replace(made, observed=observed)
-    return replace(made, observed={**observed, "blocked": blocked_in(project, made)})
+    notes = [*observed["notes"], *_idle_allowances(made)]
+    return replace(made, observed={**observed, "notes": notes, "blocked": blocked_in(project, made)})
 
 
 def blocked_in(project: Project, made: Plan) -> list[Json]:
     """What policy and `--allow` do not permit of a plan; see `policy.blocked`."""
     allowances = [Allowance.parse(text) for text in (*made.options.allow, *project.policy.allow)]
-    return blocked(planfile.to_json(made), allowances, project.policy.on_drift)
+    return blocked(_hazardous(made), allowances, project.policy.on_drift)
+
+
+def _hazardous(made: Plan) -> Json:
+    """The part of a plan's JSON that `policy.blocked` reads."""
+    steps = [{"id": s.id, "hazards": sorted(s.hazards)} for s in made.steps if s.hazards]
+    return {"steps": steps, "observed": {"drift": made.observed["drift"]}}
+
+
+def _idle_allowances(made: Plan) -> list[str]:
+    """A `--allow HAZARD=GLOB` that nothing of the plan needs: often a slip of the glob."""
+    needed = blocked(_hazardous(made), (), "refuse")
+    return [
+        f"--allow {text} allows nothing of this plan"
+        for text in made.options.allow
+        if "=" in text and not any(Allowance.parse(text).permits(Hazard(e["hazard"]), e["address"]) for e in needed)
+    ]
 
 
 def _seen(found: Survey, change: Change) -> Json:
