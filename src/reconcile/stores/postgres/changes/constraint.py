@@ -74,10 +74,21 @@ def rename_statement(resource: PostgresResource, old: str, new: str) -> str:
 
 def users_of(world: World, key: PostgresResource) -> list[ForeignKey]:
     """Live foreign keys that hang on a key: those to its table and columns."""
+    return [f for f in world.live.of_kind("foreign_key") if isinstance(f, ForeignKey) and hangs_on(f, key)]
+
+
+def hangs_on(user: ForeignKey, key: PostgresResource) -> bool:
+    """Whether a foreign key refers to the table and columns of a key."""
     if not isinstance(key, Key):
-        return []
-    found = [r for r in world.live.of_kind("foreign_key") if isinstance(r, ForeignKey)]
-    return [f for f in found if f.references == key.table.parts and set(f.references_columns) == set(key.columns)]
+        return False
+    return user.references == key.table.parts and set(user.references_columns) == set(key.columns)
+
+
+def moves(world: World, user: ForeignKey) -> bool:
+    """Whether a foreign key that stays as it is finds something else to hang on once its key is dropped."""
+    from reconcile.stores.postgres.changes.foreign_key import referenced_key
+
+    return world.target.get(user.address) == user and referenced_key(world, user) is not None
 
 
 def users_settled(world: World, key: PostgresResource) -> frozenset[Fact]:
@@ -89,10 +100,11 @@ def users_settled(world: World, key: PostgresResource) -> frozenset[Fact]:
     waits, staying = set(dependents_settled(world, key.address)), []
     replaced = key.address in world.target
     for user in users_of(world, key):
-        if world.drops(user.table):
-            continue
-        if world.drops(user.address) or replaced:
+        after = world.target.get(user.address)
+        if after is None or replaced or comes_again(world, user) or moves(world, user):
             waits.add(no(user.address))
+        elif after != user and not (isinstance(after, ForeignKey) and hangs_on(after, key)):
+            waits.add(ok(user.address))
         else:
             staying.append(str(user.address))
     if staying:
@@ -112,6 +124,12 @@ class DropConstraint(Removal):
     after: None
 
     hazards: ClassVar[tuple[Hazard, ...]] = ()
+
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`: foreign keys that go over to another key."""
+        from reconcile.stores.postgres.changes.foreign_key import RecreateForeignKey
+
+        return [RecreateForeignKey(u, u) for u in users_of(world, self.before) if moves(world, u)]
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""

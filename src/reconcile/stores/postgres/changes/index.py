@@ -219,14 +219,13 @@ def _on_retyped(world: World, index: Index) -> bool:
 
 
 def hanging_on(world: World, index: Index) -> list[ForeignKey]:
-    """Live foreign keys of tables that stay which a unique index carries; none where a key has the same columns."""
+    """Live foreign keys that a unique index carries; none where a key has the same columns."""
     columns = carried(index)
     keys = [r for r in world.live.children(index.table) if isinstance(r, Key) and set(r.columns) == columns]
     if not columns or keys:
         return []
     found = [k for k in world.live.of_kind("foreign_key") if isinstance(k, ForeignKey)]
-    found = [k for k in found if k.references == index.table.parts and set(k.references_columns) == columns]
-    return [k for k in found if not world.drops(k.table)]
+    return [k for k in found if k.references == index.table.parts and set(k.references_columns) == columns]
 
 
 def carried(index: Resource | None) -> set[str | None]:

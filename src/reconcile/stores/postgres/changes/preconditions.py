@@ -85,26 +85,25 @@ def _not_null(world: World, column: Address) -> bool:
 
 def duplicates(world: World, rule: Key | Index) -> list[Op]:
     """Values that a unique rule would hold twice. NULLs in a primary key are found by its columns' own steps."""
-    table = rule.table
+    table, where = rule.table, None
     if isinstance(rule, Index):
         used = [r.address for r in world.target.children(table) if isinstance(r, Column) and _names(rule, r)]
         items, where = _index_items(world, rule), _back(world, table, as_written(rule, "where") if rule.where else None)
         said = ", ".join(i.column or f"({i.expression})" for i in rule.columns)
     else:
         used = [table.child("column", c) for c in rule.columns]
-        items, where, said = [], None, ", ".join(rule.columns)
+        items, said = [_column(world, c) for c in used], ", ".join(rule.columns)
     null_counts = isinstance(rule, Unique | Index) and rule.nulls_not_distinct
-    if table in world.live and isinstance(rule, Key):
-        new = [cast(Column, world.target[c]) for c in used if world.creates(c)]
-        if any(_varies(c) or (c.default is None and not null_counts) for c in new):
-            return []
-        used = [c for c in used if not world.creates(c)]  # the others are the same in every row
-        if new and not used:
-            sql = f"SELECT {_shown(world, table)} FROM {_now(world, table)} OFFSET 1"
-            return [_no_rows(sql, f"({said}) would be the same in every row of {_plain(table)}", _ONE_ROW)]
-    if table not in world.live or not _steady(world, used):
+    if table not in world.live:
         return []
-    items = items or [_column(world, c) for c in used]
+    if any(world.creates(c) for c in used):
+        new = [cast(Column, world.target[c]) for c in used if world.creates(c)]
+        if where or len(new) < len(items) or any(_varies(c) or not (c.default or null_counts) for c in new):
+            return []
+        sql = f"SELECT {_shown(world, table)} FROM {_now(world, table)} OFFSET 1"
+        return [_no_rows(sql, f"({said}) would be the same in every row of {_plain(table)}", _ONE_ROW)]
+    if not _steady(world, used):
+        return []
     conditions = [f"({where})"] if where else []
     conditions += [] if null_counts else [f"{i} IS NOT NULL" for i in items]
     sql = f"SELECT {', '.join(items)}, count(*) AS times FROM {_now(world, table)}"
