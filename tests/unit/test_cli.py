@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -198,20 +197,14 @@ def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_help_imports_no_driver_and_is_quick() -> None:
-    """The best of three starts, as a loaded machine has slow ones."""
+def test_help_imports_no_driver() -> None:
+    """What makes it quick; `bench/plan_example.py` has the figure."""
     heavy = ("psycopg", "neo4j", "qdrant_client", "rich", "jsonschema", "deepdiff", "sqlglot", "yaml", "tenacity")
     code = (
         "import sys\nfrom reconcile.cli import run\nassert run(['--help']) == 0\n"
         f"print([m for m in {heavy} if m in sys.modules], file=sys.stderr)"
     )
-    took = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = python("-c", code)
-        took.append(time.perf_counter() - began)
-        assert done.stderr.strip() == "[]"
-    assert min(took) < 0.2
+    assert python("-c", code).stderr.strip() == "[]"
 
 
 def test_a_reader_that_goes_away_is_no_error_message(plan_file: Path) -> None:

@@ -97,11 +97,9 @@ def test_a_statement_that_waits_for_a_writer_gives_up_and_names_it(graph: Graph)
     with graph.session() as session:
         session.server()
         with writer(graph):
-            began = time.monotonic()
             with pytest.raises(faults.LockWaitError) as error, session.transaction(()) as transaction:
                 transaction.run(create("first", "Other"), FAST)
                 transaction.run(create("x"), FAST)
-            assert 0.5 < time.monotonic() - began < 8
             assert "neo4j-transaction-" in str(error.value)
             assert "TERMINATE TRANSACTION 'neo4j-transaction-" in str(error.value)
             assert session.transient(error.value)
