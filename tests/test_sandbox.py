@@ -115,8 +115,9 @@ def test_a_port_that_is_taken(folder: Path) -> None:
         port = other.getsockname()[1]
         sandbox = Sandbox(folder, given={})
         with pytest.raises(ReconcileError, match=f"port {port} .*taken") as caught:
-            sandbox.up(["qdrant"], {"qdrant": port})
+            sandbox.up(["postgres", "qdrant"], {"qdrant": port})
     assert "--qdrant-port" in (caught.value.hint or "")
+    assert {s.state for s in sandbox.status()} == {"stopped"}, "what was started besides is stopped again"
 
 
 def test_a_chosen_port_and_a_second_one_while_it_runs(folder: Path) -> None:

@@ -75,13 +75,20 @@ class Sandbox:
             ports: loopback ports by name; a free one for those left out.
 
         Raises:
-            ReconcileError: one of them did not start; the others run on.
+            ReconcileError: one of them did not start; those that this call started are stopped again.
         """
         from reconcile.sandbox.files import locked
 
-        chosen = ports or {}
+        chosen, names = ports or {}, tuple(names)
         with locked(self.folder / ".lock"):
-            self._each(names, lambda server: server.start(chosen.get(server.name)))
+            before = {name for name in names if self.servers[name].pid() is not None}
+            try:
+                self._each(names, lambda server: server.start(chosen.get(server.name)))
+            except ReconcileError:
+                for name in names:
+                    if name not in before and self.given(name) is None:
+                        self.servers[name].stop(keep_data=True)
+                raise
 
     def down(self, *, delete: bool = False) -> list[str]:
         """Stop our servers, whoever started them; the names of those that ran.
