@@ -15,13 +15,22 @@ from psycopg.rows import TupleRow, tuple_row
 
 from reconcile.model import Address, State
 from reconcile.stores.base import Live, NotModelled
-from reconcile.stores.postgres.introspect import queries
-from reconcile.stores.postgres.introspect.build import Builder
+from reconcile.stores.postgres.introspect import constraints, indexes, queries, tables, types, views
+from reconcile.stores.postgres.introspect.catalog import Catalog, Rows
 
 OWN_SCHEMA = "reconcile"
 """The ledger's default schema and that of what is kept: never looked into."""
 
-Rows = Mapping[str, list[TupleRow]]
+READERS = (tables, types, constraints, indexes, views)
+"""One module a group of kinds: `QUERIES`, `names` to say what is called how, `read` to make resources of it."""
+
+QUERIES: Mapping[str, str] = {
+    "schemas": queries.SCHEMAS,
+    "comments": queries.COMMENTS,
+    "references": queries.REFERENCES,
+    "not_modelled": queries.NOT_MODELLED,
+    **{name: sql for reader in READERS for name, sql in reader.QUERIES.items()},
+}
 
 
 def introspect(
@@ -47,15 +56,15 @@ def introspect(
             connection.execute("set local lock_timeout = '10s'")
         settle(connection, managed)
         rows = fetch(connection, managed)
-    builder = Builder(store)
-    state = builder.state(rows)
+    catalog = Catalog(store)
+    state = resources(catalog, rows)
     others = [NotModelled(Address(store, kind, tuple(parts)), what) for kind, parts, what in rows["not_modelled"]]
     hidden = tuple(
         f"no USAGE on schema {name}: GRANT USAGE ON SCHEMA {name} to the role that connects"
         for _, name, _, usage, _ in rows["schemas"]
         if not usage
     )
-    return Live(state, (*builder.not_modelled, *others), hidden)
+    return Live(state, (*catalog.not_modelled, *others), hidden)
 
 
 def settle(connection: psycopg.Connection[Any], path: Sequence[str], last: Sequence[str] = ()) -> None:
@@ -68,26 +77,23 @@ def settle(connection: psycopg.Connection[Any], path: Sequence[str], last: Seque
 
 def fetch(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> Rows:
     """The rows of all catalog queries over `schemas`, sent together."""
-    known = queries.for_version(connection.info.server_version)
-    wanted = {
-        "schemas": queries.SCHEMAS,
-        "extensions": queries.EXTENSIONS,
-        "relations": queries.RELATIONS,
-        "columns": known["columns"],
-        "constraints": known["constraints"],
-        "indexes": known["indexes"],
-        "sequences": queries.SEQUENCES,
-        "enums": queries.ENUMS,
-        "comments": queries.COMMENTS,
-        "references": queries.REFERENCES,
-        "not_modelled": queries.NOT_MODELLED,
-    }
+    version = connection.info.server_version
     with connection.pipeline():
         cursors = {
-            name: _cursor(connection).execute(sql, {"schemas": list(schemas)}, prepare=False)
-            for name, sql in wanted.items()
+            name: _cursor(connection).execute(
+                queries.for_version(sql, version).encode(), {"schemas": list(schemas)}, prepare=False
+            )
+            for name, sql in QUERIES.items()
         }
     return {name: cursor.fetchall() for name, cursor in cursors.items()}
+
+
+def resources(catalog: Catalog, rows: Rows) -> State:
+    """All that `rows` describe; what is left out is noted in the catalog."""
+    catalog.read_shared(rows)
+    for reader in READERS:
+        reader.names(catalog, rows)
+    return State.of(x for reader in READERS for x in reader.read(catalog, rows))
 
 
 def read(
@@ -97,7 +103,7 @@ def read(
 
     The caller has called `settle`.
     """
-    return Builder(store, spell, schemas).state(fetch(connection, list(schemas)))
+    return resources(Catalog(store, spell, schemas), fetch(connection, list(schemas)))
 
 
 def _cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[TupleRow]:

@@ -5,6 +5,10 @@ They run on PostgreSQL 12 and later; what a version lacks is replaced by a const
 
 from __future__ import annotations
 
+import re
+
+_WORD = re.compile(r"@(\w+)@")
+
 _NOT_EXTENSION = (
     "not exists (select from pg_depend e where e.classid = '{0}'::regclass and e.objid = {1} and e.deptype = 'e')"
 )
@@ -67,7 +71,7 @@ select a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.
                  else array[(select nspname::text from pg_namespace where oid = l.collnamespace), l.collname::text]
             end end,
        case when t.typelem <> 0 and t.typlen = -1 then t.typelem else a.atttypid end,
-       a.attstorage <> t.typstorage, {compressed}, coalesce(a.attstattarget, -1) >= 0,
+       a.attstorage <> t.typstorage, @compressed@, coalesce(a.attstattarget, -1) >= 0,
        coalesce(a.attoptions::text ~ 'n_distinct', false)
 from pg_attribute a
 join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
@@ -81,8 +85,8 @@ order by a.attrelid, a.attnum
 CONSTRAINTS = """
 select k.oid, k.conrelid, k.conname, k.contype::text, k.condeferrable, k.condeferred, k.convalidated,
        k.connoinherit, k.conkey, k.confrelid, k.conindid, k.confupdtype::text, k.confdeltype::text,
-       k.confmatchtype::text, {set_columns}, pg_get_expr(k.conbin, k.conrelid, false),
-       {not_enforced}, {period}, fn.nspname, fc.relname,
+       k.confmatchtype::text, @set_columns@, pg_get_expr(k.conbin, k.conrelid, false),
+       @not_enforced@, @period@, fn.nspname, fc.relname,
        (select array_agg(a.attname::text order by u.place)
         from unnest(k.confkey) with ordinality u(num, place)
         join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.num)
@@ -93,7 +97,7 @@ order by k.conrelid, k.conname
 """
 
 INDEXES = """
-select i.indexrelid, i.indrelid, n.nspname, c.relname, m.amname, i.indisunique, i.indisvalid, {nulls_not_distinct},
+select i.indexrelid, i.indrelid, n.nspname, c.relname, m.amname, i.indisunique, i.indisvalid, @nulls_not_distinct@,
        i.indnkeyatts, i.indkey::int2[], c.reloptions, pg_get_indexdef(i.indexrelid),
        pg_get_expr(i.indpred, i.indrelid, false), k.conname, i.indisclustered, c.reltablespace <> 0
 from pg_index i
@@ -128,39 +132,58 @@ where classoid in ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_type'::r
 """
 
 REFERENCES = """
-select case when r.oid is not null then 'v' else 'd' end, coalesce(r.ev_class, f.adrelid), coalesce(f.adnum, 0),
-       d.refclassid = 'pg_type'::regclass, d.refobjid, d.refobjsubid
-from pg_depend d
-left join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
-left join pg_attrdef f on d.classid = 'pg_attrdef'::regclass and f.oid = d.objid
-where d.classid in ('pg_rewrite'::regclass, 'pg_attrdef'::regclass) and d.objid >= 16384
-  and d.refclassid in ('pg_class'::regclass, 'pg_type'::regclass)
-union all
-select case when d.classid = 'pg_class'::regclass then 'i' else 'c' end, d.objid, 0,
-       d.refclassid = 'pg_type'::regclass, d.refobjid, d.refobjsubid
-from pg_depend d
-where d.classid in ('pg_class'::regclass, 'pg_constraint'::regclass) and d.objid >= 16384
-  and ((d.refclassid = 'pg_type'::regclass and d.refobjid >= 16384)
-       or (d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.classid = 'pg_class'::regclass))
+with used as (
+  select case when r.oid is not null then 'v' when f.oid is not null then 'd'
+              else case d.classid when 'pg_policy'::regclass then 'p' when 'pg_trigger'::regclass then 't'
+                                  when 'pg_proc'::regclass then 'f' when 'pg_type'::regclass then 'y' else 's' end
+         end as origin, coalesce(r.ev_class, f.adrelid, d.objid) as oid, coalesce(f.adnum, 0) as sub,
+         d.refclassid, d.refobjid, d.refobjsubid
+  from pg_depend d
+  left join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+  left join pg_attrdef f on d.classid = 'pg_attrdef'::regclass and f.oid = d.objid
+  where d.classid in ('pg_rewrite'::regclass, 'pg_attrdef'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass,
+                      'pg_proc'::regclass, 'pg_type'::regclass, 'pg_statistic_ext'::regclass)
+    and d.objid >= 16384 and d.refobjid >= 16384 and d.deptype in ('n', 'a')
+    and d.refclassid in ('pg_class'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass)
+  union all
+  select case when d.classid = 'pg_class'::regclass then 'i' else 'c' end, d.objid, 0,
+         d.refclassid, d.refobjid, d.refobjsubid
+  from pg_depend d
+  where d.classid in ('pg_class'::regclass, 'pg_constraint'::regclass) and d.objid >= 16384
+    and ((d.refclassid in ('pg_type'::regclass, 'pg_proc'::regclass) and d.refobjid >= 16384)
+         or (d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.classid = 'pg_class'::regclass))
+)
+select u.origin, u.oid, u.sub,
+       case when u.refclassid = 'pg_proc'::regclass then 'f' when u.refclassid = 'pg_class'::regclass then 'r'
+            when c.oid is not null then 'r' else 't' end,
+       coalesce(c.oid, e.oid, u.refobjid), u.refobjsubid
+from used u
+left join pg_type t on u.refclassid = 'pg_type'::regclass and t.oid = u.refobjid
+left join pg_type e on e.oid = case when t.typelem <> 0 and t.typlen = -1 then t.typelem else t.oid end
+left join pg_class c on c.oid = e.typrelid and c.relkind <> 'c'
 """
-"""What views (v), defaults and generated columns (d), indexes (i) and checks (c) are built from."""
+"""What views (v), defaults and generated columns (d), indexes and composite types (i, by pg_class), checks (c),
+policies (p), triggers (t), routines (f), types (y) and extended statistics (s) are built from: relations (r) with
+columns, types (t, elements of arrays), routines (f). The type of a table's rows is that table."""
+
+_VERSIONED: dict[str, tuple[str, str, int]] = {
+    "compressed": ("a.attcompression <> ''", "false", 140000),
+    "nulls_not_distinct": ("i.indnullsnotdistinct", "false", 150000),
+    "set_columns": ("k.confdelsetcols", "null::int2[]", 150000),
+    "not_enforced": ("not k.conenforced", "false", 180000),
+    "period": ("k.conperiod", "false", 180000),
+}
+"""`@word@` in a query: what it stands for from a version on, and before."""
 
 
-def for_version(number: int) -> dict[str, str]:
-    """The queries as the server of that `server_version_num` understands them."""
-    known = {
-        "compressed": ("a.attcompression <> ''", "false", 140000),
-        "nulls_not_distinct": ("i.indnullsnotdistinct", "false", 150000),
-        "set_columns": ("k.confdelsetcols", "null::int2[]", 150000),
-        "not_enforced": ("not k.conenforced", "false", 180000),
-        "period": ("k.conperiod", "false", 180000),
-    }
-    words = {name: new if number >= since else old for name, (new, old, since) in known.items()}
-    return {
-        "columns": COLUMNS.format_map(words),
-        "constraints": CONSTRAINTS.format_map(words),
-        "indexes": INDEXES.format_map(words),
-    }
+def for_version(sql: str, number: int) -> str:
+    """A query as the server of that `server_version_num` understands it."""
+
+    def word(match: re.Match[str]) -> str:
+        new, old, since = _VERSIONED[match[1]]
+        return new if number >= since else old
+
+    return _WORD.sub(word, sql)
 
 
 _OTHERS = """

@@ -1,0 +1,106 @@
+"""What the catalog rows say by oid: names, comments, dependencies. Readers of each kind make resources of the rest."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from reconcile.model import Address
+from reconcile.stores.base import NotModelled
+from reconcile.stores.postgres.sqltokens import unwrap
+
+Row = tuple[Any, ...]
+Rows = Mapping[str, list[Row]]
+
+
+def _as_is(text: str) -> str:
+    return text
+
+
+class Catalog:
+    """Names of one store's objects by oid, filled by the readers' `names` before any `read`."""
+
+    def __init__(
+        self, store: str, spell: Callable[[str], str] = _as_is, schemas: Mapping[str, str] | None = None
+    ) -> None:
+        """`spell` is applied to every text, `schemas` to the schema of every name."""
+        self.store, self.spell, self._shown = store, spell, schemas or {}
+        self.not_modelled: list[NotModelled] = []
+        self.schemas: frozenset[str] = frozenset()
+        self.relations: dict[int, Address] = {}
+        """Tables, views, materialized views and sequences: what a dependency may point at."""
+        self.tables: dict[int, Address] = {}
+        self.columns: dict[int, dict[int, str]] = defaultdict(dict)
+        """Column names by relation and number."""
+        self.types: dict[int, Address] = {}
+        """Types that are declared as such, and their arrays; the row type of a table is the table."""
+        self.routines: dict[int, Address] = {}
+        self.left_out: dict[int, str] = {}
+        """Why a table is not modelled as a whole."""
+        self._comments: dict[tuple[int, int], str] = {}
+        self._uses: dict[tuple[str, int, int], list[tuple[str, int, int]]] = defaultdict(list)
+
+    def read_shared(self, rows: Rows) -> None:
+        """Schemas, comments, column names and dependencies, which all readers ask for."""
+        self.schemas = frozenset(row[1] for row in rows["schemas"])
+        for _, oid, sub, text in rows["comments"]:
+            self._comments[oid, sub] = text
+        for origin, oid, sub, kind, target, target_sub in rows["references"]:
+            self._uses[origin, oid, sub].append((kind, target, target_sub))
+        for row in rows["columns"]:
+            self.columns[row[0]][row[1]] = row[2]
+
+    def address(self, kind: str, *parts: str) -> Address:
+        """An address whose first part is a schema, under the name it is shown by."""
+        return Address(self.store, kind, (self.schema(parts[0]), *parts[1:]))
+
+    def schema(self, name: str) -> str:
+        """The name a schema is shown by."""
+        return self._shown.get(name, name)
+
+    def leave(self, address: Address, what: str) -> None:
+        """Note something as not modelled."""
+        self.not_modelled.append(NotModelled(address, what))
+
+    def comment(self, oid: int, sub: int = 0) -> str | None:
+        """COMMENT ON the object, or on its column `sub`."""
+        return self._comments.get((oid, sub))
+
+    def text(self, text: str | None) -> str | None:
+        """A text as it is shown."""
+        return None if text is None else self.spell(text)
+
+    def condition(self, text: str | None) -> str | None:
+        """A text as it is shown, without parentheses around all of it."""
+        return None if text is None else unwrap(self.spell(text))
+
+    def has_table(self, oid: int) -> bool:
+        """Whether a table is modelled."""
+        return oid in self.tables and oid not in self.left_out
+
+    def refers(self, origin: str, oid: int, sub: int = 0, own: int | None = None) -> tuple[Address, ...]:
+        """Addresses of what an object is built from; columns of relation `own` without the relation itself.
+
+        `origin` is a letter of `queries.REFERENCES`.
+        """
+        uses = self._uses.get((origin, oid, sub))
+        if not uses:
+            return ()
+        found: dict[Address, None] = {}
+        for kind, target, target_sub in uses:
+            if kind == "t":
+                address = self.types.get(target)
+            elif kind == "f":
+                address = self.routines.get(target)
+            else:
+                address = None if target in self.left_out else self.relations.get(target)
+                if address is not None and target_sub and address.kind == "table":
+                    name = self.columns[target].get(target_sub)
+                    if name is not None:
+                        found[address.child("column", name)] = None
+                if target == own:
+                    address = None
+            if address is not None:
+                found[address] = None
+        return tuple(found)

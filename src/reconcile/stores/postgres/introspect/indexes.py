@@ -1,0 +1,53 @@
+"""Indexes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconcile.model import Resource
+from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.introspect import queries
+from reconcile.stores.postgres.introspect.catalog import Catalog, Rows
+from reconcile.stores.postgres.introspect.indexdef import keys, options
+
+QUERIES = {"indexes": queries.INDEXES}
+
+
+def names(catalog: Catalog, rows: Rows) -> None:
+    """Nothing refers to an index."""
+
+
+def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
+    """Those that no constraint has, of the modelled tables."""
+    for row in rows["indexes"]:
+        oid, relation, schema, name, method, unique, valid, not_distinct, count, numbers = row[:10]
+        reloptions, definition, predicate, constraint, _, tablespace = row[10:]
+        table = catalog.tables.get(relation)
+        if table is None or relation in catalog.left_out or constraint is not None:
+            continue
+        address = catalog.address("index", schema, name)
+        if tablespace:
+            catalog.leave(address, "index in a tablespace")
+            continue
+        names = catalog.columns[relation]
+        columns = tuple(names.get(n) for n in numbers[:count])
+        include = tuple(names[n] for n in numbers[count:])
+        refers = dict.fromkeys(table.child("column", names[n]) for n in numbers if n)
+        if predicate is not None or None in columns:
+            refers.update(dict.fromkeys(catalog.refers("i", oid, own=relation)))
+        yield (
+            r.Index(
+                address=address,
+                container=table,
+                method=method,
+                unique=unique,
+                columns=keys(catalog.spell(definition), columns),
+                include=include,
+                where=catalog.condition(predicate),
+                with_=options(reloptions),
+                nulls_not_distinct=not_distinct,
+                valid=valid,
+                comment=catalog.comment(oid),
+                refers=tuple(refers),
+            )
+        )

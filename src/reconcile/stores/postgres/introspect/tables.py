@@ -1,0 +1,130 @@
+"""Schemas, extensions, sequences, tables, columns. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from reconcile.model import Address, Resource
+from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.introspect import queries
+from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
+from reconcile.stores.postgres.introspect.reasons import left_out, sequence_options
+from reconcile.stores.postgres.names import join
+
+QUERIES = {
+    "extensions": queries.EXTENSIONS,
+    "relations": queries.RELATIONS,
+    "columns": queries.COLUMNS,
+    "sequences": queries.SEQUENCES,
+}
+_IDENTITY = {"": None, "a": "always", "d": "by_default"}
+_RELATIONS = {"p": "partitioned table", "m": "materialized view", "f": "foreign table"}
+PUBLIC_COMMENT = "standard public schema"
+"""What initdb writes on schema public: as good as none."""
+
+
+def names(catalog: Catalog, rows: Rows) -> None:
+    """Tables, views and sequences by oid, and which tables are left out."""
+    owners = {row[0]: row[8] for row in rows["sequences"]}
+    for row in rows["relations"]:
+        oid, schema, name, kind = row[:4]
+        if kind == "r":
+            catalog.relations[oid] = catalog.tables[oid] = catalog.address("table", schema, name)
+        elif kind == "v":
+            catalog.relations[oid] = catalog.address("view", schema, name)
+        elif kind == "S" and owners.get(oid) != "i":
+            catalog.relations[oid] = catalog.address("sequence", schema, name)
+        elif kind in _RELATIONS:
+            what = _RELATIONS[kind]
+            word = {"p": "table", "m": "materialized_view", "f": "foreign_table"}[kind]
+            catalog.leave(catalog.address(word, schema, name), what)
+    for oid, reasons in left_out(rows).items():
+        if oid in catalog.tables:
+            catalog.left_out[oid] = reasons
+            catalog.leave(catalog.tables[oid], reasons)
+
+
+def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
+    """All of them."""
+    yield from _schemas(catalog, rows["schemas"], rows["extensions"])
+    yield from _sequences(catalog, rows["relations"], rows["sequences"])
+    yield from _tables(catalog, rows["relations"])
+    yield from _columns(catalog, rows["columns"])
+
+
+def _schemas(catalog: Catalog, schemas: Iterable[Row], extensions: Iterable[Row]) -> Iterator[Resource]:
+    for _, name, comment, _, of_extension in schemas:
+        if not of_extension:
+            comment = None if name == "public" and comment == PUBLIC_COMMENT else comment
+            yield (r.Schema(address=catalog.address("schema", name), comment=comment, system=name == "public"))
+    for name, schema, version in extensions:
+        yield (
+            r.Extension(
+                address=Address(catalog.store, "extension", (name,)),
+                in_schema=schema,
+                version=version,
+                system=name == "plpgsql",
+            )
+        )
+
+
+def _sequences(catalog: Catalog, relations: Iterable[Row], rows: Iterable[Row]) -> Iterator[Resource]:
+    persistence = {row[0]: row[4] for row in relations}
+    for row in rows:
+        oid, type_, _, increment, _, _, cache, cycle, kind, owner, _, schema, table, column = row
+        if kind == "i" or oid not in catalog.relations:
+            continue
+        address = catalog.relations[oid]
+        if persistence[oid] != "p":
+            catalog.leave(address, "unlogged sequence")
+        elif owner is not None and (owner not in catalog.tables or owner in catalog.left_out):
+            catalog.leave(address, "sequence owned by a table that is not modelled")
+        else:
+            owned = None if owner is None else (catalog.schema(schema), table, column)
+            yield (
+                r.Sequence(
+                    address=address,
+                    type=type_,
+                    increment=increment,
+                    cache=cache,
+                    cycle=cycle,
+                    owned_by=owned,
+                    comment=catalog.comment(oid),
+                    **{k: v for k, v in sequence_options(row).items() if k in ("start", "min", "max")},
+                )
+            )
+
+
+def _tables(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
+    for row in rows:
+        oid = row[0]
+        if oid in catalog.tables and oid not in catalog.left_out:
+            yield (r.Table(address=catalog.tables[oid], comment=catalog.comment(oid)))
+
+
+def _columns(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
+    tables, gone, types = catalog.tables, catalog.left_out, catalog.types
+    for row in rows:
+        oid, number, name, type_, not_null, identity, generated, expression, collation, base = row[:10]
+        table = tables.get(oid)
+        if table is None or oid in gone:
+            continue
+        refers = catalog.refers("d", oid, number, own=oid) if expression is not None else ()
+        address = table.child("column", name)
+        if base in types:
+            refers = (types[base], *(a for a in refers if a != types[base]))
+        yield (
+            r.Column(
+                address=address,
+                type=catalog.spell(type_),
+                not_null=not_null,
+                default=catalog.text(expression) if not generated else None,
+                identity=_IDENTITY[identity],
+                generated=catalog.condition(expression) if generated else None,
+                collation=None if collation is None else join(*collation),
+                comment=catalog.comment(oid, number),
+                position=number,
+                container=table,
+                refers=tuple(a for a in refers if a != address),
+            )
+        )

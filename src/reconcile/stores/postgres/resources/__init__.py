@@ -1,0 +1,66 @@
+"""PostgreSQL resources as frozen dataclasses. SQL texts are as declared until `canonical` has spelled them."""
+
+from __future__ import annotations
+
+from reconcile.stores.postgres.resources.access import DefaultPrivileges, Grant, Privilege
+from reconcile.stores.postgres.resources.attached import Policy, Trigger
+from reconcile.stores.postgres.resources.base import (
+    RELATIONS,
+    ROUTINES,
+    TYPES,
+    Pairs,
+    PostgresResource,
+    compared,
+    table_address,
+)
+from reconcile.stores.postgres.resources.constraints import Check, Exclusion, ForeignKey, Key, PrimaryKey, Unique
+from reconcile.stores.postgres.resources.databases import Collation, EventTrigger, Extension, Schema, Sequence
+from reconcile.stores.postgres.resources.indexes import Index, IndexItem, Statistics
+from reconcile.stores.postgres.resources.routines import Aggregate, Function, Procedure, Routine
+from reconcile.stores.postgres.resources.tables import Column, PartitionBy, Table
+from reconcile.stores.postgres.resources.types import Attribute, Composite, Domain, DomainCheck, Enum, Range
+from reconcile.stores.postgres.resources.views import MaterializedView, View
+
+__all__ = [
+    "RELATIONS",
+    "ROUTINES",
+    "TYPES",
+    "Aggregate",
+    "Attribute",
+    "Check",
+    "Collation",
+    "Column",
+    "Composite",
+    "DefaultPrivileges",
+    "Domain",
+    "DomainCheck",
+    "Enum",
+    "EventTrigger",
+    "Exclusion",
+    "Extension",
+    "ForeignKey",
+    "Function",
+    "Grant",
+    "Index",
+    "IndexItem",
+    "Key",
+    "MaterializedView",
+    "Pairs",
+    "PartitionBy",
+    "Policy",
+    "PostgresResource",
+    "PrimaryKey",
+    "Privilege",
+    "Procedure",
+    "Range",
+    "Routine",
+    "Schema",
+    "Sequence",
+    "Statistics",
+    "Table",
+    "Trigger",
+    "Unique",
+    "View",
+    "compared",
+    "table_address",
+]

@@ -1,0 +1,72 @@
+"""What PostgreSQL resources of every kind have."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from reconcile.model import Address, Resource
+
+# Addresses. Per database: schema, extension, event_trigger (name); per schema: domain, enum, composite, range,
+# collation, sequence, table, view, materialized_view, index, statistics (schema, name); function, procedure, aggregate
+# (schema, "name(argument types)"); per table: column, primary_key, unique, check, exclusion, foreign_key, trigger,
+# policy (schema, table, name); grant (kind, *parts of what it is about); default_privileges (role, schema or "", kind).
+
+HELPERS = {"index": ("new",), "foreign_key": ("new",), "check": ("new", "not_null")}
+"""Suffixes of what is built beside, by kind: `NAME__rc_new`."""
+RELATIONS = frozenset(
+    {"table", "view", "materialized_view", "sequence", "index", "primary_key", "unique", "exclusion", "composite"}
+)
+"""Kinds that share one name space in each schema."""
+TYPES = frozenset({"domain", "enum", "composite", "range"})
+"""Kinds that are types and nothing else; tables and views are types too."""
+ROUTINES = frozenset({"function", "procedure", "aggregate"})
+"""Kinds that are called."""
+
+Pairs = tuple[tuple[str, str], ...]
+"""Options as (name, value as text), sorted by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostgresResource(Resource):
+    """What all kinds here have."""
+
+    comment: str | None = None
+
+    @property
+    def schema(self) -> str:
+        """The schema it is in (a schema's and an extension's own name)."""
+        return self.address.parts[0]
+
+    @property
+    def table(self) -> Address:
+        """The table it belongs to; of a table, itself."""
+        return self.container or self.address
+
+    @property
+    def leftover_of(self) -> str | None:
+        """See `Resource.leftover_of`: what is built beside, and the check that SET NOT NULL goes through."""
+        base, _, suffix = self.address.parts[-1].rpartition("__rc_")
+        return base if suffix in HELPERS.get(self.address.kind, ()) else None
+
+    @property
+    def namespace(self) -> tuple[str, ...] | None:
+        """Relations share one in each schema, types another."""
+        kind = self.address.kind
+        if kind in RELATIONS:
+            return ("relation", self.schema)
+        return ("type", self.schema) if kind in TYPES else None
+
+
+def compared(resource: Resource) -> tuple[object, ...]:
+    """Every compared attribute but address and comment."""
+    return tuple(
+        getattr(resource, f.name)
+        for f in dataclasses.fields(resource)
+        if f.compare and f.name not in ("address", "comment")
+    )
+
+
+def table_address(store: str, schema: str, table: str) -> Address:
+    """The address of a table."""
+    return Address(store, "table", (schema, table))

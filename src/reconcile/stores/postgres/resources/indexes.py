@@ -1,0 +1,61 @@
+"""Indexes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from reconcile.stores.postgres.resources.base import Pairs, PostgresResource, compared
+
+_REINDEXED = re.compile(r"(.+)_cc(?:new|old)[0-9]*")
+
+
+@dataclass(frozen=True)
+class IndexItem:
+    """One key of an index: a column or an expression, never both. None means the default."""
+
+    column: str | None = None
+    expression: str | None = None
+    opclass: str | None = None
+    parameters: tuple[tuple[str, str], ...] = ()
+    order: str = "asc"
+    nulls: str | None = None
+    """None once canonical where it is the default for `order`."""
+    collation: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index(PostgresResource):
+    """Any access method. `with_` holds storage parameters as (name, value as text), sorted by name."""
+
+    method: str = "btree"
+    unique: bool = False
+    columns: tuple[IndexItem, ...] = ()
+    include: tuple[str, ...] = ()
+    where: str | None = None
+    with_: Pairs = field(default=(), metadata={"json": "with"})
+    nulls_not_distinct: bool = False
+    valid: bool = True
+    """Live: indisvalid. A declared index is valid."""
+    embedding: str | None = field(default=None, compare=False)
+
+    @property
+    def leftover_of(self) -> str | None:
+        """See `Resource.leftover_of`; also the invalid index that a broken REINDEX CONCURRENTLY leaves."""
+        match = None if self.valid else _REINDEXED.fullmatch(self.address.parts[-1])
+        return match[1] if match else super().leftover_of
+
+    def definition(self) -> tuple[object, ...]:
+        """Schema, table and every compared attribute but the comment and whether it is valid."""
+        return (self.schema, self.container, *compared(self.replace(valid=True)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics(PostgresResource):
+    """Extended statistics over columns and expressions of a table, which is the container; in a schema of its own."""
+
+    kinds: tuple[str, ...] = ()
+    """"ndistinct", "dependencies", "mcv", sorted; empty for an expression alone."""
+    columns: tuple[IndexItem, ...] = ()
+    """Columns first, sorted; then expressions."""
+    target: int | None = None

@@ -1,0 +1,73 @@
+"""Tables and columns. SQL texts are as declared until `canonical` has spelled them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconcile.stores.postgres.resources.base import Pairs, PostgresResource
+from reconcile.stores.postgres.resources.indexes import IndexItem
+
+
+@dataclass(frozen=True)
+class PartitionBy:
+    """PARTITION BY: the strategy and its keys."""
+
+    strategy: str
+    """"range", "list" or "hash"."""
+    keys: tuple[IndexItem, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(PostgresResource):
+    """The container; columns and constraints are resources of their own. Partitions are tables."""
+
+    renamed_from: str | None = field(default=None, compare=False)
+    unlogged: bool = False
+    with_: Pairs = field(default=(), metadata={"json": "with"})
+    """Storage parameters, those of its TOAST table as `toast.NAME`."""
+    replica_identity: str = "default"
+    """"default", "full", "nothing", or the name of the index."""
+    row_level_security: str = "disabled"
+    """"disabled", "enabled" or "forced"."""
+    partition_by: PartitionBy | None = None
+    partition_of: tuple[str, str] | None = None
+    """(schema, table) of the parent of a partition, which has no columns of its own here."""
+    bound: str | None = None
+    """Of a partition, as PostgreSQL writes it: `FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')`, `DEFAULT`."""
+    partitions_managed: str = field(default="listed", compare=False)
+    """"listed", or "any": partitions made at run time are left alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column(PostgresResource):
+    """`type` is format_type's spelling once canonical. `generated` is the expression of a stored generated column."""
+
+    type: str
+    not_null: bool = False
+    default: str | None = None
+    identity: str | None = None
+    """"always" or "by_default"."""
+    identity_options: Pairs = ()
+    """Of its sequence, what is not the default: start, increment, min, max, cache, cycle."""
+    generated: str | None = None
+    stored: bool = True
+    """Of a generated column; False: virtual (PostgreSQL 18)."""
+    collation: str | None = None
+    storage: str | None = None
+    """Where it is not the type's: "plain", "external", "extended", "main"."""
+    compression: str | None = None
+    """"pglz" or "lz4"."""
+    statistics: int | None = None
+    options: Pairs = ()
+    """n_distinct and n_distinct_inherited; others are not known to the server and left alone."""
+    not_null_name: str | None = None
+    """Of a NOT NULL constraint (PostgreSQL 18), where it is not the generated one."""
+    not_null_valid: bool = True
+    embedding: str | None = field(default=None, compare=False)
+    renamed_from: str | None = field(default=None, compare=False)
+    position: int = field(default=0, compare=False)
+
+    @property
+    def place(self) -> int:
+        """See `Resource.place`."""
+        return self.position

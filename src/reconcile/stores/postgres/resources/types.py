@@ -1,0 +1,68 @@
+"""Types: enums, domains, composites, ranges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconcile.stores.postgres.resources.base import PostgresResource
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enum(PostgresResource):
+    """Values in sort order."""
+
+    values: tuple[str, ...] = ()
+    renamed_values: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """(new, old)"""
+    renamed_from: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class DomainCheck:
+    """A constraint of a domain."""
+
+    name: str
+    expression: str
+    not_valid: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain(PostgresResource):
+    """A type with conditions. `checks` is sorted by name; NOT NULL has no name here."""
+
+    type: str
+    collation: str | None = None
+    not_null: bool = False
+    default: str | None = None
+    checks: tuple[DomainCheck, ...] = ()
+    renamed_from: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A field of a composite type."""
+
+    name: str
+    type: str
+    collation: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composite(PostgresResource):
+    """CREATE TYPE … AS (…), fields in order."""
+
+    fields: tuple[Attribute, ...] = ()
+    renamed_from: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range(PostgresResource):
+    """CREATE TYPE … AS RANGE. None: the server's default; names of functions and classes as the server shows them."""
+
+    subtype: str
+    opclass: str | None = None
+    collation: str | None = None
+    canonical: str | None = None
+    subtype_diff: str | None = None
+    multirange: str | None = None
+    """The multirange type's name, where it is not the generated one."""

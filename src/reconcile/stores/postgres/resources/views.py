@@ -1,0 +1,34 @@
+"""Views and materialized views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconcile.stores.postgres.resources.base import Pairs, PostgresResource
+
+
+@dataclass(frozen=True, kw_only=True)
+class View(PostgresResource):
+    """`query` is pg_get_viewdef's text once canonical; `columns` the output columns, for CREATE OR REPLACE."""
+
+    query: str
+    with_: Pairs = field(default=(), metadata={"json": "with"})
+    check_option: str | None = None
+    columns: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """(name, type) in order, live or read back from the scratch build; empty while unknown."""
+    column_comments: Pairs = ()
+    """(column, comment)"""
+    column_defaults: Pairs = ()
+    """(column, SQL), for INSERT through the view"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaterializedView(PostgresResource):
+    """A container like a table: its indexes are inside it."""
+
+    query: str
+    with_: Pairs = field(default=(), metadata={"json": "with"})
+    columns: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """(name, type) in order, live or read back from the scratch build; empty while unknown."""
+    column_comments: Pairs = ()
+    populated: bool = field(default=True, compare=False)
