@@ -260,7 +260,12 @@ def _ownership(
 ) -> tuple[list[Resource], list[Resource], list[Resource]]:
     removed, extra, unmanaged = [], [], []
     for address, resource in live.items():
-        if address in desired or resource.system or classify(address, resource.container) != "managed":
+        if (
+            address in desired
+            or resource.system
+            or resource.only_declared
+            or classify(address, resource.container) != "managed"
+        ):
             continue
         if address in applied:
             removed.append(resource)
@@ -283,7 +288,8 @@ def _drops(doomed: list[Resource], live: State, desired: State, package: Package
     for resource in live.values():
         if resource.container is not None:
             children[resource.container].append(resource)
-    whole = {r.address: r for d in doomed for r in (d, *children.get(d.address, ())) if r.address not in desired}
+    parts = {r.address: r for d in doomed for r in (d, *children.get(d.address, ()))}
+    whole = {a: r for a, r in parts.items() if a not in desired and not r.only_declared}
     return [change for r in whole.values() if (change := package.change(r, None)) is not None]
 
 

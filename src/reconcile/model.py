@@ -103,6 +103,9 @@ class Resource:
     unset_is_unmanaged: ClassVar[bool] = False
     """True where an absent YAML key means "left as the server has it" (Neo4j and Qdrant settings)."""
 
+    only_declared: ClassVar[bool] = False
+    """True for what is managed only where it is declared (grants): a live one that is not is no difference at all."""
+
     address: Address
     source: Source | None = field(default=None, compare=False, repr=False)
     live_name: str | None = field(default=None, compare=False, repr=False)

@@ -16,16 +16,31 @@ if TYPE_CHECKING:
 _ORDER = (
     "schema",
     "extension",
+    "collation",
     "enum",
+    "domain",
+    "composite",
+    "range",
     "sequence",
+    "function",
+    "procedure",
+    "aggregate",
     "table",
     "column",
     "primary_key",
     "unique",
     "check",
+    "exclusion",
     "foreign_key",
     "index",
+    "statistics",
     "view",
+    "materialized_view",
+    "policy",
+    "trigger",
+    "event_trigger",
+    "grant",
+    "default_privileges",
 )
 
 
@@ -35,7 +50,7 @@ class PostgresPackage:
     kind = "postgres"
     schema = "postgres.schema.json"
     ranks: Mapping[str, int] = {kind: rank for rank, kind in enumerate(_ORDER)}
-    containers = frozenset({"table"})
+    containers = frozenset({"table", "view", "materialized_view"})
     holds_ledger = True
 
     def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:

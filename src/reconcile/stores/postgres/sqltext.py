@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from reconcile.model import Address, Json
 from reconcile.stores.postgres.names import split
 from reconcile.stores.postgres.resources import (
+    ROUTINES,
     Check,
     Column,
     Enum,
@@ -54,6 +55,12 @@ def literal(value: str) -> str:
 def relation(address: Address) -> str:
     """The quoted name of what a schema holds (table, index, view, …) or of the table a column or constraint is of."""
     return ident(*address.parts[:2])
+
+
+def routine_name(address: Address) -> str:
+    """`"public"."match"(vector, integer)`: the name quoted, the argument types as the server spells them."""
+    name, _, arguments = address.parts[1].partition("(")
+    return f"{ident(address.parts[0], name)}({arguments}"
 
 
 def object_name(resource: PostgresResource) -> str:
@@ -284,8 +291,18 @@ def sequence_options(sequence: Sequence) -> str:
     return " ".join(parts)
 
 
-_ON = {"table": "TABLE", "view": "VIEW", "index": "INDEX", "sequence": "SEQUENCE", "enum": "TYPE"}
-_CONSTRAINTS = frozenset({"primary_key", "unique", "check", "foreign_key"})
+_ON = {
+    "table": "TABLE",
+    "view": "VIEW",
+    "materialized_view": "MATERIALIZED VIEW",
+    "index": "INDEX",
+    "sequence": "SEQUENCE",
+    "statistics": "STATISTICS",
+    "collation": "COLLATION",
+    "domain": "DOMAIN",
+    **dict.fromkeys(("enum", "composite", "range"), "TYPE"),
+}
+_CONSTRAINTS = frozenset({"primary_key", "unique", "check", "foreign_key", "exclusion"})
 
 
 def is_constraint(address: Address) -> bool:
@@ -299,11 +316,15 @@ def comment_statement(resource: PostgresResource, name: str | None = None) -> st
     name = name or resource.name
     if kind == "column":
         target = f"COLUMN {ident(*parts[:2], name)}"
+    elif kind in ("trigger", "policy"):
+        target = f"{kind.upper()} {ident(name)} ON {relation(resource.address)}"
+    elif kind in ROUTINES:
+        target = f"{kind.upper()} {routine_name(resource.address)}"
     elif kind in _CONSTRAINTS:
         target = f"CONSTRAINT {ident(name)} ON {relation(resource.address)}"
     elif kind in _ON:
         target = f"{_ON[kind]} {ident(parts[0], name)}"
     else:
-        target = f"{kind.upper()} {ident(name)}"
+        target = f"{kind.upper().replace('_', ' ')} {ident(name)}"
     text = "NULL" if resource.comment is None else literal(resource.comment)
     return f"COMMENT ON {target} IS {text}"

@@ -133,6 +133,22 @@ def _runs(sql: str) -> Iterator[tuple[list[int], list[str]]]:
         at = look
 
 
+def called(sql: str) -> frozenset[tuple[str | None, str]]:
+    """What stands before an opening parenthesis, as (qualifier or None, name); keywords may be among them.
+
+    >>> sorted(called("audit.log(lower(a)) > (b)"), key=str)
+    [('audit', 'log'), (None, 'lower')]
+    """
+    found = [t for t in tokens(sql) if t.kind != "space"]
+    result: set[tuple[str | None, str]] = set()
+    for at, token in enumerate(found[:-1]):
+        name = token.name
+        if name is not None and found[at + 1].text == "(":
+            qualified = at > 1 and found[at - 1].text == "."
+            result.add((found[at - 2].name if qualified else None, name))
+    return frozenset(result)
+
+
 _SEQUENCE_FUNCTIONS = ("nextval", "currval", "setval", "to_regclass", "pg_get_serial_sequence")
 
 

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from reconcile.model import Resource
 from reconcile.stores.base import Context
 from reconcile.stores.postgres.parse.check import check
-from reconcile.stores.postgres.parse.objects import enum_names, enums, extensions, schemas, sequences, views
+from reconcile.stores.postgres.parse.declared import type_names
+from reconcile.stores.postgres.parse.objects import enums, extensions, schemas, sequences, views
 from reconcile.stores.postgres.parse.scope import Scope
 from reconcile.stores.postgres.parse.tables import tables
 from reconcile.yamlio import Map
+
+READERS = (schemas, extensions, enums, sequences, tables, views)
+"""One a section of the format: (document, scope) -> resources."""
 
 
 def parse(documents: Sequence[Map], context: Context) -> list[Resource]:
@@ -19,9 +23,9 @@ def parse(documents: Sequence[Map], context: Context) -> list[Resource]:
     Problems go to `context`: unknown columns and tables, names that are too long or taken, embeddings that
     disagree. The page "format" of the manual has the rules.
     """
-    scope = Scope(context, enum_names(documents, context))
+    scope = Scope(context, type_names(documents, context))
     found: list[Resource] = []
     for document in documents:
-        for read in (schemas, extensions, enums, sequences, tables, views):
+        for read in READERS:
             found += read(document, scope)
     return check(found, scope)

@@ -9,7 +9,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import join, split
 from reconcile.stores.postgres.parse.scope import Scope
-from reconcile.stores.postgres.sqltokens import named
+from reconcile.stores.postgres.sqltokens import called, named
 from reconcile.stores.postgres.sqltypes import read
 from reconcile.suggest import meant
 
@@ -40,7 +40,7 @@ class _Checker:
         self.relations = {
             (x.address.parts[0], x.address.parts[1]): x.address
             for x in found
-            if x.address.kind in ("table", "view", "sequence", "enum")
+            if x.address.kind in ("table", "view", "materialized_view", "sequence")
         }
 
     # -- names that would meet ---------------------------------------------------------------------------------
@@ -51,9 +51,9 @@ class _Checker:
         constraints: dict[tuple[str, ...], Resource] = {}
         for x in self.found:
             parts, kind = x.address.parts, x.address.kind
-            if kind in ("table", "view", "sequence", "index", "primary_key", "unique"):
+            if kind in r.RELATIONS:
                 self._meet(relations, (parts[0], parts[-1]), x, "relation")
-            if kind in ("primary_key", "unique", "check", "foreign_key"):
+            if kind in ("primary_key", "unique", "check", "foreign_key", "exclusion"):
                 self._meet(constraints, (parts[0], parts[1], parts[2]), x, "constraint")
 
     def _meet(self, seen: dict[tuple[str, ...], Resource], key: tuple[str, ...], x: Resource, what: str) -> None:
@@ -71,7 +71,7 @@ class _Checker:
         """`x` with what it refers to, its schema and the extension of its type included where those are declared."""
         x = self._own_references(x)
         parts, kind = x.address.parts, x.address.kind
-        around = [self.scope.address("schema", parts[0])] if kind in ("table", "enum", "sequence", "view") else []
+        around = [self.scope.address("schema", parts[0])] if kind in _IN_SCHEMA else []
         around += [self.scope.address("extension", e) for e in _extensions(x)]
         declared = [a for a in around if a in self.by_address]
         return x.replace(refers=_distinct((*x.refers, *declared))) if declared else x
@@ -116,22 +116,32 @@ class _Checker:
         columns = self.columns[table]
         words = named(sql)
         found = [columns[n].address for q, n in sorted(words, key=str) if n in columns and q in (None, table.parts[-1])]
-        return _distinct((*found, *self._enums(words)))
+        return _distinct((*found, *self._types(words), *self._routines(sql)))
 
-    def _enums(self, words: Iterable[tuple[str | None, str]]) -> list[Address]:
-        return [
-            self.scope.address("enum", schema, name)
-            for schema, name in ((q or self.scope.first, n) for q, n in sorted(words, key=str))
-            if (schema, name) in self.scope.enums
-        ]
+    def _types(self, words: Iterable[tuple[str | None, str]]) -> list[Address]:
+        """Declared types among the words; a table is no type here, since a column may have its name."""
+        found = ((q or self.scope.first, n) for q, n in sorted(words, key=str))
+        kinds = ((self.scope.types.get(name), name) for name in found)
+        return [self.scope.address(kind, *name) for kind, name in kinds if kind in r.TYPES]
+
+    def _routines(self, sql: str) -> list[Address]:
+        """All overloads of what `sql` calls, as far as it is declared."""
+        if not self.scope.routines:
+            return []
+        names = ((q or self.scope.first, n) for q, n in sorted(called(sql), key=str))
+        return [address for name in names for address in self.scope.routines.get(name, ())]
 
     def _sequences(self, sql: str | None) -> list[Address]:
-        """Sequences and enums that a default names."""
+        """Sequences, types and routines that a default names."""
         if sql is None:
             return []
         words = named(sql)
         found = [self.relations.get((q or self.scope.first, n)) for q, n in sorted(words, key=str)]
-        return [a for a in found if a is not None and a.kind in ("sequence", "enum")]
+        return [
+            *(a for a in found if a is not None and a.kind == "sequence"),
+            *self._types(words),
+            *self._routines(sql),
+        ]
 
     def _index(self, x: r.Index) -> tuple[Address, ...]:
         columns = [i.column for i in x.columns if i.column is not None]
@@ -201,7 +211,7 @@ class _Checker:
             found.append(address)
             if address.kind == "table":
                 found += [c.address for name, c in self.columns[address].items() if name in bare or "*" in x.query]
-        return _distinct(found)
+        return _distinct((*found, *self._types(words), *self._routines(x.query)))
 
     def _sequence(self, x: r.Sequence) -> r.Sequence:
         if x.owned_by is None:
@@ -227,6 +237,7 @@ class _Checker:
         return x
 
 
+_IN_SCHEMA = frozenset({"table", "sequence", "view", "materialized_view", "collation", *r.TYPES, *r.ROUTINES})
 _OF_EXTENSION = {
     **dict.fromkeys(("vector", "halfvec", "sparsevec", "bit"), "vector"),
     "geometry": "postgis",

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from reconcile.model import Resource, Source
-from reconcile.stores.base import Context
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import split
-from reconcile.stores.postgres.parse.scope import Scope, comment_of, option_text, scope_schemas
+from reconcile.stores.postgres.parse.scope import Scope, comment_of, option_text
 from reconcile.stores.postgres.sqltokens import faithful, fault
 from reconcile.stores.postgres.sqltypes import read
 from reconcile.yamlio import Map
 
 
-def _items(document: Map, section: str) -> Iterator[tuple[str, Any, Source]]:
+def items(document: Map, section: str) -> Iterator[tuple[str, Any, Source]]:
+    """Keys, values and places of a section, if the document has it."""
     found = document.get(section)
     if isinstance(found, Map):
         for key, value in found.items():
@@ -25,7 +25,7 @@ def _items(document: Map, section: str) -> Iterator[tuple[str, Any, Source]]:
 def schemas(document: Map, scope: Scope) -> list[Resource]:
     """`schemas: {audit: {comment: …}}`."""
     found: list[Resource] = []
-    for name, value, source in _items(document, "schemas"):
+    for name, value, source in items(document, "schemas"):
         scope.short(name, source)
         if name not in scope.schemas:
             scope.problem(
@@ -47,7 +47,7 @@ def schemas(document: Map, scope: Scope) -> list[Resource]:
 def extensions(document: Map, scope: Scope) -> list[Resource]:
     """`extensions: {vector: {}, pg_trgm: {schema: extensions, version: "1.6"}}`."""
     found: list[Resource] = []
-    for name, value, source in _items(document, "extensions"):
+    for name, value, source in items(document, "extensions"):
         settings = value if isinstance(value, Map) else Map()
         version = settings.get("version")
         into = settings.get("schema")
@@ -65,24 +65,10 @@ def extensions(document: Map, scope: Scope) -> list[Resource]:
     return found
 
 
-def enum_names(documents: Sequence[Map], context: Context) -> set[tuple[str, str]]:
-    """(schema, name) of all enums, known before any column is read; wrong names are reported by `enums`."""
-    first = scope_schemas(context)[0]
-    found: set[tuple[str, str]] = set()
-    for document in documents:
-        for key, _, _ in _items(document, "enums"):
-            try:
-                parts = split(key)
-            except ValueError:
-                continue
-            found.add((parts[0], parts[1]) if len(parts) > 1 else (first, parts[0]))
-    return found
-
-
 def enums(document: Map, scope: Scope) -> list[Resource]:
     """`enums: {job_state: [queued, running]}` or `{values: […], comment: …}`."""
     found: list[Resource] = []
-    for key, value, source in _items(document, "enums"):
+    for key, value, source in items(document, "enums"):
         schema, name = scope.declared(key, source)
         values = tuple(str(v) for v in (value["values"] if isinstance(value, Map) else value))
         doubled = {v for v in values if values.count(v) > 1}
@@ -104,7 +90,7 @@ def enums(document: Map, scope: Scope) -> list[Resource]:
 def sequences(document: Map, scope: Scope) -> list[Resource]:
     """`sequences: {invoice_no: {start: 1000, owned_by: invoices.no}}`."""
     found: list[Resource] = []
-    for key, value, source in _items(document, "sequences"):
+    for key, value, source in items(document, "sequences"):
         schema, name = scope.declared(key, source)
         settings = value if isinstance(value, Map) else Map()
         type_ = read(str(settings.get("type", "bigint"))).text
@@ -163,7 +149,7 @@ def _owner(settings: Map, schema: str, scope: Scope) -> tuple[str, str, str] | N
 def views(document: Map, scope: Scope) -> list[Resource]:
     """`views: {recent: {query: "select …"}}` or `{file: sql/recent.sql}`, the path from the project folder."""
     found: list[Resource] = []
-    for key, value, source in _items(document, "views"):
+    for key, value, source in items(document, "views"):
         schema, name = scope.declared(key, source)
         query = _query(key, value, scope)
         found.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconcile.embeddings import Embedding
@@ -10,8 +10,9 @@ from reconcile.errors import Problem
 from reconcile.model import Address, Source
 from reconcile.selection import Selection
 from reconcile.stores.base import Context
-from reconcile.stores.postgres.names import BYTES, split
+from reconcile.stores.postgres.names import BYTES, identifier, split
 from reconcile.stores.postgres.sqltokens import faithful, fault
+from reconcile.stores.postgres.sqltypes import read
 from reconcile.suggest import meant
 from reconcile.yamlio import Map
 
@@ -21,13 +22,22 @@ DEFAULT_SCHEMAS = ("public",)
 class Scope:
     """The store that is being parsed."""
 
-    def __init__(self, context: Context, enums: Collection[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        context: Context,
+        types: Mapping[tuple[str, str], str] | None = None,
+        routines: Mapping[tuple[str, str], Sequence[Address]] | None = None,
+    ) -> None:
         self.context = context
         self.store = context.spec.name
         self.schemas = scope_schemas(context)
         self.first = self.schemas[0]
-        self.enums = frozenset(enums)
-        """(schema, name) of every enum that is declared, in any document."""
+        self.types = dict(types or {})
+        """Kind by (schema, name) of every type that is declared, in any document; also tables and views."""
+        self.routines = dict(routines or {})
+        """Addresses, one an overload, by (schema, name)."""
+        self._spelled = {f"{schema}.{name}": (schema, name) for schema, name in self.types}
+        self._spelled.update({name: (schema, name) for schema, name in self.types if schema == self.first})
         external = context.spec.settings.get("external") or ()
         self.selection = Selection(external=tuple(str(g) for g in external))
 
@@ -83,6 +93,23 @@ class Scope:
         if wrong is not None:
             self.problem(where, f"{what} is no SQL expression: {wrong}", "write a single expression")
         return faithful(sql)
+
+    def type(self, text: str) -> tuple[str, tuple[Address, ...]]:
+        """A type as the server spells it, and the address of what declares it, if that is in the project."""
+        type_ = read(text)
+        exact = text.strip().removesuffix("[]").strip()
+        found = None if type_.builtin and exact == type_.name else self._spelled.get(exact)
+        if found is None and (type_.schema or self.first, type_.name) in self.types:
+            found = (type_.schema or self.first, type_.name)
+        if found is not None:
+            parts = found[1:] if found[0] == self.first else found
+            return read(identifier(*parts) + ("[]" if type_.array else "")).text, (
+                self.address(self.types[found], *found),
+            )
+        if type_.schema == self.first and not type_.builtin:
+            inner = f"({','.join(type_.modifiers)})" if type_.modifiers else ""
+            return read(identifier(type_.name) + inner + ("[]" if type_.array else "")).text, ()
+        return type_.text, ()
 
     def embedding(self, name: str, where: Source | None) -> Embedding | None:
         """The contract of that name; None, reported, where there is none."""

@@ -116,25 +116,7 @@ class _Table:
                 f"\"nextval('{self.name}_{name}_seq')\"}} with the sequence declared",
             )
             return identity, ()
-        exact = text.strip().removesuffix("[]").strip()
-        for schema, enum in self.scope.enums:
-            if type_.builtin and exact == type_.name:
-                break
-            spelled = enum if schema == self.scope.first else f"{schema}.{enum}"
-            if exact in (spelled, f"{schema}.{enum}") or (
-                (type_.schema or self.scope.first, type_.name) == (schema, enum)
-            ):
-                parts = [enum] if schema == self.scope.first else [schema, enum]
-                quoted = ".".join('"' + p.replace('"', '""') + '"' for p in parts)
-                return (
-                    read(quoted + ("[]" if type_.array else "")).text,
-                    (self.scope.address("enum", schema, enum),),
-                )
-        if type_.schema == self.scope.first and not type_.builtin:
-            inner = f"({','.join(type_.modifiers)})" if type_.modifiers else ""
-            quoted = '"' + type_.name.replace('"', '""') + '"'
-            return read(quoted + inner + ("[]" if type_.array else "")).text, ()
-        return type_.text, ()
+        return self.scope.type(text)
 
     def _sql(self, settings: Map, key: str) -> str | None:
         """An SQL value; a lone word that is no constant was meant as a string."""

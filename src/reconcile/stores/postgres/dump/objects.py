@@ -1,0 +1,64 @@
+"""Schemas, extensions, enums, sequences, views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.dump.context import Context
+from reconcile.stores.postgres.dump.values import dedented, options, without_empty
+from reconcile.stores.postgres.names import join
+
+
+def schema(context: Context, x: r.Schema) -> dict[str, Any] | None:
+    """None where there is nothing to declare."""
+    del context
+    return None if x.system and x.comment is None else without_empty({"comment": x.comment})
+
+
+def extension(context: Context, x: r.Extension) -> dict[str, Any] | None:
+    """None for what the server brings."""
+    if x.system:
+        return None
+    return without_empty({"schema": x.in_schema if x.in_schema != context.first else None})
+
+
+def enum(context: Context, x: r.Enum) -> Any:
+    """The values, or the long form."""
+    del context
+    return {"values": list(x.values), "comment": x.comment} if x.comment else list(x.values)
+
+
+def sequence(context: Context, x: r.Sequence) -> dict[str, Any]:
+    """What is not the default."""
+    del context
+    owner = None
+    if x.owned_by:
+        schema, *column = x.owned_by
+        owner = join(*column) if schema == x.schema else join(schema, *column)
+    return without_empty(
+        {
+            "type": x.type if x.type != "bigint" else None,
+            "start": x.start,
+            "increment": x.increment if x.increment != 1 else None,
+            "min": x.min,
+            "max": x.max,
+            "cache": x.cache if x.cache != 1 else None,
+            "cycle": x.cycle or None,
+            "owned_by": owner,
+            "comment": x.comment,
+        }
+    )
+
+
+def view(context: Context, x: r.View) -> dict[str, Any]:
+    """Query and options."""
+    del context
+    return without_empty(
+        {
+            "query": dedented(x.query),
+            "with": options(x.with_),
+            "check_option": x.check_option,
+            "comment": x.comment,
+        }
+    )

@@ -1,0 +1,130 @@
+"""A table with all that is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reconcile.model import Resource
+from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.dump.context import Context
+from reconcile.stores.postgres.dump.values import options, short, shown_name, sql, without_empty
+from reconcile.stores.postgres.names import generated
+
+
+def table(context: Context, x: r.Table) -> dict[str, Any]:
+    """Everything but what is the default."""
+    parts = context.parts[x.address]
+    key = next((p for p in parts if isinstance(p, r.PrimaryKey)), None)
+    implied = frozenset(key.columns if key else ())
+
+    def section(kind: type[Resource], write: Callable[[Any], Any]) -> dict[str, Any]:
+        return {p.address.parts[-1]: write(p) for p in parts if isinstance(p, kind)}
+
+    return without_empty(
+        {
+            "comment": x.comment,
+            "columns": section(r.Column, lambda c: _column(c, c.address.parts[-1] in implied)),
+            "primary_key": None if key is None else _primary_key(key, x.address.parts[1]),
+            "unique": section(r.Unique, _unique),
+            "checks": section(r.Check, _check),
+            "foreign_keys": section(r.ForeignKey, lambda k: _foreign_key(context, k)),
+            "indexes": section(r.Index, _index),
+        },
+        keep=("columns",),
+    )
+
+
+def _primary_key(x: r.PrimaryKey, table: str) -> Any:
+    name = x.address.parts[-1]
+    return short({"name": name if name != generated(table, None, "pkey") else None, **_key(x)}, "columns")
+
+
+def _foreign_key(context: Context, x: r.ForeignKey) -> dict[str, Any]:
+    schema, table = x.references
+    target: Any = shown_name(context.first, schema, table)
+    if context.primary.get(x.references) != x.references_columns:
+        target = {"table": target, "columns": list(x.references_columns)}
+    on_delete: Any = {x.on_delete: list(x.on_delete_columns)} if x.on_delete_columns else x.on_delete
+    return without_empty(
+        {
+            "columns": list(x.columns),
+            "references": target,
+            "on_delete": on_delete if on_delete != "no_action" else None,
+            "on_update": x.on_update if x.on_update != "no_action" else None,
+            "match": x.match if x.match != "simple" else None,
+            "deferrable": x.deferrable,
+            "not_valid": x.not_valid or None,
+            "comment": x.comment,
+        }
+    )
+
+
+def _column(x: r.Column, in_key: bool) -> Any:
+    return short(
+        {
+            "type": x.type,
+            "not_null": True if x.not_null and not in_key and not x.identity else None,
+            "default": sql(x.default),
+            "identity": x.identity,
+            "generated": sql(x.generated),
+            "collation": x.collation,
+            "comment": x.comment,
+        },
+        "type",
+    )
+
+
+def _key(x: r.Key) -> dict[str, Any]:
+    return {
+        "columns": list(x.columns),
+        "include": list(x.include),
+        "deferrable": x.deferrable,
+        "comment": x.comment,
+    }
+
+
+def _unique(x: r.Unique) -> Any:
+    return short({**_key(x), "nulls_not_distinct": x.nulls_not_distinct or None}, "columns")
+
+
+def _check(x: r.Check) -> Any:
+    return short(
+        {
+            "expression": sql(x.expression),
+            "not_valid": x.not_valid or None,
+            "no_inherit": x.no_inherit or None,
+            "comment": x.comment,
+        },
+        "expression",
+    )
+
+
+def _index(x: r.Index) -> dict[str, Any]:
+    return without_empty(
+        {
+            "method": x.method if x.method != "btree" else None,
+            "unique": x.unique or None,
+            "columns": [_item(i) for i in x.columns],
+            "include": list(x.include),
+            "where": sql(x.where),
+            "with": options(x.with_),
+            "nulls_not_distinct": x.nulls_not_distinct or None,
+            "comment": x.comment,
+        }
+    )
+
+
+def _item(x: r.IndexItem) -> Any:
+    return short(
+        {
+            "column": x.column,
+            "expression": sql(x.expression),
+            "opclass": x.opclass,
+            "parameters": options(x.parameters),
+            "order": x.order if x.order != "asc" else None,
+            "nulls": x.nulls,
+            "collation": x.collation,
+        },
+        "column",
+    )
