@@ -11,10 +11,20 @@ from reconcile.model import Address, Json, Resource, State
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.canonical.counterparts import Counterparts, columns_in_order
 from reconcile.stores.postgres.canonical.texts import texts
-from reconcile.stores.postgres.sqltokens import named
+from reconcile.stores.postgres.resources import ROUTINES, TYPES
+from reconcile.stores.postgres.sqltokens import called, named
 
 _FORMAT = 1
 """Changes when texts are spelled, keyed or kept differently: what was learned before then no longer counts."""
+
+
+BUILT = ("table", "sequence", "view", "materialized_view", *TYPES, *ROUTINES)
+"""Kinds that are built in a scratch schema and can be named there."""
+
+
+def built_name(address: Address) -> str:
+    """The name by which SQL calls it: of a routine without its argument types."""
+    return address.parts[1].partition("(")[0] if address.kind in ROUTINES else address.parts[1]
 
 
 class Closure:
@@ -24,15 +34,16 @@ class Closure:
         self.desired, self.others, self.world = desired, others, world
         self.columns = columns_in_order(desired, others)
         self.primary: dict[Address, r.PrimaryKey] = {}
-        self._objects: dict[tuple[str, str], Address] = {}
+        self._objects: dict[tuple[str, str], list[Address]] = defaultdict(list)
         self._by_name: dict[str, list[Address]] = defaultdict(list)
         for x in desired.values():
             if isinstance(x, r.PrimaryKey):
                 self.primary[x.table] = x
-            elif x.address.kind in ("table", "view", "sequence", "enum"):
-                schema, name = x.address.parts
-                self._objects[schema, name] = x.address
+            elif x.address.kind in BUILT:
+                schema, name = x.address.parts[0], built_name(x.address)
+                self._objects[schema, name].append(x.address)
                 self._by_name[name].append(x.address)
+        self._has_routines = any(a.kind in ROUTINES for found in self._objects.values() for a in found)
         self._needs: dict[Address, frozenset[Address]] = {}
 
     def needs(self, x: Resource) -> frozenset[Address]:
@@ -57,16 +68,17 @@ class Closure:
                 yield from self.needs(self.desired[address]) if address in self.desired else ()
 
     def named(self, text: str | None) -> list[Address]:
-        """Declared tables, views, sequences and enums whose name stands in `text`.
+        """Declared tables, views, sequences, types and routines whose name stands in `text`; all overloads.
 
         A bare name may be of any schema: the search path decides, so all are there.
         """
+        if not text:
+            return []
         found: list[Address] = []
-        for qualifier, name in sorted(named(text), key=str) if text else ():
-            if qualifier is not None and (qualifier, name) in self._objects:
-                found.append(self._objects[qualifier, name])
-            elif qualifier is None:
-                found += self._by_name.get(name, ())
+        calls = called(text) if self._has_routines else frozenset()
+        for qualifier, name in sorted(named(text), key=str):
+            those = self._by_name.get(name, ()) if qualifier is None else self._objects.get((qualifier, name), ())
+            found += [a for a in those if a.kind not in ROUTINES or (qualifier, name) in calls]
         return found
 
     def key(self, x: Resource) -> str:

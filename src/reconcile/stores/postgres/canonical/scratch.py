@@ -7,8 +7,8 @@ keys are never built: REFERENCES locks the live table.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,11 @@ from reconcile.errors import Problem
 from reconcile.model import Address, Resource
 from reconcile.stores.base import Live
 from reconcile.stores.postgres import resources as r
-from reconcile.stores.postgres.canonical.closure import Closure
+from reconcile.stores.postgres.canonical.closure import BUILT, Closure, built_name
+from reconcile.stores.postgres.canonical.statements import LATE, OBJECTS, PARTS, column
 from reconcile.stores.postgres.introspect import read, settle
 from reconcile.stores.postgres.names import as_shown, join
-from reconcile.stores.postgres.sqltext import column_clause, ident, idents, index_statement, literal
+from reconcile.stores.postgres.sqltext import ident, idents
 from reconcile.stores.postgres.sqltokens import rewrite
 
 if TYPE_CHECKING:
@@ -99,11 +100,10 @@ class _Scratch:
         self.session, self.connection, self.closure, self.live = session, connection, closure, live
         self.desired = closure.desired
         self.wanted = {x.address: x for x in wanted}
-        self.needed = {a for x in wanted for a in closure.needs(x)} | {
-            x.address for x in wanted if x.address.kind == "view"
-        }
+        self.needed = {a for x in wanted for a in closure.needs(x)} | {x.address for x in wanted if type(x) in OBJECTS}
         self.keyed = {a for x in wanted if x.address.kind == "view" for a in closure.needs(x)}
         """Tables under views: their primary keys decide what GROUP BY lets through."""
+        self.built = {(a.parts[0], built_name(a)) for a in self.needed}
         first = session.schemas[0]
         self.schemas = list(dict.fromkeys([first, *sorted(a.parts[0] for a in (*self.needed, *self.wanted))]))
         self.scratch = {name: f"{PREFIX}{n}" for n, name in enumerate(self.schemas)}
@@ -119,21 +119,23 @@ class _Scratch:
         self._execute(*(f"CREATE SCHEMA {ident(s)}" for s in self.names))
         self._extensions()
         settle(self.connection, [self.scratch[self.schemas[0]]], self.schemas[:1])
-        for address in sorted(self.needed):
-            x = self.desired.get(address)
-            if isinstance(x, r.Enum):
-                values = ", ".join(literal(v) for v in x.values)
-                self._try(x, f"CREATE TYPE {self._name(x.address)} AS ENUM ({values})")
-            elif isinstance(x, r.Sequence):
-                self._try(x, f"CREATE SEQUENCE {self._name(x.address)}")
         parts: dict[Address, list[Resource]] = {a: [] for a in sorted(self.needed) if a.kind == "table"}
+        late = []
         for x in self.wanted.values():
-            if x.container is not None:
+            if type(x) in LATE:
+                late.append(x)
+            elif x.container in parts:
                 parts[x.container].append(x)
-        for table, inside in parts.items():
-            self._table(table, inside)
-        for view in self._views():
-            self._try(view, f"CREATE VIEW {self._name(view.address)} AS {self._sql(view.query)}")
+        bare = []
+        for address in self._order(parts):
+            if address in parts:
+                bare += [] if self._table(address, parts[address]) else [address]
+            elif (found := self.desired.get(address)) is not None:
+                self._try(found, OBJECTS[type(found)](self, found))
+        for address in bare:
+            self._fill(address, parts[address])
+        for x in late:
+            self._try(x, LATE[type(x)](self, x))
         self._read()
         return self.result
 
@@ -147,92 +149,70 @@ class _Scratch:
 
     # -- statements --------------------------------------------------------------------------------------------
 
-    def _name(self, address: Address) -> str:
+    def name(self, address: Address) -> str:
+        """See `Names.name`."""
         schema, name = address.parts[:2]
         return ident(self.scratch[schema], name)
 
-    def _sql(self, text: str) -> str:
-        """`text` with the schemas of what is built replaced."""
+    def sql(self, text: str) -> str:
+        """See `Names.sql`."""
 
         def move(schema: str, name: str) -> str | None:
             if schema not in self.scratch:
                 return None
-            built = any(Address(self.session.name, k, (schema, name)) in self.needed for k in _BUILT)
-            return self.scratch[schema] if built else None
+            return self.scratch[schema] if (schema, name) in self.built else None
 
         return rewrite(text, move)
 
-    def _table(self, table: Address, parts: Sequence[Resource]) -> None:
-        """All of a table in one go; piece by piece where that fails, to find the piece."""
-        whole = [self._create(table), *(s for x in parts if (s := self._part(x)) is not None)]
-        if self._attempt(*whole) is None:
-            return
-        self._execute(f"CREATE TABLE {self._name(table)} ()")
-        for column in self.closure.columns.get(table, ()):
-            if not self._try(column, f"ALTER TABLE {self._name(table)} ADD COLUMN {self._column(column)}"):
-                plain = self._column(column.replace(default=None, generated=None))
-                self._attempt(f"ALTER TABLE {self._name(table)} ADD COLUMN {plain}")
-        if table in self.keyed and table in self.closure.primary:
-            self._attempt(f"ALTER TABLE {self._name(table)} ADD {self._key(table)}")
+    def _order(self, parts: Mapping[Address, Sequence[Resource]]) -> list[Address]:
+        """All that is needed, each after what it needs; a table after what its wanted parts call.
+
+        Where that goes round in a circle (a function of a table's rows in a check of that table), tables come as soon
+        as their columns' types are there: their parts are added at the end.
+        """
+        needed = sorted(self.needed)
+        graph = {a: set(self.closure.needs(self.desired[a])) & self.needed for a in needed if a in self.desired}
+        whole = {a: found | self._called(parts.get(a, ())) - {a} for a, found in graph.items()}
+        for attempt in (whole, graph):
+            try:
+                return list(TopologicalSorter(attempt).static_order())
+            except CycleError:
+                continue
+        return needed
+
+    def _called(self, parts: Iterable[Resource]) -> set[Address]:
+        return {a for x in parts for a in self.closure.needs(x)} & self.needed
+
+    def _table(self, table: Address, parts: Sequence[Resource]) -> bool:
+        """All of a table in one go; its columns alone, and False, where that fails."""
+        statements = [PARTS[type(x)](self, x) for x in parts if type(x) in PARTS]
+        if self._attempt(self._create(table, with_texts=True), *statements) is None:
+            return True
+        if self._attempt(self._create(table, with_texts=False)) is not None:
+            self._execute(f"CREATE TABLE {self.name(table)} ()")
+            for c in self.closure.columns.get(table, ()):
+                self._try(c, f"ALTER TABLE {self.name(table)} ADD COLUMN {column(self, c, with_text=False)}")
+        return False
+
+    def _fill(self, table: Address, parts: Sequence[Resource]) -> None:
+        """The parts of a table one by one, to find the one that is wrong."""
+        alter = f"ALTER TABLE {self.name(table)}"
         for x in parts:
-            statement = self._part(x)
-            if statement is not None:
-                self._try(x, statement)
+            if isinstance(x, r.Column) and x.address not in self.broken:
+                name = ident(x.address.parts[-1])
+                if x.generated is not None:
+                    self._try(x, f"{alter} DROP COLUMN {name}, ADD COLUMN {column(self, x, with_text=True)}")
+                elif x.default is not None:
+                    self._try(x, f"{alter} ALTER COLUMN {name} SET DEFAULT {self.sql(x.default)}")
+            elif type(x) in PARTS:
+                self._try(x, PARTS[type(x)](self, x))
 
-    def _create(self, table: Address) -> str:
-        clauses = [self._column(c) for c in self.closure.columns.get(table, ())]
+    def _create(self, table: Address, *, with_texts: bool) -> str:
+        columns = self.closure.columns.get(table, ())
+        clauses = [column(self, c, with_text=with_texts and c.address in self.wanted) for c in columns]
         if table in self.keyed and table in self.closure.primary:
-            clauses.append(self._key(table))
-        return f"CREATE TABLE {self._name(table)} ({', '.join(clauses)})"
-
-    def _key(self, table: Address) -> str:
-        return f"PRIMARY KEY ({idents(self.closure.primary[table].columns)})"
-
-    def _column(self, x: Resource) -> str:
-        """Default and expression only where they are asked for."""
-        assert isinstance(x, r.Column)
-        asked = x.address in self.wanted
-        return column_clause(
-            replace(
-                x,
-                type=self._sql(x.type),
-                default=self._sql(x.default) if asked and x.default is not None else None,
-                generated=self._sql(x.generated) if asked and x.generated is not None else None,
-                identity=None,
-                not_null=False,
-                declared=None,
-            )
-        )
-
-    def _part(self, x: Resource) -> str | None:
-        if isinstance(x, r.Check):
-            constraint = f"CONSTRAINT {ident(x.address.parts[-1])} CHECK ({self._sql(x.expression)})"
-            return f"ALTER TABLE {self._name(x.table)} ADD {constraint}"
-        if isinstance(x, r.Index):
-            moved = Address(x.address.store, "index", (self.scratch[x.schema], x.address.parts[1]))
-            table = Address(x.address.store, "table", (self.scratch[x.schema], x.table.parts[1]))
-            items = tuple(
-                replace(
-                    i,
-                    expression=None if i.expression is None else self._sql(i.expression),
-                    opclass=i.opclass,
-                )
-                for i in x.columns
-            )
-            where = None if x.where is None else self._sql(x.where)
-            copy = replace(x, address=moved, container=table, columns=items, where=where, declared=None)
-            return index_statement(copy, concurrently=False)
-        return None
-
-    def _views(self) -> Iterable[r.View]:
-        """Those needed, each after those it needs."""
-        views = {a: x for a in self.needed if isinstance(x := self.desired.get(a), r.View)}
-        graph = {a: [n for n in self.closure.needs(x) if n in views] for a, x in views.items()}
-        try:
-            order = list(TopologicalSorter(graph).static_order())
-        except CycleError:
-            order = sorted(views)
-        return [views[a] for a in order]
+            clauses.append(f"PRIMARY KEY ({idents(self.closure.primary[table].columns)})")
+        return f"CREATE TABLE {self.name(table)} ({', '.join(clauses)})"
 
     # -- running -----------------------------------------------------------------------------------------------
 
@@ -315,8 +295,7 @@ class _Scratch:
                 self.result.found[address] = found
 
     def _is_declared(self, schema: str, name: str) -> bool:
-        return any(Address(self.session.name, k, (schema, name)) in self.desired for k in _BUILT)
+        return any(Address(self.session.name, k, (schema, name)) in self.desired for k in BUILT)
 
 
-_BUILT = ("table", "view", "sequence", "enum")
 _MISSING = (errors.UndefinedObject, errors.UndefinedFunction, errors.UndefinedTable, errors.UndefinedColumn)

@@ -1,0 +1,85 @@
+"""What makes each kind in a scratch schema: only what its spelling depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from reconcile.model import Address, Resource
+from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.sqltext import column_clause, ident, index_statement, literal
+
+
+class Names(Protocol):
+    """How things are called in the scratch schemas."""
+
+    @property
+    def scratch(self) -> Mapping[str, str]:
+        """Scratch schema by declared schema."""
+
+    def name(self, address: Address) -> str:
+        """The quoted scratch name of what a schema holds."""
+
+    def sql(self, text: str) -> str:
+        """`text` with the schemas of what is built replaced."""
+
+
+def enum(names: Names, x: r.Enum) -> str:
+    """With its values: a default may cast to one."""
+    return f"CREATE TYPE {names.name(x.address)} AS ENUM ({', '.join(literal(v) for v in x.values)})"
+
+
+def sequence(names: Names, x: r.Sequence) -> str:
+    """Just the name."""
+    return f"CREATE SEQUENCE {names.name(x.address)}"
+
+
+def view(names: Names, x: r.View) -> str:
+    """The query."""
+    return f"CREATE VIEW {names.name(x.address)} AS {names.sql(x.query)}"
+
+
+def check(names: Names, x: r.Check) -> str:
+    """Added to its table."""
+    constraint = f"CONSTRAINT {ident(x.address.parts[-1])} CHECK ({names.sql(x.expression)})"
+    return f"ALTER TABLE {names.name(x.table)} ADD {constraint}"
+
+
+def index(names: Names, x: r.Index) -> str:
+    """With keys and condition rewritten."""
+    moved = Address(x.address.store, "index", (names.scratch[x.schema], x.address.parts[1]))
+    table = Address(x.address.store, "table", (names.scratch[x.schema], x.table.parts[1]))
+    items = tuple(replace(i, expression=None if i.expression is None else names.sql(i.expression)) for i in x.columns)
+    where = None if x.where is None else names.sql(x.where)
+    copy = replace(x, address=moved, container=table, columns=items, where=where, declared=None)
+    return index_statement(copy, concurrently=False)
+
+
+def column(names: Names, x: r.Column, *, with_text: bool) -> str:
+    """The clause of a column; default and expression only where they are asked for."""
+    return column_clause(
+        replace(
+            x,
+            type=names.sql(x.type),
+            default=names.sql(x.default) if with_text and x.default is not None else None,
+            generated=names.sql(x.generated) if with_text and x.generated is not None else None,
+            identity=None,
+            not_null=False,
+            declared=None,
+        )
+    )
+
+
+OBJECTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {
+    r.Enum: enum,
+    r.Sequence: sequence,
+    r.View: view,
+}
+"""What stands by itself, but tables: made in the order in which they need each other."""
+
+PARTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {r.Check: check, r.Index: index}
+"""What is added to its table as soon as that is there."""
+
+LATE: Mapping[type[Resource], Callable[[Names, Any], str]] = {}
+"""What hangs on a table or view and may name anything else: made when all objects are there."""
