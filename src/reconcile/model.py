@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, TypeAlias
+from operator import attrgetter
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 Json: TypeAlias = Any
 """A value JSON can hold: None, bool, int, float, str, list, dict with string keys."""
@@ -32,11 +33,11 @@ class Source:
         return {"file": self.file, "line": self.line, "column": self.column}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Address:
+class Address(NamedTuple):
     """`STORE.KIND.NAME`: the name of one resource in plans, ledgers and on the command line.
 
     `parts` is what the store names it by, outermost first: `("public", "documents", "lang")` for a column.
+    A tuple, since addresses are keys everywhere: a plan of 1,000 tables hashes and compares them a million times.
 
     >>> str(Address("app", "column", ("public", "documents", "lang")))
     'app.column.public.documents.lang'
@@ -47,13 +48,6 @@ class Address:
     store: str
     kind: str
     parts: tuple[str, ...]
-    _hash: int = field(init=False, repr=False, compare=False, default=0)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", hash((self.store, self.kind, self.parts)))
-
-    def __hash__(self) -> int:
-        return self._hash  # addresses are keys everywhere: a plan of 1,000 tables hashes them half a million times
 
     def __str__(self) -> str:
         return f"{self.store}.{self.kind}.{self.name}"
@@ -97,8 +91,15 @@ class Resource:
     """One declared or live object. Subclasses add the attributes of their kind as fields.
 
     Two resources are equal when every field with `compare=True` is; the rest says where it comes from.
-    Fields must hold JSON-able values, tuples or nested frozen dataclasses.
+    Fields must hold JSON-able values, tuples or nested frozen dataclasses, and have no `default_factory`.
     """
+
+    def __init_subclass__(cls) -> None:
+        # Found by the decorator and left alone. A plan makes tens of thousands of resources, each with a few of its
+        # twenty fields: those it is not given are the defaults that the class has.
+        super().__init_subclass__()
+        cls.__init__ = _from_keywords  # type: ignore[method-assign]
+        cls.__eq__ = _same_fields  # type: ignore[method-assign, assignment]
 
     unset_is_unmanaged: ClassVar[bool] = False
     """True where an absent YAML key means "left as the server has it" (Neo4j and Qdrant settings)."""
@@ -163,8 +164,30 @@ class Resource:
 
     def replace(self, **changes: object) -> Resource:
         """A copy with `changes`."""
-        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy.__dict__.update(changes)
+        return copy
 
+
+def _from_keywords(self: Resource, **fields: object) -> None:
+    self.__dict__.update(fields)
+
+
+def _same_fields(self: Resource, other: object) -> bool:
+    if self is other:
+        return True
+    if type(self) is not type(other):
+        return False
+    kind = type(self)
+    values = _VALUES.get(kind)
+    if values is None:
+        values = _VALUES[kind] = attrgetter(*(name for name, _, _ in _comparable(kind)))
+    return values(self) == values(other)
+
+
+_VALUES: dict[type, Callable[[object], tuple[object, ...]]] = {}
+"""By class: the values of the fields that count."""
 
 _COMPARABLE: dict[object, tuple[tuple[str, str, object], ...]] = {}
 """By class; remembered, since a plan asks for every resource."""
@@ -248,8 +271,22 @@ class State(Mapping[Address, Resource]):
         gone = set(addresses)
         return self.filter(lambda r: r.address not in gone and r.container not in gone)
 
+    # What `Mapping` offers in Python, as the dictionary has it.
+
     def __contains__(self, address: object) -> bool:
         return address in self.resources
+
+    def keys(self) -> KeysView[Address]:
+        """The addresses, in order."""
+        return self.resources.keys()
+
+    def values(self) -> ValuesView[Resource]:
+        """The resources, in order."""
+        return self.resources.values()
+
+    def items(self) -> ItemsView[Address, Resource]:
+        """Both, in order."""
+        return self.resources.items()
 
     def filter(self, keep: Callable[[Resource], bool]) -> State:
         """Those for which `keep` is true."""

@@ -50,8 +50,8 @@ class Collection(Resource):
     """As declared; None: versioned if new, else as it is."""
     on_change: str = field(default="refuse", compare=False, repr=False)
     """What a replacement does with stored points: one of `ON_CHANGE`."""
-    contracts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    """Vector name ("" for the unnamed one) -> the embedding it was declared with."""
+    contracts: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
+    """Vector name ("" for the unnamed one) -> the embedding it was declared with; None: none was."""
     leftovers: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """Live only: other generations of it that hold no point and no alias, left by a broken or older run."""
     last_generation: int = field(default=0, compare=False, repr=False)

@@ -97,7 +97,7 @@ class GenerationChange(CollectionChange):
         before, after = self.old, self.collection
         new = f"{name}_{(before.generation or 1) + 1}"
         lines = [f"    store: {self.address.store}", "    collections:"]
-        for key, collection, contracts in ((name, before, {}), (new, after, after.contracts)):
+        for key, collection, contracts in ((name, before, {}), (new, after, after.contracts or {})):
             lines.append(f"      {key}:")
             if collection.vector is not None:
                 lines.append(f"        vector: {_vector_yaml(collection, '', contracts)}")
