@@ -125,6 +125,16 @@ def test_limits_end_with_their_call(database: Database) -> None:
     assert database.execute(settings) == [("10s", "0")], "what reading has"
 
 
+def test_statements_of_one_transaction_share_the_time_to_wait_for_locks(database: Database) -> None:
+    database.execute("CREATE TABLE seen (lock text)")
+    ask = Sql("INSERT INTO seen SELECT current_setting('lock_timeout')")
+    with database.session.transaction([]) as transaction:
+        for call in (ask, Sql("SELECT pg_sleep(0.3)"), ask, Sql("SELECT pg_sleep(2)"), ask):
+            transaction.run(call, Timeouts(lock="2s"))
+    first, second, third = (lock for (lock,) in database.execute("SELECT lock FROM seen"))
+    assert (first, third) == ("2s", "200ms") and second not in (first, third)
+
+
 def test_a_broken_build_is_cleaned_up_and_a_good_one_kept(database: Database) -> None:
     database.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (1); CREATE INDEX good ON t (a)")
     build = Sql('CREATE UNIQUE INDEX CONCURRENTLY "bad" ON "public"."t" USING btree ("a")')

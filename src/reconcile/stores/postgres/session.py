@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psycopg
 from psycopg import errors
@@ -28,6 +29,12 @@ _CONCURRENT = re.compile(r"^\s*(CREATE (?:UNIQUE )?INDEX|DROP INDEX|REINDEX INDE
 _BUILDER_SECONDS = 6 * 3600.0
 """How long a build that another session has under way is waited for before debris is touched."""
 _SCRATCH_LOCK = "200ms"
+_LEAST_WAIT = 0.2
+"""Seconds that each statement may wait for its lock, however long others of its transaction waited."""
+_LETS_GO_ON = re.compile(
+    r"\s*(CREATE (?!(?:UNIQUE )?INDEX|TRIGGER|POLICY|RULE)|COMMENT |.* VALIDATE CONSTRAINT )", re.I
+)
+"""Statements that take no lock on a table in use, or one that reads and writes go on beside."""
 
 
 class PostgresTransaction:
@@ -36,19 +43,37 @@ class PostgresTransaction:
     def __init__(self, session: PostgresSession, connection: Connection) -> None:
         self.session, self.connection = session, connection
         self._timeouts: Timeouts | None = None
+        self._spent = 0.0
+        """Seconds since the first statement that may have locked a table in use: who needs that one waits so long."""
 
     def run(self, call: Call, timeouts: Timeouts) -> None:
-        """See `Transaction.run`."""
+        """See `Transaction.run`.
+
+        All statements of a transaction together wait no longer for their locks than one may: a client that stands
+        behind the first table would wait for the locks on all the others.
+        """
         sql = _sql(call, self.session.name)
+        timeouts = self._left(timeouts)
         if timeouts != self._timeouts:
             _limit(self.connection, timeouts, local=True)
             self._timeouts = timeouts
+        began = time.monotonic()
         try:
             self.connection.execute(sql.encode())
             if sql.startswith("CREATE EXTENSION"):
                 settle(self.connection, self.session.schemas)
         except psycopg.Error as error:
             raise explained(error, f"store {self.session.name}", sql) from error
+        if not _LETS_GO_ON.match(sql):
+            self._spent += time.monotonic() - began
+
+    def _left(self, timeouts: Timeouts) -> Timeouts:
+        """`timeouts` with what is left of the time to wait for locks, in tenths of a second."""
+        whole = seconds_of(timeouts.lock)
+        if whole is None or self._spent < 0.1:
+            return timeouts
+        left = max(whole - self._spent, min(whole, _LEAST_WAIT))
+        return replace(timeouts, lock=f"{round(left, 1) * 1000:.0f}ms")
 
 
 class PostgresSession:
@@ -292,6 +317,21 @@ def _sql(call: Call, store: str) -> str:
             f"this is no call for PostgreSQL: {call}", where=store, hint="the plan file is damaged: plan again"
         )
     return call.sql
+
+
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "": 1e-3}
+
+
+def seconds_of(interval: str | None) -> float | None:
+    """A setting of the server in seconds; None for none, or where it is no such text.
+
+    >>> seconds_of("2s"), seconds_of("200ms"), seconds_of("1.5 min"), seconds_of("0"), seconds_of(None)
+    (2.0, 0.2, 90.0, None, None)
+    """
+    match = re.fullmatch(r"\s*([0-9.]+)\s*([a-z]*)\s*", interval or "")
+    if match is None or match[2] not in _UNITS:
+        return None
+    return float(match[1]) * _UNITS[match[2]] or None
 
 
 def _limit(connection: Connection, timeouts: Timeouts, *, local: bool) -> None:

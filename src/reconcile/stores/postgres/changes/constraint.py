@@ -201,6 +201,7 @@ def validated_steps(
             needs={ready, has(old.address)},
             gives=[*gives, no(helper)],
             phase=phase,
+            commit_before=True,
         )
     )
     return preceded(steps, rows)

@@ -1,0 +1,219 @@
+"""Every way in which a table in use is changed: what stands there, what is declared then, what clients go on doing."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from tests.stores.postgres.load import Work
+
+ROWS = 3000
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One change of the table `items`, which has rows and is worked on."""
+
+    name: str
+    before: str
+    """YAML of the column, constraint, index, … sections of `items` and beside it."""
+    after: str
+    setup: str = ""
+    """SQL, after the rows are there."""
+    work: tuple[Work, ...] = ()
+    """What clients do besides writing and reading `items`."""
+
+
+def row(chance: random.Random) -> int:
+    """The key of a row that may be there."""
+    return chance.randint(1, ROWS)
+
+
+def writes(chance: random.Random) -> str:
+    """INSERT, UPDATE or DELETE of one row, in the columns every strategy leaves in place."""
+    n = row(chance)
+    return chance.choice(
+        [
+            "INSERT INTO items (kind, name, code, parent_id)"
+            f" VALUES ({n % 7}, 'n{n}', gen_random_uuid()::text, {n % 50 + 1})",
+            f"UPDATE items SET kind = kind + 1, name = 'u{n}' WHERE id = {n}",
+            f"UPDATE items SET size = size + 1 WHERE id = {n}",
+            f"DELETE FROM items WHERE id = {n} AND kind > 3",
+        ]
+    )
+
+
+def reads(chance: random.Random) -> str:
+    """A lookup, a range, or a join."""
+    n = row(chance)
+    return chance.choice(
+        [
+            f"SELECT * FROM items WHERE id = {n}",
+            f"SELECT count(*) FROM items WHERE kind = {n % 7}",
+            "SELECT i.name, p.label FROM items i JOIN parents p ON p.id = i.parent_id"
+            f" WHERE i.id BETWEEN {n} AND {n + 9}",
+        ]
+    )
+
+
+def parents(chance: random.Random) -> str:
+    """The other end of foreign keys."""
+    n = chance.randint(1, 50)
+    return chance.choice(
+        [
+            f"UPDATE parents SET label = 'l{n}' WHERE id = {n}",
+            "INSERT INTO parents (code, label) VALUES (gen_random_uuid()::text, 'x')",
+            f"SELECT label FROM parents WHERE id = {n}",
+        ]
+    )
+
+
+def constantly(sql: str) -> Work:
+    """The same statement, `{n}` a row."""
+    return lambda chance: sql.format(n=row(chance))
+
+
+def rows_sql(rows: int = ROWS) -> str:
+    """Fill both tables."""
+    return f"""
+    INSERT INTO parents (code, label) SELECT 'c' || n, 'l' || n FROM generate_series(1, 50) n;
+    INSERT INTO items (kind, name, code, parent_id, size, note)
+    SELECT n % 7, 'n' || n, 'k' || n, n % 50 + 1, n, repeat('x', 100) FROM generate_series(1, {rows}) n;
+    """
+
+
+_COLUMNS = {
+    "id": "{type: bigint, identity: always}",
+    "kind": "{type: integer, not_null: true, default: 0}",
+    "name": "varchar(40)",
+    "code": "text",
+    "parent_id": "bigint",
+    "size": "{type: integer, default: 0}",
+    "note": "text",
+}
+
+
+def items(*, rest: str = "", table: str = "", drop: str = "", more: str = "", **columns: str) -> str:
+    """YAML of the tables: columns of `items` by name, more lines inside it and beside it."""
+    found = {k: v for k, v in {**_COLUMNS, **columns}.items() if k != drop}
+    lines = "\n".join(f"      {name}: {text}" for name, text in found.items())
+    inside = "\n".join(f"    {line}" for line in table.splitlines())
+    return f"""
+tables:
+  parents:
+    columns: {{id: {{type: bigint, identity: always}}, code: text, label: text}}
+    primary_key: [id]
+    indexes: {{parents_code: {{columns: [code], unique: true{more}}}}}
+  items:
+    columns:
+{lines}
+    primary_key: [id]
+{inside}
+{rest}
+"""
+
+
+def _inside(name: str, before: str, after: str, **more: object) -> Strategy:
+    return Strategy(name, items(table=before), items(table=after), **more)  # type: ignore[arg-type]
+
+
+def _column(what: str, /, setup: str = "", **columns: str) -> Strategy:
+    return Strategy(what, items(), items(**columns), setup)
+
+
+_VIEW = 'views: {{small: {{query: "select id, kind{0} from items where size < 100"}}}}'
+
+
+def _hnsw(m: int) -> str:
+    index = f"{{method: hnsw, columns: [embedding], embedding: passages, with: {{m: {m}}}}}"
+    return "extensions: {vector: {}}\n" + items(
+        table=f"indexes: {{items_hnsw: {index}}}", embedding="{embedding: passages}"
+    )
+
+
+_FILLED = "UPDATE items SET size = coalesce(size, 0);"
+
+STRATEGIES = (
+    _column("add column", extra="text"),
+    _column("add column, constant default", extra="{type: text, not_null: true, default: \"'x'\"}"),
+    _column("add column, stable default", extra="{type: timestamptz, not_null: true, default: now()}"),
+    _column("drop default", kind="{type: integer, not_null: true}"),
+    _column("widen varchar", name="varchar(80)"),
+    _column("varchar to text", name="text"),
+    _column("set not null", setup=_FILLED, size="{type: integer, default: 0, not_null: true}"),
+    Strategy("drop not null", items(), items(kind="{type: integer, default: 0}")),
+    Strategy("drop column", items(), items(drop="note")),
+    Strategy("rename column", items(), items(drop="note", remark="{type: text, renamed_from: note}")),
+    _inside("create index", "", "indexes: {items_kind: {columns: [kind]}}"),
+    _inside("create unique index", "", "indexes: {items_code: {columns: [code], unique: true}}"),
+    _inside(
+        "replace index",
+        "indexes: {items_kind: {columns: [kind]}}",
+        "indexes: {items_kind: {columns: [kind, name]}}",
+    ),
+    _inside("index options", "indexes: {items_kind: {columns: [kind]}}",
+            "indexes: {items_kind: {columns: [kind], with: {fillfactor: 70}}}"),
+    _inside("drop index", "indexes: {items_kind: {columns: [kind]}}", ""),
+    _inside("check", "", "checks: {items_kind_check: kind >= 0}"),
+    _inside("replace check", "checks: {items_kind_check: kind >= 0}", "checks: {items_kind_check: kind > -1}"),
+    _inside("drop check", "checks: {items_kind_check: kind >= 0}", ""),
+    _inside(
+        "foreign key",
+        "",
+        "foreign_keys: {items_parent_fkey: {columns: [parent_id], references: parents}}",
+        work=(parents,),
+    ),
+    _inside(
+        "replace foreign key",
+        "foreign_keys: {items_parent_fkey: {columns: [parent_id], references: parents}}",
+        "foreign_keys: {items_parent_fkey: {columns: [parent_id], references: parents, on_delete: cascade}}",
+        work=(parents,),
+    ),
+    _inside("unique constraint", "", "unique: {items_code_key: [code]}"),
+    _inside(
+        "replace unique constraint",
+        "unique: {items_code_key: [code]}",
+        "unique: {items_code_key: {columns: [code], include: [kind]}}",
+    ),
+    Strategy(
+        "replace primary key",
+        items(),
+        items().replace("    primary_key: [id]\n\n", "    primary_key: {columns: [id], include: [kind]}\n"),
+    ),
+    Strategy(
+        "replace unique index under a foreign key",
+        items(
+            table="foreign_keys: {items_code_fkey: "
+            "{columns: [parent_code], references: {table: parents, columns: [code]}}}",
+            parent_code="text",
+        ),
+        items(
+            table="foreign_keys: {items_code_fkey: "
+            "{columns: [parent_code], references: {table: parents, columns: [code]}}}",
+            parent_code="text",
+            more=", include: [label]",
+        ),
+        work=(parents,),
+    ),
+    Strategy(
+        "drop table",
+        items(rest="  gone:\n    columns: {id: bigint, item_id: bigint}\n"
+                   "    foreign_keys: {gone_item_fkey: {columns: [item_id], references: items}}"),
+        items(),
+    ),
+    Strategy("create table beside it", items(),
+             items(rest="  fresh:\n    columns: {id: bigint, item_id: bigint}\n"
+                        "    foreign_keys: {fresh_item_fkey: {columns: [item_id], references: items}}")),
+    Strategy("replace view", items(rest=_VIEW.format("")), items(rest=_VIEW.format(", name")),
+             work=(constantly("SELECT id, kind FROM small WHERE id < {n}"),)),
+    Strategy("widen a column under a view", items(rest=_VIEW.format(", name")),
+             items(rest=_VIEW.format(", name"), name="varchar(80)"),
+             work=(constantly("SELECT id, name FROM small WHERE id < {n}"),)),
+    Strategy("append enum value",
+             "enums: {mood: [sad, ok]}\n" + items(mood="{type: mood, default: \"'ok'\"}"),
+             "enums: {mood: [sad, ok, glad]}\n" + items(mood="{type: mood, default: \"'glad'\"}"),
+             work=(constantly("UPDATE items SET mood = 'sad' WHERE id = {n}"),)),
+    Strategy("rebuild hnsw", _hnsw(8), _hnsw(16),
+             "UPDATE items SET embedding = ARRAY[random(), random(), random()]::vector;",
+             (constantly("UPDATE items SET embedding = '[1,2,3]' WHERE id = {n}"),)),
+)  # fmt: skip
