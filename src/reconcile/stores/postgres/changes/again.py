@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar
 
 from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.facts import has, no, ok
-from reconcile.model import Address
+from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.check import check_needs
 from reconcile.stores.postgres.changes.common import Replacement, comments, requires, small
 from reconcile.stores.postgres.changes.constraint import (
@@ -21,8 +21,18 @@ from reconcile.stores.postgres.changes.constraint import (
 from reconcile.stores.postgres.changes.foreign_key import RecreateForeignKey
 from reconcile.stores.postgres.changes.index import ReplaceIndex
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
+from reconcile.stores.postgres.changes.remaking import standing_on
 from reconcile.stores.postgres.changes.view import RecreateView
-from reconcile.stores.postgres.resources import Check, ForeignKey, Index, Key, PostgresResource, View
+from reconcile.stores.postgres.resources import (
+    Check,
+    ForeignKey,
+    Index,
+    Key,
+    PostgresResource,
+    PrimaryKey,
+    Unique,
+    View,
+)
 
 
 @dataclass(frozen=True)
@@ -83,18 +93,26 @@ class RecreateIndex(ReplaceIndex):
         return None
 
 
+AGAIN: Mapping[type[Resource], Callable[[Any, Any], Change]] = {
+    View: RecreateView,
+    Index: RecreateIndex,
+    ForeignKey: RecreateForeignKey,
+    PrimaryKey: RecreateConstraint,
+    Unique: RecreateConstraint,
+    Check: RecreateConstraint,
+}
+"""(before, after) -> the change that drops something and makes it again, by class. For each class that `standing` has
+there is one."""
+
+
 def recreated(before: PostgresResource, after: PostgresResource) -> Change:
     """The change that drops something and makes it again."""
-    match before:
-        case View():
-            return RecreateView(before, cast(View, after))
-        case Index():
-            return RecreateIndex(before, cast(Index, after))
-        case ForeignKey():
-            return RecreateForeignKey(before, cast(ForeignKey, after))
-        case Key() | Check():
-            return RecreateConstraint(before, cast("Key | Check", after))
-    raise TypeError(f"{before.address} is not made again around anything")
+    return AGAIN[type(before)](before, after)
+
+
+def around(world: World, addresses: Iterable[Address]) -> list[Change]:
+    """What stands on any of `addresses`, made again as it is."""
+    return [recreated(x, x) for x in standing_on(world, addresses)]
 
 
 def companions_of(world: World, resources: Iterable[PostgresResource]) -> list[Change]:

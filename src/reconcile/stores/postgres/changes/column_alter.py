@@ -10,7 +10,7 @@ from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
-from reconcile.stores.postgres.changes.again import companions_of
+from reconcile.stores.postgres.changes.again import around, companions_of
 from reconcile.stores.postgres.changes.column import used
 from reconcile.stores.postgres.changes.common import (
     Alteration,
@@ -20,9 +20,8 @@ from reconcile.stores.postgres.changes.common import (
     small,
 )
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
-from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, users, views_over
+from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, standing_on, users
 from reconcile.stores.postgres.changes.types import Type, TypeChange, is_vector, stored_vectors_fit, type_change
-from reconcile.stores.postgres.changes.view import RecreateView
 from reconcile.stores.postgres.resources import Column, ForeignKey, Index, Key, PostgresResource
 from reconcile.stores.postgres.sqltext import (
     as_written,
@@ -50,7 +49,7 @@ class AlterColumn(Alteration):
 
 @dataclass(frozen=True)
 class AlterColumnType(Alteration):
-    """Another type or collation, with whatever else differs; views over it are made again in the same transaction."""
+    """Another type or collation, with whatever else differs; what stands on it goes before and comes again after."""
 
     before: Column
     after: Column
@@ -63,7 +62,7 @@ class AlterColumnType(Alteration):
         return "in place, no row is written"
 
     def companions(self, world: World) -> Iterable[Change]:
-        """See `Change.companions`: views over it, columns generated from it, keys that cannot be compared any more."""
+        """See `Change.companions`: what stands on it, columns generated from it, keys that it no longer compares with."""
         return around_retyped(world, self.before)
 
     def steps(self, world: World) -> Sequence[Step]:
@@ -88,7 +87,7 @@ def around_retyped(world: World, column: Column) -> list[Change]:
     """Equal things that are made again around another type of a column, as companions."""
     from reconcile.stores.postgres.changes.column_generated import RecreateColumn
 
-    found: list[Change] = [RecreateView(view, view) for view in views_over(world, [column.address])]
+    found: list[Change] = around(world, [column.address])
     same = [g for g in generated_from(world, column) if world.target.get(g.address) == g]
     found += [RecreateColumn(g, g) for g in same]
     return found + companions_of(world, (u for u in compared_with(world, column) if comes_again(world, u)))
@@ -109,8 +108,8 @@ def users_away(world: World, column: Column) -> frozenset[Fact]:
     readers = generated_from(world, column)
     gone = [g.address for g in readers if world.drops(g.address) or is_made_again(world, g.address)]
     still = [g.address for g in readers if g.address not in gone]
-    views = [v.address for v in views_over(world, [column.address], dropped=True)]
-    return frozenset({*(no(u.address) for u in inside), *map(no, [*gone, *views]), *map(ok, still)})
+    above = [x.address for x in standing_on(world, [column.address], dropped=True)]
+    return frozenset({*(no(u.address) for u in inside), *map(no, [*gone, *above]), *map(ok, still)})
 
 
 def _judged(change: AlterColumnType) -> TypeChange:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from reconcile.change import Action, Change, Irreversible, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
+from reconcile.stores.postgres.changes.again import around as around_these
 from reconcile.stores.postgres.changes.again import companions_of
 from reconcile.stores.postgres.changes.column import add_statement, drop_statement, settled, used
 from reconcile.stores.postgres.changes.column_alter import (
@@ -27,8 +28,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
     small,
 )
-from reconcile.stores.postgres.changes.remaking import made_again, retypes, users, uses, views_over
-from reconcile.stores.postgres.changes.view import RecreateView
+from reconcile.stores.postgres.changes.remaking import made_again, retypes, standing_on, users, uses
 from reconcile.stores.postgres.resources import Column
 from reconcile.stores.postgres.sqltext import as_written
 
@@ -109,9 +109,8 @@ class RecreateColumn(Alteration):
 
 
 def around(world: World, column: Column) -> list[Change]:
-    """What is made again with the column: views over it, its indexes, keys, checks and foreign keys."""
-    views: list[Change] = [RecreateView(v, v) for v in views_over(world, [column.address])]
-    return views + companions_of(world, users(world, column))
+    """What is made again with the column: what stands on it, its indexes, keys, checks and foreign keys."""
+    return around_these(world, [column.address]) + companions_of(world, users(world, column))
 
 
 def again_steps(change: PostgresChange, world: World, before: Column, after: Column) -> list[Step]:
@@ -127,7 +126,7 @@ def again_steps(change: PostgresChange, world: World, before: Column, after: Col
         1,
         "drop",
         [drop_statement(before)],
-        needs={has(change.address)} | settled(world, before) | _views_away(world, before),
+        needs={has(change.address)} | settled(world, before) | _readers_away(world, before),
         gives=[no(change.address)],
         phase=Phase.CONTRACT,
         hazards=lost,
@@ -146,8 +145,8 @@ def again_steps(change: PostgresChange, world: World, before: Column, after: Col
     return [drop, add]
 
 
-def _views_away(world: World, column: Column) -> frozenset[Fact]:
-    return frozenset(no(v.address) for v in views_over(world, [column.address], dropped=True))
+def _readers_away(world: World, column: Column) -> frozenset[Fact]:
+    return frozenset(no(x.address) for x in standing_on(world, [column.address], dropped=True))
 
 
 def _sources(world: World, column: Column) -> frozenset[Fact]:

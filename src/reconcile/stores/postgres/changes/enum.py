@@ -10,6 +10,7 @@ from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
+from reconcile.stores.postgres.changes.again import around
 from reconcile.stores.postgres.changes.column_alter import around_retyped, users_away
 from reconcile.stores.postgres.changes.common import (
     Alteration,
@@ -26,8 +27,7 @@ from reconcile.stores.postgres.changes.common import (
     small,
 )
 from reconcile.stores.postgres.changes.preconditions import leftovers, preceded
-from reconcile.stores.postgres.changes.remaking import comes_again, mentions, only_adds, views_over
-from reconcile.stores.postgres.changes.view import RecreateView
+from reconcile.stores.postgres.changes.remaking import comes_again, mentions, only_adds, standing_on
 from reconcile.stores.postgres.resources import Check, Column, Enum, Index, PostgresResource
 from reconcile.stores.postgres.sqltext import (
     comment_statement,
@@ -129,8 +129,8 @@ class ReplaceEnum(Replacement):
 
     def companions(self, world: World) -> Iterable[Change]:
         """See `Change.companions`."""
-        around = [change for column in self._columns(world) for change in around_retyped(world, column)]
-        return [*(RecreateView(view, view) for view in views_over(world, [self.address])), *around]
+        columns = [change for column in self._columns(world) for change in around_retyped(world, column)]
+        return [*around(world, [self.address]), *columns]
 
     def _addresses(self, world: World) -> list[Address]:
         return [c.address for c in self._columns(world)]
@@ -169,7 +169,7 @@ class ReplaceEnum(Replacement):
         columns_there = [r for r in world.dependents(self.address) if isinstance(r, Column)]
         gone = [no(c.address) for c in columns_there if world.drops(c.address)]
         gone += [ok(c.address) for c in columns_there if not world.drops(c.address) and c not in columns]
-        views = [v.address for v in views_over(world, [self.address, *self._addresses(world)], dropped=True)]
+        above = [x.address for x in standing_on(world, [self.address, *self._addresses(world)], dropped=True)]
         away = {fact for c in columns for fact in users_away(world, c)}
         full = any(not small(world, c.table) for c in columns)
         costs = [Hazard.REWRITES_TABLE, Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES, Hazard.DEPENDS_ON_DATA]
@@ -178,7 +178,7 @@ class ReplaceEnum(Replacement):
             1,
             "replace",
             calls,
-            needs={has(self.address), *map(no, views), *gone, *away, *_renamed(world, columns)},
+            needs={has(self.address), *map(no, above), *gone, *away, *_renamed(world, columns)},
             gives=[has(self.address), ok(self.address)],
             phase=Phase.CONTRACT,
             hazards=[Hazard.BREAKS_CLIENTS, *(costs if full else [])],

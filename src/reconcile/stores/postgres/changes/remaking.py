@@ -1,45 +1,43 @@
 """What has to be dropped and made again around a change, since the server changes nothing under it.
 
-Views over a column that gets another type; generated columns that read it, and with them the indexes, keys and checks
-on those. Pure predicates: which changes do it is decided by `companions` of the change in the middle.
+Views, policies and triggers over a column that gets another type (`standing` has all kinds); generated columns that
+read it, and with them the indexes, keys and checks on those. Pure predicates: which changes do it is decided by
+`companions` of the change in the middle.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import cast
 
 from reconcile.change import World
 from reconcile.model import Address, Resource
+from reconcile.stores.postgres.changes.standing import STANDING
 from reconcile.stores.postgres.changes.types import comparable
-from reconcile.stores.postgres.resources import Check, Column, Enum, ForeignKey, Index, Key, PostgresResource, View
+from reconcile.stores.postgres.resources import Check, Column, Enum, ForeignKey, Index, Key, PostgresResource
 
 
 def remade(world: World, address: Address) -> bool:
-    """Whether the plan drops this view and makes it again."""
+    """Whether the plan drops this view, policy or trigger, and makes it again: for itself or for what it stands on."""
     before, after = world.live.get(address), world.target.get(address)
-    if not (isinstance(before, View) and isinstance(after, View)):
+    if before is None or type(after) is not type(before) or type(before) not in STANDING:
         return False
-    if not can_replace(before, after):
-        return True
-    return any(retyped(world, a) or remade(world, a) for a in reads(world, before) if a != address)
+    return STANDING[type(before)].replaced(before, after) or uprooted(world, before)
 
 
-def reads(world: World, view: View) -> list[Address]:
-    """What a view refers to; all columns of a table where its columns are not known one by one."""
-    known = {a.parts[:2] for a in view.refers if a.kind == "column"}
-    found = list(view.refers)
-    for table in view.refers:
-        if table.kind == "table" and table.parts not in known:
-            found += [r.address for r in world.live.children(table) if isinstance(r, Column)]
-    return found
+def uprooted(world: World, resource: Resource) -> bool:
+    """Whether what it stands on gets another type, or is dropped and made again."""
+    return any(
+        retyped(world, a) or remade(world, a)
+        for a in STANDING[type(resource)].reads(world, resource)
+        if a != resource.address
+    )
 
 
-def can_replace(before: View, after: View) -> bool:
-    """Whether CREATE OR REPLACE VIEW does: columns only appended. Unknown columns count as changed."""
-    if before.query == after.query:
-        return True
-    return bool(after.columns) and after.columns[: len(before.columns)] == before.columns
+def reads(world: World, resource: Resource) -> list[Address]:
+    """What a view, policy or trigger stands on."""
+    return list(STANDING[type(resource)].reads(world, resource))
 
 
 def retyped(world: World, address: Address) -> bool:
@@ -123,21 +121,28 @@ def only_adds(before: Enum, after: Enum) -> bool:
     return all(value in left for value in before.values)
 
 
-def views_over(world: World, addresses: Iterable[Address], *, dropped: bool = False) -> list[View]:
-    """Live views that read any of `addresses`, directly or through other views, and stay; or all of them."""
-    views = [r for r in world.live.of_kind("view") if isinstance(r, View) and (dropped or r.address in world.target)]
-    readers: dict[Address, list[View]] = {}
-    for view in views:
-        for address in reads(world, view):
-            readers.setdefault(address, []).append(view)
-    found: dict[Address, View] = {}
+def standing_on(world: World, addresses: Iterable[Address], *, dropped: bool = False) -> list[PostgresResource]:
+    """Live views, policies, triggers that read any of `addresses`, directly or through others, and stay; or all."""
+    found: dict[Address, PostgresResource] = {}
     todo = list(addresses)
     while todo:
-        for view in readers.get(todo.pop(), ()):
-            if view.address not in found:
-                found[view.address] = view
-                todo.append(view.address)
+        address = todo.pop()
+        for reader in _readers(world, address):
+            if reader.address not in found and (dropped or reader.address in world.target):
+                found[reader.address] = reader
+                todo.append(reader.address)
     return list(found.values())
+
+
+def _readers(world: World, address: Address) -> Iterable[PostgresResource]:
+    """Those that stand on it; of a column also those that may take whole rows of its table."""
+    near = [*world.dependents(address), *world.live.children(address)]
+    if address.kind == "column":
+        near += world.dependents(Address(address.store, "table", address.parts[:2]))
+    for reader in near:
+        kind = STANDING.get(type(reader))
+        if kind is not None and reader.address != address and address in kind.reads(world, reader):
+            yield cast(PostgresResource, reader)
 
 
 def mentions(sql: str | None, name: str) -> bool:
@@ -165,8 +170,8 @@ def uses(resource: PostgresResource, column: Column) -> bool:
 
 
 def comes_again(world: World, resource: Resource) -> bool:
-    """Whether the plan drops this view, index, key, check or foreign key and makes it again around something else."""
-    if isinstance(resource, View):
+    """Whether the plan drops this and makes it again around something else: of a kind that stands, or of a table."""
+    if type(resource) in STANDING:
         return remade(world, resource.address)
     after = world.target.get(resource.address)
     if not isinstance(resource, Index | Key | Check | ForeignKey) or not isinstance(after, type(resource)):

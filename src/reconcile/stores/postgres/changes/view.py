@@ -23,7 +23,8 @@ from reconcile.stores.postgres.changes.common import (
     only_comment_differs,
     requires,
 )
-from reconcile.stores.postgres.changes.remaking import can_replace, reads, remade, retyped, views_over
+from reconcile.stores.postgres.changes.remaking import reads, remade, retyped, standing_on
+from reconcile.stores.postgres.changes.standing import can_replace
 from reconcile.stores.postgres.resources import View
 from reconcile.stores.postgres.sqltext import (
     comment_statement,
@@ -163,11 +164,13 @@ class RecreateView(Alteration):
 
     def companions(self, world: World) -> Iterable[Change]:
         """See `Change.companions`."""
-        return [RecreateView(view, view) for view in views_over(world, [self.address])]
+        from reconcile.stores.postgres.changes.again import around
+
+        return around(world, [self.address])
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        above = {no(v.address) for v in views_over(world, [self.address])}
+        above = {no(x.address) for x in standing_on(world, [self.address])}
         breaks = [] if self.before == self.after or not self.before.columns else [Hazard.BREAKS_CLIENTS]
         return [
             self.step(
