@@ -62,7 +62,7 @@ class AlterColumnType(Alteration):
         return "in place, no row is written"
 
     def companions(self, world: World) -> Iterable[Change]:
-        """See `Change.companions`: what stands on it, columns generated from it, keys that it no longer compares with."""
+        """See `Change.companions`: what stands on it, columns generated from it, keys it does not compare with."""
         return around_retyped(world, self.before)
 
     def steps(self, world: World) -> Sequence[Step]:
