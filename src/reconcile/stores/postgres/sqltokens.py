@@ -7,9 +7,9 @@ be equal, which only the server can tell.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from reconcile.stores.postgres.names import as_shown
 
@@ -26,8 +26,11 @@ _TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+_TEXTS = 4096
+"""How many texts each function here remembers its answer for: the same defaults and conditions stand in many tables."""
+
+
+class Token(NamedTuple):
     """A piece of SQL: kind is `space string quoted word number other`."""
 
     kind: str
@@ -43,11 +46,11 @@ class Token:
         return None
 
 
-def tokens(sql: str) -> Iterator[Token]:
+@lru_cache(maxsize=64)
+def tokens(sql: str) -> tuple[Token, ...]:
     """All tokens in order, white space and comments included: joined they give `sql` again."""
-    for match in _TOKEN.finditer(sql):
-        kind = match.lastgroup if match.lastgroup != "tag" else "string"
-        yield Token(kind or "other", match[0])
+    found = ((match.lastgroup or "other", match[0]) for match in _TOKEN.finditer(sql))
+    return tuple([Token("string" if kind == "tag" else kind, text) for kind, text in found])
 
 
 @lru_cache(maxsize=65536)
@@ -92,13 +95,14 @@ def same(left: str | None, right: str | None) -> bool:
     return left == right or folded(faithful(left)) == folded(faithful(right))
 
 
-def named(sql: str) -> frozenset[tuple[str | None, str]]:
-    """Every identifier as (qualifier or None, name), also in strings that name a sequence, table or type.
+@lru_cache(maxsize=_TEXTS)
+def named(sql: str) -> tuple[tuple[str | None, str], ...]:
+    """Every identifier once, as (qualifier or None, name), also in strings that name a sequence, table or type.
 
     More than the objects named: columns, aliases, functions and keywords are among them.
 
-    >>> sorted(named("nextval('audit.no')"), key=str)
-    [('audit', 'no'), (None, 'audit'), (None, 'nextval')]
+    >>> named("nextval('audit.no')")
+    (('audit', 'no'), (None, 'audit'), (None, 'nextval'))
     """
     result: set[tuple[str | None, str]] = set()
     for _, names in _runs(sql):
@@ -107,12 +111,12 @@ def named(sql: str) -> frozenset[tuple[str | None, str]]:
         else:
             result.update(((names[0], names[1]), (None, names[0])))
             result.update((names[i - 1], names[i]) for i in range(2, len(names)))
-    return frozenset(result)
+    return tuple(sorted(result, key=str))
 
 
 def _runs(sql: str) -> Iterator[tuple[list[int], list[str]]]:
     """Dotted names: the indexes of their tokens and the names."""
-    found = list(tokens(sql))
+    found = tokens(sql)
     at, end = 0, len(found)
     while at < end:
         name = found[at].name
@@ -133,11 +137,12 @@ def _runs(sql: str) -> Iterator[tuple[list[int], list[str]]]:
         at = look
 
 
-def called(sql: str) -> frozenset[tuple[str | None, str]]:
-    """What stands before an opening parenthesis, as (qualifier or None, name); keywords may be among them.
+@lru_cache(maxsize=_TEXTS)
+def called(sql: str) -> tuple[tuple[str | None, str], ...]:
+    """What stands before an opening parenthesis, once, as (qualifier or None, name); keywords may be among them.
 
-    >>> sorted(called("audit.log(lower(a)) > (b)"), key=str)
-    [('audit', 'log'), (None, 'lower')]
+    >>> called("audit.log(lower(a)) > (b)")
+    (('audit', 'log'), (None, 'lower'))
     """
     found = [t for t in tokens(sql) if t.kind != "space"]
     result: set[tuple[str | None, str]] = set()
@@ -146,13 +151,13 @@ def called(sql: str) -> frozenset[tuple[str | None, str]]:
         if name is not None and found[at + 1].text == "(":
             qualified = at > 1 and found[at - 1].text == "."
             result.add((found[at - 2].name if qualified else None, name))
-    return frozenset(result)
+    return tuple(sorted(result, key=str))
 
 
 _SEQUENCE_FUNCTIONS = ("nextval", "currval", "setval", "to_regclass", "pg_get_serial_sequence")
 
 
-def _is_reference(found: list[Token], at: int) -> bool:
+def _is_reference(found: Sequence[Token], at: int) -> bool:
     """Whether the string at `at` names an object: `nextval('s')`, `'t'::regclass`."""
     after = [t.text.lower() for t in found[at + 1 : at + 5] if t.kind != "space"]
     if after[:1] == ["::"] and after[1:2] and after[1].startswith("reg"):
@@ -163,7 +168,7 @@ def _is_reference(found: list[Token], at: int) -> bool:
 
 def rewrite(sql: str, move: Callable[[str, str], str | None]) -> str:
     """`sql` with the schema of qualified names replaced where `move(schema, name)` gives another one."""
-    found = list(tokens(sql))
+    found = tokens(sql)
     texts = [t.text for t in found]
     for places, names in _runs(sql):
         if len(names) > 1 and places:
@@ -188,7 +193,7 @@ def faithful(sql: str) -> str:
     """
     if "])::" not in sql:
         return sql
-    found = list(tokens(sql))
+    found = tokens(sql)
     texts = [t.text for t in found]
     for start in (i for i, t in enumerate(texts) if t == "ARRAY" and texts[i + 1 : i + 2] == ["["]):
         end = _closing(texts, start + 1)
@@ -253,6 +258,7 @@ _LOOSE = frozenset(
 )
 
 
+@lru_cache(maxsize=_TEXTS)
 def fault(sql: str) -> str | None:
     """What keeps `sql` from standing inside a statement: it would end it, or swallow what follows. None if nothing.
 
@@ -282,6 +288,7 @@ def fault(sql: str) -> str | None:
     return "a comment at the end would swallow what follows" if "--" in last else None
 
 
+@lru_cache(maxsize=_TEXTS)
 def as_default(sql: str) -> str:
     """`sql` in parentheses where DEFAULT does not take it without: `now() at time zone 'utc'`."""
     depth = 0
@@ -292,6 +299,7 @@ def as_default(sql: str) -> str:
     return sql
 
 
+@lru_cache(maxsize=_TEXTS)
 def unwrap(sql: str) -> str:
     """Without white space around and without parentheses around all of it.
 

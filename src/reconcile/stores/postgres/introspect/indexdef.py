@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconcile.stores.postgres.names import join
 from reconcile.stores.postgres.resources import IndexItem
 from reconcile.stores.postgres.sqltokens import Token, tokens, unwrap
@@ -16,14 +18,14 @@ def keys(definition: str, columns: tuple[str | None, ...]) -> tuple[IndexItem, .
     plain = f" ({', '.join(c for c in columns if c is not None)})"
     if None not in columns and definition.find(plain) == definition.find(" (") and '"' not in plain:
         return tuple(IndexItem(column=c) for c in columns)
-    found = list(tokens(definition))
+    found = tokens(definition)
     start = next(i for i, t in enumerate(found) if t.text == "USING") + 1
     while found[start].text != "(":
         start += 1
     return tuple(_key(part, column) for part, column in zip(_parts(found, start), columns, strict=False))
 
 
-def _parts(found: list[Token], start: int) -> list[list[Token]]:
+def _parts(found: Sequence[Token], start: int) -> list[list[Token]]:
     """The comma-separated token lists inside the parenthesis that opens at `start`."""
     parts: list[list[Token]] = [[]]
     depth = 0

@@ -115,12 +115,12 @@ class _Checker:
             return ()
         columns = self.columns[table]
         words = named(sql)
-        found = [columns[n].address for q, n in sorted(words, key=str) if n in columns and q in (None, table.parts[-1])]
+        found = [columns[n].address for q, n in words if n in columns and q in (None, table.parts[-1])]
         return _distinct((*found, *self._types(words), *self._routines(sql)))
 
     def _types(self, words: Iterable[tuple[str | None, str]]) -> list[Address]:
         """Declared types among the words; a table is no type here, since a column may have its name."""
-        found = ((q or self.scope.first, n) for q, n in sorted(words, key=str))
+        found = ((q or self.scope.first, n) for q, n in words)
         kinds = ((self.scope.types.get(name), name) for name in found)
         return [self.scope.address(kind, *name) for kind, name in kinds if kind in r.TYPES]
 
@@ -128,7 +128,7 @@ class _Checker:
         """All overloads of what `sql` calls, as far as it is declared."""
         if not self.scope.routines:
             return []
-        names = ((q or self.scope.first, n) for q, n in sorted(called(sql), key=str))
+        names = ((q or self.scope.first, n) for q, n in called(sql))
         return [address for name in names for address in self.scope.routines.get(name, ())]
 
     def _sequences(self, sql: str | None) -> list[Address]:
@@ -136,7 +136,7 @@ class _Checker:
         if sql is None:
             return []
         words = named(sql)
-        found = [self.relations.get((q or self.scope.first, n)) for q, n in sorted(words, key=str)]
+        found = [self.relations.get((q or self.scope.first, n)) for q, n in words]
         return [
             *(a for a in found if a is not None and a.kind == "sequence"),
             *self._types(words),
@@ -204,7 +204,7 @@ class _Checker:
         words = named(x.query)
         bare = {n for _, n in words}
         found: list[Address] = []
-        for q, n in sorted(words, key=str):
+        for q, n in words:
             address = self.relations.get((q or self.scope.first, n))
             if address is None or address == x.address:
                 continue
