@@ -164,11 +164,7 @@ def _renames(
     """Apply `renamed_from`, containers first, so that what they contain is found under its new address."""
     renames: list[tuple[Change, Address, Address]] = []
     notes, problems = [], []
-    for new, resource in sorted(desired.items(), key=lambda item: len(item[0].parts)):
-        old_name = getattr(resource, "renamed_from", None)
-        if old_name is None:
-            continue
-        old = Address(new.store, new.kind, (*new.parts[:-1], old_name))
+    for old, new, resource in _declared_renames(desired):
         if old in live and (new in live or old in desired):
             problems.append(f"{resource.source}: renamed_from: both {old} and {new} exist")
         elif old in live:
@@ -179,6 +175,15 @@ def _renames(
     if problems:
         raise PlanError("\n".join(problems), hint="remove renamed_from, or drop the one that is not wanted")
     return live, renames, notes
+
+
+def _declared_renames(desired: State) -> list[tuple[Address, Address, Resource]]:
+    """(old, new, resource) of every `renamed_from`, containers first."""
+    found = [(r.address, r, name) for r in desired.values() if (name := getattr(r, "renamed_from", None)) is not None]
+    return [
+        (Address(new.store, new.kind, (*new.parts[:-1], name)), new, resource)
+        for new, resource, name in sorted(found, key=lambda entry: len(entry[0].parts))
+    ]
 
 
 def _match(desired: State, live: State) -> tuple[State, dict[Address, Address]]:
@@ -236,11 +241,8 @@ def _moved(address: Address, old: Address, new: Address) -> Address:
 
 def _followed(applied: Iterable[Address], desired: State) -> set[Address]:
     """Applied addresses, and what they are called after every declared rename, done or not."""
-    found, moves = set(applied), []
-    for new, resource in sorted(desired.items(), key=lambda item: len(item[0].parts)):
-        if (old_name := getattr(resource, "renamed_from", None)) is not None:
-            moves.append((Address(new.store, new.kind, (*new.parts[:-1], old_name)), new))
-    for old, new in moves:
+    found = set(applied)
+    for old, new, _ in _declared_renames(desired):
         found |= {_moved(a, old, new) for a in found}
     return found
 
@@ -284,11 +286,7 @@ def _leftovers(extra: Iterable[Resource], changes: Iterable[Change]) -> list[Res
 
 def _drops(doomed: list[Resource], live: State, desired: State, package: Package) -> list[Change]:
     """Drops, each container with all it contains, so that its reverse is exact; what is declared moves elsewhere."""
-    children: dict[Address, list[Resource]] = defaultdict(list)
-    for resource in live.values():
-        if resource.container is not None:
-            children[resource.container].append(resource)
-    parts = {r.address: r for d in doomed for r in (d, *children.get(d.address, ()))}
+    parts = {r.address: r for d in doomed for r in (d, *live.children(d.address))}
     whole = {a: r for a, r in parts.items() if a not in desired and not r.only_declared}
     return [change for r in whole.values() if (change := package.change(r, None)) is not None]
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, M
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, overload
 
 Json: TypeAlias = Any
 """A value JSON can hold: None, bool, int, float, str, list, dict with string keys."""
 
+_T = TypeVar("_T")
 _QUOTE = re.compile(r'[."\s]')
 _PART = re.compile(r'"(?:[^"]|"")*"|[^."(]+(?:\([^)]*\))?[^."]*')
 
@@ -275,6 +276,16 @@ class State(Mapping[Address, Resource]):
 
     def __contains__(self, address: object) -> bool:
         return address in self.resources
+
+    @overload
+    def get(self, address: Address, /) -> Resource | None: ...
+
+    @overload
+    def get(self, address: Address, /, default: Resource | _T) -> Resource | _T: ...
+
+    def get(self, address: Address, /, default: Any = None) -> Any:
+        """The resource, or `default`."""
+        return self.resources.get(address, default)
 
     def keys(self) -> KeysView[Address]:
         """The addresses, in order."""

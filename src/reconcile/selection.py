@@ -31,6 +31,8 @@ class Selection:
         Args:
             container: the table or collection of an object given by address.
         """
+        if self._everything:
+            return "managed"
         address = what if isinstance(what, Address) else what.address
         if not isinstance(what, Address):
             container = what.container
@@ -46,6 +48,10 @@ class Selection:
         if any(map(self._ignore, names)):
             return "ignored"
         return "managed" if any(map(self._manage, names)) else "ignored"
+
+    @cached_property
+    def _everything(self) -> bool:
+        return "*" in self.manage and not self.ignore and not self.external
 
     @cached_property
     def _known(self) -> dict[tuple[tuple[str, ...], tuple[str, ...]], Owner]:

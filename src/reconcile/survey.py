@@ -203,13 +203,8 @@ def survey(reading: Reading, options: Options) -> Survey:
     differences: dict[str, Difference] = {}
     problems: list[Problem] = []
     errors: list[str] = []
-    managed = State.of(
-        r
-        for r in reading.desired.values()
-        if reading.project.selections[r.address.store].classify(r.address, r.container) == "managed"
-    )
     for name, store in reading.stores.items():
-        own = State.of(r for r in managed.values() if r.address.store == name)
+        own = State.of(r for r in reading.desired.values() if r.address.store == name)
         problems += store.session.unsupported(own)
         if problems:
             continue

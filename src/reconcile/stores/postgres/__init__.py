@@ -72,7 +72,9 @@ class PostgresPackage:
         return PostgresSession(spec, project, environment)
 
     def change(self, before: Resource | None, after: Resource | None) -> Change | None:
-        """The change of one address, None where nothing differs."""
+        """The change of one address, None where nothing differs: most often, and then `changes` is not imported."""
+        if before is not None and after is not None and before == after and before.container == after.container:
+            return None
         from reconcile.stores.postgres.changes import change
 
         return change(before, after)

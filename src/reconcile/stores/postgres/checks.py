@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -99,7 +100,7 @@ def unsupported(server: Server, desired: State) -> list[Problem]:
     used = _pgvector(server, desired)
     for resource in desired.values():
         if isinstance(resource, Column):
-            name = resource.type.rpartition(".")[2].strip('"').split("(")[0].split("[")[0].strip().strip('"')
+            name = _type_name(resource.type)
             if name in _VECTOR_TYPES:
                 problems += _vector(server, used, resource, f"the type {name}", _VECTOR_TYPES[name], desired)
         elif isinstance(resource, Index) and resource.method in ("hnsw", "ivfflat"):
@@ -107,6 +108,12 @@ def unsupported(server: Server, desired: State) -> list[Problem]:
             problems += _vector(server, used, resource, f"the index method {resource.method}", oldest, desired)
         problems += _version_needs(server, resource)
     return problems
+
+
+@cache
+def _type_name(type_: str) -> str:
+    """A type without schema, modifiers and array brackets."""
+    return type_.rpartition(".")[2].strip('"').split("(")[0].split("[")[0].strip().strip('"')
 
 
 def _version_needs(server: Server, resource: object) -> list[Problem]:

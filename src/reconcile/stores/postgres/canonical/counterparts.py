@@ -25,14 +25,14 @@ class Counterparts:
 
     def of(self, x: Resource) -> Resource | None:
         """The live resource to compare `x` with, under its own address."""
+        found = self.live.get(x.address)
+        if found is not None:
+            return found
         if x.address not in self._found:
             self._found[x.address] = self._look(x)
         return self._found[x.address]
 
     def _look(self, x: Resource) -> Resource | None:
-        found = self.live.get(x.address)
-        if found is not None:
-            return found
         address = self._before_renames(x)
         if address != x.address and (found := self.live.get(address)) is not None:
             return found
