@@ -119,8 +119,9 @@ def diff(
         elif not (before and before.live_name and policy.names == "enforce"):
             equal.append(address)
     removed, extra, unmanaged = _ownership(desired, state, _followed(applied, desired), classify)
-    leftovers = _leftovers(extra, changes)
+    leftovers = _leftovers([*extra, *(r for r in unmanaged if _becomes(r) in desired)], changes)
     extra = [r for r in extra if r not in leftovers]
+    unmanaged = [r for r in unmanaged if r not in leftovers]
     doomed = [] if live.partial else [*removed, *leftovers]
     doomed += extra if options.prune in ("extra", "all") else []
     doomed += unmanaged if options.prune == "all" else []
@@ -276,6 +277,12 @@ def _ownership(
         elif resource.container is None:
             unmanaged.append(resource)
     return removed, extra, unmanaged
+
+
+def _becomes(resource: Resource) -> Address | None:
+    """Of a helper object that is in no container: what it was to become."""
+    address, name = resource.address, resource.leftover_of
+    return None if name is None else Address(address.store, address.kind, (*address.parts[:-1], name))
 
 
 def _leftovers(extra: Iterable[Resource], changes: Iterable[Change]) -> list[Resource]:

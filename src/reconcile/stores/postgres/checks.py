@@ -199,7 +199,7 @@ def preflight(connection: psycopg.Connection[TupleRow], server: Server, steps: S
         grant = f'GRANT CREATE ON DATABASE "{server.facts["database"]}" TO "{server.facts["user"]}"'
         problems.append(Problem(f"{server.facts['user']} may not create schemas", where=where, hint=grant))
     new_schemas = {a.parts[0] for a in created if a.kind == "schema"}
-    relations = {a for a in created if a.kind in ("table", "view", "enum", "sequence", "index")}
+    relations = {a for a in created if a.kind in ("table", "view", "materialized_view", "enum", "sequence", "index")}
     problems += _schemas(connection, server, {a.parts[0] for a in relations} - new_schemas)
     new_tables = {a.parts for a in created if a.kind == "table"}
     problems += _ownership(connection, server, {p for p in _touched(steps) if p not in new_tables})
@@ -213,7 +213,7 @@ def _touched(steps: Sequence[Step]) -> Iterable[tuple[str, ...]]:
                 continue
             address = Address.parse(fact.subject)
             of_table = address.kind in ("column", "primary_key", "unique", "check", "foreign_key")
-            if address.kind in ("view", "index", "sequence") or (of_table and fact in step.gives):
+            if address.kind in ("view", "materialized_view", "index", "sequence") or (of_table and fact in step.gives):
                 yield address.parts[:2]
 
 

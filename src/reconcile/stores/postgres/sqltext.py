@@ -25,7 +25,6 @@ from reconcile.stores.postgres.resources import (
     PrimaryKey,
     Sequence,
     Unique,
-    View,
 )
 
 NAME_BYTES = 63
@@ -216,62 +215,6 @@ def _item(item: IndexItem, written: IndexItem | Mapping[str, Json]) -> str:
 def options(pairs: Iterable[tuple[str, str]]) -> str:
     """`m = 16, ef_construction = 64`: storage parameters, view options, opclass parameters."""
     return ", ".join(f"{name} = {value if _BARE_VALUE.fullmatch(value) else literal(value)}" for name, value in pairs)
-
-
-def view_statement(view: View, *, replace: bool = False) -> str:
-    """CREATE [OR REPLACE] VIEW with its options and check option."""
-    query = str(as_written(view, "query")).strip().rstrip(";").rstrip()
-    return "".join(
-        (
-            "CREATE OR REPLACE VIEW " if replace else "CREATE VIEW ",
-            object_name(view),
-            f" WITH ({options(view.with_)})" if view.with_ else "",
-            f" AS {query}",
-            f" WITH {view.check_option.upper()} CHECK OPTION" if view.check_option else "",
-        )
-    )
-
-
-def keep_access(view: View) -> str:
-    """Remember, in a setting of the session, who owns a view and who was granted what on it and its columns."""
-    return (
-        f"SELECT set_config('{_kept(view)}', json_build_object('owner', pg_get_userbyid(c.relowner),"
-        " 'acl', c.relacl::text, 'columns', (SELECT json_object_agg(a.attname, a.attacl::text) FROM pg_attribute a"
-        " WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL))::text, false)"
-        f" FROM pg_class c WHERE c.oid = {literal(object_name(view))}::regclass"
-    )
-
-
-def restore_access(view: View) -> str:
-    """Give the view made anew the owner and grants that `keep_access` remembered, but for columns that are gone."""
-    name = object_name(view)
-    return f"""DO $reconcile$
-DECLARE
-  kept jsonb := current_setting('{_kept(view)}')::jsonb;
-  statement text;
-BEGIN
-  IF kept ->> 'owner' <> current_user THEN
-    EXECUTE format('ALTER VIEW %s OWNER TO %I', {literal(name)}, kept ->> 'owner');
-  END IF;
-  FOR statement IN
-    SELECT format('GRANT %s%s ON %s TO %s%s', g.privilege_type, k.columns, {literal(name)},
-                  CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
-                  CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-    FROM (SELECT kept ->> 'acl' AS acl, '' AS columns
-          UNION ALL
-          SELECT c.value, format(' (%I)', c.key) FROM jsonb_each_text(nullif(kept -> 'columns', 'null')) c
-          JOIN pg_attribute a ON a.attrelid = {literal(name)}::regclass AND a.attname = c.key) k,
-         aclexplode(k.acl::aclitem[]) g
-    WHERE pg_get_userbyid(g.grantee) <> kept ->> 'owner'
-  LOOP
-    EXECUTE statement;
-  END LOOP;
-END
-$reconcile$"""
-
-
-def _kept(view: View) -> str:
-    return f"reconcile.kept_{hashlib.sha256(str(view.address).encode()).hexdigest()[:12]}"
 
 
 def enum_statement(enum: Enum, name: str | None = None) -> str:

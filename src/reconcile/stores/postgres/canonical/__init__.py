@@ -15,7 +15,7 @@ from reconcile.stores.postgres.canonical.closure import Closure
 from reconcile.stores.postgres.canonical.counterparts import Counterparts
 from reconcile.stores.postgres.canonical.fill import filled
 from reconcile.stores.postgres.canonical.texts import as_json, pending, same_parts, taken, texts, with_texts
-from reconcile.stores.postgres.resources import View
+from reconcile.stores.postgres.resources import VIEWS
 
 if TYPE_CHECKING:
     import psycopg
@@ -94,7 +94,7 @@ class _Work:
         """`x` in canonical spelling where texts alone tell; None where they do not."""
         y = self.others.of(x)
         if y is not None and x == y:
-            self.done[x.address] = x.replace(columns=y.columns) if isinstance(y, View) else x
+            self.done[x.address] = x.replace(columns=y.columns) if isinstance(y, VIEWS) else x
             return x
         full = filled(x, y)
         if y is not None:

@@ -14,7 +14,7 @@ from reconcile.stores.postgres.canonical.texts import texts
 from reconcile.stores.postgres.resources import ROUTINES, TYPES
 from reconcile.stores.postgres.sqltokens import called, named
 
-_FORMAT = 1
+_FORMAT = 2
 """Changes when texts are spelled, keyed or kept differently: what was learned before then no longer counts."""
 
 

@@ -19,6 +19,8 @@ def filled(x: Resource, y: Resource | None) -> Resource:
             return x.replace(with_=_in_words_of(x.with_, y.with_))
         case r.View(), r.View():
             return x.replace(with_=_in_words_of(x.with_, y.with_))
+        case r.MaterializedView(), r.MaterializedView():
+            return x.replace(with_=_in_words_of(x.with_, y.with_))
     return x
 
 

@@ -88,6 +88,12 @@ def _impossible(connection: psycopg.Connection[Any]) -> str | None:
     return None
 
 
+def _is_late(x: Resource) -> bool:
+    if isinstance(x, r.View):
+        return bool(x.column_defaults)
+    return type(x) in LATE or (x.container is not None and x.container.kind == "materialized_view")
+
+
 class _Scratch:
     def __init__(
         self,
@@ -101,7 +107,7 @@ class _Scratch:
         self.desired = closure.desired
         self.wanted = {x.address: x for x in wanted}
         self.needed = {a for x in wanted for a in closure.needs(x)} | {x.address for x in wanted if type(x) in OBJECTS}
-        self.keyed = {a for x in wanted if x.address.kind == "view" for a in closure.needs(x)}
+        self.keyed = {a for x in wanted if isinstance(x, r.VIEWS) for a in closure.needs(x)}
         """Tables under views: their primary keys decide what GROUP BY lets through."""
         self.built = {(a.parts[0], built_name(a)) for a in self.needed}
         first = session.schemas[0]
@@ -122,7 +128,7 @@ class _Scratch:
         parts: dict[Address, list[Resource]] = {a: [] for a in sorted(self.needed) if a.kind == "table"}
         late = []
         for x in self.wanted.values():
-            if type(x) in LATE:
+            if _is_late(x):
                 late.append(x)
             elif x.container in parts:
                 parts[x.container].append(x)
@@ -135,7 +141,7 @@ class _Scratch:
         for address in bare:
             self._fill(address, parts[address])
         for x in late:
-            self._try(x, LATE[type(x)](self, x))
+            self._try(x, (LATE.get(type(x)) or PARTS[type(x)])(self, x))
         self._read()
         return self.result
 
@@ -288,7 +294,7 @@ class _Scratch:
             if found is None or address in self.broken:
                 continue
             own = address.parts[1]
-            if own in outside and address.kind in ("view", "column"):
+            if own in outside and address.kind in ("view", "materialized_view", "column"):
                 other = join(*outside[own])
                 self.result.reasons[address] = f"it came to name the live {other} instead of the declared one"
             else:

@@ -40,6 +40,17 @@ def view(names: Names, x: r.View) -> str:
     return f"CREATE VIEW {names.name(x.address)} AS {names.sql(x.query)}"
 
 
+def view_defaults(names: Names, x: r.View) -> str:
+    """Defaults of its columns, which may call anything."""
+    clauses = (f"ALTER COLUMN {ident(name)} SET DEFAULT {names.sql(sql)}" for name, sql in x.column_defaults)
+    return f"ALTER TABLE {names.name(x.address)} {', '.join(clauses)}"
+
+
+def materialized_view(names: Names, x: r.MaterializedView) -> str:
+    """The query, which is not run."""
+    return f"CREATE MATERIALIZED VIEW {names.name(x.address)} AS {names.sql(x.query)} WITH NO DATA"
+
+
 def check(names: Names, x: r.Check) -> str:
     """Added to its table."""
     constraint = f"CONSTRAINT {ident(x.address.parts[-1])} CHECK ({names.sql(x.expression)})"
@@ -75,11 +86,13 @@ OBJECTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {
     r.Enum: enum,
     r.Sequence: sequence,
     r.View: view,
+    r.MaterializedView: materialized_view,
 }
 """What stands by itself, but tables: made in the order in which they need each other."""
 
 PARTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {r.Check: check, r.Index: index}
 """What is added to its table as soon as that is there."""
 
-LATE: Mapping[type[Resource], Callable[[Names, Any], str]] = {}
-"""What hangs on a table or view and may name anything else: made when all objects are there."""
+LATE: Mapping[type[Resource], Callable[[Names, Any], str]] = {r.View: view_defaults}
+"""What hangs on a table or view and may name anything else: made when all objects are there.
+Of a view the defaults of its columns, where it has any."""

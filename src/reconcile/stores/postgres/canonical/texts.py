@@ -16,17 +16,21 @@ _FIELDS: Mapping[type, tuple[str, ...]] = {
     r.Column: ("type", "default", "generated", "collation"),
     r.Check: ("expression",),
     r.View: ("query",),
+    r.MaterializedView: ("query",),
     r.Index: ("where",),
 }
 
 
 def texts(x: Resource) -> Iterator[tuple[str, str | None]]:
-    """(path, SQL) of everything that the server may spell otherwise; of an index also its keys."""
+    """(path, SQL) of everything that the server may spell otherwise, keys of an index and defaults of views included."""
     for field in _FIELDS.get(type(x), ()):
         yield field, getattr(x, field)
     if isinstance(x, r.Index):
         for n, item in enumerate(x.columns):
             yield f"columns.{n}", _item_text(item)
+    elif isinstance(x, r.View):
+        for name, sql in x.column_defaults:
+            yield f"columns.{name}.default", sql
 
 
 def _item_text(item: IndexItem) -> str | None:
@@ -70,8 +74,12 @@ def taken(x: Resource, y: Resource) -> Resource:
         )
         if items != x.columns:
             changes["columns"] = items
-    if isinstance(x, r.View) and isinstance(y, r.View) and same(x.query, y.query):
+    if isinstance(x, r.VIEWS) and isinstance(y, r.VIEWS) and same(x.query, y.query):
         changes["columns"] = y.columns
+    if isinstance(x, r.View) and isinstance(y, r.View) and x.column_defaults != y.column_defaults:
+        known = dict(y.column_defaults)
+        pairs = ((name, known[name] if same(sql, known.get(name)) else sql) for name, sql in x.column_defaults)
+        changes["column_defaults"] = tuple(pairs)
     return x.replace(**changes) if changes else x
 
 
@@ -96,16 +104,20 @@ def pending(x: Resource, y: Resource | None) -> list[tuple[str, str, str]]:
 def as_json(x: Resource) -> Json:
     """The texts of a resource the server has spelled, for the ledger; `with_texts` reads them."""
     found: dict[str, Json] = {field: getattr(x, field) for field in _FIELDS.get(type(x), ())}
-    if isinstance(x, r.Index | r.View):
+    if isinstance(x, r.Index | r.AnyView):
         found["columns"] = to_json(x.columns)
+    if isinstance(x, r.View):
+        found["column_defaults"] = to_json(x.column_defaults)
     return found
 
 
 def with_texts(x: Resource, spelled: Mapping[str, Json]) -> Resource:
     """`x` in the spelling that `as_json` noted."""
     changes = {field: spelled.get(field) for field in _FIELDS.get(type(x), ())}
-    if isinstance(x, r.View):
+    if isinstance(x, r.VIEWS):
         changes["columns"] = tuple((name, type_) for name, type_ in spelled["columns"])
+        if isinstance(x, r.View):
+            changes["column_defaults"] = tuple((name, sql) for name, sql in spelled["column_defaults"])
     elif isinstance(x, r.Index):
         changes["columns"] = tuple(
             IndexItem(**{**item, "parameters": tuple((k, v) for k, v in item.get("parameters", ()))})

@@ -19,6 +19,7 @@ from reconcile.stores.postgres.changes import (
     index,
     index_alter,
     key,
+    materialized_view,
     renaming,
     schema,
     sequence,
@@ -51,6 +52,9 @@ KINDS: Mapping[str, Verbs] = {
     "check": Verbs(check.AddCheck, check.DropCheck, check.alter),
     "foreign_key": Verbs(foreign_key.AddForeignKey, foreign_key.DropForeignKey, foreign_key.alter),
     "index": Verbs(index.CreateIndex, index.DropIndex, index_alter.alter),
+    "materialized_view": Verbs(
+        materialized_view.CreateMaterializedView, materialized_view.DropMaterializedView, materialized_view.alter
+    ),
     "view": Verbs(view.CreateView, view.DropView, view.alter),
 }
 

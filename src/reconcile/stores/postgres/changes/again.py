@@ -28,6 +28,7 @@ from reconcile.stores.postgres.resources import (
     ForeignKey,
     Index,
     Key,
+    MaterializedView,
     PostgresResource,
     PrimaryKey,
     Unique,
@@ -95,6 +96,7 @@ class RecreateIndex(ReplaceIndex):
 
 AGAIN: Mapping[type[Resource], Callable[[Any, Any], Change]] = {
     View: RecreateView,
+    MaterializedView: RecreateView,
     Index: RecreateIndex,
     ForeignKey: RecreateForeignKey,
     PrimaryKey: RecreateConstraint,

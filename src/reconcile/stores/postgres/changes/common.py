@@ -11,7 +11,7 @@ from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, to_json
-from reconcile.stores.postgres.changes.remaking import comes_again, remade, reordered_enums
+from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade, remade, reordered_enums
 from reconcile.stores.postgres.resources import Column, Enum, PostgresResource
 from reconcile.stores.postgres.resources import Sequence as Sequence_
 from reconcile.stores.postgres.sqltext import comment_statement, is_constraint
@@ -157,6 +157,8 @@ class ChangeComment(Alteration):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
+        if inside_remade(world, self.before):
+            return []
         if comes_again(world, self.before):
             return recreated_steps(world, self.before, self.after)
         table = self.before.container
@@ -206,6 +208,9 @@ def describe_difference(before: Resource | None, after: Resource | None) -> str:
     for key in differing(before, after):
         if key == "with":
             parts += _options_difference(dict(left.get(key, ())), dict(right.get(key, ())))
+        elif key in _OF_COLUMNS:
+            pairs = _options_difference(dict(left.get(key, ())), dict(right.get(key, ())), "none")
+            parts += [f"{_OF_COLUMNS[key]} of {pair}" for pair in pairs]
         elif isinstance(left.get(key), bool) or isinstance(right.get(key), bool):
             parts.append(f"{_words(key)} {str(bool(left.get(key))).lower()} → {str(bool(right.get(key))).lower()}")
         else:
@@ -217,9 +222,12 @@ def _nothing() -> Resource:
     raise ValueError("a change has a before or an after")
 
 
-def _options_difference(left: dict[str, str], right: dict[str, str]) -> list[str]:
+_OF_COLUMNS = {"column_comments": "comment", "column_defaults": "default"}
+
+
+def _options_difference(left: dict[str, str], right: dict[str, str], absent: str = "default") -> list[str]:
     keys = [key for key in {**left, **right} if left.get(key) != right.get(key)]
-    return [f"{key} {left.get(key, 'default')} → {right.get(key, 'default')}" for key in keys]
+    return [f"{key} {_shown(left.get(key, absent))} → {_shown(right.get(key, absent))}" for key in keys]
 
 
 def _words(key: str) -> str:

@@ -22,7 +22,7 @@ from reconcile.stores.postgres.changes.common import (
 )
 from reconcile.stores.postgres.changes.key import build_helper
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
-from reconcile.stores.postgres.changes.remaking import comes_again, retyped, uses
+from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade, retyped, uses
 from reconcile.stores.postgres.resources import Column, ForeignKey, Index, IndexItem, Key
 from reconcile.stores.postgres.sqltext import (
     helper_name,
@@ -69,6 +69,8 @@ class CreateIndex(Creation):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
+        if inside_remade(world, self.after):
+            return []
         index, gives = self.after, [has(self.address), ok(self.address)]
         needs, phase = {no(self.address)} | _needs(world, index), _phase(world, index)
         unique = [Hazard.DEPENDS_ON_DATA] if index.unique else []
@@ -145,6 +147,8 @@ class ReplaceIndex(Replacement):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
+        if inside_remade(world, self.after):
+            return []
         old, new = self.before, self.after
         gives = [has(self.address), ok(self.address)]
         users = _key_users(world, old) | dependents_settled(world, self.address)
@@ -274,7 +278,7 @@ class DropIndex(Removal):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         index = self.before
-        if world.drops(index.table):
+        if world.drops(index.table) or inside_remade(world, index):
             return []
         needs = {has(self.address)} | _key_users(world, index) | dependents_settled(world, self.address)
         needs |= requires(world, [index.table])

@@ -19,7 +19,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
 )
 from reconcile.stores.postgres.changes.index import BUILD, ReplaceIndex, analyze
-from reconcile.stores.postgres.changes.remaking import comes_again
+from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade
 from reconcile.stores.postgres.resources import Index
 from reconcile.stores.postgres.sqltext import (
     comment_statement,
@@ -63,6 +63,8 @@ class RebuildIndex(Alteration):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
+        if inside_remade(world, self.before):
+            return []
         if comes_again(world, self.before):
             return recreated_steps(world, self.before, self.after)
         name, first = object_name(self.before), self._set_calls()
@@ -130,6 +132,8 @@ class RenameIndex(PostgresChange):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
+        if inside_remade(world, self.before):
+            return []
         return [
             self.step(
                 world,

@@ -35,6 +35,12 @@ def uprooted(world: World, resource: Resource) -> bool:
     )
 
 
+def inside_remade(world: World, resource: Resource) -> bool:
+    """Whether it is in a materialized view that the plan makes again: that one's steps make it along."""
+    container = resource.container
+    return container is not None and container.kind == "materialized_view" and remade(world, container)
+
+
 def reads(world: World, resource: Resource) -> list[Address]:
     """What a view, policy or trigger stands on."""
     return list(STANDING[type(resource)].reads(world, resource))

@@ -13,6 +13,7 @@ from reconcile.stores.postgres.resources import (
     ForeignKey,
     Index,
     Key,
+    MaterializedView,
     Sequence,
     View,
 )
@@ -47,7 +48,7 @@ def _moved(resource: Resource, move: Callable[[Address], Address], old: Address,
         moved = replace(moved, references=(new.parts[0], new.parts[1]))
     if isinstance(moved, Sequence) and moved.owned_by and moved.owned_by[:2] == old.parts:
         moved = replace(moved, owned_by=(new.parts[0], new.parts[1], moved.owned_by[2]))
-    if isinstance(moved, View) and old in resource.refers:
+    if isinstance(moved, View | MaterializedView) and old in resource.refers:
         moved = replace(moved, query=renamed_in(moved.query, old.parts[-1], new.parts[-1]))
     return moved
 
@@ -106,7 +107,7 @@ def _column_moved(
             return replace(resource, columns=items, include=include, where=text(resource.where))
         case Sequence() if resource.owned_by == old.parts:
             return replace(resource, owned_by=(old.parts[0], old.parts[1], now))
-        case View() if refers:
+        case View() | MaterializedView() if refers:
             return replace(resource, query=_output_kept(text(resource.query) or "", was, now))
     return resource
 

@@ -1,4 +1,7 @@
-"""Views: replaced in place where columns are only appended, else dropped and made again with what reads them."""
+"""Views: replaced in place where columns are only appended, else dropped and made again with what reads them.
+
+Materialized ones come here where they are dropped, or made again around something.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import ClassVar
 from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address
+from reconcile.model import Address, State
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
@@ -25,23 +28,25 @@ from reconcile.stores.postgres.changes.common import (
 )
 from reconcile.stores.postgres.changes.remaking import reads, remade, retyped, standing_on
 from reconcile.stores.postgres.changes.standing import can_replace
-from reconcile.stores.postgres.resources import View
-from reconcile.stores.postgres.sqltext import (
-    comment_statement,
-    keep_access,
-    object_name,
-    options,
-    restore_access,
+from reconcile.stores.postgres.resources import AnyView, Index, MaterializedView, View
+from reconcile.stores.postgres.sqlaccess import keep_access, restore_access
+from reconcile.stores.postgres.sqltext import index_statement
+from reconcile.stores.postgres.sqlviews import (
+    comment_statements,
+    default_statements,
+    drop_statement,
+    option_statements,
     view_statement,
 )
 
 
-def _made_needs(world: World, view: View) -> frozenset[Fact]:
+def made_needs(world: World, view: AnyView, *, beside: bool = False) -> frozenset[Fact]:
+    """What making it waits for; `beside`: while the old one is still there."""
     refers = (a for a in view.refers if a != view.address)
-    return in_schema(world, view) | requires(world, refers) | _columns_first(world, view)
+    return in_schema(world, view) | requires(world, refers) | _columns_first(world, view, beside)
 
 
-def _columns_first(world: World, view: View) -> frozenset[Fact]:
+def _columns_first(world: World, view: AnyView, beside: bool) -> frozenset[Fact]:
     """New columns of the tables it reads, and the end of those that go: `select *` takes what is there."""
     found: set[Fact] = set()
     for table in view.refers:
@@ -50,12 +55,13 @@ def _columns_first(world: World, view: View) -> frozenset[Fact]:
             columns = [c for c in columns if c.kind == "column"]
             found |= {has(c) for c in columns if world.creates(c)}
             found |= {ok(c) for c in columns if c in world.target and retyped(world, c)}
-            if remade(world, view.address) or world.creates(view.address):
+            if (remade(world, view.address) and not beside) or world.creates(view.address):
                 found |= {no(c) for c in columns if world.drops(c)}
     return frozenset(found)
 
 
-def _drop_needs(world: World, view: View) -> frozenset[Fact]:
+def drop_needs(world: World, view: AnyView) -> frozenset[Fact]:
+    """What it reads is still there when it goes."""
     schema = Address(view.address.store, "schema", (view.schema,))
     return goes_first(world, [*reads(world, view), schema])
 
@@ -69,8 +75,7 @@ class CreateView(Creation):
 
     def describe(self) -> str:
         """See `Change.describe`."""
-        text = " ".join(self.after.query.split())
-        return text if len(text) <= 60 else text[:59] + "…"
+        return query_text(self.after)
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
@@ -79,33 +84,56 @@ class CreateView(Creation):
                 world,
                 1,
                 "create",
-                [view_statement(self.after), *comments(self.after)],
-                needs={no(self.address)} | _made_needs(world, self.after),
+                created(world, self.after),
+                needs={no(self.address)} | made_needs(world, self.after),
                 gives=[has(self.address), ok(self.address)],
             )
         ]
+
+
+def query_text(view: AnyView) -> str:
+    """The query on one line, cut."""
+    text = " ".join(view.query.split())
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def created(world: World, view: AnyView, *, filled: bool = True) -> list[str]:
+    """The statements that make a view with all that hangs on it but grants; of a materialized one also its indexes."""
+    calls = [view_statement(view, filled=filled)]
+    if isinstance(view, View):
+        calls += default_statements(view)
+    calls += [
+        sql for i in indexes_of(world.target, view) for sql in (index_statement(i, concurrently=False), *comments(i))
+    ]
+    return calls + comment_statements(view)
+
+
+def indexes_of(state: State, view: AnyView) -> list[Index]:
+    """Those of a materialized view; a view has none."""
+    return [r for r in state.children(view.address) if isinstance(r, Index)]
 
 
 @dataclass(frozen=True)
 class DropView(Removal):
     """DROP VIEW; refused while another view that stays reads it."""
 
-    before: View
+    before: AnyView
     after: None
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        needs = {has(self.address)} | dependents_settled(world, self.address) | _drop_needs(world, self.before)
+        inside = [self.address, *(i.address for i in indexes_of(world.live, self.before))]
+        needs = {has(self.address)} | dependents_settled(world, self.address) | drop_needs(world, self.before)
         return [
             self.step(
                 world,
                 1,
                 "drop",
-                [f"DROP VIEW {object_name(self.before)}"],
+                [drop_statement(self.before)],
                 needs=needs,
-                gives=[no(self.address)],
+                gives=[no(a) for a in inside],
                 phase=Phase.CONTRACT,
-                hazards=[Hazard.BREAKS_CLIENTS],
+                hazards=[] if self.before.leftover_of else [Hazard.BREAKS_CLIENTS],
             )
         ]
 
@@ -119,38 +147,38 @@ class ReplaceView(Alteration):
 
     def describe(self) -> str:
         """See `Change.describe`."""
-        return _describe(self.before, self.after)
+        return describe_view(self.before, self.after)
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         if remade(world, self.address):
             return RecreateView(self.before, self.after).steps(world)
         changed = set(differing(self.before, self.after))
-        calls = []
-        if "query" in changed or "check_option" in changed:
-            calls.append(view_statement(self.after, replace=True))
-        elif "with" in changed:
-            gone = [name for name, _ in self.before.with_ if name not in dict(self.after.with_)]
-            view = object_name(self.before)
-            calls += [f"ALTER VIEW {view} SET ({options(self.after.with_)})"] if self.after.with_ else []
-            calls += [f"ALTER VIEW {view} RESET ({', '.join(gone)})"] if gone else []
-        calls += [comment_statement(self.after)] if "comment" in changed else []
-        needs = {has(self.address)} | _made_needs(world, self.after)
+        if changed & {"query", "check_option"}:
+            calls = [view_statement(self.after, replace=True)]
+        else:
+            calls = option_statements(self.before, self.after)
+        calls += default_statements(self.after, self.before)
+        calls += comment_statements(self.after, self.before)
+        needs = {has(self.address)} | made_needs(world, self.after)
         return [self.step(world, 1, "replace", calls, needs=needs, gives=[has(self.address), ok(self.address)])]
 
 
 @dataclass(frozen=True)
 class RecreateView(Alteration):
-    """DROP VIEW, then CREATE VIEW with its owner and grants; a companion where the view itself stays equal."""
+    """Dropped, then created with its owner and grants; a companion where the view itself stays equal.
+
+    A materialized one comes with its indexes, and is filled if it was.
+    """
 
     action: ClassVar[Action] = Action.DELETE_CREATE
 
-    before: View
-    after: View
+    before: AnyView
+    after: AnyView
 
     def describe(self) -> str:
         """See `Change.describe`."""
-        return _describe(self.before, self.after)
+        return describe_view(self.before, self.after)
 
     @property
     def reason(self) -> str | None:
@@ -160,7 +188,7 @@ class RecreateView(Alteration):
     @property
     def replace_paths(self) -> tuple[tuple[str, ...], ...]:
         """See `Change.replace_paths`."""
-        return tuple((key,) for key in differing(self.before, self.after) if key != "comment")
+        return tuple((key,) for key in differing(self.before, self.after) if key not in IN_PLACE)
 
     def companions(self, world: World) -> Iterable[Change]:
         """See `Change.companions`."""
@@ -170,27 +198,33 @@ class RecreateView(Alteration):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
+        old, new = self.before, self.after
         above = {no(x.address) for x in standing_on(world, [self.address])}
-        breaks = [] if self.before == self.after or not self.before.columns else [Hazard.BREAKS_CLIENTS]
+        breaks = [] if old == new or not old.columns else [Hazard.BREAKS_CLIENTS]
+        heavy = isinstance(new, MaterializedView) and isinstance(old, MaterializedView) and filled(old, new)
+        made = [self.address, *(i.address for i in indexes_of(world.target, new))]
+        rules = list(old.rules) if isinstance(old, View) else []
         return [
             self.step(
                 world,
                 1,
                 "drop",
-                [keep_access(self.before), f"DROP VIEW {object_name(self.before)}"],
-                needs={has(self.address)} | above | _drop_needs(world, self.before),
-                gives=[no(self.address)],
+                [keep_access(old), drop_statement(old)],
+                needs={has(self.address)} | above | drop_needs(world, old),
+                gives=[no(self.address), *(no(i.address) for i in indexes_of(world.live, old))],
                 phase=Phase.CONTRACT,
-                hazards=breaks,
+                hazards=[*breaks, *([Hazard.BLOCKS_READS] if heavy else [])],
             ),
             self.step(
                 world,
                 2,
                 "create",
-                [view_statement(self.after), *comments(self.after), restore_access(self.after)],
-                needs={no(self.address)} | _made_needs(world, self.after),
-                gives=[has(self.address), ok(self.address)],
+                [*created(world, new, filled=heavy), *rules, restore_access(new)],
+                needs={no(self.address)} | made_needs(world, new),
+                gives=[fact(a) for a in made for fact in (has, ok)],
                 phase=Phase.CONTRACT,
+                hazards=[Hazard.LONG_RUNNING] if heavy else [],
+                long=heavy,
             ),
         ]
 
@@ -199,7 +233,17 @@ class RecreateView(Alteration):
         return RecreateView(self.after, self.before)
 
 
-def _describe(before: View, after: View) -> str:
+IN_PLACE = frozenset({"comment", "column_comments", "column_defaults", "with"})
+"""Attributes that never make a view be dropped and created."""
+
+
+def filled(before: MaterializedView, after: MaterializedView) -> bool:
+    """Whether the new one is filled: as the old one was, and as it is declared."""
+    return before.populated or after.populated
+
+
+def describe_view(before: AnyView, after: AnyView) -> str:
+    """`query, +total, -sum`: what differs, with the columns that come and go."""
     changed = differing(before, after)
     if not changed:
         return "unchanged, made again"

@@ -16,7 +16,7 @@ from reconcile.change import Server
 from reconcile.model import Address
 from reconcile.stores.base import Live, NotModelled, StoreSpec
 from reconcile.stores.postgres import resources as r
-from reconcile.stores.postgres.dump import objects, tables
+from reconcile.stores.postgres.dump import objects, tables, views
 from reconcile.stores.postgres.dump.context import Context
 from reconcile.stores.postgres.dump.values import key_of
 from reconcile.stores.postgres.names import join
@@ -41,7 +41,8 @@ SECTIONS = (
     Section("enum", "enums", "extensions", False, objects.enum),
     Section("sequence", "sequences", "extensions", False, objects.sequence),
     Section("table", "tables", "tables", True, tables.table),
-    Section("view", "views", "views", True, objects.view),
+    Section("view", "views", "views", True, views.view),
+    Section("materialized_view", "materialized_views", "views", True, views.materialized_view),
 )
 """In the order of sections and files. A sequence that a column owns is written with the tables."""
 _FILES = tuple(dict.fromkeys(s.file for s in SECTIONS))

@@ -1,4 +1,4 @@
-"""Schemas, extensions, enums, sequences, views."""
+"""Schemas, extensions, enums, sequences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.dump.context import Context
-from reconcile.stores.postgres.dump.values import dedented, options, without_empty
+from reconcile.stores.postgres.dump.values import without_empty
 from reconcile.stores.postgres.names import join
 
 
@@ -46,19 +46,6 @@ def sequence(context: Context, x: r.Sequence) -> dict[str, Any]:
             "cache": x.cache if x.cache != 1 else None,
             "cycle": x.cycle or None,
             "owned_by": owner,
-            "comment": x.comment,
-        }
-    )
-
-
-def view(context: Context, x: r.View) -> dict[str, Any]:
-    """Query and options."""
-    del context
-    return without_empty(
-        {
-            "query": dedented(x.query),
-            "with": options(x.with_),
-            "check_option": x.check_option,
             "comment": x.comment,
         }
     )

@@ -29,7 +29,7 @@ def table(context: Context, x: r.Table) -> dict[str, Any]:
             "unique": section(r.Unique, _unique),
             "checks": section(r.Check, _check),
             "foreign_keys": section(r.ForeignKey, lambda k: _foreign_key(context, k)),
-            "indexes": section(r.Index, _index),
+            "indexes": section(r.Index, index),
         },
         keep=("columns",),
     )
@@ -100,7 +100,8 @@ def _check(x: r.Check) -> Any:
     )
 
 
-def _index(x: r.Index) -> dict[str, Any]:
+def index(x: r.Index) -> dict[str, Any]:
+    """Everything but what is the default."""
     return without_empty(
         {
             "method": x.method if x.method != "btree" else None,

@@ -18,11 +18,11 @@ def names(catalog: Catalog, rows: Rows) -> None:
 
 
 def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
-    """Those that no constraint has, of the modelled tables."""
+    """Those that no constraint has, of the modelled tables and materialized views."""
     for row in rows["indexes"]:
         oid, relation, schema, name, method, unique, valid, not_distinct, count, numbers = row[:10]
         reloptions, definition, predicate, constraint, _, tablespace = row[10:]
-        table = catalog.tables.get(relation)
+        table = catalog.relations.get(relation)
         if table is None or relation in catalog.left_out or constraint is not None:
             continue
         address = catalog.address("index", schema, name)
@@ -32,7 +32,10 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
         names = catalog.columns[relation]
         columns = tuple(names.get(n) for n in numbers[:count])
         include = tuple(names[n] for n in numbers[count:])
-        refers = dict.fromkeys(table.child("column", names[n]) for n in numbers if n)
+        if table.kind == "table":
+            refers = dict.fromkeys(table.child("column", names[n]) for n in numbers if n)
+        else:
+            refers = {table: None}
         if predicate is not None or None in columns:
             refers.update(dict.fromkeys(catalog.refers("i", oid, own=relation)))
         yield (

@@ -51,7 +51,7 @@ from pg_extension e join pg_namespace n on n.oid = e.extnamespace order by e.ext
 
 RELATIONS = f"""
 select c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.reloptions,
-       case when c.relkind = 'v' then pg_get_viewdef(c.oid) end,
+       case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) end,
        c.relrowsecurity or c.relforcerowsecurity, c.relispartition, i.inherits is not null,
        c.reltablespace <> 0 or coalesce(c.relam <> h.oid, false), c.relreplident::text, c.reloftype <> 0
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -78,7 +78,7 @@ join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamesp
 join pg_type t on t.oid = a.atttypid
 left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 left join pg_collation l on l.oid = a.attcollation and a.attcollation <> t.typcollation
-where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'v') and a.attnum > 0 and not a.attisdropped
+where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'v', 'm') and a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum
 """
 
@@ -101,12 +101,34 @@ select i.indexrelid, i.indrelid, n.nspname, c.relname, m.amname, i.indisunique, 
        i.indnkeyatts, i.indkey::int2[], c.reloptions, pg_get_indexdef(i.indexrelid),
        pg_get_expr(i.indpred, i.indrelid, false), k.conname, i.indisclustered, c.reltablespace <> 0
 from pg_index i
-join pg_class c on c.oid = i.indexrelid join pg_class r on r.oid = i.indrelid and r.relkind = 'r'
+join pg_class c on c.oid = i.indexrelid join pg_class r on r.oid = i.indrelid and r.relkind in ('r', 'm')
 join pg_namespace n on n.oid = r.relnamespace join pg_am m on m.oid = c.relam
 left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
 where n.nspname = any(%(schemas)s)
 order by n.nspname, c.relname
 """
+
+VIEWS = """
+select c.oid, c.relispopulated, t.reloptions,
+       concat_ws(', ', case when c.reltablespace <> 0 then 'tablespace' end,
+                 case when c.relkind = 'm' and c.relam <> (select oid from pg_am where amname = 'heap')
+                      then 'access method' end,
+                 (select string_agg('column settings (' || a.attname || ')', ', ' order by a.attnum)
+                  from pg_attribute a join pg_type y on y.oid = a.atttypid
+                  where c.relkind = 'm' and a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                  and (a.attstorage <> y.typstorage or @compressed@ or coalesce(a.attstattarget, -1) >= 0
+                       or coalesce(a.attoptions::text ~ 'n_distinct', false))),
+                 (select 'CLUSTER ON an index' from pg_index i where i.indrelid = c.oid and i.indisclustered)),
+       (select array_agg(rtrim(pg_get_ruledef(r.oid), ';') order by r.rulename) from pg_rewrite r
+        where r.ev_class = c.oid and r.rulename <> '_RETURN'),
+       (select array_agg(format('ALTER TABLE %%s %%s RULE %%I', c.oid::regclass,
+                                case r.ev_enabled when 'D' then 'DISABLE' when 'A' then 'ENABLE ALWAYS'
+                                     else 'ENABLE REPLICA' end, r.rulename) order by r.rulename)
+        from pg_rewrite r where r.ev_class = c.oid and r.rulename <> '_RETURN' and r.ev_enabled <> 'O')
+from pg_class c join pg_namespace n on n.oid = c.relnamespace left join pg_class t on t.oid = c.reltoastrelid
+where n.nspname = any(%(schemas)s) and c.relkind in ('v', 'm')
+"""
+"""Of views and materialized views: what only they have; why one is left out; statements that make its rules again."""
 
 SEQUENCES = """
 select s.seqrelid, format_type(s.seqtypid, null), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache,

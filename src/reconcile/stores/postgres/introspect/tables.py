@@ -18,7 +18,8 @@ QUERIES = {
     "sequences": queries.SEQUENCES,
 }
 _IDENTITY = {"": None, "a": "always", "d": "by_default"}
-_RELATIONS = {"p": "partitioned table", "m": "materialized view", "f": "foreign table"}
+_RELATIONS = {"p": "partitioned table", "f": "foreign table"}
+_VIEWS = {"v": "view", "m": "materialized_view"}
 PUBLIC_COMMENT = "standard public schema"
 """What initdb writes on schema public: as good as none."""
 
@@ -30,13 +31,13 @@ def names(catalog: Catalog, rows: Rows) -> None:
         oid, schema, name, kind = row[:4]
         if kind == "r":
             catalog.relations[oid] = catalog.tables[oid] = catalog.address("table", schema, name)
-        elif kind == "v":
-            catalog.relations[oid] = catalog.address("view", schema, name)
+        elif kind in _VIEWS:
+            catalog.relations[oid] = catalog.address(_VIEWS[kind], schema, name)
         elif kind == "S" and owners.get(oid) != "i":
             catalog.relations[oid] = catalog.address("sequence", schema, name)
         elif kind in _RELATIONS:
             what = _RELATIONS[kind]
-            word = {"p": "table", "m": "materialized_view", "f": "foreign_table"}[kind]
+            word = {"p": "table", "f": "foreign_table"}[kind]
             catalog.leave(catalog.address(word, schema, name), what)
     for oid, reasons in left_out(rows).items():
         if oid in catalog.tables:

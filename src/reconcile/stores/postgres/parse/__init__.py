@@ -8,12 +8,13 @@ from reconcile.model import Resource
 from reconcile.stores.base import Context
 from reconcile.stores.postgres.parse.check import check
 from reconcile.stores.postgres.parse.declared import type_names
-from reconcile.stores.postgres.parse.objects import enums, extensions, schemas, sequences, views
+from reconcile.stores.postgres.parse.objects import enums, extensions, schemas, sequences
 from reconcile.stores.postgres.parse.scope import Scope
 from reconcile.stores.postgres.parse.tables import tables
+from reconcile.stores.postgres.parse.views import materialized_views, views
 from reconcile.yamlio import Map
 
-READERS = (schemas, extensions, enums, sequences, tables, views)
+READERS = (schemas, extensions, enums, sequences, tables, views, materialized_views)
 """One a section of the format: (document, scope) -> resources."""
 
 

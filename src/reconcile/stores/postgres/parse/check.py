@@ -89,7 +89,7 @@ class _Checker:
                 return x.replace(refers=self._index(x))
             case r.ForeignKey():
                 return self._foreign_key(x)
-            case r.View():
+            case r.View() | r.MaterializedView():
                 return x.replace(refers=self._view(x))
             case r.Sequence():
                 return self._sequence(x)
@@ -144,6 +144,10 @@ class _Checker:
         ]
 
     def _index(self, x: r.Index) -> tuple[Address, ...]:
+        if x.table.kind == "materialized_view":  # its columns are known to the server only
+            texts = [sql for sql in (*(i.expression for i in x.columns), x.where) if sql is not None]
+            used = (a for sql in texts for a in (*self._types(named(sql)), *self._routines(sql)))
+            return _distinct((x.table, *used))
         columns = [i.column for i in x.columns if i.column is not None]
         found = list(self._columns(x, (*columns, *x.include)))
         for text in (*(i.expression for i in x.columns), x.where):
@@ -199,7 +203,7 @@ class _Checker:
         refers = (*own, target, *(known[n].address for n in columns if n in known))
         return x.replace(references_columns=columns, refers=_distinct(refers))  # type: ignore[return-value]
 
-    def _view(self, x: r.View) -> tuple[Address, ...]:
+    def _view(self, x: r.AnyView) -> tuple[Address, ...]:
         """Best effort: relations whose name stands in the query, and of their columns those that do."""
         words = named(x.query)
         bare = {n for _, n in words}
@@ -211,7 +215,9 @@ class _Checker:
             found.append(address)
             if address.kind == "table":
                 found += [c.address for name, c in self.columns[address].items() if name in bare or "*" in x.query]
-        return _distinct((*found, *self._types(words), *self._routines(x.query)))
+        texts = [x.query, *(sql for _, sql in x.column_defaults)] if isinstance(x, r.View) else [x.query]
+        used = [a for text in texts[1:] for a in self._sequences(text)]
+        return _distinct((*found, *self._types(words), *self._routines(x.query), *used))
 
     def _sequence(self, x: r.Sequence) -> r.Sequence:
         if x.owned_by is None:

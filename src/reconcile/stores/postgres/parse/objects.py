@@ -1,4 +1,4 @@
-"""Schemas, extensions, enums, sequences, views: what stands beside tables."""
+"""Schemas, extensions, enums, sequences: what stands beside tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 from reconcile.model import Resource, Source
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import split
-from reconcile.stores.postgres.parse.scope import Scope, comment_of, option_text
-from reconcile.stores.postgres.sqltokens import faithful, fault
+from reconcile.stores.postgres.parse.scope import Scope, comment_of
 from reconcile.stores.postgres.sqltypes import read
 from reconcile.yamlio import Map
 
@@ -144,41 +143,3 @@ def _owner(settings: Map, schema: str, scope: Scope) -> tuple[str, str, str] | N
         return parts[0], parts[1], parts[2]
     scope.problem(where, f"owned_by {text!r} is no column", "write table.column or schema.table.column")
     return None
-
-
-def views(document: Map, scope: Scope) -> list[Resource]:
-    """`views: {recent: {query: "select …"}}` or `{file: sql/recent.sql}`, the path from the project folder."""
-    found: list[Resource] = []
-    for key, value, source in items(document, "views"):
-        schema, name = scope.declared(key, source)
-        query = _query(key, value, scope)
-        found.append(
-            r.View(
-                address=scope.address("view", schema, name),
-                source=source,
-                query=query,
-                with_=tuple(sorted((k, option_text(v)) for k, v in (value.get("with") or {}).items())),
-                check_option=value.get("check_option"),
-                comment=comment_of(value),
-            )
-        )
-    return found
-
-
-def _query(key: str, value: Map, scope: Scope) -> str:
-    if "file" not in value:
-        text, where = str(value.get("query", "")), value.value_at("query")
-    else:
-        where = value.value_at("file")
-        try:
-            text = (scope.context.spec.directory / value["file"]).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            scope.problem(where, f"file {value['file']!r} of view {key!r} cannot be read: {reason}")
-            return "select"
-    text = text.strip().rstrip(";").rstrip()
-    if text.lower().startswith("create"):
-        scope.problem(where, f"view {key!r} has a CREATE statement", "write only the query: select …")
-    elif (wrong := fault(text)) is not None:
-        scope.problem(where, f"view {key!r} is no query: {wrong}", "write a single query")
-    return faithful(text)

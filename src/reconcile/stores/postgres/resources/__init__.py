@@ -19,13 +19,15 @@ from reconcile.stores.postgres.resources.indexes import Index, IndexItem, Statis
 from reconcile.stores.postgres.resources.routines import Aggregate, Function, Procedure, Routine
 from reconcile.stores.postgres.resources.tables import Column, PartitionBy, Table
 from reconcile.stores.postgres.resources.types import Attribute, Composite, Domain, DomainCheck, Enum, Range
-from reconcile.stores.postgres.resources.views import MaterializedView, View
+from reconcile.stores.postgres.resources.views import VIEWS, AnyView, MaterializedView, View
 
 __all__ = [
     "RELATIONS",
     "ROUTINES",
     "TYPES",
+    "VIEWS",
     "Aggregate",
+    "AnyView",
     "Attribute",
     "Check",
     "Collation",

@@ -17,9 +17,11 @@ class View(PostgresResource):
     columns: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """(name, type) in order, live or read back from the scratch build; empty while unknown."""
     column_comments: Pairs = ()
-    """(column, comment)"""
+    """(column, comment), sorted"""
     column_defaults: Pairs = ()
-    """(column, SQL), for INSERT through the view"""
+    """(column, SQL), sorted; for INSERT through the view"""
+    rules: tuple[str, ...] = field(default=(), compare=False)
+    """Live: statements that make its rules again, which are not modelled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,14 @@ class MaterializedView(PostgresResource):
 
     query: str
     with_: Pairs = field(default=(), metadata={"json": "with"})
+    """Storage parameters, those of its TOAST table as `toast.NAME`."""
     columns: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """(name, type) in order, live or read back from the scratch build; empty while unknown."""
     column_comments: Pairs = ()
+    """(column, comment), sorted"""
     populated: bool = field(default=True, compare=False)
+    """Declared: whether it is filled when it is made. Live: whether it can be read now."""
+
+
+VIEWS = (View, MaterializedView)
+AnyView = View | MaterializedView

@@ -1,0 +1,2 @@
+INSERT INTO sales (owner) VALUES ('a');
+REFRESH MATERIALIZED VIEW ids;
