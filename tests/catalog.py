@@ -37,7 +37,7 @@ SELECT 'column ' || c.name || '.' || a.attname,
                  '| ' || col_description(c.oid, a.attnum))
 FROM classes c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-WHERE c.relkind IN ('r', 'v')
+WHERE c.relkind IN ('r', 'v', 'm')
 UNION ALL
 SELECT 'constraint ' || c.name || '.' || k.conname,
        pg_get_constraintdef(k.oid) || ' ' || k.convalidated || ' | '
@@ -53,7 +53,7 @@ SELECT 'sequence ' || c.name, concat_ws(' ', format_type(q.seqtypid, NULL), q.se
         WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')))
 FROM classes c JOIN pg_sequence q ON q.seqrelid = c.oid
 UNION ALL
-SELECT 'view ' || c.name, pg_get_viewdef(c.oid) FROM classes c WHERE c.relkind = 'v'
+SELECT 'view ' || c.name, pg_get_viewdef(c.oid) FROM classes c WHERE c.relkind IN ('v', 'm')
 """
 
 

@@ -14,6 +14,7 @@ from tests.stores.postgres.writing import (
     extension,
     foreign_key,
     index,
+    materialized_view,
     planned,
     primary_key,
     schema,
@@ -57,6 +58,8 @@ def first() -> State:
         table("b"),
         column("b", "a", "bigint"),
         foreign_key("b", "b_fkey", ["a"], "a", ["id"]),
+        materialized_view("m", "SELECT x FROM a", [("x", "integer")], READS),
+        materialized_view("n", "SELECT d FROM a", [("d", "text")], [at("table", "a"), at("column", "a", "d")]),
         view("v", "SELECT x FROM a", [("x", "integer")], READS),
         view("w", "SELECT x FROM a", [("x", "integer")], READS),
         view("u", "SELECT d FROM a", [("d", "text")], [at("table", "a"), at("column", "a", "d")]),
@@ -83,6 +86,14 @@ def second() -> State:
         table("b"),
         column("b", "a", "bigint"),
         foreign_key("b", "b_fkey", ["a"], "a", ["id"], on_delete="cascade"),
+        materialized_view("m", "SELECT x + 1 AS x FROM a", [("x", "bigint")], READS),
+        materialized_view(
+            "n",
+            "SELECT d FROM a",
+            [("d", "text")],
+            [at("table", "a"), at("column", "a", "d")],
+            with_=(("fillfactor", "70"),),
+        ),
         view("v", "SELECT x, d FROM a", [("x", "bigint"), ("d", "text")], READS),
         view("w", "SELECT d FROM a", [("d", "text")], READS),
         view("u", "SELECT d, id FROM a", [("d", "text"), ("id", "bigint")], [at("table", "a"), at("column", "a", "d")]),
@@ -152,6 +163,7 @@ def test_every_change_class_is_used_here() -> None:
         "DropSequence", "DropTable", "DropUnique", "DropView", "RebuildIndex", "RecreateView", "ReplaceCheck",
         "ReplaceEnum", "ReplaceForeignKey", "ReplaceIndex", "ReplacePrimaryKey", "ReplaceUnique", "ReplaceView",
         "ValidateConstraint",
+        "AlterMaterializedView", "CreateMaterializedView", "DropMaterializedView", "ReplaceMaterializedView",
     } <= used  # fmt: skip
 
 

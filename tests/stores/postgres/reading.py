@@ -24,8 +24,8 @@ from reconcile.stores.postgres.sqltext import (
     enum_statement,
     index_statement,
     relation,
-    view_statement,
 )
+from reconcile.stores.postgres.sqlviews import view_statement
 from reconcile.yamlio import parse as read_yaml
 
 EMBEDDINGS = {"passages": Embedding("passages", "m", 384, Distance.COSINE)}

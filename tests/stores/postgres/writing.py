@@ -77,6 +77,14 @@ def view(name: str, query: str, columns: Sequence[tuple[str, str]], reads: Seque
     return r.View(address=at("view", name), query=query, columns=tuple(columns), refers=tuple(reads), **more)
 
 
+def materialized_view(
+    name: str, query: str, columns: Sequence[tuple[str, str]], reads: Sequence[Address], **more: Any
+) -> r.MaterializedView:
+    return r.MaterializedView(
+        address=at("materialized_view", name), query=query, columns=tuple(columns), refers=tuple(reads), **more
+    )
+
+
 def schema(name: str, **more: Any) -> r.Schema:
     return r.Schema(address=at("schema", name), **more)
 

@@ -22,7 +22,7 @@ _FIELDS: Mapping[type, tuple[str, ...]] = {
 
 
 def texts(x: Resource) -> Iterator[tuple[str, str | None]]:
-    """(path, SQL) of everything that the server may spell otherwise, keys of an index and defaults of views included."""
+    """(path, SQL) of everything that the server may spell otherwise: also keys of an index and defaults of a view."""
     for field in _FIELDS.get(type(x), ()):
         yield field, getattr(x, field)
     if isinstance(x, r.Index):
