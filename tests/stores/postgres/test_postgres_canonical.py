@@ -125,6 +125,7 @@ def snapshot(store: Store) -> list[tuple[object, ...]]:
     return store.execute("select oid, relname, relnamespace from pg_class where oid >= 16384 order by 1")
 
 
+@pytest.mark.pgvector
 def test_every_spelling_meets_the_servers(store: Store) -> None:
     """First on an empty server: then made, read, compared; then from what was learned, without a build."""
     first, _, built = store.canonical(TABLES + VIEWS)
@@ -143,6 +144,7 @@ def test_every_spelling_meets_the_servers(store: Store) -> None:
     assert [x.declared for x in third.state.values()] == [x.declared for x in second.state.values()]
 
 
+@pytest.mark.pgvector
 def test_what_is_spelled_needs_no_second_spelling(store: Store) -> None:
     """Normalising twice is normalising once, and the server's own spelling needs no build."""
     store.make(store.canonical(TABLES + VIEWS)[0].state)
@@ -151,6 +153,7 @@ def test_what_is_spelled_needs_no_second_spelling(store: Store) -> None:
     assert (twice.state, built, different(twice, live)) == (once.state, 0, {})
 
 
+@pytest.mark.pgvector
 def test_import_then_nothing_differs_and_nothing_is_built(store: Store) -> None:
     store.make(store.canonical(TABLES + VIEWS)[0].state)
     files = store.imported()
@@ -169,6 +172,7 @@ def test_import_then_nothing_differs_and_nothing_is_built(store: Store) -> None:
     assert undeclared == []
 
 
+@pytest.mark.pgvector
 def test_an_import_builds_the_same_elsewhere(store: Store, make_postgres_database: object) -> None:
     """What the server wrote is read back as it wrote it, casts of IN lists over varchar included."""
     assert callable(make_postgres_database)
@@ -197,6 +201,7 @@ def test_a_cast_array_is_read_as_it_was_written(text: str) -> None:
     assert faithful(faithful(text)) == faithful(text)
 
 
+@pytest.mark.pgvector
 def test_only_what_differs_is_built(store: Store) -> None:
     store.make(store.canonical(TABLES + VIEWS)[0].state)
     learned = store.canonical(TABLES + VIEWS)[0].learned
@@ -220,6 +225,7 @@ def test_a_new_type_of_a_column_changes_what_is_known_of_its_checks(store: Store
     ]
 
 
+@pytest.mark.since(16)
 def test_a_view_of_all_columns_follows_the_order_the_table_will_have(postgres_database: str) -> None:
     store = Store(postgres_database)
     store.execute("create table t (b int, a int)", "create view v as select * from t")
@@ -239,6 +245,7 @@ tables: {t: {renamed_from: was, columns: {id: int, y: {type: text, renamed_from:
     assert (built, result.problems) == (0, ())
 
 
+@pytest.mark.pgvector
 def test_functions_and_unmodelled_types_in_use_are_the_live_ones(postgres_database: str) -> None:
     store = Store(postgres_database, ("public", "audit"))
     store.execute(
@@ -262,6 +269,7 @@ views:
     assert different(second, live) == {}
 
 
+@pytest.mark.pgvector
 def test_an_extension_that_is_to_be_made_lends_its_types(store: Store) -> None:
     text = "store: app\nextensions: {vector: {}}\ntables: {t: {columns: {v: extensions_are_off}}}".replace(
         "extensions_are_off", "vector(3)"
@@ -377,6 +385,7 @@ views: {v: {query: "select id from u"}}"""
         holder.rollback()
 
 
+@pytest.mark.pgvector
 def test_settings_that_are_left_open_are_filled_in(postgres_database: str) -> None:
     store = Store(postgres_database, settings={"external": ["auth.*"]})
     store.execute(

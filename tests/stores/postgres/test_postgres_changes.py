@@ -115,6 +115,7 @@ def test_owned_sequence(database: Database) -> None:
     assert sql(steps.steps) == ["DROP TABLE public.users"]
 
 
+@pytest.mark.since(16)
 def test_comments_in_place(database: Database) -> None:
     def all_of(comment: str | None) -> State:
         return state(
@@ -235,6 +236,7 @@ def test_free_type_changes_keep_the_table_file(database: Database) -> None:
         database.to(state())
 
 
+@pytest.mark.since(16)
 def test_type_change_under_views(database: Database) -> None:
     reads = [at("table", "users"), at("column", "users", "age")]
     below = view("below", "SELECT age\n   FROM users", [("age", "integer")], reads, comment="Below")
@@ -254,6 +256,7 @@ def test_type_change_under_views(database: Database) -> None:
     ]
 
 
+@pytest.mark.since(17)
 def test_generated_expression(database: Database) -> None:
     def upper(**more: object) -> State:
         return users(column("users", "shout", "text", **more))
@@ -359,6 +362,7 @@ def test_key_swapped_under_a_foreign_key(database: Database) -> None:
         database.build(Difference((drop,), live, {}))
 
 
+@pytest.mark.since(16)
 def test_views_made_again_keep_owner_and_grants(database: Database) -> None:
     reads = [at("table", "users"), at("column", "users", "age")]
     before = users(view("v", "SELECT age\n   FROM users", [("age", "integer")], reads))
@@ -434,6 +438,7 @@ def test_invalid_index_is_rebuilt(database: Database) -> None:
     assert [r.action_reason for r in steps.resource_changes] == ["rebuild_because_invalid"]
 
 
+@pytest.mark.pgvector
 def test_hnsw_options_and_opclass(database: Database) -> None:
     def passages(
         type: str = "vector(3)", opclass: str = "vector_cosine_ops", m: str = "8", method: str = "hnsw"
@@ -468,6 +473,7 @@ def test_hnsw_options_and_opclass(database: Database) -> None:
     assert 'embedding_v2: {type: "vector(4)"}' in str(refused.value)
 
 
+@pytest.mark.since(16)
 def test_enums(database: Database) -> None:
     def mood(values: str, default: str | None = None) -> State:
         return state(
@@ -494,6 +500,7 @@ def test_enums(database: Database) -> None:
     assert database.execute("SELECT a::text, b::text FROM t") == [("d", "{b,d}")]
 
 
+@pytest.mark.since(16)
 def test_views(database: Database) -> None:
     reads = [at("table", "users"), at("column", "users", "id"), at("column", "users", "name")]
     narrow = view("v", "SELECT id\n   FROM users", [("id", "bigint")], reads)
@@ -517,6 +524,7 @@ def test_views(database: Database) -> None:
     database.to(state())
 
 
+@pytest.mark.since(16)
 def test_view_goes_before_the_column_it_reads(database: Database) -> None:
     extra = column("users", "extra", "text")
     reads = [at("table", "users"), at("column", "users", "extra")]
@@ -538,6 +546,7 @@ def test_index_and_check_go_before_the_column_they_use(database: Database) -> No
     database.to(users())
 
 
+@pytest.mark.pgvector
 def test_extensions_and_schemas(database: Database) -> None:
     inside = state(schema("extensions"), extension("vector", in_schema="extensions", version="0.8.5"))
     database.to(inside)
@@ -545,6 +554,7 @@ def test_extensions_and_schemas(database: Database) -> None:
     database.to(state())
 
 
+@pytest.mark.since(16)
 def test_renames(database: Database) -> None:
 
     reads = [at("table", "users"), at("column", "users", "name")]

@@ -61,6 +61,7 @@ def store(postgres_database: str) -> Store:
     return found
 
 
+@pytest.mark.pgvector
 def test_everything_that_is_modelled(store: Store) -> None:
     live = store.live()
     assert (live.not_modelled, live.partial) == ((), ())
@@ -142,6 +143,7 @@ def test_everything_that_is_modelled(store: Store) -> None:
     }
 
 
+@pytest.mark.pgvector
 def test_what_objects_refer_to(store: Store) -> None:
     refers = {str(a)[4:]: {str(x)[4:] for x in y.refers} for a, y in store.live().state.items() if y.refers}
     assert refers["column.public.documents.state"] == {"enum.public.job_state"}
@@ -163,6 +165,7 @@ def test_what_objects_refer_to(store: Store) -> None:
     assert refers["view.audit.both"] == {"view.public.recent", "table.public.users", "column.public.users.id"}
 
 
+@pytest.mark.pgvector
 def test_views_know_their_output_columns_and_columns_their_order(store: Store) -> None:
     state = store.live().state
     view = next(x for a, x in state.items() if str(a) == "app.view.public.recent")
@@ -171,6 +174,7 @@ def test_views_know_their_output_columns_and_columns_their_order(store: Store) -
     assert columns == [(1, "id"), (2, "userId")]
 
 
+@pytest.mark.pgvector
 def test_an_invalid_index_says_so(store: Store) -> None:
     store.execute("insert into users values (gen_random_uuid(), 1), (gen_random_uuid(), 2)")
     with pytest.raises(psycopg.errors.UniqueViolation):
@@ -334,6 +338,7 @@ def test_what_is_not_modelled_is_named(postgres_database: str, sql: str, expecte
     assert not [a for a, x in live.state.items() if a in left_out or x.container in left_out]
 
 
+@pytest.mark.pgvector
 def test_what_belongs_to_extensions_and_to_the_tool_is_not_looked_at(postgres_database: str) -> None:
     store = Store(postgres_database, ("public", "reconcile", "missing"))
     store.execute("create extension vector; create schema reconcile; create table reconcile.runs (a int)")
@@ -355,6 +360,7 @@ def test_a_schema_that_may_not_be_used_makes_the_store_partial(postgres_database
         store.execute(f"drop role {role}")
 
 
+@pytest.mark.pgvector
 def test_the_number_of_queries_does_not_follow_the_number_of_tables(store: Store) -> None:
     """And one snapshot sees all of them, with settings that end with it."""
 
@@ -377,6 +383,7 @@ def test_the_number_of_queries_does_not_follow_the_number_of_tables(store: Store
     assert sent() == before
 
 
+@pytest.mark.pgvector
 def test_rows_can_be_read_inside_a_transaction(store: Store) -> None:
     with psycopg.connect(store.url) as connection:
         connection.execute("create table inside (a int)")

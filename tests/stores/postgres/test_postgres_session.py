@@ -63,6 +63,7 @@ def test_a_server_without_tls_is_told(postgres_database: str) -> None:
         assert "does not speak TLS" in failure(f"{postgres_database}?sslmode=require")
 
 
+@pytest.mark.pgvector
 def test_unqualified_names_are_found_in_the_first_schema_and_those_of_extensions(database: Database) -> None:
     database.execute("CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions")
     with database.session.transaction([]) as transaction:
@@ -79,6 +80,7 @@ def test_parts_override_the_url(postgres_database: str) -> None:
     opened.session.close()
 
 
+@pytest.mark.pgvector
 def test_what_is_known_of_the_server(database: Database) -> None:
     server = database.session.server()
     assert server.numbers >= (12,) and server.identity.endswith(f"/{server.facts['database']}")
@@ -196,6 +198,7 @@ def test_scratch_leaves_nothing(database: Database) -> None:
     assert database.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'scratch'") == []
 
 
+@pytest.mark.pgvector
 def test_what_the_server_lacks_is_said_with_its_line(database: Database) -> None:
     line = Source("schema/x.yaml", 7)
     desired = state(
@@ -227,6 +230,7 @@ def guest(postgres_database: str, other: psycopg.Connection) -> Iterator[Databas
     other.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
+@pytest.mark.pgvector
 def test_preflight_names_missing_privileges(guest: Database, other: psycopg.Connection) -> None:
     other.execute("CREATE TABLE t (a int)")
     before = state(table("t"), column("t", "a", "integer"))

@@ -87,6 +87,7 @@ def go(world: World, start: Schema, end: Schema, rows: bool) -> None:
         world.to(end)
 
 
+@pytest.mark.pgvector
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + PAIRS))
 def test_one_way_and_back(seed: int, make_postgres_database: Callable[[], str], tmp_path: Path) -> None:
     random = Random(seed)

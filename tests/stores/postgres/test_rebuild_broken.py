@@ -73,6 +73,7 @@ def place(url: str) -> object:
         return connection.execute("SELECT 'documents_hnsw'::regclass::oid").fetchone()
 
 
+@pytest.mark.pgvector
 @pytest.mark.parametrize("ledger", ["file", "store"])
 def test_resume_builds_it(broken: Callable[[str], Folder], ledger: str, postgres_database: str) -> None:
     folder, before = broken(ledger), place(postgres_database)
@@ -83,6 +84,7 @@ def test_resume_builds_it(broken: Callable[[str], Folder], ledger: str, postgres
     assert run["outcome"] == "done"
 
 
+@pytest.mark.pgvector
 def test_abandoning_says_what_no_plan_can_see(broken: Callable[[str], Folder], postgres_database: str) -> None:
     folder, before = broken("file"), place(postgres_database)
     run = workflow.history(folder.load())[0]["id"]

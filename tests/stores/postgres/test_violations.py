@@ -119,6 +119,7 @@ CASES = {
 }
 
 
+@pytest.mark.pgvector
 @pytest.mark.parametrize("name", CASES)
 def test_rows_that_break_a_rule_are_found_before(database: Database, name: str) -> None:
     resource, message = CASES[name]
@@ -127,12 +128,14 @@ def test_rows_that_break_a_rule_are_found_before(database: Database, name: str) 
     assert "SELECT" in said and "to fix: " in said
 
 
+@pytest.mark.pgvector
 def test_a_foreign_key_to_a_new_table_finds_every_row(database: Database) -> None:
     new = state(table("gone"), column("gone", "id", "bigint", not_null=True), primary_key("gone", "gone_pkey", "id"))
     desired = State.of([*with_(foreign_key("users", "f", ["team"], "gone", ["id"])).values(), *new.values()])
     assert "(team) of public.users is not in public.gone: 3 rows" in only(problems(database, desired=desired))
 
 
+@pytest.mark.pgvector
 def test_a_new_column_that_is_the_same_in_every_row_cannot_be_unique(database: Database) -> None:
     same = column("users", "code", "text", default="'x'::text", position=7)
     said = only(problems(database, same, unique("users", "users_code_key", "code")))
@@ -141,17 +144,20 @@ def test_a_new_column_that_is_the_same_in_every_row_cannot_be_unique(database: D
     assert problems(database, empty, unique("users", "users_code_key", "code")) == []
 
 
+@pytest.mark.pgvector
 def test_rows_that_keep_the_rules_are_no_problem(database: Database) -> None:
     database.execute("DELETE FROM users WHERE id > 1")
     assert problems(database, *(resource for name, (resource, _) in CASES.items() if name != "narrower text")) == []
 
 
+@pytest.mark.pgvector
 def test_counting_ends_at_the_limit(database: Database) -> None:
     database.execute("INSERT INTO users (id, age) SELECT n, -n FROM generate_series(10, 2000) n")
     said = only(problems(database, CASES["check"][0]))
     assert "1000+ rows" in said and "; …)" in said
 
 
+@pytest.mark.pgvector
 def test_columns_are_asked_for_by_the_name_they_have_now(database: Database) -> None:
     desired = with_(
         column("users", "called", "text", not_null=True, position=2, renamed_from="name"),
@@ -167,6 +173,7 @@ def test_columns_are_asked_for_by_the_name_they_have_now(database: Database) -> 
     }
 
 
+@pytest.mark.pgvector
 def test_what_cannot_be_asked_is_said_and_stops_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = database.plan(with_(check("users", "users_age", "pg_sleep(1) IS NOT NULL AND age > 0")), prune="extra")
     monkeypatch.setattr(violations, "SECONDS", "0.1")
@@ -175,6 +182,7 @@ def test_what_cannot_be_asked_is_said_and_stops_nothing(database: Database, monk
     assert "not checked before" in str(said) and "took more than" in str(said)
 
 
+@pytest.mark.pgvector
 def test_a_query_needs_nothing_but_the_plan(database: Database) -> None:
     (step,) = [s for s in database.plan(with_(CASES["check"][0]), prune="extra").steps if s.preconditions]
     (call,) = step.preconditions
