@@ -18,8 +18,7 @@ _QUOTE = re.compile(r'[."\s]')
 _PART = re.compile(r'"(?:[^"]|"")*"|[^."(]+(?:\([^)]*\))?[^."]*')
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A place in a YAML file: path as the user knows it, line and column from 1."""
 
     file: str

@@ -11,10 +11,10 @@ is true, `1:20` is 80, dates are dates) and lose the places. Rules: docs page "f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 
@@ -31,10 +31,10 @@ MAX_ALIASED = 100_000
 """Values that may come from aliases in one file: more is an attack or a mistake."""
 MAX_DIGITS = 400
 
-_Mark: TypeAlias = tuple[int, int]
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
 _MAYBE = frozenset("-+.0123456789tfn~")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COMMENT = re.compile(r"#[^\r\n]*")
@@ -50,57 +50,102 @@ class Float(float):
         return self.text
 
 
+class _Places:
+    """All places of a file: a mapping's own, then those of its keys and values in turn; a list's, then its items'.
+
+    Numbers in an array, since there are ten times as many as are ever asked for: `line << 24 | column`.
+    """
+
+    __slots__ = ("file", "marks")
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.marks = array("Q")
+
+    def add(self, start: int, inside: Iterable[int]) -> int:
+        """Note a mapping or list; where its places begin."""
+        first = len(self.marks)
+        self.marks.append(start)
+        self.marks.extend(inside)
+        return first
+
+    def __getitem__(self, index: int) -> Source:
+        return Source(self.file, self.marks[index] >> 24, self.marks[index] & 0xFFFFFF)
+
+
+_NOWHERE = _Places("")
+_NOWHERE.add(1 << 24 | 1, ())
+
+
+def _packed(mark: Any) -> int:
+    return (mark.line + 1 << 24) | min(mark.column + 1, 0xFFFFFF)  # type: ignore[no-any-return]
+
+
 class Map(dict[str, Any]):
     """A mapping in declared order that knows where it, its keys and its values are written.
 
-    Values are `Map`, `Seq`, str, bool, int, float or None.
+    Values are `Map`, `Seq`, str, bool, int, float or None. Keys are added by `take`, and never taken away from what
+    was read.
     """
 
-    __slots__ = ("_file", "_marks", "_start")
+    __slots__ = ("_first", "_keys", "_places")
 
     def __init__(self, items: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), *, source: Source | None = None):
         super().__init__(items)
-        self._file = source.file if source else ""
-        self._start: _Mark = (source.line, source.column) if source else (1, 1)
-        self._marks: dict[str, tuple[str, _Mark, _Mark]] = {}
+        self._places, self._first = _placed(source)
+        self._keys: dict[str, int | tuple[Source, Source]] | None = {}
+        """The number of each key, or where it and its value are; None while nobody has asked."""
 
     def at(self, key: str | None = None) -> Source:
         """Where the key is written; without a key, or for one that is absent, where the mapping begins."""
-        if key is None or key not in self._marks:
-            return Source(self._file, *self._start)
-        file, mark, _ = self._marks[key]
-        return Source(file, *mark)
+        found = None if key is None else self._known().get(key)
+        if isinstance(found, tuple):
+            return found[0]
+        return self._places[self._first if found is None else self._first + 2 * found + 1]
 
     def value_at(self, key: str) -> Source:
         """Where the value of the key is written; for an absent key, where the mapping begins."""
-        if key not in self._marks:
-            return Source(self._file, *self._start)
-        file, _, mark = self._marks[key]
-        return Source(file, *mark)
+        found = self._known().get(key)
+        if isinstance(found, tuple):
+            return found[1]
+        return self._places[self._first if found is None else self._first + 2 * found + 2]
 
     def take(self, key: str, origin: Map, value: Any) -> None:
         """Set `key` to `value`, which is written where `origin` has the key."""
+        known = self._known()
         self[key] = value
-        if key in origin._marks:
-            self._marks[key] = origin._marks[key]
+        if key in origin._known():
+            known[key] = (origin.at(key), origin.value_at(key))
+
+    def _known(self) -> dict[str, int | tuple[Source, Source]]:
+        if self._keys is None:
+            self._keys = {key: number for number, key in enumerate(self)}
+        return self._keys
 
 
 class Seq(list[Any]):
     """A list that knows where it and its items are written."""
 
-    __slots__ = ("_file", "_marks", "_start")
+    __slots__ = ("_count", "_first", "_places")
 
     def __init__(self, items: Iterable[Any] = (), *, source: Source | None = None):
         super().__init__(items)
-        self._file = source.file if source else ""
-        self._start: _Mark = (source.line, source.column) if source else (1, 1)
-        self._marks: list[_Mark] = []
+        self._places, self._first = _placed(source)
+        self._count = 0
 
     def at(self, index: int | None = None) -> Source:
         """Where the item is written; without an index, or for one that is absent, where the list begins."""
-        if index is None or not -len(self._marks) <= index < len(self._marks):
-            return Source(self._file, *self._start)
-        return Source(self._file, *self._marks[index])
+        if index is None or not -self._count <= index < self._count:
+            return self._places[self._first]
+        return self._places[self._first + 1 + index % self._count]
+
+
+def _placed(source: Source | None) -> tuple[_Places, int]:
+    """The places of what begins at `source` and was not read."""
+    if source is None:
+        return _NOWHERE, 0
+    places = _Places(source.file)
+    return places, places.add(source.line << 24 | source.column, ())
 
 
 def merge(base: Map, over: Map) -> Map:
@@ -164,35 +209,25 @@ def _place(text: str, index: int, file: str) -> Source:
     return Source(file, len(breaks) + 1, index - (breaks[-1] if breaks else 0) + 1)
 
 
-@dataclass(slots=True)
-class _Frame:
-    """A mapping or list being read."""
-
-    value: Map | Seq
-    flow: bool
-    anchor: str | None
-    key: str | None = None
-    key_event: Any = None
-    merged: list[Map] = field(default_factory=list)
-    merge_position: int = 0
-    open_text: Any = None
-    """The last plain scalar in flow style whose parentheses do not close: a comma has split it."""
-
-
 class _Stop(Exception):
     """The rest of the file cannot be read; the problem is already noted."""
 
 
 class _Builder:
-    """Events to values, without recursion: a file may be nested as deep as its author is hostile."""
+    """Events to values; how deep it goes is limited, since a file may be nested as deep as its author is hostile."""
 
     def __init__(self, text: str, file: str) -> None:
         self.text, self.file = text, file
+        self.places = _Places(file)
         self.problems: list[Problem] = []
-        self.stack: list[_Frame] = []
+        self.next_event: Callable[[], Any] = lambda: None
+        self.brackets: list[int] = []
+        """The lines of the brackets that are open, outermost first."""
         self.anchors: dict[str, Any] = {}
         self.anchors_open: set[str] = set()
         self.aliased = 0
+        self.shared: dict[str, str] = {}
+        """Each key once: the same few stand in every table."""
         self.roots: list[tuple[Any, Source]] = []
 
     def documents(self) -> list[Map]:
@@ -201,8 +236,7 @@ class _Builder:
         except _Stop:
             pass
         except yaml.MarkedYAMLError as error:
-            bracket = next((frame.value._start[0] for frame in self.stack if frame.flow), None)
-            self.problems.append(syntax_problem(error, self.text, self.file, bracket))
+            self.problems.append(syntax_problem(error, self.text, self.file, next(iter(self.brackets), None)))
         except (yaml.YAMLError, UnicodeError) as error:
             self._problem(None, f"is not YAML: {' '.join(str(error).split())}")
         except ValueError as error:  # chr() of an escape such as "\UFFFFFFFF" in the Python twin
@@ -225,47 +259,129 @@ class _Builder:
         self.problems.append(Problem(what, where=where, hint=hint))
 
     def _read(self) -> None:
-        scalar_event, map_end, seq_end = yaml.ScalarEvent, yaml.MappingEndEvent, yaml.SequenceEndEvent
         # libyaml, or its Python twin where the wheel lacks it.
         parser: Any = yaml.CSafeLoader(self.text) if yaml.__with_libyaml__ else yaml.SafeLoader(self.text)
-        next_event = parser.get_event
+        self.next_event = parser.get_event
         try:
-            while (event := next_event()) is not None:
-                kind = type(event)
-                if kind is scalar_event:
-                    self._scalar(event)
-                elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
-                    self._open(event, kind is yaml.MappingStartEvent)
-                elif kind is map_end or kind is seq_end:
-                    self._close()
-                elif kind is yaml.AliasEvent:
-                    self._alias(event)
-                elif kind is yaml.DocumentStartEvent:
+            while (event := parser.get_event()) is not None:
+                if isinstance(event, yaml.NodeEvent):
+                    mark: Any = event.start_mark
+                    self.roots.append((self._value(event, 0), Source(self.file, mark.line + 1, mark.column + 1)))
+                elif isinstance(event, yaml.DocumentStartEvent):
                     self.anchors.clear()  # an alias sees its own document only
         finally:
             parser.dispose()
 
-    def _scalar(self, event: Any) -> None:
-        text: str = event.value
-        frame = self.stack[-1] if self.stack else None
-        if event.tag is not None and event.tag not in ("!", "tag:yaml.org,2002:str"):
+    def _value(self, event: Any, depth: int) -> Any:
+        """The value that begins with `event`, inside `depth` mappings and lists."""
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            return self._scalar(event)
+        if kind is yaml.AliasEvent:
+            return self._copy(self._anchored(event), event.start_mark, depth)
+        if event.tag is not None and event.tag != "!":
             self._tag(event)
-        if frame is not None and frame.key_event is None and type(frame.value) is Map:
-            if event.anchor:
-                self.anchors[event.anchor] = text
-            frame.key, frame.key_event = text, event
-            return
-        if not event.implicit[0] or event.tag is not None:
+        if depth >= MAX_DEPTH:
+            self._problem(event.start_mark, f"is nested deeper than {MAX_DEPTH} levels")
+            raise _Stop
+        if event.anchor:
+            self.anchors_open.add(event.anchor)
+        if event.flow_style:
+            self.brackets.append(event.start_mark.line + 1)
+        value = (self._mapping if kind is yaml.MappingStartEvent else self._list)(event, depth + 1)
+        if event.flow_style:
+            self.brackets.pop()
+        if event.anchor:
+            self.anchors_open.discard(event.anchor)
+            self.anchors[event.anchor] = value
+        return value
+
+    def _mapping(self, start: Any, depth: int) -> Map:
+        scalar, end, next_event, share = yaml.ScalarEvent, yaml.MappingEndEvent, self.next_event, self.shared.setdefault
+        flow = start.flow_style
+        target = Map()
+        marks: list[int] = []
+        merged: list[Map] = []
+        position = 0
+        torn: Any = None
+        while type(event := next_event()) is not end:
+            key = self._key(event)
+            key = share(key, key)
+            inner = next_event()
+            if type(inner) is scalar:
+                if flow and inner.implicit[0]:
+                    torn = self._torn(inner, event, torn)
+                value = self._scalar(inner)
+            else:
+                value = self._value(inner, depth)
+            if key == "<<" and event.implicit[0]:
+                if merged:
+                    self._problem(event.start_mark, '"<<" is there twice', "write one: `<<: [*a, *b]`")
+                merged, position = merged or self._merged(value, event.start_mark), len(target)
+            elif key in target:
+                first = marks[2 * list(target).index(key)] >> 24
+                self._problem(event.start_mark, f'key "{key}" is already on line {first}', "keep one of the two")
+            else:
+                target[key] = value
+                marks += (_packed(event.start_mark), _packed(inner.start_mark))
+        target._places, target._first, target._keys = (
+            self.places,
+            self.places.add(_packed(start.start_mark), marks),
+            None,
+        )
+        return _with_merged(target, merged, position) if merged else target
+
+    def _list(self, start: Any, depth: int) -> Seq:
+        scalar, end, next_event = yaml.ScalarEvent, yaml.SequenceEndEvent, self.next_event
+        target = Seq()
+        marks: list[int] = []
+        torn: Any = None
+        while type(event := next_event()) is not end:
+            if type(event) is scalar:
+                if start.flow_style and event.implicit[0]:
+                    torn = self._torn(event, None, torn)
+                value = self._scalar(event)
+            else:
+                value = self._value(event, depth)
+            target.append(value)
+            marks.append(_packed(event.start_mark))
+        target._places, target._first, target._count = (
+            self.places, self.places.add(_packed(start.start_mark), marks), len(marks),
+        )  # fmt: skip
+        return target
+
+    def _key(self, event: Any) -> str:
+        """The text of a key.
+
+        Raises:
+            _Stop: it is none.
+        """
+        if type(event) is not yaml.ScalarEvent:
+            if type(event) is yaml.AliasEvent:
+                self._anchored(event)
+            elif event.tag is not None and event.tag != "!":
+                self._tag(event)
+            hint = "write it out" if type(event) is yaml.AliasEvent else "write it in quotes"
+            self._problem(event.start_mark, "a key must be text", hint)
+            raise _Stop
+        if event.tag is not None and event.tag not in _TEXT_TAGS:
+            self._tag(event)
+        if event.anchor:
+            self.anchors[event.anchor] = event.value
+        text: str = event.value
+        return text
+
+    def _scalar(self, event: Any) -> Any:
+        text: str = event.value
+        if event.tag is not None and event.tag not in _TEXT_TAGS:
+            self._tag(event)
+        if not event.implicit[0] or event.tag is not None or (text and text[0] not in _MAYBE):
             value: Any = text
-        elif text and text[0] not in _MAYBE:
-            value = text
         else:
             value = self._plain(text, event)
-        if frame is not None and frame.flow and event.implicit[0] and (not text or "(" in text or ")" in text):
-            self._split(frame, event, text)
         if event.anchor:
             self.anchors[event.anchor] = value
-        self._put(value, event.start_mark)
+        return value
 
     def _plain(self, text: str, event: Any) -> Any:
         """A plain scalar by the core rules."""
@@ -284,114 +400,55 @@ class _Builder:
         self._problem(event.start_mark, "is too large for a number", "write it in quotes")
         return text
 
-    def _split(self, frame: _Frame, event: Any, text: str) -> None:
-        """Find SQL that a comma has torn apart: `{type: numeric(10,2)}`, `[lower(a, b)]`."""
-        key = frame.key_event
+    def _torn(self, event: Any, key: Any, before: Any) -> Any:
+        """Find SQL that a comma has torn apart: `{type: numeric(10,2)}`, `[lower(a, b)]`.
+
+        Args:
+            before: the last plain scalar of the same brackets whose parentheses do not close.
+
+        Returns:
+            the same after this one.
+        """
+        text = event.value
         if key is not None and not text:
             between = self.text[key.end_mark.index : event.start_mark.index]
             if ":" not in _COMMENT.sub("", between):
-                start = (frame.open_text or key).start_mark
+                start = (before or key).start_mark
                 whole = self.text[start.index : key.end_mark.index]
-                quoted = f': "{whole}"' if frame.open_text and '"' not in whole and "\n" not in whole else ""
+                quoted = f': "{whole}"' if before and '"' not in whole and "\n" not in whole else ""
                 self._problem(
                     key.start_mark,
-                    f'"{frame.key}" has no colon and no value',
+                    f'"{key.value}" has no colon and no value',
                     f"a comma splits this; write the SQL in quotes{quoted}",
                 )
-                frame.open_text = None
-                return
+                return None
         opens, closes = text.count("("), text.count(")")
         if opens > closes:
-            frame.open_text = event
-        elif closes > opens and frame.open_text is not None and key is None:
-            whole = self.text[frame.open_text.start_mark.index : event.end_mark.index]
-            self._problem(
-                frame.open_text.start_mark, f"{whole} is two items", "a comma splits this; write the SQL in quotes"
-            )
-            frame.open_text = None
+            return event
+        if closes > opens and before is not None and key is None:
+            whole = self.text[before.start_mark.index : event.end_mark.index]
+            self._problem(before.start_mark, f"{whole} is two items", "a comma splits this; write the SQL in quotes")
+            return None
+        return before
 
     def _tag(self, event: Any) -> None:
         shown = event.tag.replace("tag:yaml.org,2002:", "!!")
         self._problem(event.start_mark, f"tags are not read: {shown}", "leave it out; quotes make a value text")
 
-    def _open(self, event: Any, mapping: bool) -> None:
-        mark = event.start_mark
-        if event.tag is not None and event.tag != "!":
-            self._tag(event)
-        if self.stack and type(self.stack[-1].value) is Map and self.stack[-1].key_event is None:
-            self._problem(mark, "a key must be text", "write it in quotes")
-            raise _Stop
-        if len(self.stack) >= MAX_DEPTH:
-            self._problem(mark, f"is nested deeper than {MAX_DEPTH} levels")
-            raise _Stop
-        source = Source(self.file, mark.line + 1, mark.column + 1)
-        value: Map | Seq = Map(source=source) if mapping else Seq(source=source)
-        if event.anchor:
-            self.anchors_open.add(event.anchor)
-        self.stack.append(_Frame(value, bool(event.flow_style), event.anchor))
-
-    def _close(self) -> None:
-        frame = self.stack.pop()
-        if frame.merged:
-            self._merge_in(frame)
-        if frame.anchor:
-            self.anchors_open.discard(frame.anchor)
-            self.anchors[frame.anchor] = frame.value
-        self._put(frame.value, None)
-
-    def _put(self, value: Any, mark: Any) -> None:
-        if mark is not None:
-            line, column = mark.line + 1, mark.column + 1
-        else:
-            line, column = value._start
-        if not self.stack:
-            self.roots.append((value, Source(self.file, line, column)))
-            return
-        frame = self.stack[-1]
-        target = frame.value
-        if type(target) is Seq:
-            target.append(value)
-            target._marks.append((line, column))
-            return
-        assert type(target) is Map and frame.key is not None
-        key, key_mark = frame.key, frame.key_event.start_mark
-        plain_key = frame.key_event.implicit[0]
-        frame.key = frame.key_event = None
-        if key == "<<" and plain_key:
-            self._merge_later(frame, value, key_mark)
-        elif key in target:
-            first = target.at(key).line
-            self._problem(key_mark, f'key "{key}" is already on line {first}', "keep one of the two")
-        else:
-            target[key] = value
-            target._marks[key] = (self.file, (key_mark.line + 1, key_mark.column + 1), (line, column))
-
-    def _merge_later(self, frame: _Frame, value: Any, mark: Any) -> None:
+    def _merged(self, value: Any, mark: Any) -> list[Map]:
+        """What `<<` brings."""
         parts = value if isinstance(value, Seq) else [value]
-        if frame.merged:
-            self._problem(mark, '"<<" is there twice', "write one: `<<: [*a, *b]`")
-        elif not all(isinstance(part, Map) for part in parts):
-            self._problem(mark, '"<<" takes keys and values, or a list of such', "as in `<<: *shared`")
-        else:
-            frame.merged, frame.merge_position = list(parts), len(frame.value)
+        if all(isinstance(part, Map) for part in parts):
+            return list(parts)
+        self._problem(mark, '"<<" takes keys and values, or a list of such', "as in `<<: *shared`")
+        return []
 
-    def _merge_in(self, frame: _Frame) -> None:
-        """Put what `<<` brings where it stands; keys written out win, and the first of several."""
-        target = frame.value
-        assert isinstance(target, Map)
-        own = list(target.items())
-        target.clear()
-        for key, value in own[: frame.merge_position]:
-            target[key] = value
-        written = dict(own)
-        for part in frame.merged:
-            for key, value in part.items():
-                if key not in written and key not in target:
-                    target.take(key, part, value)
-        for key, value in own[frame.merge_position :]:
-            target[key] = value
+    def _anchored(self, event: Any) -> Any:
+        """What an alias stands for.
 
-    def _alias(self, event: Any) -> None:
+        Raises:
+            _Stop: nothing, or what is not complete yet.
+        """
         name, mark = event.anchor, event.start_mark
         if name in self.anchors_open:
             self._problem(mark, f"*{name} refers to itself")
@@ -401,11 +458,7 @@ class _Builder:
                 mark, f"*{name} refers to nothing: no &{name} above it", "write text that begins with * in quotes"
             )
             raise _Stop
-        value = self.anchors[name]
-        if self.stack and type(self.stack[-1].value) is Map and self.stack[-1].key_event is None:
-            self._problem(mark, "a key must be text", "write it out")
-            raise _Stop
-        self._put(self._copy(value, mark, len(self.stack)), mark)
+        return self.anchors[name]
 
     def _copy(self, value: Any, mark: Any, depth: int) -> Any:
         self.aliased += 1
@@ -415,16 +468,32 @@ class _Builder:
         if depth > MAX_DEPTH:
             self._problem(mark, f"is nested deeper than {MAX_DEPTH} levels")
             raise _Stop
+        copied: Map | Seq
         if isinstance(value, Map):
-            copied = Map(source=value.at())
-            for key, inner in value.items():
-                copied.take(key, value, self._copy(inner, mark, depth + 1))
-            return copied
-        if isinstance(value, Seq):
-            listed = Seq((self._copy(inner, mark, depth + 1) for inner in value), source=value.at())
-            listed._marks = list(value._marks)
-            return listed
-        return value
+            copied = Map({key: self._copy(inner, mark, depth + 1) for key, inner in value.items()})
+            copied._keys = value._keys
+        elif isinstance(value, Seq):
+            copied = Seq(self._copy(inner, mark, depth + 1) for inner in value)
+            copied._count = value._count
+        else:
+            return value
+        copied._places, copied._first = value._places, value._first
+        return copied
+
+
+def _with_merged(target: Map, merged: list[Map], position: int) -> Map:
+    """`target` with what `<<` brings where that stands; keys written out win, and the first of several."""
+    result = Map(source=target.at())
+    own = list(target)
+    for key in own[:position]:
+        result.take(key, target, target[key])
+    for part in merged:
+        for key, value in part.items():
+            if key not in target and key not in result:
+                result.take(key, part, value)
+    for key in own[position:]:
+        result.take(key, target, target[key])
+    return result
 
 
 def _noun(value: object) -> str:
