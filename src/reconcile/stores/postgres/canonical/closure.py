@@ -12,6 +12,7 @@ from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.canonical.counterparts import Counterparts, columns_in_order
 from reconcile.stores.postgres.canonical.texts import texts
 from reconcile.stores.postgres.resources import ROUTINES, TYPES
+from reconcile.stores.postgres.sqlroutines import header, parsed
 from reconcile.stores.postgres.sqltokens import called, named
 
 _FORMAT = 2
@@ -57,8 +58,11 @@ class Closure:
         own: list[Address] = []
         if x.container is not None:
             own.append(x.container)
-        for _, text in texts(x):
-            own += self.named(text)
+        if isinstance(x, r.Routine):
+            own += self._routine(x)
+        else:
+            for _, text in texts(x):
+                own += self.named(text)
         if isinstance(x, r.Table):
             for column in self.columns.get(x.address, ()):
                 own += self.named(column.type)
@@ -66,6 +70,15 @@ class Closure:
             yield address
             if address != x.address:
                 yield from self.needs(self.desired[address]) if address in self.desired else ()
+
+    def _routine(self, x: r.Routine) -> list[Address]:
+        """What its statement names outside quotes; an aggregate its functions without parentheses."""
+        found = [a for text in parsed(header(x.definition_)) for a in self.named(text)]
+        if x.address.kind == "aggregate":
+            for qualifier, name in named(header(x.definition_).body):
+                those = self._by_name.get(name, ()) if qualifier is None else self._objects.get((qualifier, name), ())
+                found += [a for a in those if a.kind == "function"]
+        return found
 
     def named(self, text: str | None) -> list[Address]:
         """Declared tables, views, sequences, types and routines whose name stands in `text`; all overloads.
@@ -76,7 +89,7 @@ class Closure:
             return []
         found: list[Address] = []
         calls = called(text) if self._has_routines else frozenset()
-        for qualifier, name in sorted(named(text), key=str):
+        for qualifier, name in named(text):
             those = self._by_name.get(name, ()) if qualifier is None else self._objects.get((qualifier, name), ())
             found += [a for a in those if a.kind not in ROUTINES or (qualifier, name) in calls]
         return found

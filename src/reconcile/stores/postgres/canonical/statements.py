@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.sqlroutines import statement
 from reconcile.stores.postgres.sqltext import column_clause, ident, index_statement, literal
 
 
@@ -51,6 +52,12 @@ def materialized_view(names: Names, x: r.MaterializedView) -> str:
     return f"CREATE MATERIALIZED VIEW {names.name(x.address)} AS {names.sql(x.query)} WITH NO DATA"
 
 
+def routine(names: Names, x: r.Routine) -> str:
+    """The statement under its scratch name; a body in quotes stays as it is."""
+    schema = names.scratch[x.schema]
+    return statement(names.sql(statement(x.definition_, x.schema, x.routine, replace=False)), schema, x.routine)
+
+
 def check(names: Names, x: r.Check) -> str:
     """Added to its table."""
     constraint = f"CONSTRAINT {ident(x.address.parts[-1])} CHECK ({names.sql(x.expression)})"
@@ -87,6 +94,7 @@ OBJECTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {
     r.Sequence: sequence,
     r.View: view,
     r.MaterializedView: materialized_view,
+    **dict.fromkeys((r.Function, r.Procedure, r.Aggregate), routine),
 }
 """What stands by itself, but tables: made in the order in which they need each other."""
 

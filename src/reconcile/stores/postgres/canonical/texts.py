@@ -18,6 +18,7 @@ _FIELDS: Mapping[type, tuple[str, ...]] = {
     r.View: ("query",),
     r.MaterializedView: ("query",),
     r.Index: ("where",),
+    **dict.fromkeys((r.Function, r.Procedure, r.Aggregate), ("definition_",)),
 }
 
 

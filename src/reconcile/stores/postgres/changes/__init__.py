@@ -14,6 +14,7 @@ from reconcile.stores.postgres.changes import (
     column_generated,
     constraint,
     enum,
+    event_trigger,
     extension,
     foreign_key,
     index,
@@ -21,6 +22,7 @@ from reconcile.stores.postgres.changes import (
     key,
     materialized_view,
     renaming,
+    routine,
     schema,
     sequence,
     table,
@@ -45,6 +47,9 @@ KINDS: Mapping[str, Verbs] = {
     "schema": Verbs(schema.CreateSchema, schema.DropSchema, schema.alter),
     "enum": Verbs(enum.CreateEnum, enum.DropEnum, enum.alter),
     "sequence": Verbs(sequence.CreateSequence, sequence.DropSequence, sequence.alter),
+    **dict.fromkeys(
+        ("function", "procedure", "aggregate"), Verbs(routine.CreateRoutine, routine.DropRoutine, routine.alter)
+    ),
     "table": Verbs(table.CreateTable, table.DropTable, table.alter),
     "column": Verbs(column.AddColumn, column.DropColumn, column_generated.alter),
     "primary_key": Verbs(key.AddPrimaryKey, key.DropPrimaryKey, key.alter_primary_key),
@@ -55,6 +60,7 @@ KINDS: Mapping[str, Verbs] = {
     "materialized_view": Verbs(
         materialized_view.CreateMaterializedView, materialized_view.DropMaterializedView, materialized_view.alter
     ),
+    "event_trigger": Verbs(event_trigger.CreateEventTrigger, event_trigger.DropEventTrigger, event_trigger.alter),
     "view": Verbs(view.CreateView, view.DropView, view.alter),
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import Fact
+from reconcile.stores.postgres.changes.circular import waits_for_table
 from reconcile.stores.postgres.changes.common import (
     ChangeComment,
     Creation,
@@ -57,7 +58,7 @@ class AddCheck(Creation):
         """See `Change.steps`."""
         check = self.after
         new = world.creates(check.table)
-        if world.drops(check.table) or (new and not check.not_valid):
+        if world.drops(check.table) or (new and not check.not_valid and not waits_for_table(world, check)):
             return []
         columns = [c for c in world.target.children(check.table) if c.address.kind == "column"]
         phase = narrowing(world, check, _named(check, [c.address.parts[-1] for c in columns]))

@@ -12,6 +12,7 @@ from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, State
+from reconcile.stores.postgres.changes.circular import waits_for_table
 from reconcile.stores.postgres.changes.common import (
     Creation,
     PostgresChange,
@@ -80,7 +81,8 @@ class AddColumn(Creation):
         Raises:
             PlanError: NOT NULL without a default on a table that has rows.
         """
-        if in_new_table(world, self.after):
+        apart = self.after.default is None and waits_for_table(world, self.after)
+        if in_new_table(world, self.after) and not apart:
             return []
         column, hazards = self.after, []
         filled = column.default is not None or column.identity or column.generated is not None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, State
+from reconcile.stores.postgres.changes.circular import waits_for_table
 from reconcile.stores.postgres.changes.common import (
     ChangeComment,
     Creation,
@@ -22,8 +23,17 @@ from reconcile.stores.postgres.changes.common import (
     requires,
     sequences_owned,
 )
-from reconcile.stores.postgres.resources import Check, Column, ForeignKey, Key, PostgresResource, PrimaryKey, Table
-from reconcile.stores.postgres.sqltext import column_clause, constraint_clause, ident, relation
+from reconcile.stores.postgres.resources import (
+    ROUTINES,
+    Check,
+    Column,
+    ForeignKey,
+    Key,
+    PostgresResource,
+    PrimaryKey,
+    Table,
+)
+from reconcile.stores.postgres.sqltext import as_written, column_clause, constraint_clause, ident, relation
 
 _FOLDED = (Column, Key, Check)
 """What CREATE TABLE makes along. A check that is declared not valid is: the new table has no rows it could miss."""
@@ -31,14 +41,17 @@ _FOLDED = (Column, Key, Check)
 
 def folded(world: World, table: Address) -> list[PostgresResource]:
     """The children that CREATE TABLE makes, columns in their declared order first, then keys, then checks."""
-    children = [r for r in world.target.children(table) if isinstance(r, _FOLDED) and not _apart(r)]
+    children = [r for r in world.target.children(table) if isinstance(r, _FOLDED) and not _apart(world, r)]
     columns = sorted((r for r in children if isinstance(r, Column)), key=lambda c: (c.position, c.address))
     rest = sorted((r for r in children if not isinstance(r, Column)), key=_rank)
     return [*columns, *rest]
 
 
-def _apart(resource: Resource) -> bool:
-    return isinstance(resource, Check) and resource.not_valid
+def _apart(world: World, resource: PostgresResource) -> bool:
+    """Added when the table is there; of a column that waits so, only the default, if it has one."""
+    if isinstance(resource, Check):
+        return resource.not_valid or waits_for_table(world, resource)
+    return isinstance(resource, Column) and resource.default is None and waits_for_table(world, resource)
 
 
 def _rank(resource: Resource) -> tuple[int, Address]:
@@ -60,25 +73,40 @@ class CreateTable(Creation):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         children = folded(world, self.address)
+        later = [c for c in children if isinstance(c, Column) and waits_for_table(world, c)]
         twice = _same_again(children)
         written = [c for c in children if c not in twice]
-        clauses = [column_clause(c) if isinstance(c, Column) else constraint_clause(c) for c in written]
+        clauses = [_clause(replace(c, default=None)) if c in later else _clause(c) for c in written]
         body = ",\n  ".join(clauses)
         calls = [f"CREATE TABLE {relation(self.address)} ({_indented(body)})", *comments(self.after)]
         calls += [f"ALTER TABLE {relation(self.address)} ADD {constraint_clause(key)}" for key in twice]
         calls += [sql for child in children for sql in comments(child)]
         inside = {self.address, *(c.address for c in children)}
         refers = [a for r in (self.after, *children) for a in r.refers if a not in inside]
-        return [
+        called = {a for c in later for a in c.refers if a.kind in ROUTINES}
+        steps = [
             self.step(
                 world,
                 1,
                 "create",
                 calls,
-                needs={no(self.address)} | in_schema(world, self.after) | requires(world, refers),
-                gives=[fact(a) for a in sorted(inside) for fact in (has, ok)],
+                needs={no(self.address)} | in_schema(world, self.after) | requires(world, set(refers) - called),
+                gives=[
+                    *map(has, sorted(inside)),
+                    *(ok(a) for a in sorted(inside) if not any(a == c.address for c in later)),
+                ],
             )
         ]
+        if later:
+            alter = f"ALTER TABLE {relation(self.address)} ALTER COLUMN"
+            defaults = [f"{alter} {ident(c.name)} SET DEFAULT {as_written(c, 'default')}" for c in later]
+            gives = [ok(c.address) for c in later]
+            steps.append(self.step(world, 2, "defaults", defaults, needs=requires(world, called), gives=gives))
+        return steps
+
+
+def _clause(part: PostgresResource) -> str:
+    return column_clause(part) if isinstance(part, Column) else constraint_clause(part)
 
 
 def _same_again(children: Sequence[PostgresResource]) -> list[PostgresResource]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconcile.change import Server
-from reconcile.model import Address
+from reconcile.model import Address, Resource
 from reconcile.stores.base import Live, NotModelled, StoreSpec
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.dump import objects, tables, views
 from reconcile.stores.postgres.dump.context import Context
-from reconcile.stores.postgres.dump.values import key_of
+from reconcile.stores.postgres.dump.values import key_of, shown_name
 from reconcile.stores.postgres.names import join
 from reconcile.yamldump import dump as dump_yaml
 
@@ -43,6 +43,10 @@ SECTIONS = (
     Section("table", "tables", "tables", True, tables.table),
     Section("view", "views", "views", True, views.view),
     Section("materialized_view", "materialized_views", "views", True, views.materialized_view),
+    Section("function", "functions", "routines", True, objects.routine),
+    Section("procedure", "procedures", "routines", True, objects.routine),
+    Section("aggregate", "aggregates", "routines", True, objects.routine),
+    Section("event_trigger", "event_triggers", "extensions", False, objects.event_trigger),
 )
 """In the order of sections and files. A sequence that a column owns is written with the tables."""
 _FILES = tuple(dict.fromkeys(s.file for s in SECTIONS))
@@ -80,9 +84,16 @@ def _bodies(context: Context, only: Callable[[Address], bool]) -> dict[tuple[str
                 continue
             owned = isinstance(x, r.Sequence) and x.owned_by is not None
             file, each = ("tables", True) if owned else (section.file, section.each)
-            key = x.name if len(x.address.parts) == 1 else key_of(x, context.first)
+            key = _key(x, context.first)
             found[file, x.address.parts[0] if each else ""][section.name][key] = value
     return found
+
+
+def _key(x: Resource, first: str) -> str:
+    if isinstance(x, r.Routine):
+        schema, (name, _, types) = x.schema, x.address.parts[1].partition("(")
+        return f"{shown_name(first, schema, name)}({types}"
+    return x.name if len(x.address.parts) == 1 else key_of(x, first)
 
 
 def _places(

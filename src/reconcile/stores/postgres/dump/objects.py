@@ -6,7 +6,7 @@ from typing import Any
 
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.dump.context import Context
-from reconcile.stores.postgres.dump.values import without_empty
+from reconcile.stores.postgres.dump.values import shown_name, without_empty
 from reconcile.stores.postgres.names import join
 
 
@@ -46,6 +46,25 @@ def sequence(context: Context, x: r.Sequence) -> dict[str, Any]:
             "cache": x.cache if x.cache != 1 else None,
             "cycle": x.cycle or None,
             "owned_by": owner,
+            "comment": x.comment,
+        }
+    )
+
+
+def routine(context: Context, x: r.Routine) -> dict[str, Any]:
+    """The server's own statement."""
+    del context
+    return without_empty({"definition": x.definition_, "comment": x.comment})
+
+
+def event_trigger(context: Context, x: r.EventTrigger) -> dict[str, Any]:
+    """What is not the default."""
+    return without_empty(
+        {
+            "event": x.event,
+            "tags": list(x.tags),
+            "function": shown_name(context.first, *x.function[:1], x.function[1].removesuffix("()")) + "()",
+            "enabled": x.enabled if x.enabled != "origin" else None,
             "comment": x.comment,
         }
     )

@@ -210,15 +210,9 @@ def for_version(sql: str, number: int) -> str:
 
 _OTHERS = """
 with ns as materialized (select oid, nspname from pg_namespace where nspname = any(%(schemas)s))
-select 'pg_proc'::regclass::oid as class, p.oid,
-       case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else 'function' end as kind,
-       array[ns.nspname::text, p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')'] as parts,
-       case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' when 'w' then 'window function'
-            else 'function' end as what
-from pg_proc p join ns on ns.oid = p.pronamespace
-union all
-select 'pg_trigger'::regclass, t.oid, 'trigger', array[ns.nspname::text, c.relname::text, t.tgname::text],
-       case when t.tgconstraint <> 0 then 'constraint trigger' else 'trigger' end
+select 'pg_trigger'::regclass::oid as class, t.oid, 'trigger' as kind,
+       array[ns.nspname::text, c.relname::text, t.tgname::text] as parts,
+       case when t.tgconstraint <> 0 then 'constraint trigger' else 'trigger' end as what
 from pg_trigger t join pg_class c on c.oid = t.tgrelid join ns on ns.oid = c.relnamespace where not t.tgisinternal
 union all
 select 'pg_policy'::regclass, p.oid, 'policy', array[ns.nspname::text, c.relname::text, p.polname::text],
@@ -280,9 +274,6 @@ union all
 select 'pg_cast'::regclass, c.oid, 'cast', array[c.castsource::regtype::text || ' as ' || c.casttarget::regtype::text],
        'cast'
 from pg_cast c where c.oid >= 16384
-union all
-select 'pg_event_trigger'::regclass, e.oid, 'event_trigger', array[e.evtname::text], 'event trigger'
-from pg_event_trigger e
 union all
 select 'pg_publication'::regclass, p.oid, 'publication', array[p.pubname::text], 'publication'
 from pg_publication p

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import join, split
+from reconcile.stores.postgres.parse.routines import references
 from reconcile.stores.postgres.parse.scope import Scope
+from reconcile.stores.postgres.sqlroutines import header, parsed_body
 from reconcile.stores.postgres.sqltokens import called, named
 from reconcile.stores.postgres.sqltypes import read
 from reconcile.suggest import meant
@@ -93,6 +95,10 @@ class _Checker:
                 return x.replace(refers=self._view(x))
             case r.Sequence():
                 return self._sequence(x)
+            case r.Routine():
+                return x.replace(refers=self._routine(x))
+            case r.EventTrigger():
+                return x.replace(refers=self._calls(x.function))
         return x
 
     def _columns(self, x: r.PostgresResource, names: Iterable[str]) -> tuple[Address, ...]:
@@ -204,20 +210,47 @@ class _Checker:
         return x.replace(references_columns=columns, refers=_distinct(refers))  # type: ignore[return-value]
 
     def _view(self, x: r.AnyView) -> tuple[Address, ...]:
-        """Best effort: relations whose name stands in the query, and of their columns those that do."""
-        words = named(x.query)
+        """What its query names, and the defaults of its columns."""
+        texts = [sql for _, sql in x.column_defaults] if isinstance(x, r.View) else []
+        used = [a for text in texts for a in self._sequences(text)]
+        return _distinct((*self._read_by(x.address, x.query), *used))
+
+    def _read_by(self, own: Address, sql: str) -> tuple[Address, ...]:
+        """Best effort: relations whose name stands in the SQL, and of their columns those that do."""
+        words = named(sql)
         bare = {n for _, n in words}
         found: list[Address] = []
         for q, n in words:
             address = self.relations.get((q or self.scope.first, n))
-            if address is None or address == x.address:
+            if address is None or address == own:
                 continue
             found.append(address)
             if address.kind == "table":
-                found += [c.address for name, c in self.columns[address].items() if name in bare or "*" in x.query]
-        texts = [x.query, *(sql for _, sql in x.column_defaults)] if isinstance(x, r.View) else [x.query]
-        used = [a for text in texts[1:] for a in self._sequences(text)]
-        return _distinct((*found, *self._types(words), *self._routines(x.query), *used))
+                found += [c.address for name, c in self.columns[address].items() if name in bare or "*" in sql]
+        return _distinct((*found, *self._types(words), *self._routines(sql)))
+
+    def _routine(self, x: r.Routine) -> tuple[Address, ...]:
+        """Types of arguments and result; what defaults of arguments and a body outside quotes name."""
+        stated = header(x.definition_)
+        found = list(references(stated, self.scope))
+        for argument in stated.arguments:
+            found += self._sequences(argument.default)
+        if stated.kind == "aggregate":
+            found += self._words(x, stated.body)
+        else:
+            found += self._read_by(x.address, parsed_body(stated))
+        return _distinct(a for a in found if a != x.address)
+
+    def _words(self, x: r.Routine, sql: str) -> list[Address]:
+        """Types and routines that the options of an aggregate name."""
+        words = named(sql)
+        routines = [a for q, n in words for a in self.scope.routines.get((q or self.scope.first, n), ())]
+        return [*self._types(words), *(a for a in routines if a.kind != "aggregate" and a != x.address)]
+
+    def _calls(self, function: tuple[str, str]) -> tuple[Address, ...]:
+        """The function that a trigger calls, if it is declared."""
+        address = self.scope.address("function", *function)
+        return (address,) if address in self.by_address else ()
 
     def _sequence(self, x: r.Sequence) -> r.Sequence:
         if x.owned_by is None:

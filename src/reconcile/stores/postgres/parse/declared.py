@@ -34,3 +34,9 @@ def type_names(documents: Sequence[Map], context: Context) -> dict[tuple[str, st
                     continue
                 found[(parts[0], parts[1]) if len(parts) > 1 else (first, parts[0])] = kind
     return found
+
+
+def extension_schemas(documents: Sequence[Map]) -> frozenset[str]:
+    """Schemas that declared extensions are put into."""
+    values = (value for document in documents for _, value, _ in items(document, "extensions"))
+    return frozenset(str(v["schema"]) for v in values if isinstance(v, Map) and v.get("schema"))

@@ -36,6 +36,8 @@ class Scope:
         """Kind by (schema, name) of every type that is declared, in any document; also tables and views."""
         self.routines = dict(routines or {})
         """Addresses, one an overload, by (schema, name)."""
+        self.extension_schemas: frozenset[str] = frozenset()
+        """Schemas that declared extensions are in: on the search path of all that is read and run."""
         self._spelled = {f"{schema}.{name}": (schema, name) for schema, name in self.types}
         self._spelled.update({name: (schema, name) for schema, name in self.types if schema == self.first})
         external = context.spec.settings.get("external") or ()

@@ -11,19 +11,21 @@ from reconcile.stores.postgres.resources.base import PostgresResource
 class Routine(PostgresResource):
     """`definition_` is one CREATE statement; once canonical, the server's own (pg_get_functiondef).
 
-    The address is (schema, "name(argument types)"), types as format_type spells them.
+    The address is (schema, "name(argument types)"), types as format_type spells them, those of a call only:
+    IN, INOUT and VARIADIC.
     """
 
     definition_: str = field(default="", metadata={"json": "definition"})
-    returns: str | None = field(default=None, compare=False)
-    """The result type as the server shows it (with OUT arguments), once known: another one needs DROP and CREATE."""
-    arguments: str | None = field(default=None, compare=False)
-    """Argument names, modes and defaults, once known: renaming one or dropping a default needs DROP and CREATE."""
 
     @property
     def routine(self) -> str:
         """The name without argument types."""
         return self.address.parts[1].partition("(")[0]
+
+    @property
+    def namespace(self) -> tuple[str, ...] | None:
+        """Functions, procedures and aggregates share one in each schema, argument types included."""
+        return ("routine", self.schema)
 
 
 @dataclass(frozen=True, kw_only=True)

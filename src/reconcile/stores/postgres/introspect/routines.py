@@ -1,0 +1,145 @@
+"""Functions, procedures, aggregates, event triggers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconcile.model import Address, Resource
+from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
+from reconcile.stores.postgres.names import as_shown
+from reconcile.stores.postgres.sqlroutines import signature
+from reconcile.stores.postgres.sqltext import literal
+
+_NOT_OTHERS = """
+not exists (select from pg_depend e
+            where e.classid = 'pg_proc'::regclass and e.objid = p.oid and e.deptype in ('e', 'i'))
+"""
+"""Neither an extension's nor a constructor of a range type."""
+
+ROUTINES = f"""
+select p.oid, n.nspname, p.proname, p.prokind::text,
+       array(select format_type(t, null) from unnest(p.proargtypes) with ordinality u(t, place) order by place),
+       case when p.prokind <> 'a' then pg_get_functiondef(p.oid) end, obj_description(p.oid, 'pg_proc')
+from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+where n.nspname = any(%(schemas)s) and {_NOT_OTHERS}
+order by n.nspname, p.proname, 5
+"""
+
+_PARTS = ("transfn", "finalfn", "combinefn", "serialfn", "deserialfn", "mtransfn", "minvtransfn", "mfinalfn")
+_NAMES = ", ".join(f"{f}_n.nspname, {f}_p.proname" for f in _PARTS)
+_JOINS = "\n".join(
+    f"left join pg_proc {f}_p on {f}_p.oid = a.agg{f} left join pg_namespace {f}_n on {f}_n.oid = {f}_p.pronamespace"
+    for f in _PARTS
+)
+AGGREGATES = f"""
+select a.aggfnoid::oid, pg_get_function_arguments(p.oid), a.aggkind::text, p.proparallel::text,
+       format_type(a.aggtranstype, null), a.aggtransspace, a.agginitval, a.aggfinalextra, a.aggfinalmodify::text,
+       case when a.aggmtranstype <> 0 then format_type(a.aggmtranstype, null) end, a.aggmtransspace, a.aggminitval,
+       a.aggmfinalextra, a.aggmfinalmodify::text, s.nspname, o.oprname, {_NAMES}
+from pg_aggregate a join pg_proc p on p.oid = a.aggfnoid join pg_namespace n on n.oid = p.pronamespace
+left join pg_operator o on o.oid = a.aggsortop left join pg_namespace s on s.oid = o.oprnamespace
+{_JOINS}
+where n.nspname = any(%(schemas)s) and {_NOT_OTHERS}
+"""
+
+EVENT_TRIGGERS = """
+select e.oid, e.evtname, e.evtevent, e.evtenabled::text, e.evttags::text[], n.nspname, p.proname, e.evtfoid::oid,
+       obj_description(e.oid, 'pg_event_trigger')
+from pg_event_trigger e join pg_proc p on p.oid = e.evtfoid join pg_namespace n on n.oid = p.pronamespace
+where not exists (select from pg_depend d where d.classid = 'pg_event_trigger'::regclass and d.objid = e.oid
+                  and d.deptype = 'e')
+order by e.evtname
+"""
+
+QUERIES = {"routines": ROUTINES, "aggregates": AGGREGATES, "event_triggers": EVENT_TRIGGERS}
+_KINDS = {"p": "procedure", "a": "aggregate"}
+_CLASSES: dict[str, type[r.Routine]] = {"function": r.Function, "procedure": r.Procedure, "aggregate": r.Aggregate}
+_ENABLED = {"O": "origin", "R": "replica", "A": "always", "D": "disabled"}
+_MODIFY = {"r": "READ_ONLY", "s": "SHAREABLE", "w": "READ_WRITE"}
+_PARALLEL = {"s": "SAFE", "r": "RESTRICTED"}
+
+
+def names(catalog: Catalog, rows: Rows) -> None:
+    """Routines by oid."""
+    for oid, schema, name, kind, types, *_ in rows["routines"]:
+        word = _KINDS.get(kind, "function")
+        address = catalog.address(word, schema, name + signature(map(catalog.spell, types), word))
+        if "(" in name:
+            catalog.leave(address, f"{word} with a parenthesis in its name")
+        else:
+            catalog.routines[oid] = address
+
+
+def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
+    """All of them."""
+    aggregates = {row[0]: row for row in rows["aggregates"]}
+    for oid, schema, name, _, _, definition, comment in rows["routines"]:
+        address = catalog.routines.get(oid)
+        if address is None:
+            continue
+        if address.kind == "aggregate":
+            definition = _aggregate(catalog, schema, name, aggregates[oid])
+        yield _CLASSES[address.kind](
+            address=address,
+            definition_=catalog.spell(definition).strip(),
+            comment=comment,
+            refers=tuple(a for a in catalog.refers("f", oid) if a != address),
+        )
+    for _, name, event, enabled, tags, schema, function, oid, comment in rows["event_triggers"]:
+        called = catalog.routines.get(oid)
+        yield r.EventTrigger(
+            address=Address(catalog.store, "event_trigger", (name,)),
+            event=event,
+            tags=tuple(sorted(set(tags or ()))),
+            function=(catalog.schema(schema), f"{function}()"),
+            enabled=_ENABLED[enabled],
+            comment=comment,
+            refers=(called,) if called is not None else (),
+        )
+
+
+def _aggregate(catalog: Catalog, schema: str, name: str, row: Row) -> str:
+    """CREATE AGGREGATE with every option that is not the default, in the order of the manual.
+
+    https://www.postgresql.org/docs/current/sql-createaggregate.html
+    """
+    _, arguments, kind, parallel, stype, space, initial, extra, modify = row[:9]
+    mstype, mspace, minitial, mextra, mmodify, op_schema, operator = row[9:16]
+    pairs = list(zip(row[16::2], row[17::2], strict=True))
+    called = {f: _qualified(*pair) for f, pair in zip(_PARTS, pairs, strict=True) if pair[1] is not None}
+    usual = "r" if kind == "n" else "w"
+    options: list[tuple[str, str | None]] = [
+        ("SFUNC", called["transfn"]),
+        ("STYPE", stype),
+        ("SSPACE", str(space) if space else None),
+        ("FINALFUNC", called.get("finalfn")),
+        ("FINALFUNC_EXTRA", "" if extra else None),
+        ("FINALFUNC_MODIFY", _MODIFY[modify] if modify != usual else None),
+        ("COMBINEFUNC", called.get("combinefn")),
+        ("SERIALFUNC", called.get("serialfn")),
+        ("DESERIALFUNC", called.get("deserialfn")),
+        ("INITCOND", None if initial is None else literal(initial)),
+        ("MSFUNC", called.get("mtransfn")),
+        ("MINVFUNC", called.get("minvtransfn")),
+        ("MSTYPE", mstype),
+        ("MSSPACE", str(mspace) if mspace else None),
+        ("MFINALFUNC", called.get("mfinalfn")),
+        ("MFINALFUNC_EXTRA", "" if mextra else None),
+        ("MFINALFUNC_MODIFY", _MODIFY[mmodify] if mmodify != usual else None),
+        ("MINITCOND", None if minitial is None else literal(minitial)),
+        ("SORTOP", None if operator is None else _operator(op_schema, operator)),
+        ("PARALLEL", _PARALLEL.get(parallel)),
+        ("HYPOTHETICAL", "" if kind == "h" else None),
+    ]
+    lines = ",\n".join(f"    {key} = {value}" if value else f"    {key}" for key, value in options if value is not None)
+    shown = f"{as_shown(catalog.schema(schema))}.{as_shown(name)}"
+    return f"CREATE AGGREGATE {shown}({arguments or '*'}) (\n{lines}\n)"
+
+
+def _qualified(schema: str, name: str) -> str:
+    return as_shown(name) if schema == "pg_catalog" else f"{as_shown(schema)}.{as_shown(name)}"
+
+
+def _operator(schema: str, name: str) -> str:
+    return name if schema == "pg_catalog" else f"OPERATOR({as_shown(schema)}.{name})"
