@@ -276,21 +276,14 @@ def test_an_invalid_index_says_so(store: Store) -> None:
         ("create type c as (a int)", {"composite.public.c": "composite type"}),
         ("create type r as range (subtype = float8)", {"range.public.r": "range type"}),
         (
-            "create function f(a int, b text default 'x') returns int language sql as 'select 1';"
-            "create procedure p() language sql as 'select 1';"
-            "create aggregate s(int) (sfunc = int4pl, stype = int)",
-            {
-                "function.public.f(a integer, b text)": "function",
-                "procedure.public.p()": "procedure",
-                "aggregate.public.s(integer)": "aggregate",
-            },
+            "create function \"f(\"() returns int language sql as 'select 1'",
+            {"function.public.f(()": "function with a parenthesis in its name"},
         ),
         (
             "create table t (a int); create function f() returns trigger language plpgsql as 'begin return new; end';"
             "create trigger g before insert on t for each row execute function f();"
             "create constraint trigger h after insert on t for each row execute function f()",
             {
-                "function.public.f()": "function",
                 "trigger.public.t.g": "trigger",
                 "trigger.public.t.h": "constraint trigger",
             },
@@ -323,9 +316,8 @@ def test_an_invalid_index_says_so(store: Store) -> None:
             },
         ),
         (
-            "create function e() returns event_trigger language plpgsql as 'begin end';"
-            "create event trigger x on ddl_command_end execute function e(); create publication p",
-            {"function.public.e()": "function", "event_trigger.x": "event trigger", "publication.p": "publication"},
+            "create publication p",
+            {"publication.p": "publication"},
         ),
     ],
 )
