@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.canonical.texts import texts as texts_of
+from reconcile.stores.postgres.sqlattached import policy_statement, trigger_statement
 from reconcile.stores.postgres.sqlroutines import statement
 from reconcile.stores.postgres.sqltext import column_clause, ident, index_statement, literal
+
+_Attached = TypeVar("_Attached", r.Policy, r.Trigger)
 
 
 class Names(Protocol):
@@ -89,6 +93,29 @@ def column(names: Names, x: r.Column, *, with_text: bool) -> str:
     )
 
 
+def policy(names: Names, x: r.Policy) -> str:
+    """For everybody: a role's name is in no text."""
+    return policy_statement(replace(_moved(names, x), to=("public",), live_name=None))
+
+
+def trigger(names: Names, x: r.Trigger) -> str:
+    """With a function of the server's own: the condition does not depend on which one is called."""
+    return trigger_statement(
+        replace(_moved(names, x), function=_ANY, arguments=(), from_=None, deferrable=None, constraint=False)
+    )
+
+
+_ANY = ("pg_catalog", "suppress_redundant_updates_trigger()")
+
+
+def _moved(names: Names, x: _Attached) -> _Attached:
+    """The same in the scratch schema, its texts rewritten."""
+    schema, *rest = x.address.parts
+    address = Address(x.address.store, x.address.kind, (names.scratch[schema], *rest))
+    texts: dict[str, Any] = {field: names.sql(text) for field, text in texts_of(x) if text is not None}
+    return replace(x, address=address, live_name=None, declared=None, **texts)
+
+
 OBJECTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {
     r.Enum: enum,
     r.Sequence: sequence,
@@ -101,6 +128,10 @@ OBJECTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {
 PARTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {r.Check: check, r.Index: index}
 """What is added to its table as soon as that is there."""
 
-LATE: Mapping[type[Resource], Callable[[Names, Any], str]] = {r.View: view_defaults}
+LATE: Mapping[type[Resource], Callable[[Names, Any], str]] = {
+    r.View: view_defaults,
+    r.Policy: policy,
+    r.Trigger: trigger,
+}
 """What hangs on a table or view and may name anything else: made when all objects are there.
 Of a view the defaults of its columns, where it has any."""

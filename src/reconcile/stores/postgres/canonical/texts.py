@@ -19,6 +19,8 @@ _FIELDS: Mapping[type, tuple[str, ...]] = {
     r.MaterializedView: ("query",),
     r.Index: ("where",),
     **dict.fromkeys((r.Function, r.Procedure, r.Aggregate), ("definition_",)),
+    r.Policy: ("using", "check"),
+    r.Trigger: ("condition",),
 }
 
 

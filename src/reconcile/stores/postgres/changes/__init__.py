@@ -21,11 +21,14 @@ from reconcile.stores.postgres.changes import (
     index_alter,
     key,
     materialized_view,
+    policy,
     renaming,
     routine,
     schema,
     sequence,
     table,
+    table_alter,
+    trigger,
     view,
 )
 from reconcile.stores.postgres.changes.common import ChangeComment
@@ -50,7 +53,7 @@ KINDS: Mapping[str, Verbs] = {
     **dict.fromkeys(
         ("function", "procedure", "aggregate"), Verbs(routine.CreateRoutine, routine.DropRoutine, routine.alter)
     ),
-    "table": Verbs(table.CreateTable, table.DropTable, table.alter),
+    "table": Verbs(table.CreateTable, table.DropTable, table_alter.alter),
     "column": Verbs(column.AddColumn, column.DropColumn, column_generated.alter),
     "primary_key": Verbs(key.AddPrimaryKey, key.DropPrimaryKey, key.alter_primary_key),
     "unique": Verbs(key.AddUnique, key.DropUnique, key.alter_unique),
@@ -61,6 +64,8 @@ KINDS: Mapping[str, Verbs] = {
         materialized_view.CreateMaterializedView, materialized_view.DropMaterializedView, materialized_view.alter
     ),
     "event_trigger": Verbs(event_trigger.CreateEventTrigger, event_trigger.DropEventTrigger, event_trigger.alter),
+    "policy": Verbs(policy.CreatePolicy, policy.DropPolicy, policy.alter),
+    "trigger": Verbs(trigger.CreateTrigger, trigger.DropTrigger, trigger.alter),
     "view": Verbs(view.CreateView, view.DropView, view.alter),
 }
 

@@ -20,8 +20,10 @@ from reconcile.stores.postgres.changes.constraint import (
 )
 from reconcile.stores.postgres.changes.foreign_key import RecreateForeignKey
 from reconcile.stores.postgres.changes.index import ReplaceIndex
+from reconcile.stores.postgres.changes.policy import RecreatePolicy
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import standing_on
+from reconcile.stores.postgres.changes.trigger import RecreateTrigger
 from reconcile.stores.postgres.changes.view import RecreateView
 from reconcile.stores.postgres.resources import (
     Check,
@@ -29,8 +31,10 @@ from reconcile.stores.postgres.resources import (
     Index,
     Key,
     MaterializedView,
+    Policy,
     PostgresResource,
     PrimaryKey,
+    Trigger,
     Unique,
     View,
 )
@@ -102,6 +106,8 @@ AGAIN: Mapping[type[Resource], Callable[[Any, Any], Change]] = {
     PrimaryKey: RecreateConstraint,
     Unique: RecreateConstraint,
     Check: RecreateConstraint,
+    Policy: RecreatePolicy,
+    Trigger: RecreateTrigger,
 }
 """(before, after) -> the change that drops something and makes it again, by class. For each class that `standing` has
 there is one."""

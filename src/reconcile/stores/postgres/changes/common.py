@@ -11,8 +11,14 @@ from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, to_json
-from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade, remade, reordered_enums
-from reconcile.stores.postgres.resources import Column, Enum, PostgresResource
+from reconcile.stores.postgres.changes.remaking import (
+    comes_again,
+    inside_remade,
+    only_adds,
+    remade,
+    reordered_enums,
+)
+from reconcile.stores.postgres.resources import Column, Enum, PostgresResource, Table
 from reconcile.stores.postgres.resources import Sequence as Sequence_
 from reconcile.stores.postgres.sqltext import comment_statement, is_constraint
 
@@ -272,7 +278,11 @@ def requires(world: World, addresses: Iterable[Address]) -> frozenset[Fact]:
 
 
 def _unnoticed(before: Resource, after: Resource) -> bool:
-    unnoticed = {"comment", "default", "not_null", "identity"} if isinstance(before, Column) else {"comment"}
+    unnoticed = {"comment"}
+    if isinstance(before, Column):
+        unnoticed = {"comment", "default", "not_null", "identity"}
+    elif isinstance(before, Table):
+        unnoticed = {"comment", "row_level_security"}
     return set(differing(before, after)) <= unnoticed
 
 
@@ -293,7 +303,20 @@ def _new_enum_values(world: World, need: Fact, own: Address) -> bool:
         return False
     address = Address.parse(need.subject)
     before, after = world.live.get(address), world.target.get(address)
-    return address != own and isinstance(before, Enum) and isinstance(after, Enum) and before != after
+    if address == own or not isinstance(before, Enum) or not isinstance(after, Enum):
+        return False
+    return before.values != after.values and only_adds(before, after)
+
+
+def settled_before(
+    world: World, needs: frozenset[Fact], before: Resource, after: Resource
+) -> tuple[frozenset[Fact], frozenset[Fact]]:
+    """(of the drop, of the creation): what making something again needs, so that no commit comes between the two.
+
+    New values of an enum need one before they are used; what is made again as it was uses none of them.
+    """
+    new = frozenset(need for need in needs if _new_enum_values(world, need, after.address))
+    return frozenset() if before == after else new, needs - new
 
 
 def dependents_settled(world: World, address: Address, *, also: Iterable[Address] = ()) -> frozenset[Fact]:

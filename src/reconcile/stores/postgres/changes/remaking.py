@@ -26,6 +26,17 @@ def remade(world: World, address: Address) -> bool:
     return STANDING[type(before)].replaced(before, after) or uprooted(world, before)
 
 
+def dropped_with_table(world: World, resource: PostgresResource) -> bool:
+    """Whether a policy or trigger goes with its table; not if it refers to another thing that goes, which could not.
+
+    Two dropped tables whose policies read each other would wait for each other; a view is dropped after its triggers.
+    """
+    table = resource.table
+    if table.kind != "table" or not world.drops(table):
+        return False
+    return not any(a.parts[:2] != table.parts and world.drops(a) for a in resource.refers)
+
+
 def uprooted(world: World, resource: Resource) -> bool:
     """Whether what it stands on gets another type, or is dropped and made again."""
     return any(

@@ -57,5 +57,7 @@ class Standing:
 STANDING: Mapping[type[Resource], Standing] = {
     r.View: Standing(replaced=lambda before, after: not can_replace(before, after), reads=whole_tables),
     r.MaterializedView: Standing(replaced=lambda before, after: before.query != after.query, reads=whole_tables),
+    r.Policy: Standing(),
+    r.Trigger: Standing(),
 }
 """By class. Of functions only those with a body that the server has parsed refer to columns."""

@@ -12,7 +12,6 @@ from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.changes.circular import waits_for_table
 from reconcile.stores.postgres.changes.common import (
-    ChangeComment,
     Creation,
     PostgresChange,
     Removal,
@@ -23,16 +22,20 @@ from reconcile.stores.postgres.changes.common import (
     requires,
     sequences_owned,
 )
+from reconcile.stores.postgres.changes.remaking import dropped_with_table
 from reconcile.stores.postgres.resources import (
     ROUTINES,
     Check,
     Column,
     ForeignKey,
     Key,
+    Policy,
     PostgresResource,
     PrimaryKey,
     Table,
+    Trigger,
 )
+from reconcile.stores.postgres.sqlattached import security_statements
 from reconcile.stores.postgres.sqltext import as_written, column_clause, constraint_clause, ident, relation
 
 _FOLDED = (Column, Key, Check)
@@ -79,6 +82,7 @@ class CreateTable(Creation):
         clauses = [_clause(replace(c, default=None)) if c in later else _clause(c) for c in written]
         body = ",\n  ".join(clauses)
         calls = [f"CREATE TABLE {relation(self.address)} ({_indented(body)})", *comments(self.after)]
+        calls += security_statements("disabled", self.after)
         calls += [f"ALTER TABLE {relation(self.address)} ADD {constraint_clause(key)}" for key in twice]
         calls += [sql for child in children for sql in comments(child)]
         inside = {self.address, *(c.address for c in children)}
@@ -134,7 +138,7 @@ class DropTable(Removal):
         """See `Change.steps`."""
         children = [cast(PostgresResource, r) for r in world.live.children(self.address)]
         waits = dependents_settled(world, self.address, also=[c.address for c in children])
-        apart = {c.address for c in children if isinstance(c, ForeignKey) and dropped_apart(world, c)}
+        apart = {c.address for c in children if dropped_apart(world, c)}
         owned = sequences_owned(world, *(c.address for c in children))
         inside = [self.address, *(c.address for c in children if c.address not in apart), *(s.address for s in owned)]
         refers = {a for c in children if c.address not in apart for a in c.refers} - set(inside)
@@ -154,8 +158,12 @@ class DropTable(Removal):
         ]
 
 
-def dropped_apart(world: World, key: ForeignKey) -> bool:
-    """Whether the foreign key of a dropped table goes by its own step: two dropped tables may refer to each other."""
+def dropped_apart(world: World, key: PostgresResource) -> bool:
+    """Whether a part of a dropped table goes by its own step: two dropped tables may refer to each other."""
+    if isinstance(key, Policy | Trigger):
+        return not dropped_with_table(world, key)
+    if not isinstance(key, ForeignKey):
+        return False
     target = Address(key.address.store, "table", key.references)
     return target != key.container and world.drops(target)
 
@@ -210,8 +218,3 @@ class RenameTable(PostgresChange):
 
 def _renamed_facts(address: Address, children: Sequence[Address]) -> list[Fact]:
     return [has(address), ok(address), *map(has, children)]
-
-
-def alter(before: Table, after: Table) -> Change | None:
-    """Only the comment can differ."""
-    return ChangeComment(before, after)

@@ -7,6 +7,7 @@ from typing import Any
 
 from reconcile.model import Resource
 from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.dump import attached
 from reconcile.stores.postgres.dump.context import Context
 from reconcile.stores.postgres.dump.values import options, short, shown_name, sql, without_empty
 from reconcile.stores.postgres.names import generated
@@ -30,6 +31,9 @@ def table(context: Context, x: r.Table) -> dict[str, Any]:
             "checks": section(r.Check, _check),
             "foreign_keys": section(r.ForeignKey, lambda k: _foreign_key(context, k)),
             "indexes": section(r.Index, index),
+            "row_level_security": x.row_level_security if x.row_level_security != "disabled" else None,
+            "policies": section(r.Policy, attached.policy),
+            "triggers": section(r.Trigger, lambda t: attached.trigger(context, t)),
         },
         keep=("columns",),
     )

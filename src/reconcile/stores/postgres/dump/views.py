@@ -5,20 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.dump import attached
 from reconcile.stores.postgres.dump.context import Context
 from reconcile.stores.postgres.dump.tables import index
 from reconcile.stores.postgres.dump.values import dedented, options, sql, without_empty
 
 
 def view(context: Context, x: r.View) -> dict[str, Any]:
-    """Query and options."""
-    del context
+    """Query, options, triggers."""
     return without_empty(
         {
             "query": dedented(x.query),
             "with": options(x.with_),
             "check_option": x.check_option,
             "columns": _columns(x.column_comments, x.column_defaults),
+            "triggers": {
+                t.address.parts[-1]: attached.trigger(context, t)
+                for t in context.parts.get(x.address, ())
+                if isinstance(t, r.Trigger)
+            },
             "comment": x.comment,
         }
     )

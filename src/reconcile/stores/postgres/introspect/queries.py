@@ -52,7 +52,9 @@ from pg_extension e join pg_namespace n on n.oid = e.extnamespace order by e.ext
 RELATIONS = f"""
 select c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.reloptions,
        case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) end,
-       c.relrowsecurity or c.relforcerowsecurity, c.relispartition, i.inherits is not null,
+       case when c.relrowsecurity then case when c.relforcerowsecurity then 'forced' else 'enabled' end
+            when c.relforcerowsecurity then 'forced, but not enabled' else 'disabled' end,
+       c.relispartition, i.inherits is not null,
        c.reltablespace <> 0 or coalesce(c.relam <> h.oid, false), c.relreplident::text, c.reloftype <> 0
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 left join (select inhrelid as inherits from pg_inherits union select inhparent from pg_inherits) i
@@ -150,7 +152,8 @@ group by t.oid, n.nspname, t.typname, t.typarray order by n.nspname, t.typname
 
 COMMENTS = """
 select classoid, objoid, objsubid, description from pg_description
-where classoid in ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_type'::regclass) and objoid >= 16384
+where classoid in ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_type'::regclass, 'pg_policy'::regclass,
+                   'pg_trigger'::regclass) and objoid >= 16384
 """
 
 REFERENCES = """
@@ -193,6 +196,8 @@ _VERSIONED: dict[str, tuple[str, str, int]] = {
     "nulls_not_distinct": ("i.indnullsnotdistinct", "false", 150000),
     "set_columns": ("k.confdelsetcols", "null::int2[]", 150000),
     "not_enforced": ("not k.conenforced", "false", 180000),
+    "cloned": ("t.tgparentid <> 0", "false", 130000),
+    "parent_trigger": ("t.tgparentid", "0::oid", 130000),
     "period": ("k.conperiod", "false", 180000),
 }
 """`@word@` in a query: what it stands for from a version on, and before."""
@@ -210,16 +215,8 @@ def for_version(sql: str, number: int) -> str:
 
 _OTHERS = """
 with ns as materialized (select oid, nspname from pg_namespace where nspname = any(%(schemas)s))
-select 'pg_trigger'::regclass::oid as class, t.oid, 'trigger' as kind,
-       array[ns.nspname::text, c.relname::text, t.tgname::text] as parts,
-       case when t.tgconstraint <> 0 then 'constraint trigger' else 'trigger' end as what
-from pg_trigger t join pg_class c on c.oid = t.tgrelid join ns on ns.oid = c.relnamespace where not t.tgisinternal
-union all
-select 'pg_policy'::regclass, p.oid, 'policy', array[ns.nspname::text, c.relname::text, p.polname::text],
-       'row-level security policy'
-from pg_policy p join pg_class c on c.oid = p.polrelid join ns on ns.oid = c.relnamespace
-union all
-select 'pg_rewrite'::regclass, r.oid, 'rule', array[ns.nspname::text, c.relname::text, r.rulename::text], 'rule'
+select 'pg_rewrite'::regclass::oid as class, r.oid, 'rule' as kind,
+       array[ns.nspname::text, c.relname::text, r.rulename::text] as parts, 'rule' as what
 from pg_rewrite r join pg_class c on c.oid = r.ev_class join ns on ns.oid = c.relnamespace
 where r.rulename <> '_RETURN'
 union all

@@ -17,7 +17,7 @@ def left_out(rows: Mapping[str, list[tuple[Any, ...]]]) -> dict[int, str]:
         words = {
             "unlogged table": persistence != "p",
             "storage parameters": bool(reloptions),
-            "row-level security": security,
+            "row-level security that is forced, but not enabled": security == "forced, but not enabled",
             "partition": partition,
             "inheritance": inherits and not partition,
             "tablespace or access method": storage,

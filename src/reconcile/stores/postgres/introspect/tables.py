@@ -100,7 +100,13 @@ def _tables(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
     for row in rows:
         oid = row[0]
         if oid in catalog.tables and oid not in catalog.left_out:
-            yield (r.Table(address=catalog.tables[oid], comment=catalog.comment(oid)))
+            yield (
+                r.Table(
+                    address=catalog.tables[oid],
+                    row_level_security=row[7],
+                    comment=catalog.comment(oid),
+                )
+            )
 
 
 def _columns(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:

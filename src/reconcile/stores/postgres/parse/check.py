@@ -55,7 +55,8 @@ class _Checker:
             parts, kind = x.address.parts, x.address.kind
             if kind in r.RELATIONS:
                 self._meet(relations, (parts[0], parts[-1]), x, "relation")
-            if kind in ("primary_key", "unique", "check", "foreign_key", "exclusion"):
+            constraint = isinstance(x, r.Trigger) and x.constraint
+            if constraint or kind in ("primary_key", "unique", "check", "foreign_key", "exclusion"):
                 self._meet(constraints, (parts[0], parts[1], parts[2]), x, "constraint")
 
     def _meet(self, seen: dict[tuple[str, ...], Resource], key: tuple[str, ...], x: Resource, what: str) -> None:
@@ -99,6 +100,10 @@ class _Checker:
                 return x.replace(refers=self._routine(x))
             case r.EventTrigger():
                 return x.replace(refers=self._calls(x.function))
+            case r.Policy():
+                return x.replace(refers=self._policy(x))
+            case r.Trigger():
+                return x.replace(refers=self._trigger(x))
         return x
 
     def _columns(self, x: r.PostgresResource, names: Iterable[str]) -> tuple[Address, ...]:
@@ -251,6 +256,47 @@ class _Checker:
         """The function that a trigger calls, if it is declared."""
         address = self.scope.address("function", *function)
         return (address,) if address in self.by_address else ()
+
+    def _policy(self, x: r.Policy) -> tuple[Address, ...]:
+        """Columns of its table, and what its conditions look up elsewhere."""
+        found: list[Address] = []
+        for sql in (x.using, x.check):
+            if sql is not None:
+                found += [*self._own(x.table, sql), *self._read_by(x.table, sql)]
+        return _distinct(found)
+
+    def _trigger(self, x: r.Trigger) -> tuple[Address, ...]:
+        """Columns of OF and of the condition, the table of FROM, its function."""
+        found = list(self._columns(x, x.of)) if x.table.kind == "table" else []
+        if x.condition is not None:
+            columns, words = self.columns[x.table], named(x.condition)
+            found += [columns[n].address for _, n in sorted(words, key=str) if n in columns]
+            found += [*self._types(words), *self._routines(x.condition)]
+        if x.from_ is not None:
+            found += self._from(x, x.from_)
+        named_so = self.scope.routines.get((x.function[0], x.function[1].removesuffix("()")), ())
+        function = self.scope.address("function", *x.function)
+        if function in named_so:
+            found.append(function)
+        elif named_so:
+            self.scope.problem(
+                x.source,
+                f"trigger {x.name!r} calls {join(*x.function)}, which is declared with arguments only",
+                "a trigger's function takes none: what the trigger passes is in TG_ARGV",
+            )
+        return _distinct(found)
+
+    def _from(self, x: r.Trigger, other: tuple[str, str]) -> list[Address]:
+        target = r.table_address(self.scope.store, *other)
+        if target in self.by_address:
+            return [target]
+        if not self.scope.is_external(*other):
+            self.scope.problem(
+                x.source,
+                f"from of trigger {x.name!r} names table {join(*other)!r}, which is neither declared nor external",
+                f"declare it, or list {'.'.join(other)} under `external:`",
+            )
+        return []
 
     def _sequence(self, x: r.Sequence) -> r.Sequence:
         if x.owned_by is None:

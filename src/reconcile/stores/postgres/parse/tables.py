@@ -8,6 +8,7 @@ from typing import Any
 from reconcile.model import Address, Resource, Source
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import generated
+from reconcile.stores.postgres.parse.attached import policies, triggers
 from reconcile.stores.postgres.parse.indexes import indexes
 from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of
 from reconcile.stores.postgres.parse.vectors import column_type
@@ -44,6 +45,7 @@ class _Table:
         table = r.Table(
             address=self.address,
             source=self.source,
+            row_level_security=self.value.get("row_level_security", "disabled"),
             comment=comment_of(self.value),
             renamed_from=self.value.get("renamed_from"),
         )
@@ -55,6 +57,8 @@ class _Table:
             *self.checks(),
             *self.foreign_keys(),
             *indexes(self.value, self.address, {c.address.parts[-1]: c for c in columns}, self.scope),
+            *policies(self.value, self.address, self.scope),
+            *triggers(self.value, self.address, self.scope),
         ]
 
     def _section(self, name: str) -> Iterable[tuple[str, Any, Source]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from reconcile.model import Resource, Source
 from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.parse.attached import triggers
 from reconcile.stores.postgres.parse.indexes import indexes, options
 from reconcile.stores.postgres.parse.objects import items
 from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of
@@ -23,9 +24,10 @@ def views(document: Map, scope: Scope) -> list[Resource]:
             for column, settings in _columns(value)
             if settings.get("default") is not None
         }
+        address = scope.address("view", schema, name)
         found.append(
             r.View(
-                address=scope.address("view", schema, name),
+                address=address,
                 source=source,
                 query=_query("view", key, value, scope),
                 with_=options(value.get("with")),
@@ -35,6 +37,7 @@ def views(document: Map, scope: Scope) -> list[Resource]:
                 column_defaults=tuple(sorted(defaults.items())),
             )
         )
+        found += triggers(value, address, scope)
     return found
 
 

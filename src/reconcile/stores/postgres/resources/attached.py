@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconcile.stores.postgres.resources.base import PostgresResource
 
@@ -16,7 +16,7 @@ class Trigger(PostgresResource):
     events: tuple[str, ...] = ()
     """In the order insert, delete, update, truncate."""
     of: tuple[str, ...] = ()
-    """Columns of UPDATE OF."""
+    """Columns of UPDATE OF, sorted."""
     for_each: str = "statement"
     """"row" or "statement"."""
     condition: str | None = None
@@ -25,8 +25,9 @@ class Trigger(PostgresResource):
     arguments: tuple[str, ...] = ()
     constraint: bool = False
     deferrable: str | None = None
-    references: tuple[str, str] | None = None
-    """FROM of a constraint trigger."""
+    """None, "initially_immediate" or "initially_deferred"."""
+    from_: tuple[str, str] | None = field(default=None, metadata={"json": "from"})
+    """(schema, table) of FROM, of a constraint trigger."""
     old_table: str | None = None
     new_table: str | None = None
     enabled: str = "origin"
@@ -37,7 +38,7 @@ class Trigger(PostgresResource):
 class Policy(PostgresResource):
     """A row-level security policy."""
 
-    for_: str = "all"
+    for_: str = field(default="all", metadata={"json": "for"})
     """"all", "select", "insert", "update", "delete"."""
     permissive: bool = True
     to: tuple[str, ...] = ("public",)

@@ -1,0 +1,89 @@
+"""Attributes of a table that stays, each group of them by a step of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from reconcile.change import Change, Phase, Step, World
+from reconcile.facts import Fact, has, ok
+from reconcile.hazards import Hazard
+from reconcile.stores.postgres.changes.common import Alteration, ChangeComment, differing, only_comment_differs
+from reconcile.stores.postgres.resources import Policy, Table
+from reconcile.stores.postgres.sqlattached import security_statements
+from reconcile.stores.postgres.sqltext import comment_statement
+
+
+def _nothing(world: World, before: Table, after: Table) -> frozenset[Fact]:
+    del world, before, after
+    return frozenset()
+
+
+@dataclass(frozen=True)
+class Aspect:
+    """Attributes that change together: one step where any of them differs."""
+
+    word: str
+    """Ends the step's id."""
+    attributes: frozenset[str]
+    """Their names as in `Resource.attributes`."""
+    calls: Callable[[Table, Table], Iterable[str]]
+    needs: Callable[[World, Table, Table], frozenset[Fact]] = _nothing
+    phase: Phase = Phase.EXPAND
+    hazards: tuple[Hazard, ...] = ()
+    long: bool = False
+
+
+def _policies_first(world: World, before: Table, after: Table) -> frozenset[Fact]:
+    """New policies stand before row-level security is turned on: without any, nobody but the owner sees a row."""
+    del before
+    if after.row_level_security == "disabled":
+        return frozenset()
+    policies = [p for p in world.target.children(after.address) if isinstance(p, Policy)]
+    return frozenset(ok(p.address) for p in policies if world.live.get(p.address) != p)
+
+
+ASPECTS = (
+    Aspect("comment", frozenset({"comment"}), lambda _, after: [comment_statement(after)]),
+    Aspect(
+        "security",
+        frozenset({"row_level_security"}),
+        lambda before, after: security_statements(before.row_level_security, after),
+        needs=_policies_first,
+        phase=Phase.CONTRACT,
+        hazards=(Hazard.CHANGES_ACCESS,),
+    ),
+)
+"""In the order of their steps, those of the expand phase first."""
+
+
+@dataclass(frozen=True)
+class AlterTable(Alteration):
+    """Everything of a table that is not in it: comment, row-level security."""
+
+    before: Table
+    after: Table
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        changed = set(differing(self.before, self.after))
+        aspects = [a for a in ASPECTS if a.attributes & changed]
+        return [
+            self.step(
+                world,
+                number,
+                aspect.word,
+                aspect.calls(self.before, self.after),
+                needs={has(self.address)} | aspect.needs(world, self.before, self.after),
+                gives=[ok(self.address)] if aspect is aspects[-1] else [has(self.address)],
+                phase=aspect.phase,
+                hazards=aspect.hazards,
+                long=aspect.long,
+            )
+            for number, aspect in enumerate(aspects, 1)
+        ]
+
+
+def alter(before: Table, after: Table) -> Change:
+    """The change of a table that stays."""
+    return (ChangeComment if only_comment_differs(before, after) else AlterTable)(before, after)
