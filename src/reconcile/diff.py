@@ -270,6 +270,9 @@ def _ownership(
             or classify(address, resource.container) != "managed"
         ):
             continue
+        container = desired.get(resource.container) if resource.container is not None else None
+        if container is not None and container.leaves(resource):
+            continue
         if address in applied:
             removed.append(resource)
         elif resource.container in desired:
@@ -293,7 +296,7 @@ def _leftovers(extra: Iterable[Resource], changes: Iterable[Change]) -> list[Res
 
 def _drops(doomed: list[Resource], live: State, desired: State, package: Package) -> list[Change]:
     """Drops, each container with all it contains, so that its reverse is exact; what is declared moves elsewhere."""
-    parts = {r.address: r for d in doomed for r in (d, *live.children(d.address))}
+    parts = {r.address: r for d in doomed for r in (d, *live.inside(d.address))}
     whole = {a: r for a, r in parts.items() if a not in desired and not r.only_declared}
     return [change for r in whole.values() if (change := package.change(r, None)) is not None]
 

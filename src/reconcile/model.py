@@ -154,6 +154,11 @@ class Resource:
         """
         return None
 
+    def leaves(self, part: Resource) -> bool:
+        """Whether `part`, live in this and not declared, is left alone without a word (partitions made at run time)."""
+        del part
+        return False
+
     def definition(self) -> tuple[object, ...] | None:
         """What identifies this apart from its name, or None where only the name does.
 
@@ -268,8 +273,8 @@ class State(Mapping[Address, Resource]):
 
     def without(self, *addresses: Address) -> State:
         """Without these and without what is contained in them."""
-        gone = set(addresses)
-        return self.filter(lambda r: r.address not in gone and r.container not in gone)
+        gone = {r.address for a in addresses for r in self.inside(a)}.union(addresses)
+        return self.filter(lambda r: r.address not in gone)
 
     # What `Mapping` offers in Python, as the dictionary has it.
 
@@ -317,3 +322,11 @@ class State(Mapping[Address, Resource]):
     def children(self, container: Address) -> list[Resource]:
         """Those nested in `container`, in order."""
         return list(self._children.get(container, ()))
+
+    def inside(self, container: Address) -> list[Resource]:
+        """Those nested in `container` at any depth: a partition's own parts are inside the partitioned table."""
+        found = self.children(container)
+        for resource in found:  # grows meanwhile
+            if resource.address in self._children:
+                found += self._children[resource.address]
+        return found

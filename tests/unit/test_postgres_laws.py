@@ -15,6 +15,7 @@ from tests.stores.postgres.writing import (
     foreign_key,
     index,
     materialized_view,
+    partition,
     planned,
     primary_key,
     schema,
@@ -30,6 +31,7 @@ from reconcile.change import Change, Irreversible
 from reconcile.errors import PlanError
 from reconcile.model import State
 from reconcile.stores.postgres import PACKAGE
+from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.changes.column import volatile
 from reconcile.stores.postgres.changes.types import type_change
 from reconcile.stores.postgres.resources import IndexItem
@@ -62,6 +64,9 @@ def first() -> State:
         materialized_view("n", "SELECT d FROM a", [("d", "text")], [at("table", "a"), at("column", "a", "d")]),
         view("v", "SELECT x FROM a", [("x", "integer")], READS),
         view("w", "SELECT x FROM a", [("x", "integer")], READS),
+        table("p", partition_by=r.PartitionBy("range", (IndexItem(column="x"),))),
+        column("p", "x", "integer"),
+        partition("p1", "p", "FOR VALUES FROM (1) TO (5)"),
         view("u", "SELECT d FROM a", [("d", "text")], [at("table", "a"), at("column", "a", "d")]),
     )
 
@@ -96,6 +101,9 @@ def second() -> State:
         ),
         view("v", "SELECT x, d FROM a", [("x", "bigint"), ("d", "text")], READS),
         view("w", "SELECT d FROM a", [("d", "text")], READS),
+        table("p", partition_by=r.PartitionBy("range", (IndexItem(column="x"),))),
+        column("p", "x", "integer"),
+        partition("p2", "p", "FOR VALUES FROM (5) TO (9)"),
         view("u", "SELECT d, id FROM a", [("d", "text"), ("id", "bigint")], [at("table", "a"), at("column", "a", "d")]),
     )
 
@@ -163,6 +171,7 @@ def test_every_change_class_is_used_here() -> None:
         "DropSequence", "DropTable", "DropUnique", "DropView", "RebuildIndex", "RecreateView", "ReplaceCheck",
         "ReplaceEnum", "ReplaceForeignKey", "ReplaceIndex", "ReplacePrimaryKey", "ReplaceUnique", "ReplaceView",
         "ValidateConstraint",
+        "CreatePartition", "DropPartition",
         "AlterMaterializedView", "CreateMaterializedView", "DropMaterializedView", "ReplaceMaterializedView",
     } <= used  # fmt: skip
 

@@ -186,11 +186,6 @@ def test_an_invalid_index_says_so(store: Store) -> None:
 @pytest.mark.parametrize(
     ("sql", "expected"),
     [
-        ("create table t (a int) partition by range (a)", {"table.public.t": "partitioned table"}),
-        (
-            "create table t (a int) partition by range (a); create table p partition of t default",
-            {"table.public.t": "partitioned table", "table.public.p": "partition"},
-        ),
         (
             "create table t (a int); create table c () inherits (t)",
             dict.fromkeys(["table.public.t", "table.public.c"], "inheritance"),

@@ -30,6 +30,17 @@ def table(name: str, **more: Any) -> r.Table:
     return r.Table(address=at("table", name), **more)
 
 
+def partition(name: str, parent: str, bound: str, **more: Any) -> r.Table:
+    return table(
+        name,
+        container=at("table", parent),
+        partition_of=("public", parent),
+        bound=bound,
+        refers=(at("table", parent),),
+        **more,
+    )
+
+
 def column(table: str, name: str, type: str, **more: Any) -> r.Column:
     return r.Column(address=at("column", table, name), container=at("table", table), type=type, **more)
 

@@ -7,7 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from reconcile.model import Address, Json, Resource, State
+from reconcile.model import Address, Json, Resource, State, to_json
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.canonical.counterparts import Counterparts, columns_in_order
 from reconcile.stores.postgres.canonical.texts import texts
@@ -115,6 +115,8 @@ class Closure:
             yield list(key.columns) if key else None
             for c in self.columns.get(address, ()):
                 yield [c.address.parts[-1], c.type, c.collation]
+            if x.partition_by is not None or x.bound is not None:
+                yield [x.bound, to_json(x.partition_by)]
         elif isinstance(x, r.Enum):
             yield list(x.values)
         else:

@@ -21,6 +21,7 @@ from reconcile.stores.base import Live
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.canonical.closure import BUILT, Closure, built_name
 from reconcile.stores.postgres.canonical.statements import LATE, OBJECTS, PARTS, column
+from reconcile.stores.postgres.canonical.statements import table as create_table
 from reconcile.stores.postgres.introspect import read, settle
 from reconcile.stores.postgres.names import as_shown, join
 from reconcile.stores.postgres.sqltext import ident, idents
@@ -127,7 +128,12 @@ class _Scratch:
         self.session, self.connection, self.closure, self.live = session, connection, closure, live
         self.desired = closure.desired
         self.wanted = {x.address: x for x in wanted}
-        self.needed = {a for x in wanted for a in closure.needs(x)} | {x.address for x in wanted if type(x) in OBJECTS}
+        self.needed = {a for x in wanted for a in closure.needs(x)} | {
+            x.address for x in wanted if type(x) in OBJECTS or isinstance(x, r.Table)
+        }
+        tables = [x for a in self.needed if isinstance(x := self.desired.get(a), r.Table)]
+        self.split = {x.parent for x in tables} | {x.address for x in wanted}
+        """Tables that are built partitioned: their partitions, or how they are, is looked at."""
         self.keyed = {a for x in wanted if isinstance(x, r.VIEWS) for a in closure.needs(x)}
         """Tables under views: their primary keys decide what GROUP BY lets through."""
         self.built = {(a.parts[0], built_name(a)) for a in self.needed}
@@ -215,7 +221,19 @@ class _Scratch:
         statements = [PARTS[type(x)](self, x) for x in parts if type(x) in PARTS]
         if self._attempt(self._create(table, with_texts=True), *statements) is None:
             return True
-        if self._attempt(self._create(table, with_texts=False)) is not None:
+        x = self.desired[table]
+        if isinstance(x, r.Table) and x.parent is not None:
+            if x.parent in self.broken:
+                self.broken.add(table)
+            else:
+                self._try(x, self._create(table, with_texts=False))
+        elif self._attempt(self._create(table, with_texts=False)) is None:
+            pass
+        elif table in self.split and self._attempt(self._create(table, with_texts=False, split=False)) is None:
+            self._execute(f"DROP TABLE {self.name(table)}")
+            self._try(x, self._create(table, with_texts=False))  # how it is partitioned is what is wrong
+            self._execute(self._create(table, with_texts=False, split=False))
+        else:
             self._execute(f"CREATE TABLE {self.name(table)} ()")
             for c in self.closure.columns.get(table, ()):
                 self._try(c, f"ALTER TABLE {self.name(table)} ADD COLUMN {column(self, c, with_text=False)}")
@@ -234,12 +252,14 @@ class _Scratch:
             elif type(x) in PARTS:
                 self._try(x, PARTS[type(x)](self, x))
 
-    def _create(self, table: Address, *, with_texts: bool) -> str:
+    def _create(self, table: Address, *, with_texts: bool, split: bool = True) -> str:
         columns = self.closure.columns.get(table, ())
         clauses = [column(self, c, with_text=with_texts and c.address in self.wanted) for c in columns]
         if table in self.keyed and table in self.closure.primary:
             clauses.append(f"PRIMARY KEY ({idents(self.closure.primary[table].columns)})")
-        return f"CREATE TABLE {self.name(table)} ({', '.join(clauses)})"
+        x = self.desired[table]
+        assert isinstance(x, r.Table)
+        return create_table(self, x, ", ".join(clauses), partitioned=split and table in self.split)
 
     # -- running -----------------------------------------------------------------------------------------------
 

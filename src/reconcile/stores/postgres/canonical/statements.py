@@ -10,6 +10,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.canonical.texts import texts as texts_of
 from reconcile.stores.postgres.sqlattached import policy_statement, trigger_statement
+from reconcile.stores.postgres.sqlpartitions import partition_by_clause
 from reconcile.stores.postgres.sqlroutines import statement
 from reconcile.stores.postgres.sqltext import column_clause, ident, index_statement, literal
 
@@ -114,6 +115,14 @@ def _moved(names: Names, x: _Attached) -> _Attached:
     address = Address(x.address.store, x.address.kind, (names.scratch[schema], *rest))
     texts: dict[str, Any] = {field: names.sql(text) for field, text in texts_of(x) if text is not None}
     return replace(x, address=address, live_name=None, declared=None, **texts)
+
+
+def table(names: Names, x: r.Table, columns: str, *, partitioned: bool) -> str:
+    """With its columns, or as a partition; on request with PARTITION BY."""
+    of = f"PARTITION OF {names.name(x.parent)} " if x.parent is not None else ""
+    body = names.sql(x.bound or "DEFAULT") if of else f"({columns})"
+    by = partition_by_clause(x.partition_by, names.sql) if partitioned else ""
+    return f"CREATE TABLE {names.name(x.address)} {of}{body}{by}"
 
 
 OBJECTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {

@@ -21,6 +21,7 @@ _FIELDS: Mapping[type, tuple[str, ...]] = {
     **dict.fromkeys((r.Function, r.Procedure, r.Aggregate), ("definition_",)),
     r.Policy: ("using", "check"),
     r.Trigger: ("condition",),
+    r.Table: ("bound",),
 }
 
 
@@ -34,6 +35,9 @@ def texts(x: Resource) -> Iterator[tuple[str, str | None]]:
     elif isinstance(x, r.View):
         for name, sql in x.column_defaults:
             yield f"columns.{name}.default", sql
+    elif isinstance(x, r.Table) and x.partition_by is not None:
+        for n, item in enumerate(x.partition_by.keys):
+            yield f"partition_by.{n}", _item_text(item)
 
 
 def _item_text(item: IndexItem) -> str | None:
@@ -71,12 +75,13 @@ def taken(x: Resource, y: Resource) -> Resource:
         if ours != theirs and same(ours, theirs):
             changes[field] = theirs
     if isinstance(x, r.Index) and isinstance(y, r.Index) and len(x.columns) == len(y.columns):
-        items = tuple(
-            dataclasses.replace(a, expression=b.expression) if same(a.expression, b.expression) else a
-            for a, b in zip(x.columns, y.columns, strict=True)
-        )
+        items = _items_taken(x.columns, y.columns)
         if items != x.columns:
             changes["columns"] = items
+    if isinstance(x, r.Table) and isinstance(y, r.Table) and x.partition_by and y.partition_by:
+        ours, theirs = x.partition_by.keys, y.partition_by.keys
+        if len(ours) == len(theirs) and (items := _items_taken(ours, theirs)) != ours:
+            changes["partition_by"] = dataclasses.replace(x.partition_by, keys=items)
     if isinstance(x, r.VIEWS) and isinstance(y, r.VIEWS) and same(x.query, y.query):
         changes["columns"] = y.columns
     if isinstance(x, r.View) and isinstance(y, r.View) and x.column_defaults != y.column_defaults:
@@ -84,6 +89,13 @@ def taken(x: Resource, y: Resource) -> Resource:
         pairs = ((name, known[name] if same(sql, known.get(name)) else sql) for name, sql in x.column_defaults)
         changes["column_defaults"] = tuple(pairs)
     return x.replace(**changes) if changes else x
+
+
+def _items_taken(ours: tuple[IndexItem, ...], theirs: tuple[IndexItem, ...]) -> tuple[IndexItem, ...]:
+    return tuple(
+        dataclasses.replace(a, expression=b.expression) if same(a.expression, b.expression) else a
+        for a, b in zip(ours, theirs, strict=True)
+    )
 
 
 def pending(x: Resource, y: Resource | None) -> list[tuple[str, str, str]]:
@@ -111,6 +123,8 @@ def as_json(x: Resource) -> Json:
         found["columns"] = to_json(x.columns)
     if isinstance(x, r.View):
         found["column_defaults"] = to_json(x.column_defaults)
+    if isinstance(x, r.Table):
+        found["partition_by"] = to_json(x.partition_by)
     return found
 
 
@@ -122,8 +136,13 @@ def with_texts(x: Resource, spelled: Mapping[str, Json]) -> Resource:
         if isinstance(x, r.View):
             changes["column_defaults"] = tuple((name, sql) for name, sql in spelled["column_defaults"])
     elif isinstance(x, r.Index):
-        changes["columns"] = tuple(
-            IndexItem(**{**item, "parameters": tuple((k, v) for k, v in item.get("parameters", ()))})
-            for item in spelled["columns"]
-        )
+        changes["columns"] = _items(spelled["columns"])
+    elif isinstance(x, r.Table) and (by := spelled.get("partition_by")) is not None:
+        changes["partition_by"] = r.PartitionBy(by["strategy"], _items(by["keys"]))
     return x.replace(**changes)
+
+
+def _items(spelled: Json) -> tuple[IndexItem, ...]:
+    return tuple(
+        IndexItem(**{**item, "parameters": tuple((k, v) for k, v in item.get("parameters", ()))}) for item in spelled
+    )

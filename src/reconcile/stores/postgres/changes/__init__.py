@@ -21,13 +21,13 @@ from reconcile.stores.postgres.changes import (
     index_alter,
     key,
     materialized_view,
+    partition,
     policy,
     renaming,
     routine,
     schema,
     sequence,
     table,
-    table_alter,
     trigger,
     view,
 )
@@ -53,7 +53,7 @@ KINDS: Mapping[str, Verbs] = {
     **dict.fromkeys(
         ("function", "procedure", "aggregate"), Verbs(routine.CreateRoutine, routine.DropRoutine, routine.alter)
     ),
-    "table": Verbs(table.CreateTable, table.DropTable, table_alter.alter),
+    "table": Verbs(partition.create, partition.drop, partition.alter),
     "column": Verbs(column.AddColumn, column.DropColumn, column_generated.alter),
     "primary_key": Verbs(key.AddPrimaryKey, key.DropPrimaryKey, key.alter_primary_key),
     "unique": Verbs(key.AddUnique, key.DropUnique, key.alter_unique),

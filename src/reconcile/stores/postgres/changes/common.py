@@ -329,7 +329,9 @@ def dependents_settled(world: World, address: Address, *, also: Iterable[Address
     for dependent in (*world.dependents(address), *(r for a in also for r in world.dependents(a))):
         if dependent.address == address or dependent.container == address or world.drops(dependent.address):
             continue
-        if dependent.container is not None and world.drops(dependent.container):
+        if dependent.container is not None and (
+            world.drops(dependent.container) or _within(world, dependent.container, address)
+        ):
             continue
         after = world.target.get(dependent.address)
         if comes_again(world, dependent):
@@ -345,6 +347,15 @@ def dependents_settled(world: World, address: Address, *, also: Iterable[Address
             hint="remove or change what needs it in the same plan, or drop it by hand",
         )
     return frozenset(waits)
+
+
+def _within(world: World, table: Address, around: Address) -> bool:
+    """Whether a table is a partition of `around`, at any depth."""
+    while isinstance(found := world.live.get(table), Table) and found.parent is not None:
+        table = found.parent
+        if table == around:
+            return True
+    return False
 
 
 def sequences_owned(world: World, *columns: Address) -> list[Sequence_]:

@@ -36,6 +36,7 @@ from reconcile.stores.postgres.resources import (
     Trigger,
 )
 from reconcile.stores.postgres.sqlattached import security_statements
+from reconcile.stores.postgres.sqlpartitions import partition_by_clause, shown
 from reconcile.stores.postgres.sqltext import as_written, column_clause, constraint_clause, ident, relation
 
 _FOLDED = (Column, Key, Check)
@@ -71,7 +72,8 @@ class CreateTable(Creation):
 
     def describe(self) -> str:
         """See `Change.describe`."""
-        return "table"
+        by = self.after.partition_by
+        return f"table, partitioned by {shown(by)}" if by else "table"
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
@@ -81,7 +83,8 @@ class CreateTable(Creation):
         written = [c for c in children if c not in twice]
         clauses = [_clause(replace(c, default=None)) if c in later else _clause(c) for c in written]
         body = ",\n  ".join(clauses)
-        calls = [f"CREATE TABLE {relation(self.address)} ({_indented(body)})", *comments(self.after)]
+        by = partition_by_clause(self.after.partition_by)
+        calls = [f"CREATE TABLE {relation(self.address)} ({_indented(body)}){by}", *comments(self.after)]
         calls += security_statements("disabled", self.after)
         calls += [f"ALTER TABLE {relation(self.address)} ADD {constraint_clause(key)}" for key in twice]
         calls += [sql for child in children for sql in comments(child)]
@@ -136,7 +139,7 @@ class DropTable(Removal):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        children = [cast(PostgresResource, r) for r in world.live.children(self.address)]
+        children = [cast(PostgresResource, r) for r in world.live.inside(self.address)]
         waits = dependents_settled(world, self.address, also=[c.address for c in children])
         apart = {c.address for c in children if dropped_apart(world, c)}
         owned = sequences_owned(world, *(c.address for c in children))

@@ -9,12 +9,17 @@ from reconcile.model import Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.dump import attached
 from reconcile.stores.postgres.dump.context import Context
+from reconcile.stores.postgres.dump.partitions import bound, partition_by, short_bound
 from reconcile.stores.postgres.dump.values import options, short, shown_name, sql, without_empty
 from reconcile.stores.postgres.names import generated
 
 
-def table(context: Context, x: r.Table) -> dict[str, Any]:
-    """Everything but what is the default."""
+def table(context: Context, x: r.Table) -> dict[str, Any] | None:
+    """Everything but what is the default; None for a partition, which stands in its table."""
+    return None if x.partition_of is not None else _table(context, x)
+
+
+def _table(context: Context, x: r.Table) -> dict[str, Any]:
     parts = context.parts[x.address]
     key = next((p for p in parts if isinstance(p, r.PrimaryKey)), None)
     implied = frozenset(key.columns if key else ())
@@ -34,8 +39,14 @@ def table(context: Context, x: r.Table) -> dict[str, Any]:
             "row_level_security": x.row_level_security if x.row_level_security != "disabled" else None,
             "policies": section(r.Policy, attached.policy),
             "triggers": section(r.Trigger, lambda t: attached.trigger(context, t)),
+            "partition_by": partition_by(x.partition_by, _item),
+            "partitions": {
+                shown_name(context.first, *p.address.parts): short_bound({**bound(p), **_table(context, p)})
+                for p in parts
+                if isinstance(p, r.Table)
+            },
         },
-        keep=("columns",),
+        keep=("columns",) if x.partition_of is None else (),
     )
 
 

@@ -15,13 +15,23 @@ from psycopg.rows import TupleRow, tuple_row
 
 from reconcile.model import Address, State
 from reconcile.stores.base import Live, NotModelled
-from reconcile.stores.postgres.introspect import attached, constraints, indexes, queries, routines, tables, types, views
+from reconcile.stores.postgres.introspect import (
+    attached,
+    constraints,
+    indexes,
+    partitions,
+    queries,
+    routines,
+    tables,
+    types,
+    views,
+)
 from reconcile.stores.postgres.introspect.catalog import Catalog, Rows
 
 OWN_SCHEMA = "reconcile"
 """The ledger's default schema and that of what is kept: never looked into."""
 
-READERS = (tables, types, routines, constraints, indexes, views, attached)
+READERS = (tables, partitions, types, routines, constraints, indexes, views, attached)
 """One module a group of kinds: `QUERIES`, `names` to say what is called how, `read` to make resources of it."""
 
 QUERIES: Mapping[str, str] = {

@@ -36,6 +36,12 @@ class Catalog:
         self.types: dict[int, Address] = {}
         """Types that are declared as such, and their arrays; the row type of a table is the table."""
         self.routines: dict[int, Address] = {}
+        self.roots: dict[int, Address] = {}
+        """Of a partition, the table by which its columns are called: the topmost."""
+        self.partitioned: dict[int, Row] = {}
+        """Rows of `partitions.PARTITIONS` by oid."""
+        self.inherited: frozenset[int] = frozenset()
+        """Indexes of partitions that belong to an index of the parent."""
         self.left_out: dict[int, str] = {}
         """Why a table is not modelled as a whole."""
         self._comments: dict[tuple[int, int], str] = {}
@@ -50,6 +56,8 @@ class Catalog:
             self._uses[origin, oid, sub].append((kind, target, target_sub))
         for row in rows["columns"]:
             self.columns[row[0]][row[1]] = row[2]
+        self.partitioned = {row[0]: row for row in rows["partitions"]}
+        self.inherited = frozenset(row[0] for row in rows["inherited_indexes"])
 
     def address(self, kind: str, *parts: str) -> Address:
         """An address whose first part is a schema, under the name it is shown by."""
@@ -79,6 +87,10 @@ class Catalog:
         """Whether a table is modelled."""
         return oid in self.tables and oid not in self.left_out
 
+    def column(self, oid: int, name: str) -> Address:
+        """A column of a table; of a partition, that of the table on top."""
+        return (self.roots.get(oid) or self.relations[oid]).child("column", name)
+
     def refers(self, origin: str, oid: int, sub: int = 0, own: int | None = None) -> tuple[Address, ...]:
         """Addresses of what an object is built from; columns of relation `own` without the relation itself.
 
@@ -98,7 +110,7 @@ class Catalog:
                 if address is not None and target_sub and address.kind == "table":
                     name = self.columns[target].get(target_sub)
                     if name is not None:
-                        found[address.child("column", name)] = None
+                        found[self.column(target, name)] = None
                 if target == own:
                     address = None
             if address is not None:

@@ -28,6 +28,9 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
         table = catalog.tables.get(relation)
         if table is None or relation in catalog.left_out or kind in ("n", "t"):
             continue
+        if row[21]:  # its parent's
+            _of_parent(catalog, table, row)
+            continue
         word = {"p": "primary_key", "u": "unique", "c": "check", "f": "foreign_key", "x": "exclusion"}[kind]
         address = table.child(word, name)
         reason = _constraint_reason(catalog, row, of_constraint.get(row[10]))
@@ -39,6 +42,11 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
             yield _foreign_key(catalog, address, table, row)
         else:
             yield _key(catalog, address, table, row, of_constraint[row[10]])
+
+
+def _of_parent(catalog: Catalog, table: Address, row: Row) -> None:
+    if catalog.comment(row[0]) is not None:
+        catalog.leave(table.child("constraint", row[2]), "comment on a constraint that a partition has from its parent")
 
 
 def _constraint_reason(catalog: Catalog, row: Row, index: Row | None) -> str | None:
@@ -57,13 +65,15 @@ def _constraint_reason(catalog: Catalog, row: Row, index: Row | None) -> str | N
         plain = all(i == r.IndexItem(column=i.column) for i in items)
         if index[10] or index[15] or not plain:
             return "constraint with index options"
+        if not index[6]:
+            return "constraint whose index is not valid: a partition lacks it"
         if catalog.comment(index[0]) is not None:
             catalog.leave(catalog.address("index", index[2], index[3]), "comment on the index of a constraint")
     return None
 
 
 def _check(catalog: Catalog, address: Address, table: Address, row: Row) -> r.Check:
-    columns = [table.child("column", catalog.columns[row[1]][n]) for n in row[8] or () if n > 0]
+    columns = [catalog.column(row[1], catalog.columns[row[1]][n]) for n in row[8] or () if n > 0]
     return r.Check(
         address=address,
         container=table,
@@ -94,9 +104,9 @@ def _foreign_key(catalog: Catalog, address: Address, table: Address, row: Row) -
         not_valid=not row[6],
         comment=catalog.comment(row[0]),
         refers=(
-            *(table.child("column", c) for c in own),
+            *(catalog.column(row[1], c) for c in own),
             to,
-            *(to.child("column", c) for c in columns),
+            *(catalog.column(row[9], c) if row[9] in catalog.relations else to.child("column", c) for c in columns),
         ),
     )
 
@@ -112,7 +122,7 @@ def _key(catalog: Catalog, address: Address, table: Address, row: Row, index: Ro
         "include": include,
         "deferrable": _deferrable(row),
         "comment": catalog.comment(row[0]),
-        "refers": tuple(table.child("column", c) for c in (*columns, *include)),
+        "refers": tuple(catalog.column(row[1], c) for c in (*columns, *include)),
     }
     if row[3] == "p":
         return r.PrimaryKey(**common)

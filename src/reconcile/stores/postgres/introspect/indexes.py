@@ -23,7 +23,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
         oid, relation, schema, name, method, unique, valid, not_distinct, count, numbers = row[:10]
         reloptions, definition, predicate, constraint, _, tablespace = row[10:]
         table = catalog.relations.get(relation)
-        if table is None or relation in catalog.left_out or constraint is not None:
+        if table is None or relation in catalog.left_out or constraint is not None or oid in catalog.inherited:
             continue
         address = catalog.address("index", schema, name)
         if tablespace:
@@ -33,7 +33,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
         columns = tuple(names.get(n) for n in numbers[:count])
         include = tuple(names[n] for n in numbers[count:])
         if table.kind == "table":
-            refers = dict.fromkeys(table.child("column", names[n]) for n in numbers if n)
+            refers = dict.fromkeys(catalog.column(relation, names[n]) for n in numbers if n)
         else:
             refers = {table: None}
         if predicate is not None or None in columns:

@@ -80,7 +80,7 @@ join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamesp
 join pg_type t on t.oid = a.atttypid
 left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 left join pg_collation l on l.oid = a.attcollation and a.attcollation <> t.typcollation
-where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'v', 'm') and a.attnum > 0 and not a.attisdropped
+where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p', 'v', 'm') and a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum
 """
 
@@ -91,10 +91,11 @@ select k.oid, k.conrelid, k.conname, k.contype::text, k.condeferrable, k.condefe
        @not_enforced@, @period@, fn.nspname, fc.relname,
        (select array_agg(a.attname::text order by u.place)
         from unnest(k.confkey) with ordinality u(num, place)
-        join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.num)
+        join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.num),
+       k.conparentid <> 0 or (c.relispartition and k.coninhcount > 0)
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 left join pg_class fc on fc.oid = k.confrelid left join pg_namespace fn on fn.oid = fc.relnamespace
-where n.nspname = any(%(schemas)s) and c.relkind = 'r' and (k.contype <> 'n' or not k.convalidated)
+where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p') and (k.contype <> 'n' or not k.convalidated)
 order by k.conrelid, k.conname
 """
 
@@ -103,7 +104,7 @@ select i.indexrelid, i.indrelid, n.nspname, c.relname, m.amname, i.indisunique, 
        i.indnkeyatts, i.indkey::int2[], c.reloptions, pg_get_indexdef(i.indexrelid),
        pg_get_expr(i.indpred, i.indrelid, false), k.conname, i.indisclustered, c.reltablespace <> 0
 from pg_index i
-join pg_class c on c.oid = i.indexrelid join pg_class r on r.oid = i.indrelid and r.relkind in ('r', 'm')
+join pg_class c on c.oid = i.indexrelid join pg_class r on r.oid = i.indrelid and r.relkind in ('r', 'p', 'm')
 join pg_namespace n on n.oid = r.relnamespace join pg_am m on m.oid = c.relam
 left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
 where n.nspname = any(%(schemas)s)
@@ -198,6 +199,7 @@ _VERSIONED: dict[str, tuple[str, str, int]] = {
     "not_enforced": ("not k.conenforced", "false", 180000),
     "cloned": ("t.tgparentid <> 0", "false", 130000),
     "parent_trigger": ("t.tgparentid", "0::oid", 130000),
+    "detaching": ("i.inhdetachpending", "false", 140000),
     "period": ("k.conperiod", "false", 180000),
 }
 """`@word@` in a query: what it stands for from a version on, and before."""

@@ -12,14 +12,13 @@ def left_out(rows: Mapping[str, list[tuple[Any, ...]]]) -> dict[int, str]:
     found: dict[int, list[str]] = defaultdict(list)
     for row in rows["relations"]:
         oid, _, _, kind, persistence, reloptions, _, security, partition, inherits, storage, identity, typed = row
-        if kind != "r":
+        if kind not in "rp":
             continue
         words = {
             "unlogged table": persistence != "p",
             "storage parameters": bool(reloptions),
             "row-level security that is forced, but not enabled": security == "forced, but not enabled",
-            "partition": partition,
-            "inheritance": inherits and not partition,
+            "inheritance": inherits and not partition and kind == "r",
             "tablespace or access method": storage,
             "replica identity": identity != "d",
             "typed table": typed,

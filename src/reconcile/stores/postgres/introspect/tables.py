@@ -8,6 +8,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect import queries
 from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
+from reconcile.stores.postgres.introspect.partitions import Part, part
 from reconcile.stores.postgres.introspect.reasons import left_out, sequence_options
 from reconcile.stores.postgres.names import join
 
@@ -18,8 +19,9 @@ QUERIES = {
     "sequences": queries.SEQUENCES,
 }
 _IDENTITY = {"": None, "a": "always", "d": "by_default"}
-_RELATIONS = {"p": "partitioned table", "f": "foreign table"}
+_RELATIONS = {"f": "foreign table"}
 _VIEWS = {"v": "view", "m": "materialized_view"}
+_ALONE = Part()
 PUBLIC_COMMENT = "standard public schema"
 """What initdb writes on schema public: as good as none."""
 
@@ -29,7 +31,7 @@ def names(catalog: Catalog, rows: Rows) -> None:
     owners = {row[0]: row[8] for row in rows["sequences"]}
     for row in rows["relations"]:
         oid, schema, name, kind = row[:4]
-        if kind == "r":
+        if kind in "rp":
             catalog.relations[oid] = catalog.tables[oid] = catalog.address("table", schema, name)
         elif kind in _VIEWS:
             catalog.relations[oid] = catalog.address(_VIEWS[kind], schema, name)
@@ -37,7 +39,7 @@ def names(catalog: Catalog, rows: Rows) -> None:
             catalog.relations[oid] = catalog.address("sequence", schema, name)
         elif kind in _RELATIONS:
             what = _RELATIONS[kind]
-            word = {"p": "table", "f": "foreign_table"}[kind]
+            word = {"f": "foreign_table"}[kind]
             catalog.leave(catalog.address(word, schema, name), what)
     for oid, reasons in left_out(rows).items():
         if oid in catalog.tables:
@@ -100,11 +102,18 @@ def _tables(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
     for row in rows:
         oid = row[0]
         if oid in catalog.tables and oid not in catalog.left_out:
+            place = part(catalog, oid) or _ALONE
             yield (
                 r.Table(
                     address=catalog.tables[oid],
+                    container=place.container,
                     row_level_security=row[7],
                     comment=catalog.comment(oid),
+                    partition_by=place.by,
+                    partition_of=place.parent,
+                    bound=place.bound,
+                    detaching=place.detaching,
+                    refers=place.refers,
                 )
             )
 
@@ -114,7 +123,7 @@ def _columns(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
     for row in rows:
         oid, number, name, type_, not_null, identity, generated, expression, collation, base = row[:10]
         table = tables.get(oid)
-        if table is None or oid in gone:
+        if table is None or oid in gone or oid in catalog.roots:
             continue
         refers = catalog.refers("d", oid, number, own=oid) if expression is not None else ()
         address = table.child("column", name)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import join, split
+from reconcile.stores.postgres.parse.partitions import check as partitioning
 from reconcile.stores.postgres.parse.routines import references
 from reconcile.stores.postgres.parse.scope import Scope
 from reconcile.stores.postgres.sqlroutines import header, parsed_body
@@ -20,6 +21,7 @@ def check(found: Sequence[Resource], scope: Scope) -> list[Resource]:
     """`found` with foreign keys completed and `refers` filled; what names something undeclared is reported."""
     checker = _Checker(found, scope)
     checker.names()
+    partitioning(found, scope)
     return [checker.completed(resource) for resource in found]
 
 
@@ -39,6 +41,12 @@ class _Checker:
                     self.primary[x.table] = x
             elif isinstance(x, r.Index) and x.unique and x.where is None:
                 self.keys[x.table].append(tuple(i.column or "" for i in x.columns))
+        for x in found:  # a parent stands before its partitions
+            if isinstance(x, r.Table) and x.parent is not None:
+                self.columns[x.address] = self.columns[x.parent]
+                self.keys[x.address] += self.keys[x.parent]
+                if x.parent in self.primary:
+                    self.primary.setdefault(x.address, self.primary[x.parent])
         self.relations = {
             (x.address.parts[0], x.address.parts[1]): x.address
             for x in found
@@ -81,6 +89,8 @@ class _Checker:
 
     def _own_references(self, x: Resource) -> Resource:
         match x:
+            case r.Table():
+                return x.replace(refers=self._table(x))
             case r.Column():
                 refers = [*x.refers, *self._sequences(x.default), *self._own(x.table, x.generated)]
                 return x.replace(refers=_distinct(a for a in refers if a != x.address))
@@ -105,6 +115,19 @@ class _Checker:
             case r.Trigger():
                 return x.replace(refers=self._trigger(x))
         return x
+
+    def _table(self, x: r.Table) -> tuple[Address, ...]:
+        """Its parent, and what the expressions it is partitioned by call."""
+        found = list(x.refers) if x.parent is None else [*x.refers, x.parent]
+        for key in x.partition_by.keys if x.partition_by else ():
+            if key.column is not None and key.column not in self.columns[x.address]:
+                self.scope.problem(
+                    x.source,
+                    f"column {key.column!r}, by which table {x.name!r} is partitioned, is not declared",
+                    meant(key.column, self.columns[x.address]),
+                )
+            found += [a for a in self._own(x.address, key.expression) if a.kind != "column"]
+        return _distinct(found)
 
     def _columns(self, x: r.PostgresResource, names: Iterable[str]) -> tuple[Address, ...]:
         """The addresses of columns of `x`'s table; those that are missing or doubled are reported."""

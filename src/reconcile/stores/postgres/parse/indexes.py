@@ -25,7 +25,7 @@ def indexes(table: Map, address: Address, columns: dict[str, Column], scope: Sco
 
 def _index(name: str, value: Map, source: Source, table: Address, columns: dict[str, Column], scope: Scope) -> Index:
     method = value.get("method", "btree")
-    items = [_item(i, source, scope) for i in value["columns"]]
+    items = [index_key(i, source, scope) for i in value["columns"]]
     if "embedding" in value:
         if len(items) != 1:
             scope.problem(value.at("embedding"), f"index {name!r} names an embedding and {len(items)} keys", "keep one")
@@ -55,7 +55,8 @@ def options(values: Any) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((key, option_text(value)) for key, value in (values or {}).items()))
 
 
-def _item(value: Any, source: Source, scope: Scope) -> IndexItem:
+def index_key(value: Any, source: Source, scope: Scope) -> IndexItem:
+    """A key of an index or of a partitioned table: a column's name, or the long form."""
     if not isinstance(value, Map):
         return IndexItem(column=str(value))
     if ("column" in value) == ("expression" in value):

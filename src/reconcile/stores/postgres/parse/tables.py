@@ -10,6 +10,7 @@ from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.parse.attached import policies, triggers
 from reconcile.stores.postgres.parse.indexes import indexes
+from reconcile.stores.postgres.parse.partitions import bound, partition_by, partitions
 from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of
 from reconcile.stores.postgres.parse.vectors import column_type
 from reconcile.stores.postgres.sqltokens import as_default, tokens
@@ -33,8 +34,12 @@ def tables(document: Map, scope: Scope) -> list[Resource]:
 
 
 class _Table:
-    def __init__(self, key: str, value: Map, source: Source, scope: Scope) -> None:
+    def __init__(
+        self, key: str, value: Map, source: Source, scope: Scope, parent: _Table | None = None, bound: str | None = None
+    ) -> None:
         self.key, self.value, self.source, self.scope = key, value, source, scope
+        self.parent, self.bound = parent, bound
+        self.named: dict[str, r.Column] = {}
         self.schema, self.name = scope.declared(key, source)
         self.address = r.table_address(scope.store, self.schema, self.name)
 
@@ -42,12 +47,19 @@ class _Table:
         """The table and everything in it."""
         key = self.primary_key()
         columns = self.columns(frozenset(key.columns if key else ()))
+        self.named = {c.address.parts[-1]: c for c in columns} if self.parent is None else self.parent.named
+        self.by = partition_by(self.value, self.scope)
         table = r.Table(
             address=self.address,
             source=self.source,
             row_level_security=self.value.get("row_level_security", "disabled"),
             comment=comment_of(self.value),
             renamed_from=self.value.get("renamed_from"),
+            container=self.parent.address if self.parent else None,
+            partition_by=self.by,
+            partition_of=(self.parent.schema, self.parent.name) if self.parent else None,
+            bound=self.bound,
+            partitions_managed=self.value.get("partitions_managed", "listed"),
         )
         return [
             table,
@@ -56,10 +68,19 @@ class _Table:
             *self.uniques(),
             *self.checks(),
             *self.foreign_keys(),
-            *indexes(self.value, self.address, {c.address.parts[-1]: c for c in columns}, self.scope),
+            *indexes(self.value, self.address, self.named, self.scope),
             *policies(self.value, self.address, self.scope),
             *triggers(self.value, self.address, self.scope),
+            *self.partitions(),
         ]
+
+    def partitions(self) -> list[Resource]:
+        """`partitions:`, each with what it has of its own and its partitions."""
+        found: list[Resource] = []
+        for name, value, source in partitions(self.value):
+            limits = bound(name, value, source, self.by, self.scope)
+            found += _Table(name, as_map(value), source, self.scope, self, limits).resources()
+        return found
 
     def _section(self, name: str) -> Iterable[tuple[str, Any, Source]]:
         found = as_map(self.value.get(name))

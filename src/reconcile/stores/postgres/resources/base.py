@@ -12,7 +12,12 @@ from reconcile.model import Address, Resource
 # (schema, "name(argument types)"); per table: column, primary_key, unique, check, exclusion, foreign_key, trigger,
 # policy (schema, table, name); grant (kind, *parts of what it is about); default_privileges (role, schema or "", kind).
 
-HELPERS = {"index": ("new",), "materialized_view": ("new",), "foreign_key": ("new",), "check": ("new", "not_null")}
+HELPERS = {
+    "index": ("new",),
+    "materialized_view": ("new",),
+    "foreign_key": ("new",),
+    "check": ("new", "not_null", "bound"),
+}
 """Suffixes of what is built beside, by kind: `NAME__rc_new`."""
 RELATIONS = frozenset(
     {"table", "view", "materialized_view", "sequence", "index", "primary_key", "unique", "exclusion", "composite"}

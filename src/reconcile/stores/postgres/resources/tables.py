@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from reconcile.model import Address, Resource
 from reconcile.stores.postgres.resources.base import Pairs, PostgresResource
 from reconcile.stores.postgres.resources.indexes import IndexItem
 
@@ -12,14 +13,18 @@ from reconcile.stores.postgres.resources.indexes import IndexItem
 class PartitionBy:
     """PARTITION BY: the strategy and its keys."""
 
-    strategy: str
+    strategy: str = ""
     """"range", "list" or "hash"."""
     keys: tuple[IndexItem, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table(PostgresResource):
-    """The container; columns and constraints are resources of their own. Partitions are tables."""
+    """The container; columns and constraints are resources of their own.
+
+    A partition is a table whose container is its parent. It has no columns here, and of constraints and indexes only
+    those that are not its parent's.
+    """
 
     renamed_from: str | None = field(default=None, compare=False)
     unlogged: bool = False
@@ -31,11 +36,27 @@ class Table(PostgresResource):
     """"disabled", "enabled" or "forced"."""
     partition_by: PartitionBy | None = None
     partition_of: tuple[str, str] | None = None
-    """(schema, table) of the parent of a partition, which has no columns of its own here."""
+    """(schema, table) of the parent of a partition."""
     bound: str | None = None
     """Of a partition, as PostgreSQL writes it: `FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')`, `DEFAULT`."""
     partitions_managed: str = field(default="listed", compare=False)
     """"listed", or "any": partitions made at run time are left alone."""
+    detaching: bool = False
+    """Of a partition: DETACH CONCURRENTLY was broken off and waits for FINALIZE."""
+
+    @property
+    def table(self) -> Address:
+        """Itself, also where it is a partition."""
+        return self.address
+
+    @property
+    def parent(self) -> Address | None:
+        """The partitioned table it is a partition of."""
+        return None if self.partition_of is None else Address(self.address.store, "table", self.partition_of)
+
+    def leaves(self, part: Resource) -> bool:
+        """See `Resource.leaves`."""
+        return self.partitions_managed == "any" and isinstance(part, Table)
 
 
 @dataclass(frozen=True, kw_only=True)
