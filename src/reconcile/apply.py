@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from reconcile.change import Step
 from reconcile.errors import PartialError, ReconcileError, RefusedError
 from reconcile.ledger import LOCK_SECONDS, Ledger
 from reconcile.plan import Plan
-from reconcile.stores.base import Session
+from reconcile.stores.base import Session, Telling
 
 TRIES = 5
 """How often a step is tried while its error is one that passes (lock timeout, deadlock, 429)."""
@@ -22,7 +23,7 @@ TRIES = 5
 class Event:
     """Something to show while an apply runs.
 
-    `kind`: unchecked, lock, step_started, step_done, retry, verified, recorded. Times in seconds.
+    `kind`: unchecked, lock, step_started, progress, step_done, retry, verified, recorded. Times in seconds.
     """
 
     kind: str
@@ -94,6 +95,8 @@ def execute(
                 continue
             for step in todo:
                 on_event(Event("step_started", step, numbers[step.id], total))
+            if isinstance(group.session, Telling):
+                group.session.tell = partial(_tell, on_event, todo[-1])
             try:
                 if not held():
                     raise RefusedError(f"the lock of run {run} was lost", where=ledger.placement)
@@ -105,6 +108,10 @@ def execute(
             for step in todo:
                 on_event(Event("step_done", step, numbers[step.id], total, group.seconds))
     return carried
+
+
+def _tell(on_event: OnEvent, step: Step, detail: str) -> None:
+    on_event(Event("progress", step, detail=detail))
 
 
 class _Group:

@@ -120,7 +120,7 @@ def diff(
             equal.append(address)
     removed, extra, unmanaged = _ownership(desired, state, _followed(applied, desired), classify)
     leftovers = _leftovers([*extra, *(r for r in unmanaged if _becomes(r) in desired)], changes)
-    extra = [r for r in extra if r not in leftovers]
+    extra = [r for r in extra if r.leftover_of is None]
     unmanaged = [r for r in unmanaged if r not in leftovers]
     doomed = [] if live.partial else [*removed, *leftovers]
     doomed += extra if options.prune in ("extra", "all") else []
@@ -166,10 +166,11 @@ def _renames(
     renames: list[tuple[Change, Address, Address]] = []
     notes, problems = [], []
     for old, new, resource in _declared_renames(desired):
-        if old in live and (new in live or old in desired):
+        begun = new in live and live[new].leftover_of is not None
+        if old in live and ((new in live and not begun) or old in desired):
             problems.append(f"{resource.source}: renamed_from: both {old} and {new} exist")
         elif old in live:
-            change, live = package.renamed(live, old, new)
+            change, live = package.renamed(live, old, resource)
             renames.append((change, old, new))
         elif new in live:
             notes.append(f"{resource.source}: renamed_from of {new} is done; delete it once every environment has it")
@@ -191,7 +192,11 @@ def _match(desired: State, live: State) -> tuple[State, dict[Address, Address]]:
     """Re-address unmatched live objects that have the definition of an unmatched declared one."""
     candidates: dict[object, list[Resource]] = defaultdict(list)
     for resource in live.values():
-        if resource.address not in desired and (key := _definition(resource)) is not None:
+        if (
+            resource.address not in desired
+            and resource.leftover_of is None
+            and (key := _definition(resource)) is not None
+        ):
             candidates[key].append(resource)
     matched: dict[Address, Address] = {}
     for resource in desired.values():

@@ -319,5 +319,6 @@ def _fingerprints(
             where = raw.get(address, address)
             found[str(where)] = fingerprint(view.difference.fingerprinted(address))
             if where != address and where.kind == address.kind and where.parts != address.parts:
-                found.setdefault(str(address), ABSENT)
+                seen = view.difference.seen
+                found.setdefault(str(address), fingerprint(None if seen is None else seen.get(address)))
     return found | {f"{raw.get(a, a)}{EMPTY}": str(is_empty).lower() for a, is_empty in asked.items() if a in live}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from reconcile.change import Call, Change, Server, Step, Timeouts
 from reconcile.embeddings import Embedding
@@ -171,6 +171,13 @@ class Session(Protocol):
         """End the connection; safe to call twice."""
 
 
+@runtime_checkable
+class Telling(Protocol):
+    """A session that tells how far a long call has come, where somebody listens."""
+
+    tell: Callable[[str], None]
+
+
 class Package(Protocol):
     """A kind of store."""
 
@@ -199,8 +206,11 @@ class Package(Protocol):
     def change(self, before: Resource | None, after: Resource | None) -> Change | None:
         """The change between two resources of one address; None where they are equal."""
 
-    def renamed(self, live: State, old: Address, new: Address) -> tuple[Change, State]:
-        """The rename, and `live` as it will look afterwards (what refers to it included)."""
+    def renamed(self, live: State, old: Address, wanted: Resource) -> tuple[Change, State]:
+        """The rename of `old` to what is `wanted`, and `live` as it will look afterwards (what refers to it included).
+
+        Where `live` has the new address too, it is that of a helper: a rename under way.
+        """
 
     def rename(self, before: Resource, after: Resource) -> Change:
         """Give a live object matched by definition its declared name (`policy.names: enforce`)."""

@@ -77,7 +77,7 @@ def _plan(found: Survey, read_seconds: float) -> Plan:
             store.server,
             store.package.ranks,
             found.differences[name],
-            store.spec.settings,
+            {**store.spec.settings, "contract": project.policy.contract},
             store.session.is_empty,
         )
         for name, store in stores.items()

@@ -574,7 +574,7 @@ def test_renames(database: Database) -> None:
         (at("column", "people", "name"), at("column", "people", "title")),
     ):
         live = database.live()
-        change, expected = PACKAGE.renamed(live, old, new)
+        change, expected = PACKAGE.renamed(live, old, live[old].replace(address=new))
         database.run(database.build(Difference((change,), expected, {new: old})).steps)
         assert change.apply_to(live) == expected == change.apply_to(expected)
         found = database.live()

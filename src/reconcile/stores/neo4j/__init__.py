@@ -45,9 +45,9 @@ class Neo4j:
         """See `changes.change`."""
         return changes.change(before, after)
 
-    def renamed(self, live: State, old: Address, new: Address) -> tuple[Change, State]:
+    def renamed(self, live: State, old: Address, wanted: Resource) -> tuple[Change, State]:
         """Never asked for: no resource here has `renamed_from`, since its definition finds it again."""
-        was = live[old]
+        was, new = live[old], wanted.address
         before = was.replace(address=new, live_name=was.name)
         after = was.replace(address=new, live_name=None)
         return changes.rename(before, after), live.without(old).add(after)

@@ -79,11 +79,11 @@ class PostgresPackage:
 
         return change(before, after)
 
-    def renamed(self, live: State, old: Address, new: Address) -> tuple[Change, State]:
+    def renamed(self, live: State, old: Address, wanted: Resource) -> tuple[Change, State]:
         """The rename, and the live state as it is after it."""
         from reconcile.stores.postgres.changes import renamed
 
-        return renamed(live, old, new)
+        return renamed(live, old, wanted)
 
     def rename(self, before: Resource, after: Resource) -> Change:
         """Give a live object matched by definition its declared name."""

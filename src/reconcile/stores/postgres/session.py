@@ -15,13 +15,15 @@ from dataclasses import replace
 import psycopg
 from psycopg import errors
 
-from reconcile.change import Call, Server, Sql, Step, Timeouts
+from reconcile.change import Call, Op, Server, Sql, Step, Timeouts
 from reconcile.errors import Problem, StoreError
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, StoreSpec
 from reconcile.stores.postgres import checks
+from reconcile.stores.postgres.backfill import Tell, obstacles
 from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.introspect import introspect, settle
+from reconcile.stores.postgres.operations import OPERATIONS
 from reconcile.stores.postgres.sqltext import relation
 from reconcile.stores.postgres.violations import violations
 
@@ -87,6 +89,8 @@ class PostgresSession:
         self._application = f"reconcile {project}/{environment}"[:63]
         self._open: Connection | None = None
         self._server: Server | None = None
+        self.tell: Tell = lambda detail: None
+        """Takes how far an operation has come."""
 
     @property
     def connection(self) -> Connection:
@@ -126,6 +130,7 @@ class PostgresSession:
         """See `Session.preflight`."""
         with self._translated():
             found = checks.preflight(self.connection, self.server(), steps)
+            found += obstacles(self.connection, steps, f"store {self.name}")
             return [*found, *violations(self.connection, self.schemas, steps)]
 
     def is_empty(self, address: Address) -> bool:
@@ -182,13 +187,15 @@ class PostgresSession:
         client then still ends with a valid index. What is there already, valid, counts as done: a run that broke
         between the build and the journal finds it so, and the verification at the end compares it.
         """
+        if isinstance(call, Op) and call.op in OPERATIONS:
+            with self._translated():
+                self._fix_path()
+                OPERATIONS[call.op](self.connection, call.args, timeouts, self.tell)
+            return
         sql, connection = _sql(call, self.name), self.connection
         concurrent = _CONCURRENT.match(sql)
         with self._translated(sql):
-            with connection.transaction():
-                settle(connection, self.schemas)
-                path = connection.execute("SELECT set_config('search_path', current_setting('search_path'), false)")
-                path.fetchone()
+            self._fix_path()
             _limit(connection, timeouts, local=False)
             if concurrent:
                 connection.execute("SET client_min_messages = error")
@@ -202,6 +209,14 @@ class PostgresSession:
                     connection.execute(
                         "SET client_min_messages = warning; SET lock_timeout = '10s'; SET statement_timeout = 0"
                     )
+
+    def _fix_path(self) -> None:
+        """Settings of the session as `transaction` has them: unqualified names mean the same in both."""
+        with self.connection.transaction():
+            settle(self.connection, self.schemas)
+            names = ("search_path", "TimeZone", "DateStyle", "IntervalStyle", "bytea_output", "extra_float_digits")
+            fixed = ", ".join(f"set_config('{name}', current_setting('{name}'), false)" for name in names)
+            self.connection.execute(f"SELECT {fixed}".encode())
 
     def _is_done(self, sql: str, error: psycopg.Error) -> bool:
         if isinstance(error, errors.UndefinedObject):

@@ -48,7 +48,7 @@ class QdrantPackage:
 
         return change(before, after)
 
-    def renamed(self, live: State, old: Address, new: Address) -> tuple[Change, State]:
+    def renamed(self, live: State, old: Address, wanted: Resource) -> tuple[Change, State]:
         """Qdrant cannot rename a collection, and a payload index is named by its field.
 
         Raises:
@@ -56,7 +56,7 @@ class QdrantPackage:
         """
         del live
         raise PlanError(
-            f"{old} cannot become {new}: Qdrant cannot rename",
+            f"{old} cannot become {wanted.address}: Qdrant cannot rename",
             hint="declare the new one, move the points, then delete the old one from the YAML",
         )
 

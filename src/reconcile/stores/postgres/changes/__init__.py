@@ -12,6 +12,7 @@ from reconcile.stores.postgres.changes import (
     check,
     column,
     column_generated,
+    column_rename,
     constraint,
     enum,
     event_trigger,
@@ -94,14 +95,17 @@ def rename(before: Resource, after: Resource) -> Change:
     return made(before, there.replace(source=after.source))  # type: ignore[arg-type]
 
 
-def renamed(live: State, old: Address, new: Address) -> tuple[Change, State]:
+def renamed(live: State, old: Address, wanted: Resource) -> tuple[Change, State]:
     """The rename of a table or column, and `live` as it will look afterwards."""
-    before = live[old]
+    before, new = live[old], wanted.address
     if old.kind == "table":
         state = renaming.rename_table(live, old, new)
         inside = tuple(a for a in state if a not in live and a.parts[:2] == new.parts and len(a.parts) > 2)
         return table.RenameTable(before, state[new], inside), state  # type: ignore[arg-type]
     if old.kind == "column":
+        begun = live.get(new)
+        if begun is not None or getattr(wanted, "strategy", None) == "online":
+            return column_rename.renamed(live, old, new)
         state = renaming.rename_column(live, old, new)
         return column.RenameColumn(before, state[new]), state  # type: ignore[arg-type]
     raise KeyError(f"{old.kind} has no rename")

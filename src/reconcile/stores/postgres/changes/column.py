@@ -12,6 +12,7 @@ from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, State
+from reconcile.stores.postgres.changes import sync
 from reconcile.stores.postgres.changes.circular import waits_for_table
 from reconcile.stores.postgres.changes.common import (
     Creation,
@@ -153,19 +154,25 @@ class DropColumn(Removal):
         """
         if in_new_table(world, self.before):
             return []
+        calls, hazards = [drop_statement(self.before)], [Hazard.BREAKS_CLIENTS]
+        if self.before.beside is not None:  # the other one has all its values
+            calls = [*sync.Pair.begun(self.before).remove(), *calls, sync.TIDY]
+            hazards = [] if self.before.leftover_of == self.before.beside else hazards
+        elif not world.empty(self.before.table):
+            hazards.append(Hazard.DELETES_DATA)
         return [
             self.step(
                 world,
                 1,
                 "drop",
-                [drop_statement(self.before)],
+                calls,
                 needs={has(self.address)}
                 | settled(world, self.before)
                 | _owned_settled(world, self.before)
                 | goes_first(world, used(self.before)),
                 gives=_gone(world, self.before),
                 phase=Phase.CONTRACT,
-                hazards=[Hazard.BREAKS_CLIENTS, *([] if world.empty(self.before.table) else [Hazard.DELETES_DATA])],
+                hazards=hazards,
             )
         ]
 

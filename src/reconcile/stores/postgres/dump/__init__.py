@@ -59,7 +59,7 @@ def dump(live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], 
     """
     del server
     schemas = [str(s) for s in spec.settings.get("schemas") or ("public",)]
-    context = Context(live.state, schemas[0])
+    context = Context(live.state.filter(lambda x: x.leftover_of is None), schemas[0])
     bodies = _bodies(context, only)
     comments = _comments(live, only)
     files: dict[str, str] = {}

@@ -17,6 +17,7 @@ from reconcile.model import Address, State
 from reconcile.stores.base import Live, NotModelled
 from reconcile.stores.postgres.introspect import (
     attached,
+    beside,
     constraints,
     indexes,
     partitions,
@@ -27,9 +28,7 @@ from reconcile.stores.postgres.introspect import (
     views,
 )
 from reconcile.stores.postgres.introspect.catalog import Catalog, Rows
-
-OWN_SCHEMA = "reconcile"
-"""The ledger's default schema and that of what is kept: never looked into."""
+from reconcile.stores.postgres.resources import OWN_SCHEMA
 
 READERS = (tables, partitions, types, routines, constraints, indexes, views, attached)
 """One module a group of kinds: `QUERIES`, `names` to say what is called how, `read` to make resources of it."""
@@ -39,6 +38,7 @@ QUERIES: Mapping[str, str] = {
     "comments": queries.COMMENTS,
     "references": queries.REFERENCES,
     "not_modelled": queries.NOT_MODELLED,
+    "beside": beside.QUERY,
     **{name: sql for reader in READERS for name, sql in reader.QUERIES.items()},
 }
 
@@ -103,7 +103,8 @@ def resources(catalog: Catalog, rows: Rows) -> State:
     catalog.read_shared(rows)
     for reader in READERS:
         reader.names(catalog, rows)
-    return State.of(x for reader in READERS for x in reader.read(catalog, rows))
+    found = State.of(x for reader in READERS for x in reader.read(catalog, rows))
+    return beside.marked(catalog, rows["beside"], found) if rows["beside"] else found
 
 
 def read(

@@ -32,6 +32,7 @@ join pg_proc f on f.oid = t.tgfoid join pg_namespace fs on fs.oid = f.pronamespa
 left join pg_class o on o.oid = t.tgconstrrelid left join pg_namespace os on os.oid = o.relnamespace
 left join pg_trigger p on p.oid = @parent_trigger@
 where n.nspname = any(%(schemas)s) and (not t.tgisinternal or t.tgenabled <> 'O')
+  and not (fs.nspname = 'reconcile' and t.tgname ~ '__rc_')
   and not exists (select from pg_depend e where e.classid = 'pg_trigger'::regclass and e.objid = t.oid
                   and e.deptype = 'e')
 order by t.tgrelid, t.tgname

@@ -119,11 +119,28 @@ class _Table:
                     comment=comment_of(settings),
                     embedding=settings.get("embedding"),
                     renamed_from=settings.get("renamed_from"),
+                    strategy=settings.get("strategy"),
+                    using=self._using(name, settings, expression),
                     position=len(found) + 1,
                     refers=refers,
                 )
             )
         return found
+
+    def _using(self, name: str, settings: Map, generated: str | None) -> str | None:
+        """How values become those of another type; only where that is done online."""
+        strategy, using = settings.get("strategy"), self._sql(settings, "using")
+        if using is not None and strategy is None:
+            self.scope.problem(
+                settings.at("using"), f"using of column {name!r} is for strategy: online", "add `strategy: online`"
+            )
+        if strategy is not None and generated is not None:
+            self.scope.problem(
+                settings.at("strategy"),
+                f"generated column {name!r} has no strategy: its values follow from other columns",
+                "leave `strategy` out",
+            )
+        return using
 
     def _type(self, name: str, settings: Map, source: Source) -> tuple[str, tuple[Address, ...]]:
         """The type as the server spells it, and the enum it names."""

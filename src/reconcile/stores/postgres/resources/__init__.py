@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconcile.stores.postgres.resources.access import DefaultPrivileges, Grant, Privilege
 from reconcile.stores.postgres.resources.attached import Policy, Trigger
 from reconcile.stores.postgres.resources.base import (
+    OWN_SCHEMA,
     RELATIONS,
     ROUTINES,
     TYPES,
@@ -22,6 +23,7 @@ from reconcile.stores.postgres.resources.types import Attribute, Composite, Doma
 from reconcile.stores.postgres.resources.views import VIEWS, AnyView, MaterializedView, View
 
 __all__ = [
+    "OWN_SCHEMA",
     "RELATIONS",
     "ROUTINES",
     "TYPES",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconcile.model import Address, Resource
 
@@ -28,6 +28,9 @@ TYPES = frozenset({"domain", "enum", "composite", "range"})
 ROUTINES = frozenset({"function", "procedure", "aggregate"})
 """Kinds that are called."""
 
+OWN_SCHEMA = "reconcile"
+"""The ledger's default schema, that of what is kept and of helpers that need one: never looked into."""
+
 Pairs = tuple[tuple[str, str], ...]
 """Options as (name, value as text), sorted by name."""
 
@@ -37,6 +40,8 @@ class PostgresResource(Resource):
     """What all kinds here have."""
 
     comment: str | None = None
+    helper_of: str | None = field(default=None, compare=False, repr=False)
+    """Live: the name of the column whose change under way made this; see `leftover_of`."""
 
     @property
     def schema(self) -> str:
@@ -51,6 +56,8 @@ class PostgresResource(Resource):
     @property
     def leftover_of(self) -> str | None:
         """See `Resource.leftover_of`: what is built beside, and the check that SET NOT NULL goes through."""
+        if self.helper_of is not None:
+            return self.helper_of
         base, _, suffix = self.address.parts[-1].rpartition("__rc_")
         return base if suffix in HELPERS.get(self.address.kind, ()) else None
 

@@ -85,6 +85,14 @@ class Column(PostgresResource):
     """Of a NOT NULL constraint (PostgreSQL 18), where it is not the generated one."""
     not_null_valid: bool = True
     embedding: str | None = field(default=None, compare=False)
+    strategy: str | None = field(default=None, compare=False)
+    """"online": another type or name by a second column beside, kept in step until it takes over."""
+    using: str | None = field(default=None, compare=False)
+    """Declared with a strategy: the value of the new column, as SQL over the columns of a row."""
+    beside: str | None = field(default=None, compare=False, repr=False)
+    """Live: the column that a trigger of the tool's own keeps this one in step with."""
+    synced: str | None = field(default=None, compare=False, repr=False)
+    """Live: the digest of that trigger."""
     renamed_from: str | None = field(default=None, compare=False)
     position: int = field(default=0, compare=False)
 
