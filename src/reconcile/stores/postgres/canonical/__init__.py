@@ -5,6 +5,7 @@ An empty difference costs nothing here; a small one a small scratch build, howev
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from reconcile.change import Server
+    from reconcile.stores.postgres.canonical.scratch import Built
 
 
 class Connected(Protocol):
@@ -125,24 +127,37 @@ class _Work:
                     self.receipts.append(Receipt(x.address, path, ours.get(path) or "", text or "", how))
         self._finish(x, after)
 
+    def _built(self, wanted: Sequence[Resource]) -> Built:
+        from reconcile.stores.postgres.canonical.scratch import Built, build
+
+        if self.session.equality == "text":
+            return Built(impossible="equality: text is set, so the server is not asked for its spelling")
+        result = build(self.session, self.closure, self.live, wanted)
+        self.problems += result.problems
+        return result
+
     def _finish(self, x: Resource, after: Resource) -> None:
         changed = after is not x and after != x
         self.done[x.address] = after.replace(declared=x.attributes()) if changed else after
 
     def build(self, open_: Sequence[Resource]) -> None:
         """Settle by building; what cannot be built here is left as declared and listed as unproved."""
-        from reconcile.stores.postgres.canonical.scratch import Built, build
-
-        if self.session.equality == "text":
-            result = Built(impossible="equality: text is set, so the server is not asked for its spelling")
-        else:
-            result = build(self.session, self.closure, self.live, open_)
-        self.problems += result.problems
+        alike: dict[str, list[Resource]] = defaultdict(list)
         for x in open_:
-            spelled = result.found.get(x.address)
+            alike[self.closure.key(x)].append(x)
+        result = self._built([first for first, *_ in alike.values()])
+        wrong = [x for first, *rest in alike.values() if first.address not in result.found for x in rest]
+        if wrong and result.impossible is None:  # for each its own problem, at its own line
+            again = self._built(wrong)
+            result.found.update(again.found)
+            result.reasons.update(again.reasons)
+        for key, those in alike.items():
+            spelled = next((result.found[x.address] for x in those if x.address in result.found), None)
             if spelled is not None:
-                entry = as_json(spelled)
-                self.learned[self.closure.key(x)] = entry
+                self.learned[key] = as_json(spelled)
+        for x in open_:
+            entry = self.learned.get(self.closure.key(x))
+            if entry is not None:
                 self.settle(x, entry, "server")
                 continue
             y = self.others.of(x)

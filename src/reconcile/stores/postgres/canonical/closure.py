@@ -15,7 +15,7 @@ from reconcile.stores.postgres.resources import ROUTINES, TYPES
 from reconcile.stores.postgres.sqlroutines import header, parsed
 from reconcile.stores.postgres.sqltokens import called, named
 
-_FORMAT = 2
+_FORMAT = 3
 """Changes when texts are spelled, keyed or kept differently: what was learned before then no longer counts."""
 
 
@@ -46,6 +46,7 @@ class Closure:
                 self._by_name[name].append(x.address)
         self._has_routines = any(a.kind in ROUTINES for found in self._objects.values() for a in found)
         self._needs: dict[Address, frozenset[Address]] = {}
+        self._keys: dict[Address, str] = {}
 
     def needs(self, x: Resource) -> frozenset[Address]:
         """Addresses of the tables, views, enums and sequences that `x` needs, its own table included, and theirs."""
@@ -95,18 +96,48 @@ class Closure:
         return found
 
     def key(self, x: Resource) -> str:
-        """What the spelling of `x` follows from, as a hash: its texts, the definitions it needs, the server."""
+        """What the spelling of `x` follows from, as a hash: its texts, the definitions it needs, the server.
+
+        Two resources of one key are spelled alike: a check that many tables have is built once.
+        """
+        if x.address not in self._keys:
+            self._keys[x.address] = self._key(x)
+        return self._keys[x.address]
+
+    def _key(self, x: Resource) -> str:
         parts: list[Json] = [_FORMAT, list(self.world), x.address.kind, [list(t) for t in texts(x)]]
         if isinstance(x, r.Index):
             parts.append([x.method, [i.column for i in x.columns]])
-        if isinstance(x, r.Column) and x.generated is None:  # a default reads no other column
-            wanted = self.needs(x) - {x.table}
+        own = self._own(x)
+        if own is not None:
+            parts.append([[c.address.parts[-1], c.type, c.collation] for c in own])
+            named = [text for _, text in texts(x)] + [c.type for c in own]
+            wanted = {a for text in named for b in self.named(text) for a in (b, *self.needs(self.desired[b]))}
+            wanted.discard(x.address)
         else:
-            wanted = self.needs(x)
+            wanted = set(self.needs(x))
             parts.append(list(x.container.parts) if x.container else None)
         for address in sorted(wanted):
             parts.append([str(address), *self._definition(address)])
         return "pg:" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _own(self, x: Resource) -> list[r.Column] | None:
+        """The columns that `x` names, where nothing else of its table counts; None where more may.
+
+        Checks, expressions of an index and generated columns read columns of their row and hold no subquery; only by
+        its name could they mean the table. A default reads no column at all.
+        """
+        if isinstance(x, r.Column) and x.generated is None:
+            return []
+        columns = self.columns.get(x.container) if x.container is not None else None
+        if not columns or not isinstance(x, r.Column | r.Check | r.Index):
+            return None
+        words = {name for _, text in texts(x) if text for pair in named(text) for name in pair}
+        if isinstance(x, r.Index):
+            words.update(i.column for i in x.columns)
+        if x.table.parts[-1] in words:
+            return None
+        return [c for c in columns if c.address.parts[-1] in words]
 
     def _definition(self, address: Address) -> Iterable[Json]:
         x = self.desired[address]
