@@ -9,8 +9,11 @@ WITH spaces AS (
   SELECT oid, nspname FROM pg_namespace
   WHERE nspname NOT LIKE 'pg\\_%' AND nspname NOT IN ('information_schema', 'reconcile')
 ), classes AS (
-  SELECT c.oid, c.relkind, c.relpersistence, c.reloptions, s.nspname || '.' || c.relname AS name
+  SELECT c.oid, c.relkind, c.relpersistence, c.reloptions || t.reloptions AS reloptions, c.relreplident,
+         s.nspname || '.' || c.relname AS name
   FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace
+  LEFT JOIN LATERAL (SELECT array_agg('toast.' || o) AS reloptions FROM pg_class t, unnest(t.reloptions) o
+                     WHERE t.oid = c.reltoastrelid) t ON true
   -- not what an extension owns, nor an identity column's sequence, which keeps its name when the table gets another
   WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                     AND (d.deptype = 'e' OR (c.relkind = 'S' AND d.deptype = 'i')))
@@ -24,7 +27,7 @@ SELECT 'enum ' || s.nspname || '.' || t.typname,
        || ' | ' || coalesce(obj_description(t.oid, 'pg_type'), '')
 FROM pg_type t JOIN spaces s ON s.oid = t.typnamespace WHERE t.typtype = 'e'
 UNION ALL
-SELECT 'relation ' || name, concat(relkind, relpersistence, ' ') || coalesce(array_to_string(
+SELECT 'relation ' || name, concat(relkind, relpersistence, relreplident, ' ') || coalesce(array_to_string(
          ARRAY(SELECT o FROM unnest(reloptions) o ORDER BY 1), ','), '')
        || ' | ' || coalesce(obj_description(oid, 'pg_class'), '')
 FROM classes
@@ -33,6 +36,11 @@ SELECT 'column ' || c.name || '.' || a.attname,
        concat_ws(' ', format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN 'not null' END,
                  'identity=' || nullif(a.attidentity::text, ''), 'generated=' || nullif(a.attgenerated::text, ''),
                  'default=' || pg_get_expr(d.adbin, d.adrelid),
+                 'storage=' || CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END,
+                 'compression=' || nullif(to_jsonb(a) ->> 'attcompression', ''),
+                 'statistics=' || nullif(a.attstattarget, -1),
+                 -- what is not n_distinct was set by nobody
+                 'options=' || CASE WHEN a.attoptions::text LIKE '%n_distinct%' THEN a.attoptions::text END,
                  'collation=' || CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
                  '| ' || col_description(c.oid, a.attnum))
 FROM classes c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -44,7 +52,8 @@ SELECT 'constraint ' || c.name || '.' || k.conname,
        || coalesce(obj_description(k.oid, 'pg_constraint'), '')
 FROM pg_constraint k JOIN classes c ON c.oid = k.conrelid WHERE k.contype <> 'n'
 UNION ALL
-SELECT 'index ' || c.name, pg_get_indexdef(c.oid) || ' valid=' || i.indisvalid
+SELECT 'index ' || c.name, concat(pg_get_indexdef(c.oid), ' valid=', i.indisvalid, ' clustered=', i.indisclustered,
+       ' identity=', i.indisreplident)
 FROM classes c JOIN pg_index i ON i.indexrelid = c.oid
 UNION ALL
 SELECT 'sequence ' || c.name, concat_ws(' ', format_type(q.seqtypid, NULL), q.seqstart, q.seqincrement, q.seqmin,

@@ -62,6 +62,7 @@ def first() -> State:
         foreign_key("b", "b_fkey", ["a"], "a", ["id"]),
         materialized_view("m", "SELECT x FROM a", [("x", "integer")], READS),
         materialized_view("n", "SELECT d FROM a", [("d", "text")], [at("table", "a"), at("column", "a", "d")]),
+        table("c", with_=(("fillfactor", "70"),)),
         view("v", "SELECT x FROM a", [("x", "integer")], READS),
         view("w", "SELECT x FROM a", [("x", "integer")], READS),
         table("p", partition_by=r.PartitionBy("range", (IndexItem(column="x"),))),
@@ -99,6 +100,7 @@ def second() -> State:
             [at("table", "a"), at("column", "a", "d")],
             with_=(("fillfactor", "70"),),
         ),
+        table("c", unlogged=True, replica_identity="full"),
         view("v", "SELECT x, d FROM a", [("x", "bigint"), ("d", "text")], READS),
         view("w", "SELECT d FROM a", [("d", "text")], READS),
         table("p", partition_by=r.PartitionBy("range", (IndexItem(column="x"),))),
@@ -165,7 +167,8 @@ def test_every_change_class_is_used_here() -> None:
     used = {type(c).__name__ for pair in PAIRS for c in changes(STATES[pair[0]], STATES[pair[1]])}
     assert {
         "AddCheck", "AddColumn", "AddEnumValues", "AddForeignKey", "AddPrimaryKey", "AddUnique", "AlterColumn",
-        "AlterColumnExpression", "AlterColumnType", "AlterExtension", "AlterSequence", "ChangeComment", "CreateEnum",
+        "AlterColumnExpression", "AlterColumnType", "AlterExtension", "AlterSequence", "AlterTable", "ChangeComment",
+        "CreateEnum",
         "CreateExtension", "CreateIndex", "CreateSchema", "CreateSequence", "CreateTable", "CreateView", "DropCheck",
         "DropColumn", "DropEnum", "DropExtension", "DropForeignKey", "DropIndex", "DropPrimaryKey", "DropSchema",
         "DropSequence", "DropTable", "DropUnique", "DropView", "RebuildIndex", "RecreateView", "ReplaceCheck",

@@ -15,8 +15,12 @@ def filled(x: Resource, y: Resource | None) -> Resource:
             return x.replace(in_schema=x.in_schema or y.in_schema, version=x.version or y.version)
         case r.ForeignKey(references_columns=()), r.ForeignKey() if x.references == y.references:
             return x.replace(references_columns=y.references_columns)
+        case r.Table(), r.Table():
+            return x.replace(with_=_in_words_of(x.with_, y.with_)) if x.with_ else x
         case r.Index(), r.Index():
             return x.replace(with_=_in_words_of(x.with_, y.with_))
+        case r.Column(), r.Column() if x.options:
+            return x.replace(options=_in_words_of(x.options, y.options))
         case r.View(), r.View():
             return x.replace(with_=_in_words_of(x.with_, y.with_))
         case r.MaterializedView(), r.MaterializedView():

@@ -38,6 +38,7 @@ from reconcile.stores.postgres.resources import (
     Unique,
     View,
 )
+from reconcile.stores.postgres.sqltables import marks
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,11 @@ class RecreateConstraint(Replacement):
             world,
             2,
             "add",
-            [add_statement(key, not_valid=not_valid), *comments(key)],
+            [
+                add_statement(key, not_valid=not_valid),
+                *comments(key),
+                *(marks(world.target.get(key.table), key.name) if isinstance(key, Key) else []),
+            ],
             needs={no(self.address)} | needs,
             gives=gives,
             phase=Phase.CONTRACT,

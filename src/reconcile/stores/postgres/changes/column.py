@@ -28,6 +28,7 @@ from reconcile.stores.postgres.changes.common import (
 )
 from reconcile.stores.postgres.changes.remaking import comes_again, is_made_again, uses
 from reconcile.stores.postgres.resources import Column, PostgresResource
+from reconcile.stores.postgres.sqltables import column_calls
 from reconcile.stores.postgres.sqltext import (
     as_written,
     column_clause,
@@ -101,7 +102,7 @@ class AddColumn(Creation):
                 world,
                 1,
                 "add",
-                [add_statement(column), *comments(column)],
+                added(column),
                 needs={no(self.address)} | requires(world, [column.table, *used(column)]),
                 gives=[has(self.address), ok(self.address)],
                 hazards=hazards,
@@ -118,6 +119,11 @@ def used(column: Column) -> Iterable[Address]:
 def add_statement(column: Column) -> str:
     """ALTER TABLE … ADD COLUMN …."""
     return f"ALTER TABLE {relation(column.address)} ADD COLUMN {column_clause(column)}"
+
+
+def added(column: Column) -> list[str]:
+    """ADD COLUMN with all its settings."""
+    return [add_statement(column), *column_calls(None, column), *comments(column)]
 
 
 def describe_column(column: Column) -> str:

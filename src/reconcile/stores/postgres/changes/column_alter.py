@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconcile.change import Change, Irreversible, Phase, Step, World
 from reconcile.errors import PlanError
@@ -23,6 +23,7 @@ from reconcile.stores.postgres.changes.preconditions import misfits, nulls, prec
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, standing_on, users
 from reconcile.stores.postgres.changes.types import Type, TypeChange, is_vector, stored_vectors_fit, type_change
 from reconcile.stores.postgres.resources import Column, ForeignKey, Index, Key, PostgresResource
+from reconcile.stores.postgres.sqltables import column_calls
 from reconcile.stores.postgres.sqltext import (
     as_written,
     comment_statement,
@@ -170,6 +171,8 @@ def alter_steps(
     if "not_null" in changed and before.not_null:
         quick.append(alter_statement(before, "DROP NOT NULL"))
         needs |= _key_settled(world, before)
+    there = replace(before, storage=None, compression=None) if retyped else before
+    quick += column_calls(there, replace(after, live_name=before.live_name), world.server.numbers)
     if "comment" in changed:
         quick.append(comment_statement(after, before.name))
     steps: list[Step] = []

@@ -11,7 +11,7 @@ from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.stores.postgres.changes.again import around as around_these
 from reconcile.stores.postgres.changes.again import companions_of
-from reconcile.stores.postgres.changes.column import add_statement, drop_statement, settled, used
+from reconcile.stores.postgres.changes.column import added, drop_statement, settled, used
 from reconcile.stores.postgres.changes.column_alter import (
     AlterColumn,
     AlterColumnType,
@@ -23,7 +23,6 @@ from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
     PostgresChange,
-    comments,
     only_comment_differs,
     requires,
     small,
@@ -135,7 +134,7 @@ def again_steps(change: PostgresChange, world: World, before: Column, after: Col
         world,
         2,
         "add",
-        [add_statement(after), *comments(after)],
+        added(after),
         needs={no(change.address)} | requires(world, [after.table, *used(after)]) | _sources(world, after),
         gives=[has(change.address), ok(change.address)],
         phase=Phase.CONTRACT,

@@ -279,13 +279,17 @@ def requires(world: World, addresses: Iterable[Address]) -> frozenset[Fact]:
     return frozenset(found)
 
 
+_UNNOTICED: dict[str, frozenset[str]] = {
+    "column": frozenset(
+        {"comment", "default", "not_null", "identity", "storage", "compression", "statistics", "options"}
+    ),
+    "table": frozenset({"comment", "unlogged", "with", "replica_identity", "cluster_on", "row_level_security"}),
+}
+"""By kind, attributes that what refers to it does not depend on. (A foreign key does on `unlogged`: it says so.)"""
+
+
 def _unnoticed(before: Resource, after: Resource) -> bool:
-    unnoticed = {"comment"}
-    if isinstance(before, Column):
-        unnoticed = {"comment", "default", "not_null", "identity"}
-    elif isinstance(before, Table):
-        unnoticed = {"comment", "row_level_security"}
-    return set(differing(before, after)) <= unnoticed
+    return set(differing(before, after)) <= _UNNOTICED.get(before.address.kind, {"comment"})
 
 
 def goes_first(world: World, addresses: Iterable[Address]) -> frozenset[Fact]:

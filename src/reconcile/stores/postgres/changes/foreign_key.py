@@ -36,7 +36,7 @@ from reconcile.stores.postgres.changes.index import beside, hanging_on
 from reconcile.stores.postgres.changes.key import helper_built, key_index
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
-from reconcile.stores.postgres.changes.table import dropped_apart
+from reconcile.stores.postgres.changes.table import dropped_apart, persistence_changes
 from reconcile.stores.postgres.resources import ForeignKey, Index, Key
 
 
@@ -66,7 +66,7 @@ def _needs(world: World, key: ForeignKey) -> frozenset[Fact]:
     needs = requires(world, [key.table, table, *columns_of(key, key.columns), *there])
     if hangs_on is not None and world.live.get(hangs_on.address) != hangs_on:
         needs |= {ok(hangs_on.address)}
-    return needs
+    return needs | {ok(a) for a in (key.table, table) if persistence_changes(world, a)}
 
 
 @dataclass(frozen=True)

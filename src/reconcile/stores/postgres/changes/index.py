@@ -24,6 +24,7 @@ from reconcile.stores.postgres.changes.key import build_helper
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade, retyped, uses
 from reconcile.stores.postgres.resources import Column, ForeignKey, Index, IndexItem, Key
+from reconcile.stores.postgres.sqltables import marks
 from reconcile.stores.postgres.sqltext import (
     helper_name,
     ident,
@@ -76,6 +77,7 @@ class CreateIndex(Creation):
         unique = [Hazard.DEPENDS_ON_DATA] if index.unique else []
         if small(world, index.table):
             calls = [index_statement(index, concurrently=False), *comments(index)]
+            calls += marks(world.target.get(index.table), index.name) if world.creates(index.table) else []
             return [self.step(world, 1, "create", calls, needs=needs, gives=gives, phase=phase)]
         calls = [index_statement(index, concurrently=True), *comments(index), analyze(index)]
         step = self.concurrent_step(
@@ -157,6 +159,7 @@ class ReplaceIndex(Replacement):
         swap_hazards = [Hazard.BREAKS_CLIENTS] if old.unique and not new.unique else []
         if small(world, new.table):
             calls = [f"DROP INDEX {object_name(old)}", index_statement(new, concurrently=False), *comments(new)]
+            calls += marks(world.target.get(new.table), new.name)
             needs = {has(self.address)} | _needs(world, new) | users
             return [
                 self.step(world, 1, "swap", calls, needs=needs, gives=gives, phase=Phase.CONTRACT, hazards=swap_hazards)
@@ -171,7 +174,12 @@ class ReplaceIndex(Replacement):
                 world,
                 len(steps) + 1,
                 "swap",
-                [f"DROP INDEX {object_name(old)}", take_over, *comments(new)],
+                [
+                    f"DROP INDEX {object_name(old)}",
+                    take_over,
+                    *comments(new),
+                    *marks(world.target.get(new.table), new.name),
+                ],
                 needs={has(self.address), ok(helper)} | users,
                 gives=[*gives, no(helper)],
                 phase=Phase.CONTRACT,
@@ -199,11 +207,11 @@ class ReplaceIndex(Replacement):
             ]
         )
         needs = {no(self.address)} | _needs(world, new)
-        gives = [has(self.address), ok(self.address)]
+        gives, marked = [has(self.address), ok(self.address)], marks(world.target.get(new.table), new.name)
         if small(world, new.table):
-            calls = [index_statement(new, concurrently=False), *comments(new)]
+            calls = [index_statement(new, concurrently=False), *comments(new), *marked]
             return [*steps, self.step(world, 2, "create", calls, needs=needs, gives=gives, phase=Phase.CONTRACT)]
-        calls = [index_statement(new, concurrently=True), *comments(new), analyze(new)]
+        calls = [index_statement(new, concurrently=True), *comments(new), *marked, analyze(new)]
         build = self.concurrent_step(
             2,
             "create",

@@ -40,6 +40,7 @@ from reconcile.stores.postgres.resources import (
     PrimaryKey,
     Unique,
 )
+from reconcile.stores.postgres.sqltables import marks
 from reconcile.stores.postgres.sqltext import (
     deferrable_clause,
     helper_name,
@@ -123,8 +124,9 @@ def key_steps(change: PostgresChange, world: World, key: Key, old: Key | None) -
     if old:
         needs_old |= users_settled(world, old)
     hazards = [Hazard.DEPENDS_ON_DATA, *([Hazard.BREAKS_CLIENTS] if old else [])]
+    marked = marks(world.target.get(key.table), key.name) if old else []
     if small(world, key.table):
-        calls = [*drop, add_statement(key), *comments(key)]
+        calls = [*drop, add_statement(key), *comments(key), *marked]
         needs |= needs_old | not_null
         return [change.step(world, 1, "add", calls, needs=needs, gives=gives, phase=phase, hazards=hazards)]
     index = key_index(key)
@@ -138,7 +140,7 @@ def key_steps(change: PostgresChange, world: World, key: Key, old: Key | None) -
             world,
             len(steps) + 1,
             "add",
-            [*drop, using, *comments(key)],
+            [*drop, using, *comments(key), *marked],
             needs={ok(index.address)} | needs_old | not_null | requires(world, [key.table]),
             gives=[*gives, no(index.address)],
             phase=phase,

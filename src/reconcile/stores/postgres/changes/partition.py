@@ -26,7 +26,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
 )
 from reconcile.stores.postgres.changes.preconditions import NO_ROWS, preceded
-from reconcile.stores.postgres.changes.table import CreateTable, DropTable
+from reconcile.stores.postgres.changes.table import CreateTable, DropTable, create_statement, made_marks, marked
 from reconcile.stores.postgres.resources import Check, Key, PostgresResource, Table
 from reconcile.stores.postgres.sqlattached import security_statements
 from reconcile.stores.postgres.sqlpartitions import (
@@ -117,13 +117,14 @@ class CreatePartition(Creation):
         gives = [fact(a) for a in sorted(inside) for fact in (has, ok)]
         more = [f"ALTER TABLE {relation(self.address)} ADD {constraint_clause(c)}" for c in own]
         more += [*security_statements("disabled", table), *(sql for r in (table, *own) for sql in comments(r))]
+        more += made_marks(world, table, [a for a in marked(world, table) if a in inside])
         by = partition_by_clause(table.partition_by)
         if world.creates(parent):
-            calls = [f"CREATE TABLE {relation(self.address)} PARTITION OF {relation(parent)} {table.bound}{by}", *more]
+            calls = [create_statement(table, f"PARTITION OF {relation(parent)} {table.bound}{by}"), *more]
             return [self.step(world, 1, "create", calls, needs=needs, gives=gives)]
         like = "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE"
         like += " INCLUDING COMPRESSION" if world.server.numbers >= (14,) else ""
-        make = f"CREATE TABLE {relation(self.address)} (LIKE {relation(parent)} {like}){by}"
+        make = create_statement(table, f"(LIKE {relation(parent)} {like}){by}")
         excluded, undo, hazards = excluded_from_default(self, world, table)
         calls = [make, *more, attach_statement(parent, table), *undo]
         needs |= {ok(a) for a in _helpers(excluded)}

@@ -37,6 +37,13 @@ from reconcile.stores.postgres.resources import (
 )
 from reconcile.stores.postgres.sqlattached import security_statements
 from reconcile.stores.postgres.sqlpartitions import partition_by_clause, shown
+from reconcile.stores.postgres.sqltables import (
+    all_column_calls,
+    identity_calls,
+    identity_index,
+    marks,
+    table_options,
+)
 from reconcile.stores.postgres.sqltext import as_written, column_clause, constraint_clause, ident, relation
 
 _FOLDED = (Column, Key, Check)
@@ -56,6 +63,19 @@ def _apart(world: World, resource: PostgresResource) -> bool:
     if isinstance(resource, Check):
         return resource.not_valid or waits_for_table(world, resource)
     return isinstance(resource, Column) and resource.default is None and waits_for_table(world, resource)
+
+
+def marked(world: World, table: Table) -> list[Address]:
+    """The indexes, and constraints that have one, which the table names: CLUSTER ON, replica identity."""
+    names = {table.cluster_on, identity_index(table)}
+    kinds = ("index", "primary_key", "unique", "exclusion")
+    return [r.address for r in world.target.children(table.address) if r.address.kind in kinds and r.name in names]
+
+
+def persistence_changes(world: World, table: Address) -> bool:
+    """Whether the plan makes a logged table unlogged, or the other way round."""
+    before, after = world.live.get(table), world.target.get(table)
+    return isinstance(before, Table) and isinstance(after, Table) and before.unlogged != after.unlogged
 
 
 def _rank(resource: Resource) -> tuple[int, Address]:
@@ -84,12 +104,14 @@ class CreateTable(Creation):
         clauses = [_clause(replace(c, default=None)) if c in later else _clause(c) for c in written]
         body = ",\n  ".join(clauses)
         by = partition_by_clause(self.after.partition_by)
-        calls = [f"CREATE TABLE {relation(self.address)} ({_indented(body)}){by}", *comments(self.after)]
+        calls = [create_statement(self.after, f"({_indented(body)}){by}"), *comments(self.after)]
         calls += security_statements("disabled", self.after)
         calls += [f"ALTER TABLE {relation(self.address)} ADD {constraint_clause(key)}" for key in twice]
+        calls += all_column_calls(c for c in children if isinstance(c, Column))
         calls += [sql for child in children for sql in comments(child)]
         inside = {self.address, *(c.address for c in children)}
         refers = [a for r in (self.after, *children) for a in r.refers if a not in inside]
+        calls += made_marks(world, self.after, [a for a in marked(world, self.after) if a in inside])
         called = {a for c in later for a in c.refers if a.kind in ROUTINES}
         steps = [
             self.step(
@@ -114,6 +136,19 @@ class CreateTable(Creation):
 
 def _clause(part: PostgresResource) -> str:
     return column_clause(part) if isinstance(part, Column) else constraint_clause(part)
+
+
+def create_statement(table: Table, body: str) -> str:
+    """CREATE TABLE around what is in it."""
+    kind = "UNLOGGED TABLE" if table.unlogged else "TABLE"
+    return f"CREATE {kind} {relation(table.address)} {body}{table_options(table)}"
+
+
+def made_marks(world: World, table: Table, made: Sequence[Address]) -> list[str]:
+    """What a new table says of itself and of what is `made` along; an index says its part when it is made."""
+    said = table.replica_identity == "default" or identity_index(table) is not None
+    plain = [] if said else identity_calls(None, table)
+    return [*plain, *(sql for a in made for sql in marks(table, world.target[a].name))]
 
 
 def _same_again(children: Sequence[PostgresResource]) -> list[PostgresResource]:

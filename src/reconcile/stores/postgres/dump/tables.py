@@ -10,8 +10,9 @@ from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.dump import attached
 from reconcile.stores.postgres.dump.context import Context
 from reconcile.stores.postgres.dump.partitions import bound, partition_by, short_bound
-from reconcile.stores.postgres.dump.values import options, short, shown_name, sql, without_empty
+from reconcile.stores.postgres.dump.values import numbers, options, short, shown_name, sql, without_empty
 from reconcile.stores.postgres.names import generated
+from reconcile.stores.postgres.sqltables import identity_index
 
 
 def table(context: Context, x: r.Table) -> dict[str, Any] | None:
@@ -30,6 +31,10 @@ def _table(context: Context, x: r.Table) -> dict[str, Any]:
     return without_empty(
         {
             "comment": x.comment,
+            "unlogged": x.unlogged or None,
+            "with": options(x.with_),
+            "replica_identity": _replica_identity(x),
+            "cluster_on": x.cluster_on,
             "columns": section(r.Column, lambda c: _column(c, c.address.parts[-1] in implied)),
             "primary_key": None if key is None else _primary_key(key, x.address.parts[1]),
             "unique": section(r.Unique, _unique),
@@ -48,6 +53,13 @@ def _table(context: Context, x: r.Table) -> dict[str, Any]:
         },
         keep=("columns",) if x.partition_of is None else (),
     )
+
+
+def _replica_identity(x: r.Table) -> Any:
+    index = identity_index(x)
+    if index is not None:
+        return {"index": index}
+    return x.replica_identity if x.replica_identity != "default" else None
 
 
 def _primary_key(x: r.PrimaryKey, table: str) -> Any:
@@ -84,6 +96,10 @@ def _column(x: r.Column, in_key: bool) -> Any:
             "identity": x.identity,
             "generated": sql(x.generated),
             "collation": x.collation,
+            "storage": x.storage,
+            "compression": x.compression,
+            "statistics": x.statistics,
+            "options": numbers(x.options),
             "comment": x.comment,
         },
         "type",

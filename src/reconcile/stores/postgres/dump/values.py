@@ -47,6 +47,11 @@ def options(pairs: Iterable[tuple[str, str]]) -> dict[str, Any] | None:
     return {k: sql(v) for k, v in pairs} or None
 
 
+def numbers(pairs: Iterable[tuple[str, str]]) -> dict[str, Any] | None:
+    """Options whose values are all numbers."""
+    return {k: int(v) if _NUMBER.match(v) else float(v) for k, v in pairs} or None
+
+
 def dedented(query: str) -> str:
     """The query without the server's trailing blanks, which keep YAML from writing it as a block."""
     return "\n".join(line.rstrip() for line in query.strip().splitlines())

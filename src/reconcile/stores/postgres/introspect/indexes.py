@@ -21,7 +21,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     """Those that no constraint has, of the modelled tables and materialized views."""
     for row in rows["indexes"]:
         oid, relation, schema, name, method, unique, valid, not_distinct, count, numbers = row[:10]
-        reloptions, definition, predicate, constraint, _, tablespace = row[10:]
+        reloptions, definition, predicate, constraint, _, tablespace = row[10:16]
         table = catalog.relations.get(relation)
         if table is None or relation in catalog.left_out or constraint is not None or oid in catalog.inherited:
             continue

@@ -55,8 +55,10 @@ select c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.r
        case when c.relrowsecurity then case when c.relforcerowsecurity then 'forced' else 'enabled' end
             when c.relforcerowsecurity then 'forced, but not enabled' else 'disabled' end,
        c.relispartition, i.inherits is not null,
-       c.reltablespace <> 0 or coalesce(c.relam <> h.oid, false), c.relreplident::text, c.reloftype <> 0
+       c.reltablespace <> 0 or coalesce(c.relam <> h.oid, false), c.relreplident::text, c.reloftype <> 0,
+       toast.reloptions
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+left join pg_class toast on toast.oid = c.reltoastrelid and toast.reloptions is not null
 left join (select inhrelid as inherits from pg_inherits union select inhparent from pg_inherits) i
        on i.inherits = c.oid
 left join pg_am h on h.amname = 'heap' and c.relkind = 'r'
@@ -73,8 +75,8 @@ select a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.
                  else array[(select nspname::text from pg_namespace where oid = l.collnamespace), l.collname::text]
             end end,
        case when t.typelem <> 0 and t.typlen = -1 then t.typelem else a.atttypid end,
-       a.attstorage <> t.typstorage, @compressed@, coalesce(a.attstattarget, -1) >= 0,
-       coalesce(a.attoptions::text ~ 'n_distinct', false)
+       case when a.attstorage <> t.typstorage then a.attstorage::text end, @compression@,
+       nullif(a.attstattarget, -1), a.attoptions
 from pg_attribute a
 join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
 join pg_type t on t.oid = a.atttypid
@@ -102,7 +104,8 @@ order by k.conrelid, k.conname
 INDEXES = """
 select i.indexrelid, i.indrelid, n.nspname, c.relname, m.amname, i.indisunique, i.indisvalid, @nulls_not_distinct@,
        i.indnkeyatts, i.indkey::int2[], c.reloptions, pg_get_indexdef(i.indexrelid),
-       pg_get_expr(i.indpred, i.indrelid, false), k.conname, i.indisclustered, c.reltablespace <> 0
+       pg_get_expr(i.indpred, i.indrelid, false), k.conname, i.indisclustered, c.reltablespace <> 0,
+       i.indisreplident
 from pg_index i
 join pg_class c on c.oid = i.indexrelid join pg_class r on r.oid = i.indrelid and r.relkind in ('r', 'p', 'm')
 join pg_namespace n on n.oid = r.relnamespace join pg_am m on m.oid = c.relam
@@ -119,7 +122,7 @@ select c.oid, c.relispopulated, t.reloptions,
                  (select string_agg('column settings (' || a.attname || ')', ', ' order by a.attnum)
                   from pg_attribute a join pg_type y on y.oid = a.atttypid
                   where c.relkind = 'm' and a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-                  and (a.attstorage <> y.typstorage or @compressed@ or coalesce(a.attstattarget, -1) >= 0
+                  and (a.attstorage <> y.typstorage or @compression@ is not null or coalesce(a.attstattarget, -1) >= 0
                        or coalesce(a.attoptions::text ~ 'n_distinct', false))),
                  (select 'CLUSTER ON an index' from pg_index i where i.indrelid = c.oid and i.indisclustered)),
        (select array_agg(rtrim(pg_get_ruledef(r.oid), ';') order by r.rulename) from pg_rewrite r
@@ -193,7 +196,7 @@ policies (p), triggers (t), routines (f), types (y) and extended statistics (s) 
 columns, types (t, elements of arrays), routines (f). The type of a table's rows is that table."""
 
 _VERSIONED: dict[str, tuple[str, str, int]] = {
-    "compressed": ("a.attcompression <> ''", "false", 140000),
+    "compression": ("nullif(a.attcompression::text, '')", "null", 140000),
     "nulls_not_distinct": ("i.indnullsnotdistinct", "false", 150000),
     "set_columns": ("k.confdelsetcols", "null::int2[]", 150000),
     "not_enforced": ("not k.conenforced", "false", 180000),

@@ -11,38 +11,25 @@ def left_out(rows: Mapping[str, list[tuple[Any, ...]]]) -> dict[int, str]:
     """By oid, why whole tables are left out: what one of their parts has would be half compared."""
     found: dict[int, list[str]] = defaultdict(list)
     for row in rows["relations"]:
-        oid, _, _, kind, persistence, reloptions, _, security, partition, inherits, storage, identity, typed = row
+        oid, _, _, kind, _, _, _, security, partition, inherits, storage, _, typed = row[:13]
         if kind not in "rp":
             continue
         words = {
-            "unlogged table": persistence != "p",
-            "storage parameters": bool(reloptions),
             "row-level security that is forced, but not enabled": security == "forced, but not enabled",
             "inheritance": inherits and not partition and kind == "r",
             "tablespace or access method": storage,
-            "replica identity": identity != "d",
             "typed table": typed,
         }
         found[oid] += [word for word, true in words.items() if true]
     for row in rows["columns"]:
-        words = {
-            "virtual generated column": row[6] == "v",
-            "column storage": row[10],
-            "column compression": row[11],
-            "column statistics target": row[12],
-            "column n_distinct": row[13],
-        }
-        if any(words.values()):
-            found[row[0]] += [f"{word} ({row[2]})" for word, true in words.items() if true]
+        if row[6] == "v":
+            found[row[0]].append(f"virtual generated column ({row[2]})")
     for row in rows["sequences"]:
         if row[8] == "i" and sequence_options(row) != {}:
             found[row[9]].append(f"identity with sequence options ({row[13]})")
     for row in rows["constraints"]:
         if row[3] == "n":
             found[row[1]].append("NOT NULL constraint that is not valid")
-    for row in rows["indexes"]:
-        if row[14]:
-            found[row[1]].append("CLUSTER ON an index")
     return {oid: ", ".join(dict.fromkeys(reasons)) for oid, reasons in found.items() if reasons}
 
 

@@ -8,6 +8,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect import queries
 from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
+from reconcile.stores.postgres.introspect.indexdef import options
 from reconcile.stores.postgres.introspect.partitions import Part, part
 from reconcile.stores.postgres.introspect.reasons import left_out, sequence_options
 from reconcile.stores.postgres.names import join
@@ -22,6 +23,11 @@ _IDENTITY = {"": None, "a": "always", "d": "by_default"}
 _RELATIONS = {"f": "foreign table"}
 _VIEWS = {"v": "view", "m": "materialized_view"}
 _ALONE = Part()
+_REPLICA_IDENTITY = {"d": "default", "f": "full", "n": "nothing", "i": "nothing"}
+_STORAGE = {"p": "plain", "e": "external", "x": "extended", "m": "main"}
+_COMPRESSION = {"p": "pglz", "l": "lz4"}
+_OPTIONS = frozenset({"n_distinct", "n_distinct_inherited"})
+"""Of a column; what else stands there (pg_attribute.attoptions) was set by nobody."""
 PUBLIC_COMMENT = "standard public schema"
 """What initdb writes on schema public: as good as none."""
 
@@ -51,7 +57,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     """All of them."""
     yield from _schemas(catalog, rows["schemas"], rows["extensions"])
     yield from _sequences(catalog, rows["relations"], rows["sequences"])
-    yield from _tables(catalog, rows["relations"])
+    yield from _tables(catalog, rows["relations"], rows["indexes"])
     yield from _columns(catalog, rows["columns"])
 
 
@@ -98,7 +104,13 @@ def _sequences(catalog: Catalog, relations: Iterable[Row], rows: Iterable[Row]) 
             )
 
 
-def _tables(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
+def _tables(catalog: Catalog, rows: Iterable[Row], indexes: Iterable[Row]) -> Iterator[Resource]:
+    clustered, identity = dict[int, str](), dict[int, str]()
+    for index in indexes:
+        if index[14]:
+            clustered[index[1]] = index[3]
+        if index[16]:
+            identity[index[1]] = index[3]
     for row in rows:
         oid = row[0]
         if oid in catalog.tables and oid not in catalog.left_out:
@@ -114,14 +126,24 @@ def _tables(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
                     bound=place.bound,
                     detaching=place.detaching,
                     refers=place.refers,
+                    unlogged=row[4] == "u",
+                    with_=tuple(sorted((*options(row[5]), *((f"toast.{k}", v) for k, v in options(row[13]))))),
+                    replica_identity=_replica_identity(row[11], identity.get(oid)),
+                    cluster_on=clustered.get(oid),
                 )
             )
+
+
+def _replica_identity(letter: str, index: str | None) -> str:
+    """An index that was dropped leaves the letter behind: nothing is logged then."""
+    return f"index {index}" if index is not None else _REPLICA_IDENTITY[letter]
 
 
 def _columns(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
     tables, gone, types = catalog.tables, catalog.left_out, catalog.types
     for row in rows:
         oid, number, name, type_, not_null, identity, generated, expression, collation, base = row[:10]
+        storage, compression, statistics, settings = row[10:14]
         table = tables.get(oid)
         if table is None or oid in gone or oid in catalog.roots:
             continue
@@ -138,6 +160,10 @@ def _columns(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
                 identity=_IDENTITY[identity],
                 generated=catalog.condition(expression) if generated else None,
                 collation=None if collation is None else join(*collation),
+                storage=_STORAGE[storage] if storage else None,
+                compression=_COMPRESSION[compression] if compression else None,
+                statistics=statistics,
+                options=tuple((k, v) for k, v in options(settings) if k in _OPTIONS) if settings else (),
                 comment=catalog.comment(oid, number),
                 position=number,
                 container=table,

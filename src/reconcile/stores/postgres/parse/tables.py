@@ -9,10 +9,11 @@ from reconcile.model import Address, Resource, Source
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.parse.attached import policies, triggers
-from reconcile.stores.postgres.parse.indexes import indexes
+from reconcile.stores.postgres.parse.indexes import indexes, options
 from reconcile.stores.postgres.parse.partitions import bound, partition_by, partitions
 from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of
 from reconcile.stores.postgres.parse.vectors import column_type
+from reconcile.stores.postgres.sqltables import INDEX
 from reconcile.stores.postgres.sqltokens import as_default, tokens
 from reconcile.stores.postgres.sqltypes import SERIALS, read
 from reconcile.yamlio import Map
@@ -60,6 +61,10 @@ class _Table:
             partition_of=(self.parent.schema, self.parent.name) if self.parent else None,
             bound=self.bound,
             partitions_managed=self.value.get("partitions_managed", "listed"),
+            unlogged=bool(self.value.get("unlogged")),
+            with_=options(self.value.get("with")),
+            replica_identity=_replica_identity(self.value.get("replica_identity")),
+            cluster_on=self.value.get("cluster_on"),
         )
         return [
             table,
@@ -116,6 +121,10 @@ class _Table:
                     identity=identity,
                     generated=expression,
                     collation=None if collation in (None, "default") else collation.removeprefix("pg_catalog."),
+                    storage=settings.get("storage"),
+                    compression=settings.get("compression"),
+                    statistics=settings.get("statistics"),
+                    options=options(settings.get("options")),
                     comment=comment_of(settings),
                     embedding=settings.get("embedding"),
                     renamed_from=settings.get("renamed_from"),
@@ -260,6 +269,10 @@ class _Table:
                 )
             )
         return found
+
+
+def _replica_identity(value: Any) -> str:
+    return f"{INDEX}{value['index']}" if isinstance(value, Map) else value or "default"
 
 
 def _key(settings: Any) -> dict[str, Any]:

@@ -31,7 +31,9 @@ class Table(PostgresResource):
     with_: Pairs = field(default=(), metadata={"json": "with"})
     """Storage parameters, those of its TOAST table as `toast.NAME`."""
     replica_identity: str = "default"
-    """"default", "full", "nothing", or the name of the index."""
+    """"default", "full", "nothing", or "index NAME"."""
+    cluster_on: str | None = None
+    """The index that CLUSTER orders the rows by: a mark only, nothing is ordered by setting it."""
     row_level_security: str = "disabled"
     """"disabled", "enabled" or "forced"."""
     partition_by: PartitionBy | None = None

@@ -1,0 +1,111 @@
+"""Nothing is silently wrong: what is done by hand to an applied database, the next plan sees and undoes, or names."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from tests import catalog
+from tests.projects import Folder
+from tests.stores.postgres.by_hand import ROWS, Base, ByHand
+
+from reconcile import workflow
+from reconcile.errors import ReconcileError
+from reconcile.sandbox.scratch import Scratch
+
+
+class Templates:
+    """Databases with a base applied, each made once and copied for each row."""
+
+    def __init__(self, server: str, path: Path) -> None:
+        self.server, self.path = server, path
+        self.prefix = f"reconcile_by_hand_{secrets.token_hex(4)}"
+        self.made: dict[str, str] = {}
+        with psycopg.connect(server) as connection:
+            self.version = connection.info.server_version // 10000
+
+    def url(self, name: str) -> str:
+        return make_conninfo(self.server, dbname=name)
+
+    def execute(self, statement: str, name: str) -> None:
+        with psycopg.connect(self.server, autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+
+    def folder(self, path: Path, url: str, base: Base) -> Folder:
+        path.mkdir(parents=True)
+        stores = {"s": {"kind": "postgres", "url": as_url(url)}}
+        return Folder(path, stores, {"ledger": {"file": "ledger.db"}}).declare(s=base.yaml)
+
+    def template(self, base: Base) -> str:
+        if base.name not in self.made:
+            name = f"{self.prefix}_{len(self.made)}"
+            self.execute("CREATE DATABASE {} TEMPLATE template0", name)
+            self.made[base.name] = name
+            if base.before:
+                with psycopg.connect(self.url(name), autocommit=True) as connection:
+                    connection.execute(base.before.encode())
+            self.folder(self.path / name, self.url(name), base).apply("all")
+        return self.made[base.name]
+
+    def copy(self, base: Base) -> str:
+        name = f"{self.template(base)}_{secrets.token_hex(3)}"
+        self.execute(f"CREATE DATABASE {{}} TEMPLATE {self.made[base.name]}", name)
+        return name
+
+    def drop(self, name: str) -> None:
+        self.execute("DROP DATABASE {} WITH (FORCE)" if self.version >= 13 else "DROP DATABASE {}", name)
+
+
+def as_url(conninfo: str) -> str:
+    """The server of the tests, another database of it."""
+    parts = conninfo_to_dict(conninfo)
+    password = f":{parts['password']}" if parts.get("password") else ""
+    return f"postgresql://{parts['user']}{password}@{parts['host']}:{parts['port']}/{parts['dbname']}"
+
+
+@pytest.fixture(scope="module")
+def templates(reconcile_sandbox: Scratch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
+    found = Templates(reconcile_sandbox.postgres_url, tmp_path_factory.mktemp("templates"))
+    yield found
+    for name in found.made.values():
+        found.drop(name)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_what_is_done_by_hand_is_seen_and_undone(row: ByHand, templates: Templates, tmp_path: Path) -> None:
+    if templates.version < row.base.since:
+        return  # there is nothing of the kind on this server
+    name = templates.copy(row.base)
+    try:
+        folder = templates.folder(tmp_path / "project", templates.url(name), row.base)
+        before = catalog.objects(templates.url(name))
+        assert [s.id for s in folder.plan(prune=row.prune).steps] == [], "applied, so there is nothing to do"
+        with psycopg.connect(templates.url(name), autocommit=True) as connection:
+            if templates.version < row.since:
+                with pytest.raises(psycopg.Error):
+                    connection.execute(row.sql.encode())
+                return
+            connection.execute(row.sql.encode())
+        assert catalog.objects(templates.url(name)) != before, "the test's own eyes see it"
+        if row.named:
+            assert is_named(folder)
+            return
+        assert folder.plan(prune=row.prune).steps, "and so does the plan"
+        workflow.apply(folder.load(), folder.plan(prune=row.prune, allow=("all",)))
+        assert catalog.differences(before, catalog.objects(templates.url(name))) == []
+        assert [s.id for s in folder.plan(prune=row.prune).steps] == []
+    finally:
+        templates.drop(name)
+
+
+def is_named(folder: Folder) -> bool:
+    """Whether a plan names something as not modelled, or is refused for it."""
+    try:
+        return bool(folder.plan().observed["not_modelled"])
+    except ReconcileError as error:
+        return "does not model" in str(error)
