@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, cast
 
 from reconcile.change import Action, Change, Irreversible, Phase, Sql, Step, Timeouts, World
@@ -205,11 +205,15 @@ def differing(before: Resource | None, after: Resource | None) -> tuple[str, ...
     return tuple(key for key in (left | right) if left.get(key) != right.get(key))
 
 
-def describe_difference(before: Resource | None, after: Resource | None) -> str:
-    """`m 16 → 32, comment 'x' → 'y'`; "unchanged" for a companion."""
+def describe_difference(before: Resource | None, after: Resource | None, *, spelled_out: bool = False) -> str:
+    """`m 16 → 32, comment 'x' → 'y'`; "unchanged" for a companion.
+
+    Args:
+        spelled_out: say what the default is, instead of "none".
+    """
     if before is None or after is None:
         return (after or before or _nothing()).address.kind
-    left, right = before.attributes(), after.attributes()
+    left, right = (_spelled_out(x) if spelled_out else x.attributes() for x in (before, after))
     parts = []
     for key in differing(before, after):
         if key == "with":
@@ -222,6 +226,11 @@ def describe_difference(before: Resource | None, after: Resource | None) -> str:
         else:
             parts.append(f"{_words(key)} {_shown(left.get(key))} → {_shown(right.get(key))}")
     return ", ".join(parts) or "unchanged, made again"
+
+
+def _spelled_out(resource: Resource) -> dict[str, Any]:
+    values = {f.metadata.get("json", f.name): getattr(resource, f.name) for f in fields(resource) if f.compare}
+    return {key: value for key, value in values.items() if value not in (None, ())}
 
 
 def _nothing() -> Resource:

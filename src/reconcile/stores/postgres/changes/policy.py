@@ -16,7 +16,7 @@ from typing import ClassVar
 from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address
+from reconcile.model import Address, Json
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
@@ -24,6 +24,7 @@ from reconcile.stores.postgres.changes.common import (
     Removal,
     Replacement,
     comments,
+    describe_difference,
     differing,
     goes_first,
     only_comment_differs,
@@ -33,7 +34,7 @@ from reconcile.stores.postgres.changes.common import (
 from reconcile.stores.postgres.changes.remaking import dropped_with_table, remade
 from reconcile.stores.postgres.resources import Policy, Table
 from reconcile.stores.postgres.sqlattached import alter_policy, drop_policy, policy_statement
-from reconcile.stores.postgres.sqltext import comment_statement
+from reconcile.stores.postgres.sqltext import as_written, comment_statement
 
 
 def _guards(world: World, table: Address) -> bool:
@@ -129,6 +130,10 @@ class AlterPolicy(Alteration):
     before: Policy
     after: Policy
 
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_difference(self.before, self.after, spelled_out=True)
+
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         if remade(world, self.address):
@@ -159,6 +164,10 @@ class RecreatePolicy(Replacement):
 
     before: Policy
     after: Policy
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_difference(self.before, self.after, spelled_out=True)
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
@@ -210,13 +219,12 @@ class RecreatePolicy(Replacement):
 def describe(policy: Policy) -> str:
     """`restrictive, for insert to app using (…) check (…)`, in the words of the YAML."""
     parts = ["" if policy.permissive else "restrictive", f"for {policy.for_}", f"to {', '.join(policy.to)}"]
-    parts += [f"using ({_short(policy.using)})"] if policy.using is not None else []
-    parts += [f"check ({_short(policy.check)})"] if policy.check is not None else []
+    parts += [f"{key} ({_short(as_written(policy, key))})" for key in ("using", "check") if getattr(policy, key)]
     return " ".join(p for p in parts if p)
 
 
-def _short(sql: str) -> str:
-    text = " ".join(sql.split())
+def _short(sql: Json) -> str:
+    text = " ".join(str(sql).split())
     return text if len(text) <= 40 else text[:39] + "…"
 
 

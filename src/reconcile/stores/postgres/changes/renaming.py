@@ -14,7 +14,9 @@ from reconcile.stores.postgres.resources import (
     Index,
     Key,
     MaterializedView,
+    Policy,
     Sequence,
+    Trigger,
     View,
 )
 from reconcile.stores.postgres.sqltokens import tokens
@@ -50,6 +52,11 @@ def _moved(resource: Resource, move: Callable[[Address], Address], old: Address,
         moved = replace(moved, owned_by=(new.parts[0], new.parts[1], moved.owned_by[2]))
     if isinstance(moved, View | MaterializedView) and old in resource.refers:
         moved = replace(moved, query=renamed_in(moved.query, old.parts[-1], new.parts[-1]))
+    if isinstance(moved, Policy) and (resource.container == old or old in resource.refers):
+        using, check = (t and renamed_in(t, old.parts[-1], new.parts[-1]) for t in (moved.using, moved.check))
+        moved = replace(moved, using=using, check=check)
+    if isinstance(moved, Trigger) and moved.from_ == old.parts:
+        moved = replace(moved, from_=(new.parts[0], new.parts[1]))
     return moved
 
 
@@ -82,6 +89,9 @@ def _column_moved(
     def text(sql: str | None) -> str | None:
         return None if sql is None else renamed_in(sql, was, now)
 
+    def looked_up(sql: str | None) -> str | None:
+        return None if sql is None else _output_kept(renamed_in(sql, was, now), was, now)
+
     inside = resource.container == table
     match resource:
         case Key() if inside:
@@ -107,6 +117,10 @@ def _column_moved(
             return replace(resource, columns=items, include=include, where=text(resource.where))
         case Sequence() if resource.owned_by == old.parts:
             return replace(resource, owned_by=(old.parts[0], old.parts[1], now))
+        case Policy() if inside or refers:
+            return replace(resource, using=looked_up(resource.using), check=looked_up(resource.check))
+        case Trigger() if inside:
+            return replace(resource, of=tuple(sorted(map(name, resource.of))), condition=text(resource.condition))
         case View() | MaterializedView() if refers:
             return replace(resource, query=_output_kept(text(resource.query) or "", was, now))
     return resource
@@ -115,7 +129,8 @@ def _column_moved(
 def _output_kept(query: str, old: str, new: str) -> str:
     """The server goes on calling an output column by its old name: `    called AS name,`, each on its own line."""
     shown = re.escape(spelled(new))
-    return re.sub(rf"(?m)^(\s*(?:SELECT )?(?:[^\s,()]+\.)?{shown})(,?)$", rf"\1 AS {_escaped(spelled(old))}\2", query)
+    line = rf"(?m)((?:^\s*(?:SELECT )?|\( SELECT )(?:[^\s,()]+\.)?{shown})(,?)$"
+    return re.sub(line, rf"\1 AS {_escaped(spelled(old))}\2", query)
 
 
 def _escaped(text: str) -> str:

@@ -21,6 +21,7 @@ from reconcile.stores.postgres.changes.common import (
     Removal,
     Replacement,
     comments,
+    describe_difference,
     differing,
     goes_first,
     only_comment_differs,
@@ -127,6 +128,10 @@ class AlterTrigger(Alteration):
     before: Trigger
     after: Trigger
 
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_difference(self.before, self.after, spelled_out=True)
+
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         if remade(world, self.address):
@@ -163,6 +168,10 @@ class RecreateTrigger(Replacement):
 
     before: Trigger
     after: Trigger
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_difference(self.before, self.after, spelled_out=True)
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""

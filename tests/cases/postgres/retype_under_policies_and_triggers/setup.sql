@@ -1,0 +1,1 @@
+INSERT INTO documents (owner, size, tenant) VALUES ('a', 1, 'b');

@@ -1,0 +1,1 @@
+INSERT INTO documents (tenant) VALUES ('a'), ('b');
