@@ -6,6 +6,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from reconcile.change import Step
@@ -44,15 +45,76 @@ def order(steps: Sequence[Step], holds: Callable[[Fact], bool], key: Key) -> lis
         raise _cycle(steps, after, set(range(len(steps))) - set(seen))
     heap = [(phases[i].rank, key(steps[i]), i) for i in ready]
     heapq.heapify(heap)
-    result = []
+    result: list[int] = []
     while heap:
         _, _, i = heapq.heappop(heap)
-        result.append(steps[i] if phases[i] is steps[i].phase else replace(steps[i], phase=phases[i]))
+        result.append(i)
         for target in after[i]:
             indegree[target] -= 1
             if indegree[target] == 0:
                 heapq.heappush(heap, (phases[target].rank, key(steps[target]), target))
-    return result
+    found = [step if phases[i] is step.phase else replace(step, phase=phases[i]) for i, step in enumerate(steps)]
+    if _torn([found[i] for i in result]):
+        result = _drawn_together(found, after, result)
+    return [found[i] for i in result]
+
+
+def _again(steps: Sequence[Step]) -> dict[int, int]:
+    """Where an object is dropped and where the same change makes it again, in transactions both: index by index."""
+    dropped: dict[tuple[str, str], int] = {}
+    pairs: dict[int, int] = {}
+    for i, step in enumerate(steps):
+        if not step.transactional:
+            continue
+        for fact in step.needs:
+            if fact.verb is Verb.NO and (drop := dropped.get((_change(step), fact.subject))) is not None:
+                pairs.setdefault(drop, i)
+        for fact in step.gives:
+            if fact.verb is Verb.NO:
+                dropped[_change(step), fact.subject] = i
+    return pairs
+
+
+_LONG = 100
+"""Steps between a drop and what undoes it, from which on the limit of a transaction might fall between them."""
+
+
+def _torn(steps: Sequence[Step]) -> bool:
+    """Whether a commit would come, or might, between a drop and the making again."""
+    pairs = _again(steps)
+    if not pairs:
+        return False
+    commits = list(accumulate(step.commit_before or not step.transactional for step in steps))
+    return any(commits[a] != commits[b] or b - a > _LONG for a, b in pairs.items())
+
+
+def _drawn_together(steps: Sequence[Step], after: Sequence[Sequence[int]], sequence: Sequence[int]) -> list[int]:
+    """`sequence` with drops as late as what waits for them lets them be, and the making again as early as it can.
+
+    Without a policy others see rows they should not, or none; without a view they fail: no commit should fall into
+    that time. A step moves within its phase and store only.
+    """
+    place = {i: (n, 0) for n, i in enumerate(sequence)}
+    pairs = {sequence[a]: sequence[b] for a, b in _again([steps[i] for i in sequence]).items()}
+
+    def near(i: int, other: int) -> bool:
+        return (steps[i].address.store, steps[i].phase) == (steps[other].address.store, steps[other].phase)
+
+    for i in reversed(sequence):
+        if i in pairs and after[i]:
+            first = min(after[i], key=place.__getitem__)
+            if near(i, first):
+                place[i] = (place[first][0], place[first][1] - 1)
+    made, before = set(pairs.values()), defaultdict(list)
+    for i, targets in enumerate(after):
+        for target in targets:
+            before[target].append(i)
+    for i in sequence:
+        if i in made:
+            last = max(before[i], key=place.__getitem__)
+            if near(i, last):
+                place[i] = (place[last][0], place[last][1] + 1)
+    return sorted(sequence, key=place.__getitem__)
 
 
 def _edges(steps: Sequence[Step], holds: Callable[[Fact], bool]) -> list[list[int]]:
@@ -115,14 +177,25 @@ def group(steps: Sequence[Step], limit: Callable[[Step], int]) -> list[Step]:
     """
     result: list[Step] = []
     number, size, current = 0, 0, None
-    for step in steps:
+    pairs = _again(steps)
+    for i, step in enumerate(steps):
         place: Hashable = (step.address.store, step.phase)
         if not step.transactional:
             current = None
             result.append(replace(step, group=None))
             continue
         if place != current or step.commit_before or size >= limit(step):
-            number, size, current = number + 1, 0, place
+            taken = _dropped_just_before(pairs, i, size) if place == current else 0
+            number, size, current = number + 1, taken, place
+            result[i - taken :] = [replace(s, group=f"g{number}") for s in result[i - taken :]]
         size += 1
         result.append(replace(step, group=f"g{number}"))
     return result
+
+
+def _dropped_just_before(pairs: Mapping[int, int], i: int, size: int) -> int:
+    """How many steps right before step `i`, less than `size`, drop what is made again only after it."""
+    count = 0
+    while count + 1 < size and pairs.get(i - count - 1, -1) >= i:
+        count += 1
+    return count

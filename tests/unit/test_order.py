@@ -1,5 +1,7 @@
 """The order of steps: facts make edges, phases propagate, groups are runs of neighbours."""
 
+from dataclasses import replace
+
 import pytest
 
 from reconcile.change import Phase, Sql, Step
@@ -109,3 +111,38 @@ def test_groups_are_neighbouring_transactional_steps() -> None:
 
 def test_groups_are_cut_at_the_store_limit() -> None:
     assert [s.group for s in group([step(n) for n in "abc"], lambda s: 2)] == ["g1", "g1", "g2"]
+
+
+def again(name: str, needs: str = "", **options: object) -> list[Step]:
+    """Dropped and made again, the second half with further needs."""
+    address = Address("s", "table", (name,))
+    have, gone = Fact.parse(f"has {address}"), Fact.parse(f"no {address}")
+    more = step(name, needs).needs
+    drop = Step(f"{address}/1-drop", address, (), Phase.CONTRACT, frozenset({have}), frozenset({gone}))
+    make = Step(f"{address}/2-create", address, (), Phase.CONTRACT, frozenset({gone}) | more, frozenset({have}))
+    return [drop, replace(make, **options)]  # type: ignore[arg-type]
+
+
+def ordered(steps: list[Step]) -> list[str]:
+    """Ends of ids, a bar between groups."""
+    found = group(order(steps, lambda f: f.verb == "has", lambda s: s.id), lambda s: 100)
+    shown = [s.id.removeprefix("s.table.") for s in found]
+    return [f"{'| ' if i and s.group != found[i - 1].group else ''}{shown[i]}" for i, s in enumerate(found)]
+
+
+def test_no_commit_comes_between_a_drop_and_the_making_again() -> None:
+    slow = [
+        step("column", gives="has column", phase=Phase.CONTRACT),
+        step("m", "has column", "has m", Phase.CONTRACT, commit_before=True),
+    ]
+    retype = step("type", "no a,no b,has m", "ok type", Phase.CONTRACT)
+    assert ordered([*again("a", "ok type"), *again("b", "ok type"), *slow, retype]) == [
+        "column/1", "| m/1", "a/1-drop", "b/1-drop", "type/1", "a/2-create", "b/2-create"
+    ]  # fmt: skip
+
+
+def test_what_has_to_follow_a_commit_takes_the_drops_before_it_along() -> None:
+    retype = step("type", "no a", "ok type", Phase.CONTRACT, commit_before=True)
+    assert ordered([step("A", phase=Phase.CONTRACT), *again("a", "ok type"), retype]) == [
+        "A/1", "| a/1-drop", "type/1", "a/2-create"
+    ]  # fmt: skip
