@@ -159,7 +159,11 @@ def _index_yaml(index: Index, name: str) -> str:
 def alter_steps(
     change: PostgresChange, world: World, before: Column, after: Column, *, retyped: bool
 ) -> Sequence[Step]:
-    """Quick attributes first (expand), then the type, then NOT NULL: a later step is in no earlier phase."""
+    """Quick attributes first (expand), then NOT NULL: a later step is in no earlier phase. The type comes last.
+
+    What stands on a column that gets another type is away until that step has run: nothing should be validated
+    meanwhile.
+    """
     changed = set(differing(before, after))
     needs = {has(change.address)} | requires(world, [before.table])
     hardens = "not_null" in changed and after.not_null
@@ -167,7 +171,7 @@ def alter_steps(
     quick = [] if retyped else default_calls(before, after, changed)
     if after.identity is None:  # it is a kind of default: the old one goes first
         quick, identity = [*identity, *quick], []
-    quick += [] if hardens else identity
+    quick += identity if retyped or not hardens else []
     if "not_null" in changed and before.not_null:
         quick.append(alter_statement(before, "DROP NOT NULL"))
         needs |= _key_settled(world, before)
@@ -180,10 +184,10 @@ def alter_steps(
         gives = [] if hardens else [ok(change.address)]
         waits = requires(world, used(after)) if "default" in changed else frozenset()
         steps.append(change.step(world, 1, "alter", quick, needs=needs | waits, gives=gives))
-    if retyped:
-        steps.append(_retype(change, world, before, after, quick, needs, last=not hardens))
     if hardens:
-        steps += _set_not_null(change, world, before, len(steps), identity)
+        steps += _set_not_null(change, world, before, len(steps), [] if retyped else identity)
+    if retyped:
+        steps.append(_retype(change, world, before, after, quick, needs, number=len(steps) + 1))
     return steps
 
 
@@ -226,7 +230,7 @@ def _retype(
     quick: list[str],
     needs: set[Fact] | frozenset[Fact],
     *,
-    last: bool,
+    number: int,
 ) -> Step:
     """One transaction: default away, type, default back. Views over it, and indexes of another opclass, are gone."""
     judged = type_change(before.type, after.type) if before.type != after.type else None
@@ -244,11 +248,11 @@ def _retype(
         calls.append(alter_statement(before, f"SET DEFAULT {as_written(after, 'default')}"))
     step = change.step(
         world,
-        1,
+        number,
         "type",
         [*calls, *quick],
         needs=needs | users_away(world, before) | requires(world, used(after)),
-        gives=[has(change.address), *([ok(change.address)] if last else [])],
+        gives=[has(change.address), ok(change.address)],
         phase=Phase.CONTRACT,
         hazards=_type_hazards(world, before, judged),
         long=judged is None or judged.rewrites or not judged.wider,

@@ -9,7 +9,8 @@ always one that both do. https://www.postgresql.org/docs/current/ddl-rowsecurity
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -171,7 +172,6 @@ class RecreatePolicy(Replacement):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        same = self.before == self.after
         drop, create = drop_policy(self.before), [policy_statement(self.after), *comments(self.after)]
         away = goes_first(world, [self.before.table, *self.before.refers])
         phase, hazards = _cost(world, self.before)
@@ -198,7 +198,7 @@ class RecreatePolicy(Replacement):
                 needs={has(self.address)} | away | early,
                 gives=[no(self.address)],
                 phase=Phase.CONTRACT,
-                hazards=[] if same else hazards,
+                hazards=[] if _only_casts_differ(self.before, self.after) else hazards,
             ),
             self.step(
                 world,
@@ -214,6 +214,29 @@ class RecreatePolicy(Replacement):
     def reverse(self) -> Change:
         """See `Change.reverse`."""
         return RecreatePolicy(self.after, self.before)
+
+
+def _only_casts_differ(before: Policy, after: Policy) -> bool:
+    """Whether all that differs is how the conditions show the column's type: `(owner)::text = x`, `owner = x`."""
+    if any(getattr(before, f) != getattr(after, f) for f in ("for_", "permissive", "to")):
+        return False
+    return all(_without_casts(x) == _without_casts(y) for x, y in _conditions(before, after))
+
+
+def _conditions(before: Policy, after: Policy) -> Iterable[tuple[str | None, str | None]]:
+    return ((before.using, after.using), (before.check, after.check))
+
+
+_TYPE = r"::[\w.]+(?: varying| precision| with(?:out)? time zone)?(?:\([\d,]+\))?(?:\[\])*"
+_CAST = re.compile(rf"\(([\w.]+)\){_TYPE}|{_TYPE}")
+
+
+def _without_casts(sql: str | None) -> str | None:
+    """
+    >>> _without_casts("(owner)::text = 'a'::character varying(3)")
+    "owner = 'a'"
+    """
+    return None if sql is None else _CAST.sub(lambda m: m[1] or "", sql)
 
 
 def describe(policy: Policy) -> str:
@@ -233,5 +256,5 @@ def alter(before: Policy, after: Policy) -> Change:
     if only_comment_differs(before, after):
         return ChangeComment(before, after)
     fixed = {"for", "permissive"} & set(differing(before, after))
-    gone = any(b is not None and a is None for b, a in ((before.using, after.using), (before.check, after.check)))
+    gone = any(b is not None and a is None for b, a in _conditions(before, after))
     return (RecreatePolicy if fixed or gone else AlterPolicy)(before, after)
