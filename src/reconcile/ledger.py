@@ -12,6 +12,7 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from reconcile.errors import ReconcileError, RefusedError
@@ -91,6 +92,9 @@ class Database(Protocol):
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """Run one statement with `?` placeholders; rows, if it returns any. Commits at once."""
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        """Run one statement for each of `rows`, sent together; inside `transaction`."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """A transaction over the statements inside."""
@@ -178,6 +182,10 @@ class Ledger:
 
     def _sql(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:
         return self._db.execute(sql.format(t=self._db.prefix, now=self._db.now), parameters)
+
+    def _each(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        if rows:
+            self._db.execute_many(sql.format(t=self._db.prefix, now=self._db.now), rows)
 
     # --- world ---------------------------------------------------------------------------------------------
 
@@ -351,37 +359,29 @@ class Ledger:
         rows = self._sql(
             "SELECT address, live, declared, canonical, fingerprint, run FROM {t}applied WHERE target = ''"
         )
-        found = (
-            Applied(
-                Address.parse(str(address)),
-                json.loads(str(declared)),
-                json.loads(str(canonical)),
-                str(print_),
-                Address.parse(str(live)),
-                str(run),
-            )
-            for address, live, declared, canonical, print_, run in rows
-        )
-        return {row.address: row for row in found}
+        read = cache(json.loads)  # most tables have columns that other tables have
+        found = {}
+        for address, live, declared, canonical, print_, run in rows:
+            where = Address.parse(str(address))
+            there = where if live == address else Address.parse(str(live))
+            found[where] = Applied(where, read(declared), read(canonical), str(print_), there, str(run))
+        return found
 
     def record(self, rows: Iterable[Applied], gone: Iterable[Address], known: Mapping[str, Json]) -> None:
         """Write what is applied now, forget what is gone, keep what was learned; in one transaction."""
+        values = [
+            (str(r.address), str(r.live), json.dumps(r.declared), json.dumps(r.canonical), r.fingerprint, r.run)
+            for r in rows
+        ]
         with self._db.transaction():
-            for row in rows:
-                self._sql(
-                    "INSERT INTO {t}applied (address, target, live, declared, canonical, fingerprint, run, at)"
-                    " VALUES (?, '', ?, ?, ?, ?, ?, {now}) ON CONFLICT (address, target) DO UPDATE SET"
-                    " live = excluded.live, declared = excluded.declared, canonical = excluded.canonical,"
-                    " fingerprint = excluded.fingerprint, run = excluded.run, at = excluded.at",
-                    str(row.address),
-                    str(row.live),
-                    json.dumps(row.declared),
-                    json.dumps(row.canonical),
-                    row.fingerprint,
-                    row.run,
-                )
-            for address in gone:
-                self._sql("DELETE FROM {t}applied WHERE address = ?", str(address))
+            self._each(
+                "INSERT INTO {t}applied (address, target, live, declared, canonical, fingerprint, run, at)"
+                " VALUES (?, '', ?, ?, ?, ?, ?, {now}) ON CONFLICT (address, target) DO UPDATE SET"
+                " live = excluded.live, declared = excluded.declared, canonical = excluded.canonical,"
+                " fingerprint = excluded.fingerprint, run = excluded.run, at = excluded.at",
+                values,
+            )
+            self._each("DELETE FROM {t}applied WHERE address = ?", [(str(address),) for address in gone])
             for key, value in known.items():
                 self._upsert("known", "key", key=key, value=json.dumps(value))
 

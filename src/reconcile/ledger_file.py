@@ -60,6 +60,14 @@ class SqliteDatabase:
             except sqlite3.Error as error:
                 raise ReconcileError(f"the ledger failed: {error}", where=str(self.path)) from error
 
+    def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        """See `Database`."""
+        with self._guard:
+            try:
+                self._open().executemany(sql, rows)
+            except sqlite3.Error as error:
+                raise ReconcileError(f"the ledger failed: {error}", where=str(self.path)) from error
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """See `Database`."""

@@ -15,6 +15,7 @@ Json: TypeAlias = Any
 
 _T = TypeVar("_T")
 _QUOTE = re.compile(r'[."\s]')
+_SIMPLE = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 _PART = re.compile(r'"(?:[^"]|"")*"|[^."(]+(?:\([^)]*\))?[^."]*')
 
 
@@ -73,7 +74,7 @@ class Address(NamedTuple):
         """
         store, _, rest = text.partition(".")
         kind, _, name = rest.partition(".")
-        parts = _PART.findall(name)
+        parts = name.split(".") if _SIMPLE.fullmatch(name) else _PART.findall(name)
         if not (store and kind and parts) or ".".join(parts) != name:
             raise ValueError(f"{text!r} is no address: STORE.KIND.NAME is expected")
         return cls(store, kind, tuple(p[1:-1].replace('""', '"') if p.startswith('"') else p for p in parts))
@@ -127,10 +128,11 @@ class Resource:
 
     def attributes(self) -> dict[str, Json]:
         """The comparable fields in JSON form; what equals the field's default is left out."""
+        own = vars(self)
         return {
-            key: to_json(value)
+            key: value if type(value) in _SCALARS else to_json(value)
             for name, key, default in _comparable(type(self))
-            if name != "address" and (value := getattr(self, name)) != default
+            if name in own and (value := own[name]) != default and name != "address"
         }
 
     @property

@@ -258,8 +258,10 @@ def unrecorded(found: Survey) -> Iterator[tuple[Resource, Resource, Address]]:
 
 def _forms(desired: Resource, live: Resource) -> tuple[Json, Json]:
     """The declared and the canonical form that the ledger keeps."""
-    declared = desired.declared if desired.declared is not None else desired.attributes()
     seen = live.attributes()
+    declared = desired.declared
+    if declared is None:
+        declared = seen if desired == live else desired.attributes()
     return declared, declared_only(seen, declared) if live.unset_is_unmanaged else seen
 
 

@@ -75,15 +75,25 @@ class PostgresDatabase:
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """See `Database`."""
+        query = _placed(sql) if parameters else sql
+        with self._explained(sql):
+            cursor = self._open().execute(query.encode(), parameters or None)
+            return cursor.fetchall() if cursor.description is not None else []
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        """See `Database`."""
+        with self._explained(sql):
+            self._open().cursor().executemany(_placed(sql).encode(), rows)
+
+    @contextmanager
+    def _explained(self, sql: str) -> Iterator[None]:
         import psycopg
 
         from reconcile.stores.postgres.connect import explained
 
-        query = sql.replace("%", "%%").replace("?", "%s") if parameters else sql
         with self._guard:
             try:
-                cursor = self._open().execute(query.encode(), parameters or None)
-                return cursor.fetchall() if cursor.description is not None else []
+                yield
             except psycopg.Error as error:
                 if isinstance(error, psycopg.errors.InsufficientPrivilege):
                     raise ReconcileError(
@@ -104,6 +114,11 @@ class PostgresDatabase:
         if self._connection is not None and not self._borrowed:
             self._connection.close()
             self._connection = None
+
+
+def _placed(sql: str) -> str:
+    """A statement with the driver's placeholders."""
+    return sql.replace("%", "%%").replace("?", "%s")
 
 
 class PostgresLedger(Ledger):
