@@ -191,16 +191,12 @@ def _declared_renames(desired: State) -> list[tuple[Address, Address, Resource]]
 def _match(desired: State, live: State) -> tuple[State, dict[Address, Address]]:
     """Re-address unmatched live objects that have the definition of an unmatched declared one."""
     candidates: dict[object, list[Resource]] = defaultdict(list)
-    for resource in live.values():
-        if (
-            resource.address not in desired
-            and resource.leftover_of is None
-            and (key := _definition(resource)) is not None
-        ):
+    for resource in _without(live, desired):
+        if resource.leftover_of is None and (key := _definition(resource)) is not None:
             candidates[key].append(resource)
     matched: dict[Address, Address] = {}
-    for resource in desired.values():
-        if resource.address in live or (key := _definition(resource)) is None:
+    for resource in _without(desired, live):
+        if (key := _definition(resource)) is None:
             continue
         found = sorted(candidates.get(key, ()), key=lambda r: r.address)
         if found:
@@ -211,6 +207,12 @@ def _match(desired: State, live: State) -> tuple[State, dict[Address, Address]]:
     return State.of(
         r.replace(address=matched[r.address], live_name=r.name) if r.address in matched else r for r in live.values()
     ), matched
+
+
+def _without(state: State, other: State) -> list[Resource]:
+    """What of `state` has no counterpart in `other`, in order."""
+    alone = state.keys() - other.keys()
+    return [r for r in state.values() if r.address in alone] if alone else []
 
 
 def _definition(resource: Resource) -> object:
@@ -267,13 +269,9 @@ def _ownership(
     desired: State, live: State, applied: set[Address], classify: Classify
 ) -> tuple[list[Resource], list[Resource], list[Resource]]:
     removed, extra, unmanaged = [], [], []
-    for address, resource in live.items():
-        if (
-            address in desired
-            or resource.system
-            or resource.only_declared
-            or classify(address, resource.container) != "managed"
-        ):
+    for resource in _without(live, desired):
+        address = resource.address
+        if resource.system or resource.only_declared or classify(address, resource.container) != "managed":
             continue
         container = desired.get(resource.container) if resource.container is not None else None
         if container is not None and container.leaves(resource):
