@@ -104,7 +104,8 @@ def _catalog(resource: PostgresResource) -> tuple[str, str, str, str]:
 def _oid(resource: PostgresResource) -> str:
     kind = resource.address.kind
     cast = "regclass" if kind in _RELATIONS else "regprocedure" if kind in ROUTINES else "regtype"
-    return f"{literal(target_name(resource))}::{cast}"
+    name = target_name(resource)
+    return f"{literal(name.removesuffix('(*)') + '()' if name.endswith('(*)') else name)}::{cast}"
 
 
 def _kept(resource: PostgresResource) -> str:

@@ -169,14 +169,14 @@ def _argument(part: list[Token]) -> Argument:
     default = None
     for place, token in enumerate(part):
         if token.text in ("=", ":=") or (token.kind == "word" and token.text.lower() == "default"):
-            default, part = _text(part[place + 1 :]), part[:place]
+            default, part = as_text(part[place + 1 :]), part[:place]
             break
     mode, name = "", None
     part, mode = _mode(part, mode)
     if len(part) > 1 and part[0].name is not None and part[1].kind in ("word", "quoted") and not _is_type(part):
         name, part = part[0].name, part[1:]
         part, mode = _mode(part, mode)
-    return Argument(mode or "in", name, _text(part), default)
+    return Argument(mode or "in", name, as_text(part), default)
 
 
 def _mode(part: list[Token], mode: str) -> tuple[list[Token], str]:
@@ -193,11 +193,11 @@ def _is_type(part: Sequence[Token]) -> bool:
     return part[0].kind == "word" and ((first, second) in _TWO_WORDS or (first, "") in _TWO_WORDS or second == "array")
 
 
-def _text(part: Iterable[Token]) -> str:
+def as_text(part: Iterable[Token]) -> str:
     """Tokens as text again, a blank between two words."""
     found = ""
     for token in part:
-        blank = found and (found[-1].isalnum() or found[-1] in "_\"'") and token.kind in ("word", "quoted", "string")
+        blank = found and (found[-1].isalnum() or found[-1] in "_\"'") and token.kind not in ("other", "space")
         found += f" {token.text}" if blank else token.text
     return found
 
@@ -219,7 +219,7 @@ def _result(words: Sequence[Token], place: int) -> tuple[str | None, tuple[Argum
         if depth == 0 and place > begin and token.kind == "word" and token.text.lower() in _CLAUSES:
             break
         place += 1
-    return _text(words[begin:place]), (), place
+    return as_text(words[begin:place]), (), place
 
 
 def _one_statement(words: Sequence[Token]) -> None:
@@ -261,6 +261,26 @@ def parsed(found: Header) -> Iterable[str]:
             yield argument.default
     yield found.returns or ""
     yield parsed_body(found)
+
+
+def clauses(found: Header) -> tuple[str, ...]:
+    """What is said between the result and the body, a clause as the server prints it a line: `STABLE`, `COST 5`."""
+    lines, line = list[str](), list[Token]()
+    words = [t for t in tokens(found.body) if t.kind != "space"]
+    for place, token in enumerate(words):
+        word = token.text.lower() if token.kind == "word" else ""
+        if word in _BODIES and not (word == "begin" and words[place + 1 : place + 2][0].text.lower() != "atomic"):
+            break
+        before = words[place - 1].text.lower() if place else ""
+        if word in _CLAUSES and line and (before, word) not in _INSIDE and not (word == "set" and before == "for"):
+            lines.append(as_text(line))
+            line = []
+        line.append(token)
+    return (*lines, *([as_text(line)] if line else []))
+
+
+_BODIES = frozenset({"as", "return", "begin"})
+_INSIDE = frozenset({("not", "leakproof"), ("external", "security")})
 
 
 def signature(types: Iterable[str], kind: str) -> str:

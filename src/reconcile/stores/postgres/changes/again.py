@@ -18,22 +18,28 @@ from reconcile.stores.postgres.changes.constraint import (
     users_of,
     users_settled,
 )
+from reconcile.stores.postgres.changes.event_trigger import ReplaceEventTrigger
 from reconcile.stores.postgres.changes.foreign_key import RecreateForeignKey
 from reconcile.stores.postgres.changes.index import ReplaceIndex
 from reconcile.stores.postgres.changes.policy import RecreatePolicy
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import standing_on
+from reconcile.stores.postgres.changes.routine import RecreateRoutine
 from reconcile.stores.postgres.changes.trigger import RecreateTrigger
 from reconcile.stores.postgres.changes.view import RecreateView
 from reconcile.stores.postgres.resources import (
+    Aggregate,
     Check,
+    EventTrigger,
     ForeignKey,
+    Function,
     Index,
     Key,
     MaterializedView,
     Policy,
     PostgresResource,
     PrimaryKey,
+    Procedure,
     Trigger,
     Unique,
     View,
@@ -113,6 +119,8 @@ AGAIN: Mapping[type[Resource], Callable[[Any, Any], Change]] = {
     Check: RecreateConstraint,
     Policy: RecreatePolicy,
     Trigger: RecreateTrigger,
+    **dict.fromkeys((Function, Procedure, Aggregate), RecreateRoutine),
+    EventTrigger: ReplaceEventTrigger,
 }
 """(before, after) -> the change that drops something and makes it again, by class. For each class that `standing` has
 there is one."""

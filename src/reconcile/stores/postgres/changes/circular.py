@@ -1,6 +1,7 @@
 """Circles through a new table: a function takes the table's rows, and a default or check of the table calls it.
 
-The table is made without those, then the function, then they are added.
+The table is made without those, then the function, then they are added. Where both go, the function goes first and
+takes those away.
 """
 
 from __future__ import annotations
@@ -44,3 +45,20 @@ def _needs(world: World, address: Address) -> Iterable[Address]:
         for part in world.target.children(address):
             if isinstance(part, Column | Key | Check):
                 yield from part.refers
+
+
+def goes_before_table(world: World, routine: Address, table: Address) -> bool:
+    """Whether a routine that goes in this plan is built from the rows of a table that goes too."""
+    return routine.kind in ROUTINES and world.drops(routine) and table in tables_under(world, routine)
+
+
+def tables_under(world: World, start: Address) -> set[Address]:
+    """The live tables without which `start` cannot be there."""
+    found, todo = {start}, [start]
+    while todo:
+        resource = world.live.get(todo.pop())
+        for address in () if resource is None else resource.refers:
+            if address not in found:
+                found.add(address)
+                todo.append(address)
+    return {Address(a.store, "table", a.parts[:2]) for a in found if a.kind in ("table", "column")}

@@ -1,4 +1,7 @@
-"""Event triggers. Made last, gone first: from its creation on, one fires at this tool's own statements too."""
+"""Event triggers. While there is one, it fires at this tool's own statements too.
+
+So one comes after all else that the expand phase makes, and goes before anything is dropped.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,14 @@ from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.stores.postgres.changes.common import (
     Alteration,
-    ChangeComment,
     Creation,
     Removal,
     comments,
     differing,
     goes_first,
-    only_comment_differs,
     requires,
 )
+from reconcile.stores.postgres.changes.remaking import remade, uprooted
 from reconcile.stores.postgres.resources import EventTrigger
 from reconcile.stores.postgres.sqltext import comment_statement, ident, literal
 
@@ -64,6 +66,14 @@ class CreateEventTrigger(Creation):
         return [self.step(world, 1, "create", _statements(self.after), needs=needs, gives=gives)]
 
 
+def describe_change(before: EventTrigger, after: EventTrigger) -> str:
+    """`ddl_command_end calls audit.ddl() → sql_drop calls audit.ddl(), enabled always`."""
+    parts = [f"{describe(before)} → {describe(after)}"] if describe(before) != describe(after) else []
+    parts += [f"enabled {before.enabled} → {after.enabled}"] if before.enabled != after.enabled else []
+    parts += ["comment"] if before.comment != after.comment else []
+    return ", ".join(parts) or "unchanged, made again"
+
+
 def describe(trigger: EventTrigger) -> str:
     """`ddl_command_end (CREATE TABLE) calls audit.ddl()`."""
     tags = f" ({', '.join(trigger.tags)})" if trigger.tags else ""
@@ -91,7 +101,6 @@ class DropEventTrigger(Removal):
                 [f"DROP EVENT TRIGGER {ident(self.before.name)}"],
                 needs={has(self.address)} | goes_first(world, self.before.refers),
                 gives=[no(self.address)],
-                phase=Phase.CONTRACT,
             )
         ]
 
@@ -103,8 +112,14 @@ class AlterEventTrigger(Alteration):
     before: EventTrigger
     after: EventTrigger
 
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_change(self.before, self.after)
+
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
+        if remade(world, self.address):
+            return ReplaceEventTrigger(self.before, self.after).steps(world)
         calls = [_enable(self.after)] if self.before.enabled != self.after.enabled else []
         calls += [comment_statement(self.after)] if self.before.comment != self.after.comment else []
         needs = {has(self.address)} | _needs(world, self.after)
@@ -120,6 +135,10 @@ class ReplaceEventTrigger(Alteration):
     before: EventTrigger
     after: EventTrigger
 
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_change(self.before, self.after)
+
     @property
     def reason(self) -> str | None:
         """See `Change.reason`."""
@@ -132,32 +151,20 @@ class ReplaceEventTrigger(Alteration):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        gone = [a for a in self.before.refers if a not in self.after.refers]
+        drop, gives = f"DROP EVENT TRIGGER {ident(self.before.name)}", [has(self.address), ok(self.address)]
+        there, needs = {has(self.address)}, _needs(world, self.after)
+        if not uprooted(world, self.before):
+            calls = [drop, *_statements(self.after)]
+            return [self.step(world, 1, "replace", calls, needs=there | needs, gives=gives)]
+        gone = there | goes_first(world, self.before.refers)
+        made = {no(self.address)} | needs
         return [
-            self.step(
-                world,
-                1,
-                "drop",
-                [f"DROP EVENT TRIGGER {ident(self.before.name)}"],
-                needs={has(self.address)} | goes_first(world, self.before.refers),
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
-            ),
-            self.step(
-                world,
-                2,
-                "create",
-                _statements(self.after),
-                needs={no(self.address)} | _needs(world, self.after) | {no(a) for a in gone if world.drops(a)},
-                gives=[has(self.address), ok(self.address)],
-                phase=Phase.CONTRACT,
-            ),
+            self.step(world, 1, "drop", [drop], needs=gone, gives=[no(self.address)], phase=Phase.CONTRACT),
+            self.step(world, 2, "create", _statements(self.after), needs=made, gives=gives, phase=Phase.CONTRACT),
         ]
 
 
 def alter(before: EventTrigger, after: EventTrigger) -> Change | None:
     """The change of an event trigger that stays."""
-    if only_comment_differs(before, after):
-        return ChangeComment(before, after)
     changed = set(differing(before, after))
     return (AlterEventTrigger if changed <= {"enabled", "comment"} else ReplaceEventTrigger)(before, after)

@@ -15,7 +15,7 @@ from reconcile.change import World
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.standing import STANDING
 from reconcile.stores.postgres.changes.types import comparable
-from reconcile.stores.postgres.resources import Check, Column, Enum, ForeignKey, Index, Key, PostgresResource
+from reconcile.stores.postgres.resources import ROUTINES, Check, Column, Enum, ForeignKey, Index, Key, PostgresResource
 
 
 def remade(world: World, address: Address) -> bool:
@@ -90,7 +90,14 @@ def made_again(world: World, before: Column, after: Column) -> bool:
         return True
     if before.generated != after.generated and world.server.numbers < (17,):
         return True
+    if calls_remade(world, before):
+        return True
     return any(uses(column, source) for column in (before, after) for source in _retyped_sources(world, before))
+
+
+def calls_remade(world: World, resource: Resource) -> bool:
+    """Whether it calls a routine that the plan drops and makes again."""
+    return any(a.kind in ROUTINES and remade(world, a) for a in resource.refers)
 
 
 def is_made_again(world: World, address: Address) -> bool:
@@ -193,7 +200,7 @@ def comes_again(world: World, resource: Resource) -> bool:
     after = world.target.get(resource.address)
     if not isinstance(resource, Index | Key | Check | ForeignKey) or not isinstance(after, type(resource)):
         return False
-    if held_by(world, resource) or resource.container != after.container:
+    if held_by(world, resource) or resource.container != after.container or calls_remade(world, resource):
         return True
     own = [r for r in world.live.children(resource.table) if isinstance(r, Column)]
     own = [c for c in own if uses(resource, c) or uses(after, c)]

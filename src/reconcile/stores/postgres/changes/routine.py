@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, cast
 
-from reconcile.change import Change, Phase, Step, World
+from reconcile.change import Action, Change, Phase, Step, World
+from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
+from reconcile.stores.postgres.changes.circular import tables_under
 from reconcile.stores.postgres.changes.common import (
     Alteration,
-    ChangeComment,
     Creation,
     Removal,
     comments,
-    dependents_settled,
     differing,
     goes_first,
     in_schema,
-    only_comment_differs,
     requires,
 )
-from reconcile.stores.postgres.resources import Routine
-from reconcile.stores.postgres.sqlroutines import routine_statement
-from reconcile.stores.postgres.sqltext import comment_statement, routine_name
+from reconcile.stores.postgres.changes.remaking import comes_again, is_made_again, remade
+from reconcile.stores.postgres.changes.routine_rules import can_replace, difference
+from reconcile.stores.postgres.resources import Check, Column, Index, PostgresResource, Routine
+from reconcile.stores.postgres.sqlaccess import keep_access, restore_access
+from reconcile.stores.postgres.sqlroutines import header, routine_statement
+from reconcile.stores.postgres.sqltext import as_written, comment_statement, ident, relation, routine_name
 
 UNCHECKED = "SET LOCAL check_function_bodies = off"
 """A body in quotes may name what is made later."""
+
+
+def _made(routine: Routine, *, replace: bool) -> list[str]:
+    made = routine_statement(routine, replace=replace)
+    return [made] if routine.address.kind == "aggregate" else [UNCHECKED, made]
 
 
 def _made_needs(world: World, routine: Routine) -> frozenset[Fact]:
     return in_schema(world, routine) | requires(world, (a for a in routine.refers if a != routine.address))
 
 
-def drop_statement(routine: Routine) -> str:
-    """DROP FUNCTION, PROCEDURE or AGGREGATE."""
+def _drop_statement(routine: Routine) -> str:
     return f"DROP {routine.address.kind.upper()} {routine_name(routine.address)}"
 
 
@@ -48,11 +55,11 @@ class CreateRoutine(Creation):
 
     def describe(self) -> str:
         """See `Change.describe`."""
-        return self.address.kind
+        return described(self.after)
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        calls = [UNCHECKED, routine_statement(self.after, replace=False), *comments(self.after)]
+        calls = [*_made(self.after, replace=False), *comments(self.after)]
         return [
             self.step(
                 world,
@@ -65,6 +72,12 @@ class CreateRoutine(Creation):
         ]
 
 
+def described(routine: Routine) -> str:
+    """`returns trigger`, `procedure`."""
+    returns = header(routine.definition_).returns
+    return f"returns {returns}" if returns is not None else routine.address.kind
+
+
 @dataclass(frozen=True)
 class DropRoutine(Removal):
     """DROP FUNCTION, PROCEDURE or AGGREGATE; refused while something that stays needs it."""
@@ -72,16 +85,20 @@ class DropRoutine(Removal):
     before: Routine
     after: None
 
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return described(self.before)
+
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        schema = Address(self.address.store, "schema", (self.before.schema,))
-        needs = dependents_settled(world, self.address) | goes_first(world, [*self.before.refers, schema])
+        circle = _circle(world, self.before)
+        needs = _settled(world, self.before, circle) | goes_first(world, _drop_after(self.before))
         return [
             self.step(
                 world,
                 1,
                 "drop",
-                [drop_statement(self.before)],
+                [*map(_release, circle), _drop_statement(self.before)],
                 needs={has(self.address)} | needs,
                 gives=[no(self.address)],
                 phase=Phase.CONTRACT,
@@ -90,26 +107,201 @@ class DropRoutine(Removal):
         ]
 
 
+def _drop_after(routine: Routine) -> list[Address]:
+    schema = Address(routine.address.store, "schema", (routine.schema,))
+    return [*(a for a in routine.refers if a != routine.address), schema]
+
+
+def _circle(world: World, routine: Routine) -> list[PostgresResource]:
+    """Parts of tables that go in this plan too, but only after the routine, which is built from their rows."""
+    tables = {t for t in tables_under(world, routine.address) if world.drops(t)}
+    held = [cast(PostgresResource, d) for d in world.dependents(routine.address) if d.container in tables]
+    return sorted(held, key=lambda d: d.address)
+
+
+def _release(part: PostgresResource) -> str:
+    """Take away what keeps a routine: part of a table that is dropped anyway."""
+    table = relation(part.table)
+    match part:
+        case Column(generated=None):
+            return f"ALTER TABLE {table} ALTER COLUMN {ident(part.name)} DROP DEFAULT"
+        case Column():
+            return f"ALTER TABLE {table} DROP COLUMN {ident(part.name)}"
+        case Index():
+            return f"DROP INDEX {ident(part.schema, part.name)}"
+        case Check():
+            return f"ALTER TABLE {table} DROP CONSTRAINT {ident(part.name)}"
+    if part.address.kind in ("trigger", "policy"):
+        return f"DROP {part.address.kind.upper()} {ident(part.name)} ON {table}"
+    return f"ALTER TABLE {table} DROP CONSTRAINT {ident(part.name)}"
+
+
+def _settled(world: World, routine: Routine, apart: Iterable[PostgresResource] = ()) -> frozenset[Fact]:
+    """What dropping it waits for: whatever is built on it goes, goes and comes again, or stops being built on it.
+
+    Raises:
+        PlanError: something that stays needs it, and is not made again.
+    """
+    waits, staying = set[Fact](), list(routine.needed_by)
+    inside = {p.address for p in apart}
+    for dependent in world.dependents(routine.address):
+        address, after = dependent.address, world.target.get(dependent.address)
+        if address == routine.address or address in inside:
+            continue
+        if after is None or comes_again(world, dependent) or is_made_again(world, address):
+            waits.add(no(address))
+        elif routine.address not in after.refers and after != dependent:
+            waits.add(ok(address))
+        elif not (_is_default(dependent) and world.target.get(routine.address) is not None):
+            staying.append(str(address))
+    if staying:
+        raise PlanError(
+            f"{routine.address} cannot be dropped: {', '.join(sorted(staying))} "
+            f"{'needs' if len(staying) == 1 else 'need'} it and nothing is dropped by CASCADE",
+            where=routine.source,
+            hint="remove or change what needs it in the same plan, or drop it by hand",
+        )
+    return frozenset(waits)
+
+
+def _is_default(resource: object) -> bool:
+    return isinstance(resource, Column) and resource.generated is None
+
+
 @dataclass(frozen=True)
 class ReplaceRoutine(Alteration):
-    """CREATE OR REPLACE: what calls it goes on."""
+    """CREATE OR REPLACE: what calls it goes on. Made again where something around it makes that necessary."""
 
     before: Routine
     after: Routine
 
     def describe(self) -> str:
         """See `Change.describe`."""
-        return ", ".join(differing(self.before, self.after))
+        return describe_routine(self.before, self.after)
+
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`."""
+        return _around(world, self.before) if remade(world, self.address) else []
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        calls = [UNCHECKED, routine_statement(self.after, replace=True)]
+        if remade(world, self.address):
+            return RecreateRoutine(self.before, self.after).steps(world)
+        calls = []
+        if self.before.definition_ != self.after.definition_:
+            calls = _made(self.after, replace=True)
         if self.before.comment != self.after.comment:
             calls.append(comment_statement(self.after))
         needs = {has(self.address)} | _made_needs(world, self.after)
         return [self.step(world, 1, "replace", calls, needs=needs, gives=[has(self.address), ok(self.address)])]
 
 
+@dataclass(frozen=True)
+class RecreateRoutine(Alteration):
+    """Dropped, then created with its owner, grants and comment; a companion where it stays equal.
+
+    What is built on it is made again around it: views, policies, triggers, checks, indexes, generated columns; defaults
+    of columns are taken away and set again in the same steps.
+    """
+
+    action: ClassVar[Action] = Action.DELETE_CREATE
+
+    before: Routine
+    after: Routine
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_routine(self.before, self.after)
+
+    @property
+    def reason(self) -> str | None:
+        """See `Change.reason`."""
+        return None if self.before == self.after else "replace_because_cannot_update"
+
+    @property
+    def replace_paths(self) -> tuple[tuple[str, ...], ...]:
+        """See `Change.replace_paths`."""
+        return tuple((key,) for key in differing(self.before, self.after) if key != "comment")
+
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`."""
+        return _around(world, self.before)
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`.
+
+        Raises:
+            PlanError: something that stays needs it, and is not made again.
+        """
+        old, new = self.before, self.after
+        defaults = [c for c in world.dependents(self.address) if isinstance(c, Column) and c.generated is None]
+        held = [c for c in defaults if (after := world.target.get(c.address)) and self.address in after.refers]
+        drop = self.step(
+            world,
+            1,
+            "drop",
+            [keep_access(old), *map(_release, held), _drop_statement(old)],
+            needs={has(self.address)} | _settled(world, old) | goes_first(world, _drop_after(old)),
+            gives=[no(self.address)],
+            phase=Phase.CONTRACT,
+            hazards=[] if old == new else [Hazard.BREAKS_CLIENTS],
+        )
+        create = self.step(
+            world,
+            2,
+            "create",
+            [
+                *_made(new, replace=False),
+                *comments(new),
+                restore_access(new),
+                *(sql for c in held for sql in _default_again(world, c)),
+            ],
+            needs={no(self.address)} | _made_needs(world, new),
+            gives=[has(self.address), ok(self.address)],
+            phase=Phase.CONTRACT,
+        )
+        return [drop, create]
+
+    def reverse(self) -> Change:
+        """See `Change.reverse`."""
+        return RecreateRoutine(self.after, self.before)
+
+
+def _around(world: World, routine: Routine) -> list[Change]:
+    from reconcile.stores.postgres.changes.again import around, companions_of
+    from reconcile.stores.postgres.changes.column_generated import RecreateColumn
+
+    users = [cast(PostgresResource, r) for r in world.dependents(routine.address)]
+    columns = [
+        c for c in users if isinstance(c, Column) and c.generated is not None and c == world.target.get(c.address)
+    ]
+    inside = [u for u in users if isinstance(u, Index | Check)]
+    return [
+        *around(world, [routine.address]),
+        *(RecreateColumn(c, c) for c in columns),
+        *companions_of(world, inside),
+    ]
+
+
+def _default_again(world: World, column: Column) -> Iterator[str]:
+    """The default that was taken away; one that the plan changes is set by that change."""
+    after = world.target.get(column.address)
+    if isinstance(after, Column) and after.default == column.default:
+        name, default = ident(column.name), as_written(after, "default")
+        yield f"ALTER TABLE {relation(column.address)} ALTER COLUMN {name} SET DEFAULT {default}"
+
+
+def describe_routine(before: Routine, after: Routine) -> str:
+    """What differs, in the words of the statement."""
+    parts = difference(header(before.definition_), header(after.definition_))
+    if before.definition_ == after.definition_:
+        parts = []
+    if before.comment != after.comment:
+        parts.append("comment" if after.comment is not None else "comment removed")
+    return ", ".join(parts) or ("unchanged, made again" if before == after else "definition")
+
+
 def alter(before: Routine, after: Routine) -> Change | None:
     """The change of a routine that stays."""
-    return ChangeComment(before, after) if only_comment_differs(before, after) else ReplaceRoutine(before, after)
+    replaces = can_replace(header(before.definition_), header(after.definition_))
+    return (ReplaceRoutine if replaces else RecreateRoutine)(before, after)

@@ -12,6 +12,8 @@ from typing import Any
 from reconcile.change import World
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.changes.routine_rules import can_replace as can_replace_routine
+from reconcile.stores.postgres.sqlroutines import header
 
 
 def _never(before: Any, after: Any) -> bool:
@@ -54,10 +56,16 @@ class Standing:
     along."""
 
 
+def _other_routine(before: r.Routine, after: r.Routine) -> bool:
+    return not can_replace_routine(header(before.definition_), header(after.definition_))
+
+
 STANDING: Mapping[type[Resource], Standing] = {
     r.View: Standing(replaced=lambda before, after: not can_replace(before, after), reads=whole_tables),
     r.MaterializedView: Standing(replaced=lambda before, after: before.query != after.query, reads=whole_tables),
     r.Policy: Standing(),
     r.Trigger: Standing(),
+    **dict.fromkeys((r.Function, r.Procedure, r.Aggregate), Standing(replaced=_other_routine)),
+    r.EventTrigger: Standing(),
 }
 """By class. Of functions only those with a body that the server has parsed refer to columns."""

@@ -10,7 +10,7 @@ from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, State
-from reconcile.stores.postgres.changes.circular import waits_for_table
+from reconcile.stores.postgres.changes.circular import goes_before_table, waits_for_table
 from reconcile.stores.postgres.changes.common import (
     Creation,
     PostgresChange,
@@ -180,6 +180,7 @@ class DropTable(Removal):
         owned = sequences_owned(world, *(c.address for c in children))
         inside = [self.address, *(c.address for c in children if c.address not in apart), *(s.address for s in owned)]
         refers = {a for c in children if c.address not in apart for a in c.refers} - set(inside)
+        refers = {a for a in refers if not goes_before_table(world, a, self.address)}
         schema = Address(self.address.store, "schema", (self.before.schema,))
         waits |= {ok(s.address) for s in owned if not world.drops(s.address)}
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from reconcile.model import Address, Resource
@@ -52,7 +53,19 @@ where not exists (select from pg_depend d where d.classid = 'pg_event_trigger'::
 order by e.evtname
 """
 
-QUERIES = {"routines": ROUTINES, "aggregates": AGGREGATES, "event_triggers": EVENT_TRIGGERS}
+HOLDERS = """
+select d.refobjid, pg_describe_object(d.classid, d.objid, 0) from pg_depend d
+join pg_proc p on p.oid = d.refobjid join pg_namespace n on n.oid = p.pronamespace
+where d.refclassid = 'pg_proc'::regclass and n.nspname = any(%(schemas)s) and d.deptype in ('n', 'a')
+  and d.classid in ('pg_operator'::regclass, 'pg_cast'::regclass, 'pg_opfamily'::regclass, 'pg_opclass'::regclass,
+                    'pg_amproc'::regclass, 'pg_language'::regclass, 'pg_transform'::regclass,
+                    'pg_conversion'::regclass, 'pg_foreign_data_wrapper'::regclass, 'pg_ts_parser'::regclass,
+                    'pg_ts_template'::regclass, 'pg_am'::regclass, 'pg_publication_rel'::regclass)
+order by 1, 2
+"""
+"""What is not modelled and cannot be without a routine."""
+
+QUERIES = {"routines": ROUTINES, "holders": HOLDERS, "aggregates": AGGREGATES, "event_triggers": EVENT_TRIGGERS}
 _KINDS = {"p": "procedure", "a": "aggregate"}
 _CLASSES: dict[str, type[r.Routine]] = {"function": r.Function, "procedure": r.Procedure, "aggregate": r.Aggregate}
 _ENABLED = {"O": "origin", "R": "replica", "A": "always", "D": "disabled"}
@@ -74,6 +87,9 @@ def names(catalog: Catalog, rows: Rows) -> None:
 def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     """All of them."""
     aggregates = {row[0]: row for row in rows["aggregates"]}
+    holders: dict[int, list[str]] = defaultdict(list)
+    for oid, what in rows["holders"]:
+        holders[oid].append(what)
     for oid, schema, name, _, _, definition, comment in rows["routines"]:
         address = catalog.routines.get(oid)
         if address is None:
@@ -85,6 +101,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
             definition_=catalog.spell(definition).strip(),
             comment=comment,
             refers=tuple(a for a in catalog.refers("f", oid) if a != address),
+            needed_by=tuple(holders.get(oid, ())),
         )
     for _, name, event, enabled, tags, schema, function, oid, comment in rows["event_triggers"]:
         called = catalog.routines.get(oid)

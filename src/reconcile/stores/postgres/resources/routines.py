@@ -17,6 +17,9 @@ class Routine(PostgresResource):
 
     definition_: str = field(default="", metadata={"json": "definition"})
 
+    needed_by: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """Live: what is not modelled and built on it (operators, casts, …), in the server's words: it cannot be dropped."""
+
     @property
     def routine(self) -> str:
         """The name without argument types."""
