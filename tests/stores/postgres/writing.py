@@ -96,6 +96,24 @@ def materialized_view(
     )
 
 
+def function(signature: str, rest: str, **more: Any) -> r.Function:
+    """`function("f()", "RETURNS integer …")`; argument names may stand in `more["arguments"]`."""
+    name, _, types = signature.partition("(")
+    written = more.pop("arguments", types.removesuffix(")"))
+    text = f"CREATE OR REPLACE FUNCTION public.{name}({written})\n {rest}"
+    return r.Function(address=at("function", signature), definition_=text, **more)
+
+
+def event_trigger(name: str, event: str, calls: str, **more: Any) -> r.EventTrigger:
+    return r.EventTrigger(
+        address=Address(STORE, "event_trigger", (name,)),
+        event=event,
+        function=("public", calls),
+        refers=(at("function", calls),),
+        **more,
+    )
+
+
 def schema(name: str, **more: Any) -> r.Schema:
     return r.Schema(address=at("schema", name), **more)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from reconcile.stores.postgres.resources import ROUTINES, TYPES, PostgresResource
 from reconcile.stores.postgres.sqltext import ident, literal, object_name, routine_name
@@ -24,8 +25,13 @@ def granted_as(kind: str) -> str:
     return "FUNCTION" if kind == "aggregate" else owned_as(kind)
 
 
+def granted_name(resource: PostgresResource) -> str:
+    """The quoted name in GRANT and REVOKE, and for regprocedure, where an aggregate without arguments has none."""
+    return re.sub(r"\(\*\)\Z", "()", target_name(resource))
+
+
 def target_name(resource: PostgresResource) -> str:
-    """The quoted name in both statements."""
+    """The quoted name in ALTER."""
     if resource.address.kind in ROUTINES:
         return routine_name(resource.address)
     return ident(resource.name) if resource.address.kind == "schema" else object_name(resource)
@@ -52,7 +58,7 @@ def restore_access(resource: PostgresResource) -> str:
 
     Nothing else is left on it: neither what PUBLIC is given by default nor what default privileges gave.
     """
-    name, kind = target_name(resource), resource.address.kind
+    name, granted, kind = target_name(resource), granted_name(resource), resource.address.kind
     catalog, owner, acl, letter = _catalog(resource)
     columns = (
         f"""
@@ -71,14 +77,14 @@ BEGIN
     EXECUTE format('ALTER {owned_as(kind)} %s OWNER TO %I', {literal(name)}, kept ->> 'owner');
   END IF;
   FOR statement IN
-    SELECT DISTINCT format('REVOKE ALL ON {granted_as(kind)} %s FROM %s', {literal(name)},
+    SELECT DISTINCT format('REVOKE ALL ON {granted_as(kind)} %s FROM %s', {literal(granted)},
                            CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END)
     FROM {catalog} o, aclexplode(coalesce(o.{acl}, acldefault('{letter}', o.{owner}))) g WHERE o.oid = {_oid(resource)}
   LOOP
     EXECUTE statement;
   END LOOP;
   FOR statement IN
-    SELECT format('GRANT %s%s ON {granted_as(kind)} %s TO %s%s', g.privilege_type, k.columns, {literal(name)},
+    SELECT format('GRANT %s%s ON {granted_as(kind)} %s TO %s%s', g.privilege_type, k.columns, {literal(granted)},
                   CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
                   CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
     FROM (SELECT coalesce((kept ->> 'acl')::aclitem[], acldefault('{letter}', o.{owner})) AS acl, '' AS columns
@@ -104,8 +110,7 @@ def _catalog(resource: PostgresResource) -> tuple[str, str, str, str]:
 def _oid(resource: PostgresResource) -> str:
     kind = resource.address.kind
     cast = "regclass" if kind in _RELATIONS else "regprocedure" if kind in ROUTINES else "regtype"
-    name = target_name(resource)
-    return f"{literal(name.removesuffix('(*)') + '()' if name.endswith('(*)') else name)}::{cast}"
+    return f"{literal(granted_name(resource))}::{cast}"
 
 
 def _kept(resource: PostgresResource) -> str:

@@ -235,7 +235,9 @@ def _one_statement(words: Sequence[Token]) -> None:
             depth -= 1
         elif token.text == ";" and depth == 0 and any(t.text != ";" for t in words[place:]):
             raise NotRoutine("it is more than one statement")
-        elif token.text in ("'", '"') or (token.text.startswith("$") and token.kind == "other"):
+        elif token.text in ("'", '"') or (
+            token.text == "$" and not (words[place + 1 : place + 2] and words[place + 1].kind == "number")
+        ):
             raise NotRoutine("a quote is not closed")
     if depth > 0:
         raise NotRoutine("BEGIN ATOMIC is not ended")

@@ -73,9 +73,12 @@ class CreateRoutine(Creation):
 
 
 def described(routine: Routine) -> str:
-    """`returns trigger`, `procedure`."""
-    returns = header(routine.definition_).returns
-    return f"returns {returns}" if returns is not None else routine.address.kind
+    """`returns trigger`, `returns table (id bigint)`, `procedure`."""
+    found = header(routine.definition_)
+    if found.returns is None:
+        return routine.address.kind
+    columns = ", ".join(f"{a.name} {a.type}" for a in found.arguments if a.mode == "table")
+    return f"returns {found.returns}" + (f" ({columns})" if columns else "")
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ class _Checker:
             case r.Routine():
                 return x.replace(refers=self._routine(x))
             case r.EventTrigger():
-                return x.replace(refers=self._calls(x.function))
+                return x.replace(refers=_distinct(self._calls(x, x.function)))
             case r.Policy():
                 return x.replace(refers=self._policy(x))
             case r.Trigger():
@@ -275,10 +275,35 @@ class _Checker:
         routines = [a for q, n in words for a in self.scope.routines.get((q or self.scope.first, n), ())]
         return [*self._types(words), *(a for a in routines if a.kind != "aggregate" and a != x.address)]
 
-    def _calls(self, function: tuple[str, str]) -> tuple[Address, ...]:
-        """The function that a trigger calls, if it is declared."""
+    def _calls(self, x: Resource, function: tuple[str, str]) -> list[Address]:
+        """The function without arguments that a trigger or an event trigger calls."""
+        schema, name = function[0], function[1].removesuffix("()")
         address = self.scope.address("function", *function)
-        return (address,) if address in self.by_address else ()
+        overloads = self.scope.routines.get((schema, name), ())
+        if address in overloads:
+            return [address]
+        if overloads:
+            self.scope.problem(
+                x.source,
+                f"{_noun(x)} {x.name!r} calls {join(*function)}, which is declared with arguments only",
+                "such a function takes none: what a trigger passes is in TG_ARGV",
+            )
+        elif schema in self.scope.schemas and not self._may_be_there(schema, name):
+            shown = name if schema == self.scope.first else join(schema, name)
+            declared = [n if s == self.scope.first else join(s, n) for s, n in self.scope.routines]
+            self.scope.problem(
+                x.source,
+                f"{_noun(x)} {x.name!r} calls function {shown!r}, which is neither declared nor external",
+                meant(shown, declared, list_up_to=0)
+                or f"declare it under `functions:`, or list {schema}.{name} under `external:`",
+            )
+        return []
+
+    def _may_be_there(self, schema: str, name: str) -> bool:
+        """Whether a function that is not declared may be the server's own, an extension's or somebody else's."""
+        extensions = {a.parts[0] for a in self.by_address if a.kind == "extension"}
+        ours = self.scope.is_external(schema, name) or self.scope.is_external(schema, f"{name}()")
+        return ours or name in _TRIGGER_FUNCTIONS or bool(extensions - _WITHOUT_TRIGGERS)
 
     def _policy(self, x: r.Policy) -> tuple[Address, ...]:
         """Columns of its table, and what its conditions look up elsewhere."""
@@ -297,17 +322,7 @@ class _Checker:
             found += [*self._types(words), *self._routines(x.condition)]
         if x.from_ is not None:
             found += self._from(x, x.from_)
-        named_so = self.scope.routines.get((x.function[0], x.function[1].removesuffix("()")), ())
-        function = self.scope.address("function", *x.function)
-        if function in named_so:
-            found.append(function)
-        elif named_so:
-            self.scope.problem(
-                x.source,
-                f"trigger {x.name!r} calls {join(*x.function)}, which is declared with arguments only",
-                "a trigger's function takes none: what the trigger passes is in TG_ARGV",
-            )
-        return _distinct(found)
+        return _distinct([*found, *self._calls(x, x.function)])
 
     def _from(self, x: r.Trigger, other: tuple[str, str]) -> list[Address]:
         target = r.table_address(self.scope.store, *other)
@@ -353,6 +368,19 @@ _OF_EXTENSION = {
     "gin_trgm_ops": "pg_trgm",
     "gist_trgm_ops": "pg_trgm",
 }
+
+
+_TRIGGER_FUNCTIONS = frozenset(
+    {"suppress_redundant_updates_trigger", "tsvector_update_trigger", "tsvector_update_trigger_column"}
+)
+"""What the server brings for triggers."""
+_WITHOUT_TRIGGERS = frozenset(
+    {
+        *("vector", "pg_trgm", "btree_gin", "btree_gist", "uuid-ossp", "pgcrypto", "citext", "hstore", "unaccent"),
+        *("ltree", "intarray", "fuzzystrmatch", "pg_stat_statements", "tablefunc", "cube", "earthdistance", "plpgsql"),
+    }
+)
+"""Extensions that bring no trigger functions."""
 
 
 def _extensions(x: Resource) -> Iterable[str]:
