@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -32,8 +33,12 @@ def command(
     from reconcile import workflow
 
     done = workflow.import_(invocation.project(), addresses, store, out, force)
+    beside = Counter(path.parent for path in done.files if path.suffix != ".yaml")
     for path in done.files:
-        click.echo(f"wrote {path}")
+        if path.suffix == ".yaml":
+            click.echo(f"wrote {path}")
+    for folder, count in beside.items():
+        click.echo(f"wrote {words.counted(count, 'file')} in {folder}")
     clean = not (done.not_modelled or done.partial or done.declared)
     what = f"{words.counted(done.resources, 'object')} written."
     click.echo(f"{what} `reconcile plan` should show no changes." if clean else what)

@@ -197,8 +197,19 @@ class Package(Protocol):
         The documents have passed the JSON Schema, variables replaced.
         """
 
-    def dump(self, live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]) -> Mapping[str, str]:
-        """YAML files by name that declare `live` (those addresses for which `only` is true)."""
+    def dump(
+        self,
+        live: Live,
+        server: Server,
+        spec: StoreSpec,
+        only: Callable[[Address], bool],
+        place: Callable[[str], str] | None = None,
+    ) -> Mapping[str, str]:
+        """YAML files by name that declare `live` (those addresses for which `only` is true).
+
+        With `place` there may be others beside them, which the YAML refers to: it says how a file of the result is
+        called from the project folder.
+        """
 
     def connect(self, spec: StoreSpec, project: str, environment: str) -> Session:
         """A session; imports the driver. Nothing is sent before the first call."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -63,11 +63,12 @@ def import_(
             taken_up |= {a for a, r in seen.live.state.items() if wanted(a) and not r.system}
             left_out += [(str(n.address), n.what) for n in seen.live.not_modelled if wanted(n.address)]
             partial += [(name, reason) for reason in seen.live.partial]
-            files = seen.package.dump(seen.live, seen.server, seen.spec, wanted)
+            prefix = "" if len(found.stores) == 1 or store else f"{name}_"
+            files = seen.package.dump(seen.live, seen.server, seen.spec, wanted, _place(project, folder, prefix))
             if not files and not globs:  # so that a plan finds what to compare with
                 files = {"schema.yaml": yamldump.dump({"store": name}, ["nothing is there yet"])}
             for file, text in files.items():
-                written[folder / (file if len(found.stores) == 1 or store else f"{name}_{file}")] = text
+                written[folder / _prefixed(file, prefix)] = text
     if globs and not taken_up:
         raise ReconcileError("nothing live matches " + ", ".join(globs), hint="see: reconcile plan, its `?` lines")
     taken = [str(path) for path in written if path.exists()]
@@ -80,7 +81,7 @@ def import_(
     try:
         for path, text in written.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise ReconcileError(
             f"cannot write {error.filename}: {error.strerror}", hint="name a folder with --out"
@@ -94,6 +95,23 @@ def import_(
         if (project.directory / where.file).resolve() not in ours
     )
     return Imported(tuple(written), len(taken_up), tuple(left_out), tuple(partial), twice)
+
+
+def _prefixed(file: str, prefix: str) -> str:
+    """`app_tables.yaml`, `sql/app_touch.sql`."""
+    head, slash, name = file.rpartition("/")
+    return f"{head}{slash}{prefix}{name}"
+
+
+def _place(project: Project, folder: Path, prefix: str) -> Callable[[str], str]:
+    """How a file of the folder is called in YAML: from the project folder, if it is in there."""
+
+    def place(file: str) -> str:
+        path = folder / _prefixed(file, prefix)
+        inside = path.is_relative_to(project.directory)
+        return (path.relative_to(project.directory) if inside else path.absolute()).as_posix()
+
+    return place
 
 
 def _declared(project: Project, addresses: Iterable[Address]) -> dict[str, Source]:

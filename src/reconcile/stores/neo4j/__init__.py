@@ -30,8 +30,16 @@ class Neo4j:
         """Constraints and indexes."""
         return parsing.parse(documents, context)
 
-    def dump(self, live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]) -> Mapping[str, str]:
+    def dump(
+        self,
+        live: Live,
+        server: Server,
+        spec: StoreSpec,
+        only: Callable[[Address], bool],
+        place: Callable[[str], str] | None = None,
+    ) -> Mapping[str, str]:
         """One file."""
+        del place
         return dumping.dump(live, server, spec, only)
 
     def connect(self, spec: StoreSpec, project: str, environment: str) -> Session:

@@ -59,11 +59,18 @@ class PostgresPackage:
 
         return parse(documents, context)
 
-    def dump(self, live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]) -> Mapping[str, str]:
-        """YAML files by name that declare what is live and asked for."""
+    def dump(
+        self,
+        live: Live,
+        server: Server,
+        spec: StoreSpec,
+        only: Callable[[Address], bool],
+        place: Callable[[str], str] | None = None,
+    ) -> Mapping[str, str]:
+        """YAML files by name that declare what is live and asked for; long statements beside them."""
         from reconcile.stores.postgres.dump import dump
 
-        return dump(live, server, spec, only)
+        return dump(live, server, spec, only, place)
 
     def connect(self, spec: StoreSpec, project: str, environment: str) -> Session:
         """A session; imports psycopg, sends nothing yet."""

@@ -30,10 +30,18 @@ class QdrantPackage:
 
         return parse(documents, context)
 
-    def dump(self, live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]) -> Mapping[str, str]:
+    def dump(
+        self,
+        live: Live,
+        server: Server,
+        spec: StoreSpec,
+        only: Callable[[Address], bool],
+        place: Callable[[str], str] | None = None,
+    ) -> Mapping[str, str]:
         """One file, `collections.yaml`."""
         from reconcile.stores.qdrant.dump import dump
 
+        del place
         return dump(live, server, spec, only)
 
     def connect(self, spec: StoreSpec, project: str, environment: str) -> Session:

@@ -52,14 +52,20 @@ SECTIONS = (
 _FILES = tuple(dict.fromkeys(s.file for s in SECTIONS))
 
 
-def dump(live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]) -> Mapping[str, str]:
-    """YAML files by name that declare `live`, those addresses for which `only` is true.
+def dump(
+    live: Live,
+    server: Server,
+    spec: StoreSpec,
+    only: Callable[[Address], bool],
+    place: Callable[[str], str] | None = None,
+) -> Mapping[str, str]:
+    """YAML files by name that declare `live`, those addresses for which `only` is true; long statements beside them.
 
     A part (column, constraint, index) alone is written inside its table.
     """
     del server
     schemas = [str(s) for s in spec.settings.get("schemas") or ("public",)]
-    context = Context(live.state.filter(lambda x: x.leftover_of is None), schemas[0])
+    context = Context(live.state.filter(lambda x: x.leftover_of is None), schemas[0], place)
     bodies = _bodies(context, only)
     comments = _comments(live, only)
     files: dict[str, str] = {}
@@ -67,6 +73,7 @@ def dump(live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], 
         body = {name: found for name, found in bodies.get((file, schema), {}).items() if found}
         if body or lines:
             files[_file_name(file, schema, schemas[0], files)] = dump_yaml({"store": spec.name, **body}, lines)
+    files |= context.files
     return files or {"tables.yaml": dump_yaml({"store": spec.name}, ["nothing is there yet"])}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from reconcile.stores.postgres import resources as r
@@ -52,9 +53,20 @@ def sequence(context: Context, x: r.Sequence) -> dict[str, Any]:
 
 
 def routine(context: Context, x: r.Routine) -> dict[str, Any]:
-    """The server's own statement."""
-    del context
-    return without_empty({"definition": x.definition_, "comment": x.comment})
+    """The server's own statement: a long one in a file beside."""
+    name = x.routine if x.schema == context.first else f"{x.schema}_{x.routine}"
+    lines = x.definition_.split("\n")
+    file = context.beside(name, x.definition_ + ";\n") if len(lines) > _SHORT or not readable(lines) else None
+    return without_empty({"file": file, "definition": None if file else x.definition_, "comment": x.comment})
+
+
+_SHORT = 8
+"""Lines of a statement that stands in the YAML itself."""
+
+
+def readable(lines: Iterable[str]) -> bool:
+    """Whether YAML can hold the lines as they are: neither tabs nor blanks at the end."""
+    return all(line == line.rstrip() and line.isprintable() for line in lines)
 
 
 def event_trigger(context: Context, x: r.EventTrigger) -> dict[str, Any]:

@@ -56,7 +56,12 @@ def routines(document: Map, scope: Scope) -> list[Resource]:
                 continue
             _agrees(address, key, source, stated, where, scope)
             found.append(
-                _CLASSES[kind](address=address, source=source, definition_=text.strip(), comment=comment_of(value))
+                _CLASSES[kind](
+                    address=address,
+                    source=source,
+                    definition_=text.strip().rstrip(";").rstrip(),
+                    comment=comment_of(value),
+                )
             )
     return found
 
