@@ -46,7 +46,10 @@ class Phase(StrEnum):
     @property
     def rank(self) -> int:
         """0, 1, 2."""
-        return list(Phase).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {phase: rank for rank, phase in enumerate(Phase)}
 
 
 @dataclass(frozen=True)
@@ -270,6 +273,30 @@ class Change(ABC):
             assert self.before is not None
             return state.without(self.before.address)
         return state.add(self.after)
+
+
+def applied(changes: Iterable[Change], state: State) -> State:
+    """The state after all of them, in their order; additions in a row, and removals, in one go."""
+    added: list[Resource] = []
+    gone: list[Address] = []
+
+    def settled() -> State:
+        after = state.add(*added) if added else state.without(*gone) if gone else state
+        added.clear()
+        gone.clear()
+        return after
+
+    for change in changes:
+        plain = type(change).apply_to is Change.apply_to
+        if not plain or (gone if change.after is not None else added):
+            state = settled()
+        if not plain:
+            state = change.apply_to(state)
+        elif change.after is not None:
+            added.append(change.after)
+        else:
+            gone.append(change.address)
+    return settled()
 
 
 REASONS = {

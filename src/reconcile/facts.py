@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconcile.model import Address
 
@@ -21,8 +21,7 @@ class Verb(StrEnum):
     """the step is journalled"""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Fact:
+class Fact(NamedTuple):
     """`has X`, `ok X`, `no X` about an address, or `done STEP-ID`."""
 
     verb: Verb

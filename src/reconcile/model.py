@@ -56,7 +56,7 @@ class Address(NamedTuple):
     @property
     def name(self) -> str:
         """The parts joined by dots; a part with a dot, quote or space is quoted as in SQL."""
-        return ".".join(map(_quoted, self.parts))
+        return ".".join([part if part.isidentifier() else _quoted(part) for part in self.parts])
 
     def child(self, kind: str, name: str) -> Address:
         """The address of `kind` `name` inside this one: table -> column, collection -> payload index."""

@@ -37,7 +37,8 @@ def order(steps: Sequence[Step], holds: Callable[[Fact], bool], key: Key) -> lis
     seen, left = list(ready), list(indegree)
     for i in seen:  # phases first: a step is in no earlier phase than what it waits for
         for target in after[i]:
-            phases[target] = max(phases[target], phases[i], key=lambda p: p.rank)
+            if phases[i].rank > phases[target].rank:
+                phases[target] = phases[i]
             left[target] -= 1
             if left[target] == 0:
                 seen.append(target)

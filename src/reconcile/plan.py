@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from reconcile.change import Change, Irreversible, Server, Step, World
+from reconcile.change import Change, Irreversible, Server, Step, World, applied
 from reconcile.diff import Difference, Options
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, Verb, no
@@ -206,9 +206,7 @@ def _with_companions(view: StoreView, asked: dict[Address, bool]) -> tuple[list[
     changes = list(view.difference.changes)
     causes: dict[Address, Address] = {}
     while True:
-        target = view.difference.live
-        for change in changes:
-            target = change.apply_to(target)
+        target = applied(changes, view.difference.live)
         world = World(view.name, view.server, view.difference.live, target, view.settings, empty, view.difference.raw)
         there = {change.address for change in changes}
         more: list[Change] = []

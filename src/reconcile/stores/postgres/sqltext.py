@@ -1,6 +1,5 @@
 """SQL text: identifiers, literals and the clauses statements are made of, so that a statement is one readable line.
 
-Quoting is the driver's own; it is imported at the first use, since parsing and validating need none of this.
 Expressions (defaults, checks, queries) are SQL already and stand as they were written.
 """
 
@@ -11,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from reconcile.model import Address, Json
-from reconcile.stores.postgres.names import split
+from reconcile.stores.postgres.names import identifier, split
+from reconcile.stores.postgres.names import literal as quoted
 from reconcile.stores.postgres.resources import (
     ROUTINES,
     Check,
@@ -34,9 +34,7 @@ _BARE_VALUE = re.compile(r"[A-Za-z0-9_.+-]+")
 
 def ident(*names: str) -> str:
     """Quoted names joined by dots: `"public"."documents"`."""
-    from psycopg import sql
-
-    return sql.Identifier(*names).as_string(None)
+    return identifier(*names)
 
 
 def idents(names: Iterable[str]) -> str:
@@ -46,9 +44,7 @@ def idents(names: Iterable[str]) -> str:
 
 def literal(value: str) -> str:
     """A string constant."""
-    from psycopg import sql
-
-    return sql.Literal(value).as_string(None).strip()
+    return quoted(value).strip()
 
 
 def relation(address: Address) -> str:
