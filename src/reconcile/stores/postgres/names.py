@@ -104,3 +104,14 @@ def generated(table: str, column: str | None, label: str) -> str:
             second -= 1
     head = clip(table, first)
     return f"{head}_{label}" if column is None else f"{head}_{clip(column, second)}_{label}"
+
+
+def generated_multirange(name: str) -> str:
+    """The name the server gives to the multirange type of a range: the first "range" in it becomes "multirange".
+
+    >>> generated_multirange('timerange'), generated_multirange('span')
+    ('timemultirange', 'span_multirange')
+    """
+    if "range" in name:
+        return clip(name.replace("range", "multirange", 1))
+    return clip(name, BYTES - len("_multirange")) + "_multirange"

@@ -23,9 +23,9 @@ from reconcile.stores.postgres.resources import (
     Key,
     PostgresResource,
     PrimaryKey,
-    Sequence,
     Unique,
 )
+from reconcile.stores.postgres.sequencetext import given_settings
 
 NAME_BYTES = 63
 """NAMEDATALEN - 1: the server cuts longer names off without an error."""
@@ -99,15 +99,19 @@ def column_clause(column: Column) -> str:
     if column.generated is not None:
         parts.append(f"GENERATED ALWAYS AS ({as_written(column, 'generated')}) STORED")
     if column.identity:
-        parts.append(identity_clause(column.identity))
+        parts.append(identity_clause(column))
     if column.not_null:
         parts.append("NOT NULL")
     return " ".join(parts)
 
 
-def identity_clause(identity: str) -> str:
-    """`GENERATED ALWAYS AS IDENTITY`."""
-    return f"GENERATED {identity_word(identity)} AS IDENTITY"
+def identity_clause(column: Column) -> str:
+    """`GENERATED ALWAYS AS IDENTITY (START WITH 100)`: of the options what is not the default."""
+    given = dict(column.identity_options)
+    parts = [f"SEQUENCE NAME {ident(column.schema, given['sequence_name'])}"] if "sequence_name" in given else []
+    parts += given_settings(given)
+    options = f" ({' '.join(parts)})" if parts else ""
+    return f"GENERATED {identity_word(column.identity or '')} AS IDENTITY{options}"
 
 
 def identity_word(identity: str) -> str:
@@ -217,17 +221,6 @@ def enum_statement(enum: Enum, name: str | None = None) -> str:
     """CREATE TYPE … AS ENUM, on request under another name."""
     values = ", ".join(literal(v) for v in enum.values)
     return f"CREATE TYPE {ident(enum.schema, name or enum.name)} AS ENUM ({values})"
-
-
-def sequence_options(sequence: Sequence) -> str:
-    """Everything but OWNED BY, defaults spelled out so that ALTER SEQUENCE gives the same as CREATE."""
-    parts = [f"AS {sequence.type}", f"INCREMENT BY {sequence.increment}"]
-    parts.append("NO MINVALUE" if sequence.min is None else f"MINVALUE {sequence.min}")
-    parts.append("NO MAXVALUE" if sequence.max is None else f"MAXVALUE {sequence.max}")
-    if sequence.start is not None:
-        parts.append(f"START WITH {sequence.start}")
-    parts += [f"CACHE {sequence.cache}", "CYCLE" if sequence.cycle else "NO CYCLE"]
-    return " ".join(parts)
 
 
 _ON = {

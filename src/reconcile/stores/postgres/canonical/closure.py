@@ -11,6 +11,7 @@ from reconcile.model import Address, Json, Resource, State, to_json
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.canonical.counterparts import Counterparts, columns_in_order
 from reconcile.stores.postgres.canonical.texts import texts
+from reconcile.stores.postgres.names import generated_multirange
 from reconcile.stores.postgres.resources import ROUTINES, TYPES
 from reconcile.stores.postgres.sqlroutines import header, parsed
 from reconcile.stores.postgres.sqltokens import called, named
@@ -19,13 +20,16 @@ _FORMAT = 3
 """Changes when texts are spelled, keyed or kept differently: what was learned before then no longer counts."""
 
 
-BUILT = ("table", "sequence", "view", "materialized_view", *TYPES, *ROUTINES)
+BUILT = ("table", "sequence", "view", "materialized_view", "collation", *TYPES, *ROUTINES)
 """Kinds that are built in a scratch schema and can be named there."""
 
 
-def built_name(address: Address) -> str:
-    """The name by which SQL calls it: of a routine without its argument types."""
-    return address.parts[1].partition("(")[0] if address.kind in ROUTINES else address.parts[1]
+def built_names(x: Resource) -> tuple[str, ...]:
+    """The names by which SQL calls it: of a routine without its argument types, of a range also its multirange's."""
+    name = x.address.parts[1]
+    if isinstance(x, r.Range):
+        return name, x.multirange or generated_multirange(name)
+    return (name.partition("(")[0] if x.address.kind in ROUTINES else name,)
 
 
 class Closure:
@@ -41,9 +45,9 @@ class Closure:
             if isinstance(x, r.PrimaryKey):
                 self.primary[x.table] = x
             elif x.address.kind in BUILT:
-                schema, name = x.address.parts[0], built_name(x.address)
-                self._objects[schema, name].append(x.address)
-                self._by_name[name].append(x.address)
+                for name in built_names(x):
+                    self._objects[x.address.parts[0], name].append(x.address)
+                    self._by_name[name].append(x.address)
         self._has_routines = any(a.kind in ROUTINES for found in self._objects.values() for a in found)
         self._needs: dict[Address, frozenset[Address]] = {}
         self._keys: dict[Address, str] = {}
@@ -66,7 +70,9 @@ class Closure:
                 own += self.named(text)
         if isinstance(x, r.Table):
             for column in self.columns.get(x.address, ()):
-                own += self.named(column.type)
+                own += [*self.named(column.type), *self.named(column.collation)]
+        if isinstance(x, r.Range) and x.subtype_diff:
+            own += self.named(f"{x.subtype_diff}()")
         for address in own:
             yield address
             if address != x.address:
@@ -80,6 +86,13 @@ class Closure:
                 those = self._by_name.get(name, ()) if qualifier is None else self._objects.get((qualifier, name), ())
                 found += [a for a in those if a.kind == "function"]
         return found
+
+    def made_from(self, x: Resource) -> frozenset[Address]:
+        """What has to be there before `x` is: of a domain its type alone, since its checks are added at the end."""
+        if not isinstance(x, r.Domain):
+            return self.needs(x)
+        own = [*self.named(x.type), *self.named(x.collation)]
+        return frozenset(own) | {a for o in own if o in self.desired for a in self.made_from(self.desired[o])}
 
     def named(self, text: str | None) -> list[Address]:
         """Declared tables, views, sequences, types and routines whose name stands in `text`; all overloads.
@@ -150,5 +163,7 @@ class Closure:
                 yield [x.bound, to_json(x.partition_by)]
         elif isinstance(x, r.Enum):
             yield list(x.values)
+        elif isinstance(x, r.Domain | r.Composite | r.Range | r.Collation):
+            yield x.attributes()
         else:
             yield [list(t) for t in texts(x)]

@@ -25,7 +25,25 @@ def filled(x: Resource, y: Resource | None) -> Resource:
             return x.replace(with_=_in_words_of(x.with_, y.with_))
         case r.MaterializedView(), r.MaterializedView():
             return x.replace(with_=_in_words_of(x.with_, y.with_))
+        case r.Column(), r.Column() if x.identity and y.identity:
+            return _sequence_kept(x, y)
+        case r.Composite(), r.Composite():
+            return x.replace(fields=_in_order_of(x.fields, y.fields))
     return x
+
+
+def _sequence_kept(x: r.Column, y: r.Column) -> Resource:
+    """An identity whose sequence is not named keeps the one it has: that outlives renames of the table."""
+    ours, theirs = dict(x.identity_options), dict(y.identity_options)
+    if "sequence_name" in ours or "sequence_name" not in theirs:
+        return x
+    return x.replace(identity_options=tuple(sorted({**ours, "sequence_name": theirs["sequence_name"]}.items())))
+
+
+def _in_order_of(ours: tuple[r.Attribute, ...], theirs: tuple[r.Attribute, ...]) -> tuple[r.Attribute, ...]:
+    """As columns do, fields stand where they were added; new ones last."""
+    places = {a.name: n for n, a in enumerate(theirs)}
+    return tuple(sorted(ours, key=lambda a: places.get(a.name, len(places))))
 
 
 def _in_words_of(ours: Pairs, theirs: Pairs) -> Pairs:

@@ -19,7 +19,7 @@ from reconcile.errors import Problem
 from reconcile.model import Address, Resource
 from reconcile.stores.base import Live
 from reconcile.stores.postgres import resources as r
-from reconcile.stores.postgres.canonical.closure import BUILT, Closure, built_name
+from reconcile.stores.postgres.canonical.closure import BUILT, Closure, built_names
 from reconcile.stores.postgres.canonical.statements import LATE, OBJECTS, PARTS, column
 from reconcile.stores.postgres.canonical.statements import table as create_table
 from reconcile.stores.postgres.introspect import read, settle
@@ -136,7 +136,7 @@ class _Scratch:
         """Tables that are built partitioned: their partitions, or how they are, is looked at."""
         self.keyed = {a for x in wanted if isinstance(x, r.VIEWS) for a in closure.needs(x)}
         """Tables under views: their primary keys decide what GROUP BY lets through."""
-        self.built = {(a.parts[0], built_name(a)) for a in self.needed}
+        self.built = {(a.parts[0], n) for a in self.needed if a in self.desired for n in built_names(self.desired[a])}
         first = session.schemas[0]
         self.schemas = list(dict.fromkeys([first, *sorted(a.parts[0] for a in (*self.needed, *self.wanted))]))
         self.scratch = {name: f"{PREFIX}{n}" for n, name in enumerate(self.schemas)}
@@ -204,7 +204,7 @@ class _Scratch:
         as their columns' types are there: their parts are added at the end.
         """
         needed = sorted(self.needed)
-        graph = {a: set(self.closure.needs(self.desired[a])) & self.needed for a in needed if a in self.desired}
+        graph = {a: set(self.closure.made_from(self.desired[a])) & self.needed for a in needed if a in self.desired}
         whole = {a: found | self._called(parts.get(a, ())) - {a} for a, found in graph.items()}
         for attempt in (whole, graph):
             try:
@@ -295,9 +295,9 @@ class _Scratch:
             return error
         return None
 
-    def _try(self, x: Resource, sql: str) -> bool:
+    def _try(self, x: Resource, sql: str | Sequence[str]) -> bool:
         """Build one object; an error is a problem of its YAML line, unless it is of this place."""
-        error = self._attempt(sql)
+        error = self._attempt(*([sql] if isinstance(sql, str) else sql))
         if error is None:
             return True
         self.broken.add(x.address)

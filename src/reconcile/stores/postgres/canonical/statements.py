@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.canonical.texts import texts as texts_of
+from reconcile.stores.postgres.canonical.type_statements import (
+    built_collation,
+    collation,
+    composite,
+    domain,
+    domain_texts,
+    range_type,
+)
 from reconcile.stores.postgres.sqlattached import policy_statement, trigger_statement
 from reconcile.stores.postgres.sqlpartitions import partition_by_clause
 from reconcile.stores.postgres.sqlroutines import statement
@@ -73,7 +81,14 @@ def index(names: Names, x: r.Index) -> str:
     """With keys and condition rewritten."""
     moved = Address(x.address.store, "index", (names.scratch[x.schema], x.address.parts[1]))
     table = Address(x.address.store, "table", (names.scratch[x.schema], x.table.parts[1]))
-    items = tuple(replace(i, expression=None if i.expression is None else names.sql(i.expression)) for i in x.columns)
+    items = tuple(
+        replace(
+            i,
+            expression=None if i.expression is None else names.sql(i.expression),
+            collation=built_collation(names, i.collation),
+        )
+        for i in x.columns
+    )
     where = None if x.where is None else names.sql(x.where)
     copy = replace(x, address=moved, container=table, columns=items, where=where, declared=None)
     return index_statement(copy, concurrently=False)
@@ -85,6 +100,7 @@ def column(names: Names, x: r.Column, *, with_text: bool) -> str:
         replace(
             x,
             type=names.sql(x.type),
+            collation=built_collation(names, x.collation),
             default=names.sql(x.default) if with_text and x.default is not None else None,
             generated=names.sql(x.generated) if with_text and x.generated is not None else None,
             identity=None,
@@ -128,6 +144,10 @@ def table(names: Names, x: r.Table, columns: str, *, partitioned: bool) -> str:
 OBJECTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {
     r.Enum: enum,
     r.Sequence: sequence,
+    r.Collation: collation,
+    r.Domain: domain,
+    r.Composite: composite,
+    r.Range: range_type,
     r.View: view,
     r.MaterializedView: materialized_view,
     **dict.fromkeys((r.Function, r.Procedure, r.Aggregate), routine),
@@ -137,10 +157,12 @@ OBJECTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {
 PARTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {r.Check: check, r.Index: index}
 """What is added to its table as soon as that is there."""
 
-LATE: Mapping[type[Resource], Callable[[Names, Any], str]] = {
+LATE: Mapping[type[Resource], Callable[[Names, Any], str | Sequence[str]]] = {
     r.View: view_defaults,
     r.Policy: policy,
     r.Trigger: trigger,
+    r.Domain: domain_texts,
 }
 """What hangs on a table or view and may name anything else: made when all objects are there.
-Of a view the defaults of its columns, where it has any."""
+Of a view the defaults of its columns, where it has any; of a domain its default and checks, which may call functions
+that take the domain."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from reconcile.model import Json, Resource, to_json
 from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.canonical.parts import part_texts, parts_from, parts_json, taken_parts
 from reconcile.stores.postgres.resources import IndexItem
 from reconcile.stores.postgres.sqltokens import same
 from reconcile.stores.postgres.sqltypes import read
@@ -22,6 +23,10 @@ _FIELDS: Mapping[type, tuple[str, ...]] = {
     r.Policy: ("using", "check"),
     r.Trigger: ("condition",),
     r.Table: ("bound",),
+    r.Domain: ("type", "collation", "default"),
+    r.Composite: (),
+    r.Range: ("subtype", "opclass", "collation", "subtype_diff"),
+    r.Collation: ("locale",),
 }
 
 
@@ -38,6 +43,11 @@ def texts(x: Resource) -> Iterator[tuple[str, str | None]]:
     elif isinstance(x, r.Table) and x.partition_by is not None:
         for n, item in enumerate(x.partition_by.keys):
             yield f"partition_by.{n}", _item_text(item)
+    yield from part_texts(x)
+
+
+def _is_type(path: str) -> bool:
+    return path in ("type", "subtype") or (path.startswith("fields.") and path.endswith(".type"))
 
 
 def _item_text(item: IndexItem) -> str | None:
@@ -88,6 +98,7 @@ def taken(x: Resource, y: Resource) -> Resource:
         known = dict(y.column_defaults)
         pairs = ((name, known[name] if same(sql, known.get(name)) else sql) for name, sql in x.column_defaults)
         changes["column_defaults"] = tuple(pairs)
+    changes |= taken_parts(x, y)
     return x.replace(**changes) if changes else x
 
 
@@ -109,7 +120,7 @@ def pending(x: Resource, y: Resource | None) -> list[tuple[str, str, str]]:
     found = [
         (path, text, theirs.get(path) or "")
         for path, text in texts(x)
-        if text is not None and not same(text, theirs.get(path)) and not (path == "type" and read(text).builtin)
+        if text is not None and not same(text, theirs.get(path)) and not (_is_type(path) and read(text).builtin)
     ]
     if y is None and isinstance(x, r.Index) and not found:
         found.append(("columns", "", ""))  # built all the same: the server says if the method cannot index this
@@ -125,7 +136,7 @@ def as_json(x: Resource) -> Json:
         found["column_defaults"] = to_json(x.column_defaults)
     if isinstance(x, r.Table):
         found["partition_by"] = to_json(x.partition_by)
-    return found
+    return found | parts_json(x)
 
 
 def with_texts(x: Resource, spelled: Mapping[str, Json]) -> Resource:
@@ -139,7 +150,7 @@ def with_texts(x: Resource, spelled: Mapping[str, Json]) -> Resource:
         changes["columns"] = _items(spelled["columns"])
     elif isinstance(x, r.Table) and (by := spelled.get("partition_by")) is not None:
         changes["partition_by"] = r.PartitionBy(by["strategy"], _items(by["keys"]))
-    return x.replace(**changes)
+    return x.replace(**changes, **parts_from(x, spelled))
 
 
 def _items(spelled: Json) -> tuple[IndexItem, ...]:

@@ -10,10 +10,12 @@ from reconcile.change import Change
 from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.changes import (
     check,
+    collation,
     column,
     column_generated,
     column_rename,
     constraint,
+    custom_type,
     enum,
     event_trigger,
     extension,
@@ -49,7 +51,12 @@ class Verbs:
 KINDS: Mapping[str, Verbs] = {
     "extension": Verbs(extension.CreateExtension, extension.DropExtension, extension.alter),
     "schema": Verbs(schema.CreateSchema, schema.DropSchema, schema.alter),
+    "collation": Verbs(collation.CreateCollation, collation.DropCollation, collation.alter),
     "enum": Verbs(enum.CreateEnum, enum.DropEnum, enum.alter),
+    **dict.fromkeys(
+        ("domain", "composite", "range"),
+        Verbs(custom_type.CreateType, custom_type.DropType, custom_type.alter),
+    ),
     "sequence": Verbs(sequence.CreateSequence, sequence.DropSequence, sequence.alter),
     **dict.fromkeys(
         ("function", "procedure", "aggregate"), Verbs(routine.CreateRoutine, routine.DropRoutine, routine.alter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from reconcile.change import Change, Irreversible, Phase, Step, World
+from reconcile.change import Change, Irreversible, Op, Phase, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
@@ -21,8 +21,10 @@ from reconcile.stores.postgres.changes.common import (
 )
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, standing_on, users
+from reconcile.stores.postgres.changes.sequence import out_of_bounds, reset
 from reconcile.stores.postgres.changes.types import Type, TypeChange, is_vector, stored_vectors_fit, type_change
-from reconcile.stores.postgres.resources import Column, ForeignKey, Index, Key, PostgresResource
+from reconcile.stores.postgres.resources import Column, ForeignKey, Index, Key, PostgresResource, identity_sequence
+from reconcile.stores.postgres.sequencetext import all_settings, bounds
 from reconcile.stores.postgres.sqltables import column_calls
 from reconcile.stores.postgres.sqltext import (
     as_written,
@@ -167,7 +169,7 @@ def alter_steps(
     changed = set(differing(before, after))
     needs = {has(change.address)} | requires(world, [before.table])
     hardens = "not_null" in changed and after.not_null
-    identity = _identity_calls(before, after, changed)
+    identity = _identity_calls(world, before, after, changed)
     quick = [] if retyped else default_calls(before, after, changed)
     if after.identity is None:  # it is a kind of default: the old one goes first
         quick, identity = [*identity, *quick], []
@@ -188,7 +190,7 @@ def alter_steps(
         steps += _set_not_null(change, world, before, len(steps), [] if retyped else identity)
     if retyped:
         steps.append(_retype(change, world, before, after, quick, needs, number=len(steps) + 1))
-    return steps
+    return preceded(steps, _identity_rows(world, before, after))
 
 
 def alter_statement(column: Column, what: str) -> str:
@@ -203,14 +205,37 @@ def default_calls(before: Column, after: Column, changed: set[str]) -> list[str]
     return [alter_statement(before, what)]
 
 
-def _identity_calls(before: Column, after: Column, changed: set[str]) -> list[str]:
-    if "identity" not in changed:
+def _identity_calls(world: World, before: Column, after: Column, changed: set[str]) -> list[str]:
+    if not changed & {"identity", "identity_options"}:
         return []
     if after.identity is None:
         return [alter_statement(before, "DROP IDENTITY")]
     if before.identity is None:
-        return [alter_statement(before, f"ADD {identity_clause(after.identity)}")]
-    return [alter_statement(before, f"SET GENERATED {identity_word(after.identity)}")]
+        return [alter_statement(before, f"ADD {identity_clause(after)}")]
+    calls, old, new = [], dict(before.identity_options), dict(after.identity_options)
+    sequence, name = ident(before.schema, identity_name(world, before)), new.pop("sequence_name", None)
+    if before.identity != after.identity:
+        calls.append(alter_statement(before, f"SET GENERATED {identity_word(after.identity)}"))
+    if {k: v for k, v in old.items() if k != "sequence_name"} != new:
+        settings = " ".join(f"SET {s}" for s in all_settings(after.type, new))
+        calls += reset(alter_statement(before, settings), sequence, bounds(before.type, old), bounds(after.type, new))
+    if name is not None and old.get("sequence_name") != name:
+        calls.append(f"ALTER SEQUENCE {sequence} RENAME TO {ident(name)}")
+    return calls
+
+
+def identity_name(world: World, column: Column) -> str:
+    """What the sequence of an identity column is called now: renames of the table leave it alone."""
+    table, name = world.where(column.address).parts[-2:]
+    return dict(column.identity_options).get("sequence_name") or identity_sequence(table, name)
+
+
+def _identity_rows(world: World, before: Column, after: Column) -> list[Op]:
+    if not (before.identity and after.identity) or before.identity_options == after.identity_options:
+        return []
+    wide = bounds(before.type, dict(before.identity_options))
+    sequence = ident(before.schema, identity_name(world, before))
+    return out_of_bounds(sequence, wide, bounds(after.type, dict(after.identity_options)))
 
 
 def _key_settled(world: World, column: Column) -> frozenset[Fact]:

@@ -35,7 +35,8 @@ def preceded(steps: Sequence[Step], calls: Iterable[Call]) -> list[Step]:
     return [replace(steps[0], preconditions=(*steps[0].preconditions, *found)), *steps[1:]]
 
 
-def _no_rows(sql: str, what: str, fix: str, unit: str = "row") -> Op:
+def no_rows(sql: str, what: str, fix: str, unit: str = "row") -> Op:
+    """The precondition that a query finds nothing."""
     return Op(NO_ROWS, {"sql": sql, "what": what, "unit": unit, "fix": fix})
 
 
@@ -75,7 +76,7 @@ def nulls(world: World, columns: Sequence[Address]) -> list[Op]:
     said = " or ".join(c.parts[-1] for c in columns)
     fix = f"UPDATE {_now(world, table)} SET {names[0]} = … WHERE {names[0]} IS NULL, or delete these rows"
     sql = f"SELECT {_shown(world, table)} FROM {_now(world, table)} WHERE {found}"
-    return [_no_rows(sql, f"{said} is null in {_plain(table)}", fix)]
+    return [no_rows(sql, f"{said} is null in {_plain(table)}", fix)]
 
 
 def _not_null(world: World, column: Address) -> bool:
@@ -101,7 +102,7 @@ def duplicates(world: World, rule: Key | Index) -> list[Op]:
         if where or len(new) < len(items) or any(_varies(c) or not (c.default or null_counts) for c in new):
             return []
         sql = f"SELECT {_shown(world, table)} FROM {_now(world, table)} OFFSET 1"
-        return [_no_rows(sql, f"({said}) would be the same in every row of {_plain(table)}", _ONE_ROW)]
+        return [no_rows(sql, f"({said}) would be the same in every row of {_plain(table)}", _ONE_ROW)]
     if not _steady(world, used):
         return []
     conditions = [f"({where})"] if where else []
@@ -110,7 +111,7 @@ def duplicates(world: World, rule: Key | Index) -> list[Op]:
     sql += f" WHERE {' AND '.join(conditions)}" if conditions else ""
     sql += f" GROUP BY {', '.join(str(n + 1) for n in range(len(items)))} HAVING count(*) > 1"
     what = f"({said}) occurs more than once in {_plain(table)}"
-    return [_no_rows(sql, what, "delete or change all but one row of each", "value")]
+    return [no_rows(sql, what, "delete or change all but one row of each", "value")]
 
 
 _ONE_ROW = "add the column without the rule first, and fill it"
@@ -174,7 +175,7 @@ def orphans(world: World, key: ForeignKey) -> list[Op]:
     sql = f"SELECT {shown} FROM {_now(world, key.table)} f WHERE {missing}"
     what = f"({', '.join(key.columns)}) of {_plain(key.table)} is not in {_plain(target)}"
     fix = f"add what is missing to {_plain(target)}, or delete these rows or set their {names[0]} to NULL"
-    return [_no_rows(sql, what, fix)]
+    return [no_rows(sql, what, fix)]
 
 
 def broken(world: World, rule: Check | ForeignKey) -> list[Op]:
@@ -190,7 +191,7 @@ def broken(world: World, rule: Check | ForeignKey) -> list[Op]:
     expression = _back(world, rule.table, str(as_written(rule, "expression")))
     sql = f"SELECT {_shown(world, rule.table)} FROM {_now(world, rule.table)} WHERE NOT ({expression})"
     what = f"{rule.expression} does not hold in {_plain(rule.table)}"
-    return [_no_rows(sql, what, "change or delete these rows, or declare the check `not_valid: true`")]
+    return [no_rows(sql, what, "change or delete these rows, or declare the check `not_valid: true`")]
 
 
 def misfits(world: World, before: Column, after: Column) -> list[Op]:
@@ -206,7 +207,7 @@ def misfits(world: World, before: Column, after: Column) -> list[Op]:
     table = before.table
     sql = f"SELECT {_shown(world, table, name)} FROM {_now(world, table)} WHERE {condition}"
     what = f"{after.address.parts[-1]} of {_plain(table)} does not fit {after.type}"
-    return [_no_rows(sql, what, "change these values first, or declare a type they fit")]
+    return [no_rows(sql, what, "change these values first, or declare a type they fit")]
 
 
 def _enums(world: World) -> set[str]:
@@ -242,4 +243,4 @@ def leftovers(world: World, column: Column, before: Enum, after: Enum) -> list[O
     sql = f"SELECT {shown} FROM {_now(world, column.table)} WHERE {name}::text IN ({values})"
     what = f"{column.address.parts[-1]} of {_plain(column.table)} holds a value that {before.name} is to lose"
     fix = f"UPDATE {_now(world, column.table)} SET {name} = … WHERE {name} IN ({values})"
-    return [_no_rows(sql, what, fix)]
+    return [no_rows(sql, what, fix)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Steps
 from dataclasses import dataclass
 
-from reconcile.change import Change, Phase, Step, World
+from reconcile.change import Change, Op, Phase, Step, World
 from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
@@ -22,8 +22,10 @@ from reconcile.stores.postgres.changes.common import (
     only_comment_differs,
     requires,
 )
+from reconcile.stores.postgres.changes.preconditions import no_rows, preceded
 from reconcile.stores.postgres.resources import Sequence
-from reconcile.stores.postgres.sqltext import comment_statement, ident, object_name, sequence_options
+from reconcile.stores.postgres.sequencetext import all_settings, bounds, given_settings
+from reconcile.stores.postgres.sqltext import comment_statement, ident, literal, object_name
 
 
 def owner(sequence: Sequence) -> Address | None:
@@ -55,7 +57,9 @@ class CreateSequence(Creation):
 
     def steps(self, world: World) -> Steps[Step]:
         """See `Change.steps`."""
-        calls = [f"CREATE SEQUENCE {object_name(self.after)} {sequence_options(self.after)}", *comments(self.after)]
+        settings = [f"AS {self.after.type}", *given_settings(options_of(self.after))]
+        word = "UNLOGGED SEQUENCE" if self.after.unlogged else "SEQUENCE"
+        calls = [f"CREATE {word} {object_name(self.after)} {' '.join(settings)}", *comments(self.after)]
         column = owner(self.after)
         needs = {no(self.address)} | in_schema(world, self.after)
         steps = [self.step(world, 1, "create", calls, needs=needs, gives=[has(self.address), ok(self.address)])]
@@ -76,15 +80,53 @@ class AlterSequence(Alteration):
     def steps(self, world: World) -> Steps[Step]:
         """See `Change.steps`."""
         calls, needs, changed = [], {has(self.address)}, set(differing(self.before, self.after))
-        if changed - {"comment", "owned_by"}:
-            calls.append(f"ALTER SEQUENCE {object_name(self.before)} {sequence_options(self.after)}")
+        name, rows = object_name(self.before), list[Op]()
+        if changed & {"type", *OPTIONS}:
+            old, new = options_of(self.before), options_of(self.after)
+            settings = [f"AS {self.after.type}", *all_settings(self.after.type, new)]
+            wide, narrow = bounds(self.before.type, old), bounds(self.after.type, new)
+            calls += reset(f"ALTER SEQUENCE {name} {' '.join(settings)}", name, wide, narrow)
+            rows += out_of_bounds(object_name(self.before), wide, narrow)
+        if "unlogged" in changed:
+            calls.append(f"ALTER SEQUENCE {name} SET {'UNLOGGED' if self.after.unlogged else 'LOGGED'}")
         if "owned_by" in changed:
             calls.append(_owned_by(self.after))
             column = owner(self.after)
             needs |= requires(world, [column]) if column else set[Fact]()
         if "comment" in changed:
             calls.append(comment_statement(self.after))
-        return [self.step(world, 1, "alter", calls, needs=needs, gives=[ok(self.address)])]
+        return preceded([self.step(world, 1, "alter", calls, needs=needs, gives=[ok(self.address)])], rows)
+
+
+OPTIONS = ("start", "increment", "min", "max", "cache", "cycle")
+
+
+def options_of(sequence: Sequence) -> dict[str, object]:
+    """Its options by name."""
+    return {key: getattr(sequence, key) for key in OPTIONS}
+
+
+def reset(alter: str, sequence: str, before: tuple[int, int], after: tuple[int, int]) -> list[str]:
+    """`alter`; one that narrows the bounds also restarts a sequence that no value was taken from and has to."""
+    if after[0] <= before[0] and after[1] >= before[1]:
+        return [alter]
+    return [
+        f"DO $reconcile$\nBEGIN\n"
+        f"  IF EXISTS (SELECT FROM {sequence} WHERE NOT is_called AND last_value NOT BETWEEN {after[0]} AND {after[1]})"
+        f" THEN\n    {alter} RESTART;\n"
+        f"  ELSE\n    {alter};\n  END IF;\nEND\n$reconcile$"
+    ]
+
+
+def out_of_bounds(sequence: str, before: tuple[int, int], after: tuple[int, int]) -> list[Op]:
+    """A sequence whose values have passed the new bounds already."""
+    if after[0] <= before[0] and after[1] >= before[1]:
+        return []
+    sql = f"SELECT last_value FROM {sequence} WHERE is_called AND last_value NOT BETWEEN {after[0]} AND {after[1]}"
+    what = f"the last value of {sequence} is not between {after[0]} and {after[1]}"
+    return [
+        no_rows(sql, what, f"SELECT setval({literal(sequence)}, …), or declare bounds that it is within", "sequence")
+    ]
 
 
 @dataclass(frozen=True)

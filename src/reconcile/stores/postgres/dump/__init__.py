@@ -16,7 +16,7 @@ from reconcile.change import Server
 from reconcile.model import Address, Resource
 from reconcile.stores.base import Live, NotModelled, StoreSpec
 from reconcile.stores.postgres import resources as r
-from reconcile.stores.postgres.dump import objects, tables, views
+from reconcile.stores.postgres.dump import objects, tables, types, views
 from reconcile.stores.postgres.dump.context import Context
 from reconcile.stores.postgres.dump.values import key_of, shown_name
 from reconcile.stores.postgres.names import join
@@ -38,7 +38,11 @@ class Section:
 SECTIONS = (
     Section("schema", "schemas", "extensions", False, objects.schema),
     Section("extension", "extensions", "extensions", False, objects.extension),
-    Section("enum", "enums", "extensions", False, objects.enum),
+    Section("collation", "collations", "extensions", False, types.collation),
+    Section("enum", "enums", "extensions", False, types.enum),
+    Section("domain", "domains", "extensions", False, types.domain),
+    Section("composite", "composites", "extensions", False, types.composite),
+    Section("range", "ranges", "extensions", False, types.range_type),
     Section("sequence", "sequences", "extensions", False, objects.sequence),
     Section("table", "tables", "tables", True, tables.table),
     Section("view", "views", "views", True, views.view),

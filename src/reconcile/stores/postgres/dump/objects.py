@@ -1,4 +1,4 @@
-"""Schemas, extensions, enums, sequences."""
+"""Schemas, extensions, sequences."""
 
 from __future__ import annotations
 
@@ -24,12 +24,6 @@ def extension(context: Context, x: r.Extension) -> dict[str, Any] | None:
     return without_empty({"schema": x.in_schema if x.in_schema != context.first else None})
 
 
-def enum(context: Context, x: r.Enum) -> Any:
-    """The values, or the long form."""
-    del context
-    return {"values": list(x.values), "comment": x.comment} if x.comment else list(x.values)
-
-
 def sequence(context: Context, x: r.Sequence) -> dict[str, Any]:
     """What is not the default."""
     del context
@@ -46,6 +40,7 @@ def sequence(context: Context, x: r.Sequence) -> dict[str, Any]:
             "max": x.max,
             "cache": x.cache if x.cache != 1 else None,
             "cycle": x.cycle or None,
+            "unlogged": x.unlogged or None,
             "owned_by": owner,
             "comment": x.comment,
         }

@@ -93,7 +93,7 @@ def _column(x: r.Column, in_key: bool) -> Any:
             "type": x.type,
             "not_null": True if x.not_null and not in_key and not x.identity else None,
             "default": sql(x.default),
-            "identity": x.identity,
+            "identity": _identity(x),
             "generated": sql(x.generated),
             "collation": x.collation,
             "storage": x.storage,
@@ -104,6 +104,14 @@ def _column(x: r.Column, in_key: bool) -> Any:
         },
         "type",
     )
+
+
+def _identity(x: r.Column) -> Any:
+    """The kind, or the long form with options."""
+    if not x.identity_options:
+        return x.identity
+    options: dict[str, Any] = {k: v if k == "sequence_name" else sql(v) for k, v in x.identity_options}
+    return {"generated": x.identity, **options}
 
 
 def _key(x: r.Key) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from reconcile.stores.postgres.introspect import (
     partitions,
     queries,
     routines,
+    sequences,
     tables,
     types,
     views,
@@ -30,7 +31,7 @@ from reconcile.stores.postgres.introspect import (
 from reconcile.stores.postgres.introspect.catalog import Catalog, Rows
 from reconcile.stores.postgres.resources import OWN_SCHEMA
 
-READERS = (tables, partitions, types, routines, constraints, indexes, views, attached)
+READERS = (tables, partitions, sequences, types, routines, constraints, indexes, views, attached)
 """One module a group of kinds: `QUERIES`, `names` to say what is called how, `read` to make resources of it."""
 
 QUERIES: Mapping[str, str] = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reconcile.model import Address
 from reconcile.stores.base import NotModelled
+from reconcile.stores.postgres.names import join
 from reconcile.stores.postgres.sqltokens import unwrap
 
 Row = tuple[Any, ...]
@@ -42,6 +43,7 @@ class Catalog:
         """Rows of `partitions.PARTITIONS` by oid."""
         self.inherited: frozenset[int] = frozenset()
         """Indexes of partitions that belong to an index of the parent."""
+        self.collations: dict[int, Address] = {}
         self.left_out: dict[int, str] = {}
         """Why a table is not modelled as a whole."""
         self._comments: dict[tuple[int, int], str] = {}
@@ -83,6 +85,12 @@ class Catalog:
         """A text as it is shown, without parentheses around all of it."""
         return None if text is None else unwrap(self.spell(text))
 
+    def collation(self, parts: Sequence[str] | None) -> str | None:
+        """A collation by its name, after its schema where that is not pg_catalog."""
+        if parts is None:
+            return None
+        return join(*parts) if len(parts) == 1 else join(self.schema(parts[0]), parts[1])
+
     def has_table(self, oid: int) -> bool:
         """Whether a table is modelled."""
         return oid in self.tables and oid not in self.left_out
@@ -105,6 +113,8 @@ class Catalog:
                 address = self.types.get(target)
             elif kind == "f":
                 address = self.routines.get(target)
+            elif kind == "l":
+                address = self.collations.get(target)
             else:
                 address = None if target in self.left_out else self.relations.get(target)
                 if address is not None and target_sub and address.kind == "table":

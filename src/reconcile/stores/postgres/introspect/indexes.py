@@ -36,7 +36,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
             refers = dict.fromkeys(catalog.column(relation, names[n]) for n in numbers if n)
         else:
             refers = {table: None}
-        if predicate is not None or None in columns:
+        if predicate is not None or None in columns or " COLLATE " in definition:
             refers.update(dict.fromkeys(catalog.refers("i", oid, own=relation)))
         yield (
             r.Index(

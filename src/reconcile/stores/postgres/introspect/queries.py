@@ -14,7 +14,8 @@ _NOT_EXTENSION = (
 )
 
 
-def _own(catalog: str, oid: str) -> str:
+def own(catalog: str, oid: str) -> str:
+    """The condition that no extension owns it."""
     return _NOT_EXTENSION.format(catalog, oid)
 
 
@@ -63,7 +64,7 @@ left join (select inhrelid as inherits from pg_inherits union select inhparent f
        on i.inherits = c.oid
 left join pg_am h on h.amname = 'heap' and c.relkind = 'r'
 where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
-  and {_own("pg_class", "c.oid")}
+  and {own("pg_class", "c.oid")}
 order by n.nspname, c.relname
 """
 
@@ -136,28 +137,10 @@ where n.nspname = any(%(schemas)s) and c.relkind in ('v', 'm')
 """
 """Of views and materialized views: what only they have; why one is left out; statements that make its rules again."""
 
-SEQUENCES = """
-select s.seqrelid, format_type(s.seqtypid, null), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache,
-       s.seqcycle, d.deptype::text, d.refobjid, d.refobjsubid, rn.nspname, rc.relname, ra.attname
-from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
-left join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.seqrelid
-     and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.deptype in ('a', 'i')
-left join pg_class rc on rc.oid = d.refobjid left join pg_namespace rn on rn.oid = rc.relnamespace
-left join pg_attribute ra on ra.attrelid = d.refobjid and ra.attnum = d.refobjsubid
-where n.nspname = any(%(schemas)s)
-"""
-
-ENUMS = f"""
-select t.oid, n.nspname, t.typname, array_agg(e.enumlabel::text order by e.enumsortorder), t.typarray
-from pg_type t join pg_namespace n on n.oid = t.typnamespace left join pg_enum e on e.enumtypid = t.oid
-where n.nspname = any(%(schemas)s) and t.typtype = 'e' and {_own("pg_type", "t.oid")}
-group by t.oid, n.nspname, t.typname, t.typarray order by n.nspname, t.typname
-"""
-
 COMMENTS = """
 select classoid, objoid, objsubid, description from pg_description
 where classoid in ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_type'::regclass, 'pg_policy'::regclass,
-                   'pg_trigger'::regclass) and objoid >= 16384
+                   'pg_trigger'::regclass, 'pg_collation'::regclass) and objoid >= 16384
 """
 
 REFERENCES = """
@@ -173,18 +156,19 @@ with used as (
   where d.classid in ('pg_rewrite'::regclass, 'pg_attrdef'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass,
                       'pg_proc'::regclass, 'pg_type'::regclass, 'pg_statistic_ext'::regclass)
     and d.objid >= 16384 and d.refobjid >= 16384 and d.deptype in ('n', 'a')
-    and d.refclassid in ('pg_class'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass)
+    and d.refclassid in ('pg_class'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass, 'pg_collation'::regclass)
   union all
   select case when d.classid = 'pg_class'::regclass then 'i' else 'c' end, d.objid, 0,
          d.refclassid, d.refobjid, d.refobjsubid
   from pg_depend d
   where d.classid in ('pg_class'::regclass, 'pg_constraint'::regclass) and d.objid >= 16384
-    and ((d.refclassid in ('pg_type'::regclass, 'pg_proc'::regclass) and d.refobjid >= 16384)
+    and ((d.refclassid in ('pg_type'::regclass, 'pg_proc'::regclass, 'pg_collation'::regclass)
+          and d.refobjid >= 16384)
          or (d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.classid = 'pg_class'::regclass))
 )
 select u.origin, u.oid, u.sub,
        case when u.refclassid = 'pg_proc'::regclass then 'f' when u.refclassid = 'pg_class'::regclass then 'r'
-            when c.oid is not null then 'r' else 't' end,
+            when u.refclassid = 'pg_collation'::regclass then 'l' when c.oid is not null then 'r' else 't' end,
        coalesce(c.oid, e.oid, u.refobjid), u.refobjsubid
 from used u
 left join pg_type t on u.refclassid = 'pg_type'::regclass and t.oid = u.refobjid
@@ -193,7 +177,7 @@ left join pg_class c on c.oid = e.typrelid and c.relkind <> 'c'
 """
 """What views (v), defaults and generated columns (d), indexes and composite types (i, by pg_class), checks (c),
 policies (p), triggers (t), routines (f), types (y) and extended statistics (s) are built from: relations (r) with
-columns, types (t, elements of arrays), routines (f). The type of a table's rows is that table."""
+columns, types (t, elements of arrays), routines (f), collations (l). The type of a table's rows is that table."""
 
 _VERSIONED: dict[str, tuple[str, str, int]] = {
     "compression": ("nullif(a.attcompression::text, '')", "null", 140000),
@@ -225,21 +209,13 @@ select 'pg_rewrite'::regclass::oid as class, r.oid, 'rule' as kind,
 from pg_rewrite r join pg_class c on c.oid = r.ev_class join ns on ns.oid = c.relnamespace
 where r.rulename <> '_RETURN'
 union all
-select 'pg_type'::regclass, t.oid,
-       case t.typtype when 'd' then 'domain' when 'c' then 'composite' when 'r' then 'range' else 'type' end,
-       array[ns.nspname::text, t.typname::text],
-       case t.typtype when 'd' then 'domain' when 'c' then 'composite type' when 'r' then 'range type'
-            else 'base type' end
-from pg_type t join ns on ns.oid = t.typnamespace left join pg_class c on c.oid = t.typrelid
-where (t.typtype in ('d', 'r') or (t.typtype = 'c' and c.relkind = 'c')
-       or (t.typtype = 'b' and not exists (select from pg_type x where x.typarray = t.oid)))
+select 'pg_type'::regclass, t.oid, 'type', array[ns.nspname::text, t.typname::text], 'base type'
+from pg_type t join ns on ns.oid = t.typnamespace
+where t.typtype = 'b' and not exists (select from pg_type x where x.typarray = t.oid)
 union all
 select 'pg_statistic_ext'::regclass, s.oid, 'statistics', array[ns.nspname::text, s.stxname::text],
        'extended statistics'
 from pg_statistic_ext s join ns on ns.oid = s.stxnamespace
-union all
-select 'pg_collation'::regclass, c.oid, 'collation', array[ns.nspname::text, c.collname::text], 'collation'
-from pg_collation c join ns on ns.oid = c.collnamespace
 union all
 select 'pg_ts_config'::regclass, c.oid, 'text_search_configuration', array[ns.nspname::text, c.cfgname::text],
        'text search configuration'

@@ -24,23 +24,7 @@ def left_out(rows: Mapping[str, list[tuple[Any, ...]]]) -> dict[int, str]:
     for row in rows["columns"]:
         if row[6] == "v":
             found[row[0]].append(f"virtual generated column ({row[2]})")
-    for row in rows["sequences"]:
-        if row[8] == "i" and sequence_options(row) != {}:
-            found[row[9]].append(f"identity with sequence options ({row[13]})")
     for row in rows["constraints"]:
         if row[3] == "n":
             found[row[1]].append("NOT NULL constraint that is not valid")
     return {oid: ", ".join(dict.fromkeys(reasons)) for oid, reasons in found.items() if reasons}
-
-
-def sequence_options(row: tuple[Any, ...]) -> dict[str, Any]:
-    """Options of a sequence that are not the default for its type and direction."""
-    _, type_, start, increment, low, high, cache, cycle = row[:8]
-    limit = 2 ** ({"smallint": 16, "integer": 32}.get(type_, 64) - 1)
-    lowest, highest = (1, limit - 1) if increment > 0 else (-limit, -1)
-    defaults = {"min": lowest, "max": highest, "increment": 1, "cache": 1, "cycle": False}
-    values = {"min": low, "max": high, "increment": increment, "cache": cache, "cycle": cycle}
-    found = {k: v for k, v in values.items() if v != defaults[k]}
-    if start != (low if increment > 0 else high):
-        found["start"] = start
-    return found

@@ -1,8 +1,8 @@
-"""Schemas, extensions, sequences, tables, columns. Pure."""
+"""Schemas, extensions, tables, columns. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
@@ -10,14 +10,13 @@ from reconcile.stores.postgres.introspect import queries
 from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
 from reconcile.stores.postgres.introspect.indexdef import options
 from reconcile.stores.postgres.introspect.partitions import Part, part
-from reconcile.stores.postgres.introspect.reasons import left_out, sequence_options
-from reconcile.stores.postgres.names import join
+from reconcile.stores.postgres.introspect.reasons import left_out
+from reconcile.stores.postgres.introspect.sequences import identities
 
 QUERIES = {
     "extensions": queries.EXTENSIONS,
     "relations": queries.RELATIONS,
     "columns": queries.COLUMNS,
-    "sequences": queries.SEQUENCES,
 }
 _IDENTITY = {"": None, "a": "always", "d": "by_default"}
 _RELATIONS = {"f": "foreign table"}
@@ -56,9 +55,8 @@ def names(catalog: Catalog, rows: Rows) -> None:
 def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     """All of them."""
     yield from _schemas(catalog, rows["schemas"], rows["extensions"])
-    yield from _sequences(catalog, rows["relations"], rows["sequences"])
     yield from _tables(catalog, rows["relations"], rows["indexes"])
-    yield from _columns(catalog, rows["columns"])
+    yield from _columns(catalog, rows["columns"], identities(catalog, rows))
 
 
 def _schemas(catalog: Catalog, schemas: Iterable[Row], extensions: Iterable[Row]) -> Iterator[Resource]:
@@ -75,33 +73,6 @@ def _schemas(catalog: Catalog, schemas: Iterable[Row], extensions: Iterable[Row]
                 system=name == "plpgsql",
             )
         )
-
-
-def _sequences(catalog: Catalog, relations: Iterable[Row], rows: Iterable[Row]) -> Iterator[Resource]:
-    persistence = {row[0]: row[4] for row in relations}
-    for row in rows:
-        oid, type_, _, increment, _, _, cache, cycle, kind, owner, _, schema, table, column = row
-        if kind == "i" or oid not in catalog.relations:
-            continue
-        address = catalog.relations[oid]
-        if persistence[oid] != "p":
-            catalog.leave(address, "unlogged sequence")
-        elif owner is not None and (owner not in catalog.tables or owner in catalog.left_out):
-            catalog.leave(address, "sequence owned by a table that is not modelled")
-        else:
-            owned = None if owner is None else (catalog.schema(schema), table, column)
-            yield (
-                r.Sequence(
-                    address=address,
-                    type=type_,
-                    increment=increment,
-                    cache=cache,
-                    cycle=cycle,
-                    owned_by=owned,
-                    comment=catalog.comment(oid),
-                    **{k: v for k, v in sequence_options(row).items() if k in ("start", "min", "max")},
-                )
-            )
 
 
 def _tables(catalog: Catalog, rows: Iterable[Row], indexes: Iterable[Row]) -> Iterator[Resource]:
@@ -139,8 +110,11 @@ def _replica_identity(letter: str, index: str | None) -> str:
     return f"index {index}" if index is not None else _REPLICA_IDENTITY[letter]
 
 
-def _columns(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
+def _columns(
+    catalog: Catalog, rows: Iterable[Row], identities: Mapping[tuple[int, int], r.Pairs]
+) -> Iterator[Resource]:
     tables, gone, types = catalog.tables, catalog.left_out, catalog.types
+    collations = frozenset(catalog.collations.values())
     for row in rows:
         oid, number, name, type_, not_null, identity, generated, expression, collation, base = row[:10]
         storage, compression, statistics, settings = row[10:14]
@@ -149,8 +123,10 @@ def _columns(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
             continue
         refers = catalog.refers("d", oid, number, own=oid) if expression is not None else ()
         address = table.child("column", name)
-        if base in types:
-            refers = (types[base], *(a for a in refers if a != types[base]))
+        own = [types[base]] if base in types else []
+        if collation is not None and (sorting := catalog.address("collation", *collation)) in collations:
+            own.append(sorting)
+        refers = tuple(dict.fromkeys((*own, *refers)))
         yield (
             r.Column(
                 address=address,
@@ -158,8 +134,9 @@ def _columns(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
                 not_null=not_null,
                 default=catalog.text(expression) if not generated else None,
                 identity=_IDENTITY[identity],
+                identity_options=identities.get((oid, number), ()) if identity else (),
                 generated=catalog.condition(expression) if generated else None,
-                collation=None if collation is None else join(*collation),
+                collation=catalog.collation(collation),
                 storage=_STORAGE[storage] if storage else None,
                 compression=_COMPRESSION[compression] if compression else None,
                 statistics=statistics,

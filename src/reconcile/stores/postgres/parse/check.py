@@ -114,6 +114,10 @@ class _Checker:
                 return x.replace(refers=self._policy(x))
             case r.Trigger():
                 return x.replace(refers=self._trigger(x))
+            case r.Domain() | r.Range():
+                texts = [x.default, *(c.expression for c in x.checks)] if isinstance(x, r.Domain) else [_calling(x)]
+                refers = [a for text in texts if text for a in (*self._types(named(text)), *self._routines(text))]
+                return x.replace(refers=_distinct(a for a in (*x.refers, *refers) if a != x.address))
         return x
 
     def _table(self, x: r.Table) -> tuple[Address, ...]:
@@ -154,9 +158,9 @@ class _Checker:
 
     def _types(self, words: Iterable[tuple[str | None, str]]) -> list[Address]:
         """Declared types among the words; a table is no type here, since a column may have its name."""
-        found = ((q or self.scope.first, n) for q, n in words)
-        kinds = ((self.scope.types.get(name), name) for name in found)
-        return [self.scope.address(kind, *name) for kind, name in kinds if kind in r.TYPES]
+        found = [(q or self.scope.first, n) for q, n in words]
+        types = [self.scope.declares(name) for name in found if self.scope.types.get(name) in r.TYPES]
+        return [*types, *(self.scope.address("collation", *name) for name in found if name in self.scope.collations)]
 
     def _routines(self, sql: str) -> list[Address]:
         """All overloads of what `sql` calls, as far as it is declared."""
@@ -358,6 +362,10 @@ class _Checker:
         if schema != x.schema:
             self.scope.problem(x.source, f"sequence {x.name!r} and its owner {table!r} are in different schemas")
         return x
+
+
+def _calling(x: r.Range) -> str | None:
+    return x.subtype_diff and f"{x.subtype_diff}()"
 
 
 _IN_SCHEMA = frozenset({"table", "sequence", "view", "materialized_view", "collation", *r.TYPES, *r.ROUTINES})

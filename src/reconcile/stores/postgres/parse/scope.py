@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from reconcile.embeddings import Embedding
@@ -10,7 +10,7 @@ from reconcile.errors import Problem
 from reconcile.model import Address, Source
 from reconcile.selection import Selection
 from reconcile.stores.base import Context
-from reconcile.stores.postgres.names import BYTES, identifier, split
+from reconcile.stores.postgres.names import BYTES, identifier, join, split
 from reconcile.stores.postgres.sqltokens import faithful, fault
 from reconcile.stores.postgres.sqltypes import read
 from reconcile.suggest import meant
@@ -27,6 +27,9 @@ class Scope:
         context: Context,
         types: Mapping[tuple[str, str], str] | None = None,
         routines: Mapping[tuple[str, str], Sequence[Address]] | None = None,
+        *,
+        multiranges: Mapping[tuple[str, str], tuple[str, str]] | None = None,
+        collations: Collection[tuple[str, str]] = (),
     ) -> None:
         self.context = context
         self.store = context.spec.name
@@ -34,6 +37,10 @@ class Scope:
         self.first = self.schemas[0]
         self.types = dict(types or {})
         """Kind by (schema, name) of every type that is declared, in any document; also tables and views."""
+        self.multiranges = dict(multiranges or {})
+        """The range by its multirange's (schema, name)."""
+        self.types |= dict.fromkeys(self.multiranges, "range")
+        self.collations = frozenset(collations)
         self.routines = dict(routines or {})
         """Addresses, one an overload, by (schema, name)."""
         self.extension_schemas: frozenset[str] = frozenset()
@@ -105,13 +112,28 @@ class Scope:
             found = (type_.schema or self.first, type_.name)
         if found is not None:
             parts = found[1:] if found[0] == self.first else found
-            return read(identifier(*parts) + ("[]" if type_.array else "")).text, (
-                self.address(self.types[found], *found),
-            )
+            return read(identifier(*parts) + ("[]" if type_.array else "")).text, (self.declares(found),)
         if type_.schema == self.first and not type_.builtin:
             inner = f"({','.join(type_.modifiers)})" if type_.modifiers else ""
             return read(identifier(type_.name) + inner + ("[]" if type_.array else "")).text, ()
         return type_.text, ()
+
+    def declares(self, name: tuple[str, str]) -> Address:
+        """The address of what declares the type of that (schema, name); of a multirange, its range."""
+        return self.address(self.types[name], *self.multiranges.get(name, name))
+
+    def collation(self, text: str) -> tuple[str | None, tuple[Address, ...]]:
+        """A collation as introspection shows it, None for the default one, and what declares it, if anything does."""
+        try:
+            parts = split(text)
+        except ValueError:
+            return text, ()
+        if len(parts) == 2 and parts[0] == "pg_catalog":
+            return join(parts[1]), ()
+        found = (parts[0], parts[1]) if len(parts) == 2 else (self.first, parts[0])
+        if found in self.collations:
+            return join(*found), (self.address("collation", *found),)
+        return None if text == "default" else text, ()
 
     def embedding(self, name: str, where: Source | None) -> Embedding | None:
         """The contract of that name; None, reported, where there is none."""

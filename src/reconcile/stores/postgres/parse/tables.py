@@ -12,6 +12,7 @@ from reconcile.stores.postgres.parse.attached import policies, triggers
 from reconcile.stores.postgres.parse.indexes import indexes, options
 from reconcile.stores.postgres.parse.partitions import bound, partition_by, partitions
 from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of
+from reconcile.stores.postgres.parse.sequences import identity as sequence_identity
 from reconcile.stores.postgres.parse.vectors import column_type
 from reconcile.stores.postgres.sqltables import INDEX
 from reconcile.stores.postgres.sqltokens import as_default, tokens
@@ -98,18 +99,18 @@ class _Table:
         found: list[r.Column] = []
         for name, value, source in self._section("columns"):
             settings = value if isinstance(value, Map) else Map({"type": value}, source=source)
-            identity = settings.get("identity")
+            type_, refers = self._type(name, settings, source)
+            identity, numbering = sequence_identity(settings, type_, name, self.name, self.scope)
             kinds = [k for k in ("default", "identity", "generated") if settings.get(k) is not None]
             if len(kinds) > 1:
                 self.scope.problem(source, f"column {name!r} has both {kinds[0]} and {kinds[1]}", "keep one")
             implied = "the primary key" if name in key else "identity" if identity else None
             if implied and settings.get("not_null") is False:
                 self.scope.problem(settings.at("not_null"), f"column {name!r} is NOT NULL because of {implied}")
-            type_, refers = self._type(name, settings, source)
             if identity and type_ not in ("smallint", "integer", "bigint"):
                 self.scope.problem(source, f"identity column {name!r} cannot be {type_}", "smallint, integer, bigint")
             default, expression = (self._sql(settings, k) for k in ("default", "generated"))
-            collation = settings.get("collation")
+            collation, sorting = self.scope.collation(settings.get("collation") or "default")
             found.append(
                 r.Column(
                     address=self.address.child("column", name),
@@ -119,8 +120,9 @@ class _Table:
                     not_null=bool(settings.get("not_null")) or implied is not None,
                     default=default,
                     identity=identity,
+                    identity_options=numbering,
                     generated=expression,
-                    collation=None if collation in (None, "default") else collation.removeprefix("pg_catalog."),
+                    collation=collation,
                     storage=settings.get("storage"),
                     compression=settings.get("compression"),
                     statistics=settings.get("statistics"),
@@ -131,7 +133,7 @@ class _Table:
                     strategy=settings.get("strategy"),
                     using=self._using(name, settings, expression),
                     position=len(found) + 1,
-                    refers=refers,
+                    refers=(*refers, *sorting),
                 )
             )
         return found

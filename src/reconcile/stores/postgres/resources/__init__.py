@@ -15,7 +15,15 @@ from reconcile.stores.postgres.resources.base import (
     table_address,
 )
 from reconcile.stores.postgres.resources.constraints import Check, Exclusion, ForeignKey, Key, PrimaryKey, Unique
-from reconcile.stores.postgres.resources.databases import Collation, EventTrigger, Extension, Schema, Sequence
+from reconcile.stores.postgres.resources.databases import (
+    Collation,
+    EventTrigger,
+    Extension,
+    Schema,
+    Sequence,
+    identity_sequence,
+    sequence_limits,
+)
 from reconcile.stores.postgres.resources.indexes import Index, IndexItem, Statistics
 from reconcile.stores.postgres.resources.routines import Aggregate, Function, Procedure, Routine
 from reconcile.stores.postgres.resources.tables import Column, PartitionBy, Table
@@ -66,5 +74,7 @@ __all__ = [
     "Unique",
     "View",
     "compared",
+    "identity_sequence",
+    "sequence_limits",
     "table_address",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.resources.base import PostgresResource
 
 
@@ -33,6 +34,21 @@ class Sequence(PostgresResource):
     cycle: bool = False
     owned_by: tuple[str, str, str] | None = None
     unlogged: bool = False
+
+
+def sequence_limits(type_: str, increment: int) -> tuple[int, int]:
+    """The lowest and highest value where none is set: they follow from the type and the direction.
+
+    >>> sequence_limits("smallint", 1), sequence_limits("smallint", -1)
+    ((1, 32767), (-32768, -1))
+    """
+    limit: int = 2 ** ({"smallint": 16, "integer": 32}.get(type_, 64) - 1)
+    return (1, limit - 1) if increment > 0 else (-limit, -1)
+
+
+def identity_sequence(table: str, column: str) -> str:
+    """The name that the server gives to the sequence of an identity column, if it is free."""
+    return generated(table, column, "seq")
 
 
 @dataclass(frozen=True, kw_only=True)

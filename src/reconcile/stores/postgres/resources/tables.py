@@ -71,7 +71,7 @@ class Column(PostgresResource):
     identity: str | None = None
     """"always" or "by_default"."""
     identity_options: Pairs = ()
-    """Of its sequence, what is not the default: start, increment, min, max, cache, cycle."""
+    """Of its sequence, what is not the default: start, increment, min, max, cache, cycle, and sequence_name."""
     generated: str | None = None
     stored: bool = True
     """Of a generated column; False: virtual (PostgreSQL 18)."""

@@ -24,6 +24,7 @@ class DomainCheck:
     name: str
     expression: str
     not_valid: bool = False
+    comment: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +46,12 @@ class Attribute:
     name: str
     type: str
     collation: str | None = None
+    comment: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Composite(PostgresResource):
-    """CREATE TYPE … AS (…), fields in order."""
+    """CREATE TYPE … AS (…). The order of fields counts where the type is made; later they stand as they were added."""
 
     fields: tuple[Attribute, ...] = ()
     renamed_from: str | None = field(default=None, compare=False)
@@ -57,12 +59,15 @@ class Composite(PostgresResource):
 
 @dataclass(frozen=True, kw_only=True)
 class Range(PostgresResource):
-    """CREATE TYPE … AS RANGE. None: the server's default; names of functions and classes as the server shows them."""
+    """CREATE TYPE … AS RANGE. None: the server's default; names of functions and classes as the server shows them.
+
+    One with a canonical function is not modelled: that is written in C, for the type before it is complete.
+    """
 
     subtype: str
     opclass: str | None = None
     collation: str | None = None
-    canonical: str | None = None
     subtype_diff: str | None = None
     multirange: str | None = None
-    """The multirange type's name, where it is not the generated one."""
+    """The multirange type's name, where it is not the generated one; in the schema of the range."""
+    renamed_from: str | None = field(default=None, compare=False)
