@@ -109,7 +109,7 @@ class DropPolicy(Removal):
                 | _others_first(world, policy.table),
                 gives=[no(self.address)],
                 phase=Phase.CONTRACT,
-                hazards=[Hazard.CHANGES_ACCESS] if _guards(world, policy.table) else [],
+                hazards=_cost(world, policy)[1] if policy.table in world.target else (),
             )
         ]
 

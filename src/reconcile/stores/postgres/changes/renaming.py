@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 from reconcile.model import Address, Resource, State
+from reconcile.stores.postgres.names import KEYWORDS
 from reconcile.stores.postgres.resources import (
     Check,
     Column,
@@ -90,7 +92,7 @@ def _column_moved(
         return None if sql is None else renamed_in(sql, was, now)
 
     def looked_up(sql: str | None) -> str | None:
-        return None if sql is None else _output_kept(renamed_in(sql, was, now), was, now)
+        return None if sql is None else _output_kept(renamed_of(sql, old, now, bare=inside), was, now)
 
     inside = resource.container == table
     match resource:
@@ -122,7 +124,7 @@ def _column_moved(
         case Trigger() if inside:
             return replace(resource, of=tuple(sorted(map(name, resource.of))), condition=text(resource.condition))
         case View() | MaterializedView() if refers:
-            return replace(resource, query=_output_kept(text(resource.query) or "", was, now))
+            return replace(resource, query=_output_kept(renamed_of(resource.query, old, now, bare=True), was, now))
     return resource
 
 
@@ -150,6 +152,31 @@ def renamed_in(sql: str, old: str, new: str) -> str:
     view is planned as replaced, which changes nothing in it.
     """
     return "".join(spelled(new) if t.name == old else t.text for t in tokens(sql))
+
+
+def renamed_of(sql: str, old: Address, new: str, *, bare: bool) -> str:
+    """The column `old` of one table replaced where its table, or what stands for it, qualifies it; on request bare too.
+
+    >>> column = Address("app", "column", ("public", "a", "x"))
+    >>> renamed_of("SELECT b.x FROM b JOIN a y ON y.x = b.x", column, "z", bare=True)
+    'SELECT b.x FROM b JOIN a y ON y.z = b.x'
+    """
+    found = list(tokens(sql))
+    solid = [i for i, t in enumerate(found) if t.kind != "space"]
+    table, column = old.parts[-2:]
+    stands = {table}
+    for i, j in pairwise(solid):
+        name = found[j].name
+        if found[i].name == table and name is not None and not (found[j].kind == "word" and name in KEYWORDS):
+            stands.add(name)
+    texts = [t.text for t in found]
+    for n, i in enumerate(solid):
+        if found[i].name != column:
+            continue
+        dotted = n > 1 and found[solid[n - 1]].text == "."
+        if (found[solid[n - 2]].name in stands) if dotted else bare:
+            texts[i] = spelled(new)
+    return "".join(texts)
 
 
 def rename_simple(state: State, old: Address, new: Address) -> State:
