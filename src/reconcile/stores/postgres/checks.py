@@ -212,7 +212,7 @@ def _touched(steps: Sequence[Step]) -> Iterable[tuple[str, ...]]:
             if fact.verb is Verb.DONE:
                 continue
             address = Address.parse(fact.subject)
-            of_table = address.kind in ("column", "primary_key", "unique", "check", "foreign_key")
+            of_table = address.kind in ("column", "primary_key", "unique", "check", "foreign_key", "policy", "trigger")
             if address.kind in ("view", "materialized_view", "index", "sequence") or (of_table and fact in step.gives):
                 yield address.parts[:2]
 

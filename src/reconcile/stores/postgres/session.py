@@ -19,7 +19,7 @@ from reconcile.change import Call, Op, Server, Sql, Step, Timeouts
 from reconcile.errors import Problem, StoreError
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, StoreSpec
-from reconcile.stores.postgres import checks
+from reconcile.stores.postgres import checks, checks_attached
 from reconcile.stores.postgres.backfill import Tell, obstacles
 from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.introspect import introspect, settle
@@ -124,7 +124,9 @@ class PostgresSession:
 
     def unsupported(self, desired: State) -> Sequence[Problem]:
         """See `Session.unsupported`."""
-        return checks.unsupported(self.server(), desired)
+        server = self.server()
+        with self._translated():
+            return [*checks.unsupported(server, desired), *checks_attached.missing(self.connection, server, desired)]
 
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
         """See `Session.preflight`."""
