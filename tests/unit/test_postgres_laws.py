@@ -75,6 +75,10 @@ def first() -> State:
         table("p", partition_by=r.PartitionBy("range", (IndexItem(column="x"),))),
         column("p", "x", "integer"),
         partition("p1", "p", "FOR VALUES FROM (1) TO (5)"),
+        partition("p_gone", "p", "FOR VALUES FROM (10) TO (15)"),
+        partition("p_alone", "p", "FOR VALUES FROM (20) TO (25)"),
+        table("p_joins"),
+        column("p_joins", "x", "integer"),
         view("u", "SELECT d FROM a", [("d", "text")], [at("table", "a"), at("column", "a", "d")]),
     )
 
@@ -117,7 +121,11 @@ def second() -> State:
         view("w", "SELECT d FROM a", [("d", "text")], READS),
         table("p", partition_by=r.PartitionBy("range", (IndexItem(column="x"),))),
         column("p", "x", "integer"),
-        partition("p2", "p", "FOR VALUES FROM (5) TO (9)"),
+        partition("p1", "p", "FOR VALUES FROM (1) TO (9)"),
+        partition("p_new", "p", "FOR VALUES FROM (15) TO (20)"),
+        table("p_alone"),
+        column("p_alone", "x", "integer"),
+        partition("p_joins", "p", "FOR VALUES FROM (30) TO (35)"),
         view("u", "SELECT d, id FROM a", [("d", "text"), ("id", "bigint")], [at("table", "a"), at("column", "a", "d")]),
     )
 
@@ -188,7 +196,7 @@ def test_every_change_class_is_used_here() -> None:
         "DropSequence", "DropTable", "DropUnique", "DropView", "RebuildIndex", "RecreateView", "ReplaceCheck",
         "ReplaceEnum", "ReplaceForeignKey", "ReplaceIndex", "ReplacePrimaryKey", "ReplaceUnique", "ReplaceView",
         "ValidateConstraint",
-        "CreatePartition", "DropPartition",
+        "AttachPartition", "CreatePartition", "DetachPartition", "DropPartition", "MovePartition",
         "AlterMaterializedView", "CreateMaterializedView", "DropMaterializedView", "ReplaceMaterializedView",
     } <= used  # fmt: skip
 

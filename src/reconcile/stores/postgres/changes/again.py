@@ -66,7 +66,10 @@ class RecreateConstraint(Replacement):
         if isinstance(key, Check):
             needs, not_valid = check_needs(world, key), key.not_valid
         else:
-            needs, not_valid = requires(world, [key.table, *columns_of(key, (*key.columns, *key.include))]), False
+            needs, not_valid = (
+                requires(world, [key.table, *columns_of(world, key, (*key.columns, *key.include))]),
+                False,
+            )
         rows = broken(world, key) if isinstance(key, Check) and self.before != key else ()
         drop = self.step(
             world,

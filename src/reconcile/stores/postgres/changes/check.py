@@ -24,6 +24,7 @@ from reconcile.stores.postgres.changes.constraint import (
     only_validates,
     validated_steps,
 )
+from reconcile.stores.postgres.changes.homes import home
 from reconcile.stores.postgres.changes.remaking import comes_again, mentions
 from reconcile.stores.postgres.resources import (
     Check,
@@ -37,7 +38,7 @@ class DropCheck(DropConstraint):
 
 def check_needs(world: World, check: Check) -> frozenset[Fact]:
     """The table, what the expression refers to, and every column of the table that this plan adds or retypes."""
-    columns = [r for r in world.target.children(check.table) if isinstance(r, Column)]
+    columns = [r for r in world.target.children(home(world, check.table)) if isinstance(r, Column)]
     named = [c.address for c in columns if mentions(check.expression, c.address.parts[-1])]
     refers = [a for a in check.refers if a != check.address]
     return requires(world, [check.table, *refers, *named])
@@ -60,7 +61,7 @@ class AddCheck(Creation):
         new = world.creates(check.table)
         if world.drops(check.table) or (new and not check.not_valid and not waits_for_table(world, check)):
             return []
-        columns = [c for c in world.target.children(check.table) if c.address.kind == "column"]
+        columns = [c for c in world.target.children(home(world, check.table)) if c.address.kind == "column"]
         phase = narrowing(world, check, _named(check, [c.address.parts[-1] for c in columns]))
         needs = check_needs(world, check)
         at_once = new or small(world, check.table)

@@ -26,6 +26,7 @@ from reconcile.stores.postgres.changes.common import (
     sequences_owned,
     small,
 )
+from reconcile.stores.postgres.changes.homes import partitioned_by, parts
 from reconcile.stores.postgres.changes.remaking import comes_again, is_made_again, uses
 from reconcile.stores.postgres.resources import Column, PostgresResource
 from reconcile.stores.postgres.sqltables import column_calls
@@ -202,8 +203,8 @@ def _owned_settled(world: World, column: Column) -> frozenset[Fact]:
 def settled(world: World, column: Column) -> frozenset[Fact]:
     """What of its own table, and elsewhere, has to be gone or changed before the column is dropped."""
     waits, staying = set(dependents_settled(world, column.address)), []
-    for resource in world.live.children(column.table):
-        if resource.address == column.address or not uses(cast(PostgresResource, resource), column):
+    for resource in parts(world.live, column.table):
+        if resource.address == column.address or not uses(resource, column):
             continue
         after = world.target.get(resource.address)
         if after is None or comes_again(world, resource) or is_made_again(world, resource.address):
@@ -212,6 +213,13 @@ def settled(world: World, column: Column) -> frozenset[Fact]:
             staying.append(str(resource.address))
         else:
             waits.add(ok(resource.address))
+    spread = partitioned_by(world, column.address)
+    if spread is not None:
+        raise PlanError(
+            f"{column.address} cannot be dropped: {spread.address} is partitioned by it",
+            where=column.source,
+            hint="make a new table, move the rows and drop this one",
+        )
     if staying:
         raise PlanError(
             f"{column.address} cannot be dropped: {', '.join(sorted(staying))} uses it",

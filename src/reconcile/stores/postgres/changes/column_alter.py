@@ -19,6 +19,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
     small,
 )
+from reconcile.stores.postgres.changes.homes import partitioned_by, parts
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, standing_on, users
 from reconcile.stores.postgres.changes.sequence import out_of_bounds, reset
@@ -75,6 +76,13 @@ class AlterColumnType(Alteration):
             PlanError: stored vectors would not fit.
         """
         column = self.before
+        spread = partitioned_by(world, column.address)
+        if spread is not None:
+            raise PlanError(
+                f"{self.address} cannot get another type: {spread.address} is partitioned by it",
+                where=self.after.source,
+                hint="make a new table with the type, move the rows and drop this one",
+            )
         if is_vector(column.type) and not stored_vectors_fit(column.type, self.after.type):
             _refuse_stored_vectors(self, world)
         return alter_steps(self, world, column, self.after, retyped=True)
@@ -240,7 +248,7 @@ def _identity_rows(world: World, before: Column, after: Column) -> list[Op]:
 
 def _key_settled(world: World, column: Column) -> frozenset[Fact]:
     """DROP NOT NULL waits for the primary key that has the column to be gone."""
-    keys = [k for k in world.live.children(column.table) if k.address.kind == "primary_key" and isinstance(k, Key)]
+    keys = [k for k in parts(world.live, column.table) if k.address.kind == "primary_key" and isinstance(k, Key)]
     keys = [k for k in keys if column.address.parts[-1] in k.columns]
     return frozenset(
         no(k.address) if world.drops(k.address) else ok(k.address) for k in keys if world.target.get(k.address) != k

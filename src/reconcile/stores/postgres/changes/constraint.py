@@ -22,6 +22,7 @@ from reconcile.stores.postgres.changes.common import (
     recreated_steps,
     requires,
 )
+from reconcile.stores.postgres.changes.homes import homes
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.resources import (
@@ -39,14 +40,14 @@ from reconcile.stores.postgres.sqltext import (
 )
 
 
-def columns_of(resource: PostgresResource, names: Iterable[str]) -> list[Address]:
+def columns_of(world: World, resource: PostgresResource, names: Iterable[str]) -> list[Address]:
     """Addresses of columns of the resource's table."""
-    return [resource.table.child("column", n) for n in names]
+    return homes(world, resource.table, names)
 
 
 def narrowing(world: World, resource: PostgresResource, names: Iterable[str]) -> Phase:
     """A rule over columns that an application already writes may refuse what it writes: contract."""
-    columns = columns_of(resource, names)
+    columns = columns_of(world, resource, names)
     return Phase.EXPAND if columns and all(world.creates(c) for c in columns) else Phase.CONTRACT
 
 

@@ -26,6 +26,7 @@ from reconcile.stores.postgres.changes.common import (
     only_comment_differs,
     small,
 )
+from reconcile.stores.postgres.changes.homes import parts
 from reconcile.stores.postgres.changes.preconditions import leftovers, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, mentions, only_adds, standing_on
 from reconcile.stores.postgres.resources import Check, Column, Enum, Index, PostgresResource
@@ -201,7 +202,7 @@ def _renamed(world: World, columns: Iterable[Column]) -> Iterable[Fact]:
 def _holding(world: World, column: Column, enum: Enum) -> list[PostgresResource]:
     """Checks and indexes of the table whose expression holds constants of the enum: they are bound to its old type."""
     found: list[PostgresResource] = []
-    for resource in world.live.children(column.table):
+    for resource in parts(world.live, column.table):
         if isinstance(resource, Check):
             texts: list[str | None] = [resource.expression]
         elif isinstance(resource, Index):

@@ -9,7 +9,7 @@ from typing import ClassVar
 from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address, Resource
+from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.changes.common import (
     ChangeComment,
     Creation,
@@ -32,12 +32,13 @@ from reconcile.stores.postgres.changes.constraint import (
     validate_statement,
     validated_steps,
 )
+from reconcile.stores.postgres.changes.homes import homes
 from reconcile.stores.postgres.changes.index import beside, hanging_on
 from reconcile.stores.postgres.changes.key import helper_built, key_index
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.changes.table import dropped_apart, persistence_changes
-from reconcile.stores.postgres.resources import ForeignKey, Index, Key
+from reconcile.stores.postgres.resources import ForeignKey, Index, Key, Table
 
 
 def target(key: ForeignKey) -> Address:
@@ -48,7 +49,7 @@ def target(key: ForeignKey) -> Address:
 def referenced_key(world: World, key: ForeignKey) -> Resource | None:
     """The primary key, unique constraint or unique index in the target that it hangs on."""
     wanted = set(key.references_columns)
-    for resource in world.target.children(target(key)):
+    for resource in keys_in(world.target, target(key)):
         if isinstance(resource, Key) and (
             set(resource.columns) == wanted or (not wanted and resource.address.kind == "primary_key")
         ):
@@ -58,12 +59,19 @@ def referenced_key(world: World, key: ForeignKey) -> Resource | None:
     return None
 
 
+def keys_in(state: State, table: Address) -> list[Resource]:
+    """What is in a table; of a partition also what it has from those above it."""
+    found = state.children(table)
+    above = state.get(table)
+    return [*found, *keys_in(state, above.parent)] if isinstance(above, Table) and above.parent else found
+
+
 def _needs(world: World, key: ForeignKey) -> frozenset[Fact]:
     table = target(key)
-    there = [table.child("column", c) for c in key.references_columns]
+    there = homes(world, table, key.references_columns)
     there = [c for c in there if c in world.live or c in world.target]
     hangs_on = referenced_key(world, key)
-    needs = requires(world, [key.table, table, *columns_of(key, key.columns), *there])
+    needs = requires(world, [key.table, table, *columns_of(world, key, key.columns), *there])
     if hangs_on is not None and world.live.get(hangs_on.address) != hangs_on:
         needs |= {ok(hangs_on.address)}
     return needs | {ok(a) for a in (key.table, table) if persistence_changes(world, a)}

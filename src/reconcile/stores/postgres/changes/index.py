@@ -20,6 +20,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
     small,
 )
+from reconcile.stores.postgres.changes.homes import home, homes
 from reconcile.stores.postgres.changes.key import build_helper
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade, retyped, uses
@@ -39,7 +40,7 @@ BUILD = (Hazard.BUILDS_INDEX, Hazard.NEEDS_SPACE)
 
 def _needs(world: World, index: Index) -> frozenset[Fact]:
     """The table, its columns the index uses, and what its expressions refer to."""
-    columns = [r for r in world.target.children(index.table) if isinstance(r, Column) and uses(index, r)]
+    columns = [r for r in world.target.children(home(world, index.table)) if isinstance(r, Column) and uses(index, r)]
     refers = [a for a in index.refers if a != index.address]
     return requires(world, [index.table, *(c.address for c in columns), *refers])
 
@@ -48,7 +49,7 @@ def _phase(world: World, index: Index) -> Phase:
     """A unique index may refuse what an old application writes: contract, unless its columns are new."""
     if not index.unique or world.creates(index.table):
         return Phase.EXPAND
-    named = [index.table.child("column", i.column) for i in index.columns if i.column is not None]
+    named = homes(world, index.table, [i.column for i in index.columns if i.column is not None])
     return Phase.EXPAND if named and all(world.creates(c) for c in named) else Phase.CONTRACT
 
 
@@ -226,7 +227,7 @@ class ReplaceIndex(Replacement):
 
 
 def _on_retyped(world: World, index: Index) -> bool:
-    columns = [r for r in world.live.children(index.table) if isinstance(r, Column)]
+    columns = [r for r in world.live.children(home(world, index.table)) if isinstance(r, Column)]
     return any(retyped(world, c.address) for c in columns if uses(index, c))
 
 

@@ -115,7 +115,7 @@ def key_steps(change: PostgresChange, world: World, key: Key, old: Key | None) -
     if old is None and in_new_table(world, key):
         return []
     names = (*key.columns, *key.include)
-    needs = requires(world, [key.table, *columns_of(key, names)])
+    needs = requires(world, [key.table, *columns_of(world, key, names)])
     not_null = _not_null_first(world, key) | _other_gone(world, key) if isinstance(key, PrimaryKey) else frozenset()
     phase = Phase.CONTRACT if old else narrowing(world, key, key.columns)
     gives = [has(key.address), ok(key.address)]
@@ -152,7 +152,7 @@ def key_steps(change: PostgresChange, world: World, key: Key, old: Key | None) -
 
 def _not_null_first(world: World, key: Key) -> frozenset[Fact]:
     """A primary key sets its columns NOT NULL with a scan under an exclusive lock, unless they are already."""
-    altered = (c for c in columns_of(key, key.columns) if c in world.live and c in world.target)
+    altered = (c for c in columns_of(world, key, key.columns) if c in world.live and c in world.target)
     return frozenset(ok(c) for c in altered if _hardens(world, c))
 
 

@@ -13,6 +13,7 @@ from typing import cast
 from reconcile.change import Call, Op, Step, World
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.column import volatile
+from reconcile.stores.postgres.changes.homes import home, homes
 from reconcile.stores.postgres.changes.remaking import is_made_again, mentions, retyped
 from reconcile.stores.postgres.changes.renaming import renamed_in
 from reconcile.stores.postgres.changes.types import Type, is_vector
@@ -88,11 +89,13 @@ def duplicates(world: World, rule: Key | Index) -> list[Op]:
     """Values that a unique rule would hold twice. NULLs in a primary key are found by its columns' own steps."""
     table, where = rule.table, None
     if isinstance(rule, Index):
-        used = [r.address for r in world.target.children(table) if isinstance(r, Column) and _names(rule, r)]
+        used = [
+            r.address for r in world.target.children(home(world, table)) if isinstance(r, Column) and _names(rule, r)
+        ]
         items, where = _index_items(world, rule), _back(world, table, as_written(rule, "where") if rule.where else None)
         said = ", ".join(i.column or f"({i.expression})" for i in rule.columns)
     else:
-        used = [table.child("column", c) for c in rule.columns]
+        used = homes(world, table, rule.columns)
         items, said = [_column(world, c) for c in used], ", ".join(rule.columns)
     null_counts = isinstance(rule, Unique | Index) and rule.nulls_not_distinct
     if table not in world.live:
@@ -132,7 +135,7 @@ def _index_items(world: World, index: Index) -> list[str]:
     written, found = as_written(index, "columns"), []
     for item, text in zip(index.columns, written, strict=True):
         if item.column is not None:
-            sql = _column(world, index.table.child("column", item.column))
+            sql = _column(world, home(world, index.table).child("column", item.column))
         else:
             expression = text.get("expression") if isinstance(text, dict) else text.expression
             sql = f"({_back(world, index.table, expression or item.expression)})"
@@ -142,7 +145,7 @@ def _index_items(world: World, index: Index) -> list[str]:
 
 def _back(world: World, table: Address, sql: str | None) -> str | None:
     """An expression over columns by the names they have now."""
-    for column in world.live.children(table):
+    for column in world.live.children(home(world, table)):
         now = world.where(column.address)
         if sql is not None and isinstance(column, Column) and now.parts[-1] != column.address.parts[-1]:
             sql = renamed_in(sql, column.address.parts[-1], now.parts[-1])
@@ -151,9 +154,9 @@ def _back(world: World, table: Address, sql: str | None) -> str | None:
 
 def orphans(world: World, key: ForeignKey) -> list[Op]:
     """Rows that point at nothing."""
-    columns = [key.table.child("column", c) for c in key.columns]
+    columns = homes(world, key.table, key.columns)
     target = Address(key.address.store, "table", key.references)
-    there = [target.child("column", c) for c in key.references_columns]
+    there = homes(world, target, key.references_columns)
     if not _steady(world, columns) or len(there) != len(columns):
         return []
     names = [_column(world, c) for c in columns]
@@ -184,7 +187,7 @@ def broken(world: World, rule: Check | ForeignKey) -> list[Op]:
         return []
     if isinstance(rule, ForeignKey):
         return orphans(world, rule)
-    columns = [r for r in world.target.children(rule.table) if isinstance(r, Column)]
+    columns = [r for r in world.target.children(home(world, rule.table)) if isinstance(r, Column)]
     used = [c.address for c in columns if mentions(rule.expression, c.address.parts[-1])]
     if not used or not _steady(world, used):
         return []

@@ -13,6 +13,7 @@ from typing import cast
 
 from reconcile.change import World
 from reconcile.model import Address, Resource
+from reconcile.stores.postgres.changes.homes import home, homes, parts
 from reconcile.stores.postgres.changes.standing import STANDING
 from reconcile.stores.postgres.changes.types import comparable
 from reconcile.stores.postgres.resources import ROUTINES, Check, Column, Enum, ForeignKey, Index, Key, PostgresResource
@@ -124,13 +125,15 @@ def generated_from(world: World, column: Column) -> list[Column]:
 
 def held_by(world: World, resource: PostgresResource) -> list[Column]:
     """Columns made again in this plan that an index, key, check or foreign key uses: it goes before and comes after."""
-    columns = [r for r in world.live.children(resource.table) if isinstance(r, Column) and uses(resource, r)]
+    columns = [
+        r for r in world.live.children(home(world, resource.table)) if isinstance(r, Column) and uses(resource, r)
+    ]
     return [c for c in columns if is_made_again(world, c.address)]
 
 
 def users(world: World, column: Column) -> list[PostgresResource]:
     """Live indexes, keys, checks and foreign keys of its table that use the column."""
-    found = [r for r in world.live.children(column.table) if isinstance(r, Index | Key | Check | ForeignKey)]
+    found = [r for r in parts(world.live, column.table) if isinstance(r, Index | Key | Check | ForeignKey)]
     return [r for r in found if uses(r, column)]
 
 
@@ -202,7 +205,7 @@ def comes_again(world: World, resource: Resource) -> bool:
         return False
     if held_by(world, resource) or resource.container != after.container or calls_remade(world, resource):
         return True
-    own = [r for r in world.live.children(resource.table) if isinstance(r, Column)]
+    own = [r for r in world.live.children(home(world, resource.table)) if isinstance(r, Column)]
     own = [c for c in own if uses(resource, c) or uses(after, c)]
     if isinstance(resource, Index) and isinstance(after, Index):
         changed = _without_options(resource) != _without_options(after)
@@ -213,7 +216,7 @@ def comes_again(world: World, resource: Resource) -> bool:
         return resource.expression != after.expression and any(_incomparable(world, c) for c in own)
     if isinstance(resource, ForeignKey):
         there = Address(resource.address.store, "table", resource.references)
-        far = [world.live.get(there.child("column", c)) for c in resource.references_columns]
+        far = [world.live.get(c) for c in homes(world, there, resource.references_columns)]
         return any(_incomparable(world, c) for c in (*own, *far) if isinstance(c, Column))
     return False
 
