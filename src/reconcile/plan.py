@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -149,6 +149,7 @@ def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lamb
         asked: dict[Address, bool] = {}
         found, causes, world = _with_companions(view, asked)
         lives[view.name] = view.difference.live
+        there = {change.address for change in found}
         for change in found:
             try:
                 own = _unique(change.steps(world), taken)
@@ -156,7 +157,7 @@ def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lamb
                 errors.append(error)
                 continue
             steps += own
-            records.append(_record(change, own, causes.get(change.address), world, view.difference.removed))
+            records.append(_record(change, own, causes.get(change.address), there, view.difference.removed))
         changes += found
         steps = _wait_for_names(steps, found, world)
         fingerprints |= _fingerprints(found, steps, view, world, asked)
@@ -262,11 +263,11 @@ def _wait_for_names(steps: list[Step], changes: Sequence[Change], world: World) 
 
 
 def _record(
-    change: Change, own: Sequence[Step], cause: Address | None, world: World, removed: frozenset[Address]
+    change: Change, own: Sequence[Step], cause: Address | None, there: Set[Address], removed: frozenset[Address]
 ) -> ResourceChange:
     resource = change.resource
     container = resource.container
-    folded = not own and container is not None and (world.creates(container) or world.drops(container))
+    folded = not own and container is not None and container in there
     reason = change.reason
     if reason is None and cause is not None:
         reason = "companion_of_replacement"

@@ -24,7 +24,7 @@ from reconcile.stores.postgres.changes import (
     index_alter,
     key,
     materialized_view,
-    partition,
+    partition_alter,
     policy,
     renaming,
     routine,
@@ -61,7 +61,7 @@ KINDS: Mapping[str, Verbs] = {
     **dict.fromkeys(
         ("function", "procedure", "aggregate"), Verbs(routine.CreateRoutine, routine.DropRoutine, routine.alter)
     ),
-    "table": Verbs(partition.create, partition.drop, partition.alter),
+    "table": Verbs(partition_alter.create, partition_alter.drop, partition_alter.alter),
     "column": Verbs(column.AddColumn, column.DropColumn, column_generated.alter),
     "primary_key": Verbs(key.AddPrimaryKey, key.DropPrimaryKey, key.alter_primary_key),
     "unique": Verbs(key.AddUnique, key.DropUnique, key.alter_unique),

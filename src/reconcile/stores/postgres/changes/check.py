@@ -24,7 +24,7 @@ from reconcile.stores.postgres.changes.constraint import (
     only_validates,
     validated_steps,
 )
-from reconcile.stores.postgres.changes.homes import home
+from reconcile.stores.postgres.changes.homes import home, taken_over
 from reconcile.stores.postgres.changes.remaking import comes_again, mentions
 from reconcile.stores.postgres.resources import (
     Check,
@@ -59,7 +59,11 @@ class AddCheck(Creation):
         """See `Change.steps`."""
         check = self.after
         new = world.creates(check.table)
-        if world.drops(check.table) or (new and not check.not_valid and not waits_for_table(world, check)):
+        if (
+            taken_over(world, check)
+            or world.drops(check.table)
+            or (new and not check.not_valid and not waits_for_table(world, check))
+        ):
             return []
         columns = [c for c in world.target.children(home(world, check.table)) if c.address.kind == "column"]
         phase = narrowing(world, check, _named(check, [c.address.parts[-1] for c in columns]))

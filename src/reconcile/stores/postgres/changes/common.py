@@ -11,6 +11,7 @@ from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, to_json
+from reconcile.stores.postgres.changes.homes import taken_over
 from reconcile.stores.postgres.changes.remaking import (
     comes_again,
     inside_remade,
@@ -342,13 +343,12 @@ def dependents_settled(world: World, address: Address, *, also: Iterable[Address
     """
     waits, staying = set(), []
     for dependent in (*world.dependents(address), *(r for a in also for r in world.dependents(a))):
-        if dependent.address == address or dependent.container == address or world.drops(dependent.address):
-            continue
-        if dependent.container is not None and (
-            world.drops(dependent.container) or _within(world, dependent.container, address)
-        ):
-            continue
         after = world.target.get(dependent.address)
+        if dependent.address == address or world.drops(dependent.address):
+            continue
+        detached = isinstance(dependent, Table) and after is not None and after.container != dependent.container
+        if not detached and dependent.container is not None and _gone(world, dependent.container, address):
+            continue
         if comes_again(world, dependent):
             waits.add(no(dependent.address))
         elif after is not None and after != dependent and address not in after.refers:
@@ -364,8 +364,10 @@ def dependents_settled(world: World, address: Address, *, also: Iterable[Address
     return frozenset(waits)
 
 
-def _within(world: World, table: Address, around: Address) -> bool:
-    """Whether a table is a partition of `around`, at any depth."""
+def _gone(world: World, table: Address, around: Address) -> bool:
+    """Whether a table goes anyway: the plan drops it, or it is `around` or a partition of that, at any depth."""
+    if table == around or world.drops(table):
+        return True
     while isinstance(found := world.live.get(table), Table) and found.parent is not None:
         table = found.parent
         if table == around:
@@ -380,9 +382,9 @@ def sequences_owned(world: World, *columns: Address) -> list[Sequence_]:
 
 
 def in_new_table(world: World, resource: PostgresResource) -> bool:
-    """Whether the table is created in this plan, or dropped: its own step does it."""
+    """Whether the table's own step does it: it is created, dropped, attached or detached in this plan."""
     table = resource.container
-    return table is not None and (world.creates(table) or world.drops(table))
+    return table is not None and (world.creates(table) or world.drops(table) or taken_over(world, resource))
 
 
 def small(world: World, table: Address) -> bool:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address, Resource, State
+from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.common import (
     ChangeComment,
     Creation,
@@ -32,13 +32,13 @@ from reconcile.stores.postgres.changes.constraint import (
     validate_statement,
     validated_steps,
 )
-from reconcile.stores.postgres.changes.homes import homes
+from reconcile.stores.postgres.changes.homes import homes, keys_in, taken_over
 from reconcile.stores.postgres.changes.index import beside, hanging_on
 from reconcile.stores.postgres.changes.key import helper_built, key_index
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.changes.table import dropped_apart, persistence_changes
-from reconcile.stores.postgres.resources import ForeignKey, Index, Key, Table
+from reconcile.stores.postgres.resources import ForeignKey, Index, Key
 
 
 def target(key: ForeignKey) -> Address:
@@ -57,13 +57,6 @@ def referenced_key(world: World, key: ForeignKey) -> Resource | None:
         if isinstance(resource, Index) and resource.unique and {i.column for i in resource.columns} == wanted:
             return resource
     return None
-
-
-def keys_in(state: State, table: Address) -> list[Resource]:
-    """What is in a table; of a partition also what it has from those above it."""
-    found = state.children(table)
-    above = state.get(table)
-    return [*found, *keys_in(state, above.parent)] if isinstance(above, Table) and above.parent else found
 
 
 def _needs(world: World, key: ForeignKey) -> frozenset[Fact]:
@@ -91,6 +84,8 @@ class AddForeignKey(Creation):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         key = self.after
+        if taken_over(world, key):
+            return []
         phase = Phase.EXPAND if world.creates(key.table) else narrowing(world, key, key.columns)
         needs, at_once = _needs(world, key), small(world, key.table)
         return validated_steps(self, world, key, None, needs=needs, phase=phase, at_once=at_once)
@@ -204,7 +199,7 @@ class DropForeignKey(Removal):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         key = self.before
-        if world.drops(key.table) and not dropped_apart(world, key):
+        if taken_over(world, key) or (world.drops(key.table) and not dropped_apart(world, key)):
             return []
         return [
             self.step(

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import cast
 
 from reconcile.change import World
-from reconcile.model import Address, State
-from reconcile.stores.postgres.resources import PostgresResource, Table
+from reconcile.model import Address, Resource, State
+from reconcile.stores.postgres.resources import Check, Column, PostgresResource, Table
 from reconcile.stores.postgres.sqltokens import tokens
 
 
@@ -44,3 +44,34 @@ def partitioned_by(world: World, column: Address) -> Table | None:
             if name == key.column or (key.expression and any(t.name == name for t in tokens(key.expression))):
                 return found
     return None
+
+
+def keys_in(state: State, table: Address) -> list[Resource]:
+    """What is in a table; of a partition also what it has from those above it."""
+    found = state.children(table)
+    above = state.get(table)
+    return [*found, *keys_in(state, above.parent)] if isinstance(above, Table) and above.parent else found
+
+
+def taken_over(world: World, resource: Resource) -> bool:
+    """Whether a detached partition has this from its parent already, or a table that is attached will have it."""
+    table = resource.container
+    before, after = world.live.get(table) if table else None, world.target.get(table) if table else None
+    if not (isinstance(before, Table) and isinstance(after, Table)) or (before.parent is None) == (
+        after.parent is None
+    ):
+        return False
+    if isinstance(resource, Column):
+        return True
+    parent = before.parent or after.parent
+    state = world.live if before.parent else world.target
+    assert parent is not None
+    return any(_alike(resource, other) for other in keys_in(state, parent))
+
+
+def _alike(one: Resource, other: Resource) -> bool:
+    if one.address.kind != other.address.kind:
+        return False
+    here = other.replace(address=one.address, container=one.container, live_name=None, comment=None)
+    same = here == one.replace(comment=None, live_name=None)
+    return same and (not isinstance(one, Check) or one.address.parts[-1] == other.address.parts[-1])

@@ -20,7 +20,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
     small,
 )
-from reconcile.stores.postgres.changes.homes import home, homes
+from reconcile.stores.postgres.changes.homes import home, homes, taken_over
 from reconcile.stores.postgres.changes.key import build_helper
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade, retyped, uses
@@ -74,6 +74,8 @@ class CreateIndex(Creation):
         if inside_remade(world, self.after):
             return []
         index, gives = self.after, [has(self.address), ok(self.address)]
+        if taken_over(world, index):
+            return []
         needs, phase = {no(self.address)} | _needs(world, index), _phase(world, index)
         unique = [Hazard.DEPENDS_ON_DATA] if index.unique else []
         if small(world, index.table):
@@ -287,7 +289,7 @@ class DropIndex(Removal):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         index = self.before
-        if world.drops(index.table) or inside_remade(world, index):
+        if world.drops(index.table) or inside_remade(world, index) or taken_over(world, index):
             return []
         needs = {has(self.address)} | _key_users(world, index) | dependents_settled(world, self.address)
         needs |= requires(world, [index.table])

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
-from reconcile.change import Change, Op, Phase, Step, World
+from reconcile.change import Op, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, State
 from reconcile.stores.postgres import bounds
-from reconcile.stores.postgres.changes import table_alter
 from reconcile.stores.postgres.changes.common import (
     Creation,
     PostgresChange,
@@ -26,7 +24,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
 )
 from reconcile.stores.postgres.changes.preconditions import NO_ROWS, preceded
-from reconcile.stores.postgres.changes.table import CreateTable, DropTable, create_statement, made_marks, marked
+from reconcile.stores.postgres.changes.table import create_statement, dropped_apart, gone_along, made_marks, marked
 from reconcile.stores.postgres.resources import Check, Key, PostgresResource, Table
 from reconcile.stores.postgres.sqlattached import security_statements
 from reconcile.stores.postgres.sqlpartitions import (
@@ -63,21 +61,26 @@ def default_of(state: State, parent: Address) -> Table | None:
     return next((p for p in partitions(state, parent) if p.bound == "DEFAULT"), None)
 
 
-def _split(world: World, parent: Address) -> Table:
+def split(world: World, parent: Address) -> Table:
+    """The partitioned table, as it shall be."""
     found = world.target.get(parent) or world.live.get(parent)
     assert isinstance(found, Table), f"{parent} is a table"
     return found
 
 
-def _free(world: World, table: Table) -> frozenset[Fact]:
+def freed(world: World, table: Table) -> frozenset[Fact]:
     """The places that this plan frees and that the partition may need."""
     found = set()
     for other in partitions(world.live, parent_of(table)):
-        after = world.target.get(other.address)
-        leaves = not isinstance(after, Table) or (after.parent, after.bound) != (other.parent, other.bound)
-        if other.address != table.address and leaves and bounds.may_overlap(other.bound or "", table.bound or ""):
+        near = other.bound == "DEFAULT" or bounds.may_overlap(other.bound or "", table.bound or "")
+        if other.address != table.address and near and _leaves(world, other):
             found.add(no(bound_of(other.address)))
     return frozenset(found)
+
+
+def _leaves(world: World, partition: Table) -> bool:
+    after = world.target.get(partition.address)
+    return not isinstance(after, Table) or (after.parent, after.bound) != (partition.parent, partition.bound)
 
 
 def _own(world: World, table: Table) -> list[PostgresResource]:
@@ -113,7 +116,7 @@ class CreatePartition(Creation):
         own = _own(world, table)
         inside = [self.address, *(c.address for c in own)]
         refers = [a for r in (table, *own) for a in r.refers if a not in inside and a.kind != "column"]
-        needs = {no(self.address)} | in_schema(world, table) | requires(world, refers) | _free(world, table)
+        needs = {no(self.address)} | in_schema(world, table) | requires(world, refers) | freed(world, table)
         gives = [fact(a) for a in sorted(inside) for fact in (has, ok)]
         more = [f"ALTER TABLE {relation(self.address)} ADD {constraint_clause(c)}" for c in own]
         more += [*security_statements("disabled", table), *(sql for r in (table, *own) for sql in comments(r))]
@@ -127,14 +130,14 @@ class CreatePartition(Creation):
         make = create_statement(table, f"(LIKE {relation(parent)} {like}){by}")
         excluded, undo, hazards = excluded_from_default(self, world, table)
         calls = [make, *more, attach_statement(parent, table), *undo]
-        needs |= {ok(a) for a in _helpers(excluded)}
+        needs |= {ok(a) for a in helpers(excluded)}
         final = self.step(
             world,
             len(excluded) + 1,
             "create",
             calls,
             needs=needs,
-            gives=[*gives, *(no(a) for a in _helpers(excluded))],
+            gives=[*gives, *(no(a) for a in helpers(excluded))],
             hazards=hazards,
             commit_before=bool(excluded),
             long=bool(hazards),
@@ -142,15 +145,16 @@ class CreatePartition(Creation):
         return preceded([*excluded, final], in_default(world, table))
 
 
-def _helpers(steps: Iterable[Step]) -> list[Address]:
+def helpers(steps: Iterable[Step]) -> list[Address]:
+    """What steps make that the last one takes away."""
     return list(dict.fromkeys(s.address for s in steps))
 
 
 def in_default(world: World, table: Table) -> list[Op]:
     """Rows of the default partition that would belong to the new one."""
-    default = default_of(world.live, world.where(parent_of(table)))
-    by = _split(world, parent_of(table)).partition_by
-    if default is None or by is None or default.address == table.address or table.bound is None:
+    default = default_of(world.live, parent_of(table))
+    by = split(world, parent_of(table)).partition_by
+    if default is None or by is None or not default_is_scanned(world, table) or table.bound is None:
         return []
     rows = bounds.condition(by, table.bound)
     if rows is None:
@@ -161,34 +165,51 @@ def in_default(world: World, table: Table) -> list[Op]:
     return [Op(NO_ROWS, {"sql": f"SELECT * FROM {there} WHERE {rows}", "what": what, "unit": "row", "fix": fix})]
 
 
+SCAN = [Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES, Hazard.DEPENDS_ON_DATA]
+"""Of rows looked at under an exclusive lock."""
+
+
+def default_is_scanned(world: World, table: Table) -> bool:
+    """Whether there is a default partition with rows, which may not belong to it any more."""
+    default = default_of(world.live, parent_of(table))
+    if default is None or default.address == table.address or _leaves(world, default):
+        return False
+    return not world.empty(default.address)
+
+
 def excluded_from_default(
-    change: PostgresChange, world: World, table: Table
+    change: PostgresChange, world: World, table: Table, done: int = 0
 ) -> tuple[list[Step], list[str], list[Hazard]]:
     """A validated check that spares the default partition a scan under an exclusive lock; what removes it again.
 
     While it is there, the default partition refuses the rows that are to go into the new one.
     Where PostgreSQL would not see what the check says, the scan and its hazards remain.
     """
-    parent = _split(world, parent_of(table))
+    parent = split(world, parent_of(table))
     default = default_of(world.live, parent.address)
-    if default is None or default.address == table.address or world.drops(default.address):
-        return [], [], []
-    if world.empty(default.address) or parent.partition_by is None:
+    if default is None or parent.partition_by is None or not default_is_scanned(world, table):
         return [], [], []
     rows = bounds.condition(parent.partition_by, table.bound or "")
     if rows is None or not bounds.provable(parent.partition_by):
-        return [], [], [Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES, Hazard.DEPENDS_ON_DATA]
+        return [], [], SCAN
     helper = default.address.child("check", helper_name(table.address.parts[-1], "bound"))
-    first, second = checked(change, world, helper, f"NOT ({rows})", Phase.EXPAND)
+    first, second = checked(change, world, helper, f"NOT ({rows})", Phase.EXPAND, done=done)
     steps = [replace(first, hazards=first.hazards | {Hazard.BREAKS_CLIENTS}), second]  # refuses such rows meanwhile
     drop = f"ALTER TABLE {relation(default.address)} DROP CONSTRAINT {ident(helper.parts[-1])}"
     return steps, [drop], []
 
 
 def checked(
-    change: PostgresChange, world: World, helper: Address, expression: str, phase: Phase, done: int = 0
+    change: PostgresChange,
+    world: World,
+    helper: Address,
+    expression: str,
+    phase: Phase,
+    *,
+    done: int = 0,
+    more: Sequence[Check] = (),
 ) -> list[Step]:
-    """A helper check of a table, added NOT VALID and validated; an older one of that name goes first."""
+    """A helper check of a table, added NOT VALID and validated, and `more`; an older one of that name goes first."""
     table, name = relation(helper), ident(helper.parts[-1])
     add = [f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({expression}) NOT VALID"]
     needs = {has(Address(helper.store, "table", helper.parts[:2]))}
@@ -196,13 +217,15 @@ def checked(
         needs.add(no(helper))
     elif helper in world.live:
         add.insert(0, f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+    add += [f"ALTER TABLE {table} ADD {constraint_clause(c)} NOT VALID" for c in more]
+    validate = f"ALTER TABLE {table} VALIDATE CONSTRAINT"
     return [
         change.step(world, done + 1, "check", add, address=helper, needs=needs, gives=[has(helper)], phase=phase),
         change.step(
             world,
             done + 2,
             "validate",
-            [f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}"],
+            [f"{validate} {n}" for n in (name, *(ident(c.name) for c in more))],
             address=helper,
             needs=[has(helper)],
             gives=[ok(helper)],
@@ -235,18 +258,21 @@ class DropPartition(Removal):
         table, parent = self.before, parent_of(self.before)
         if world.drops(parent):
             return []
-        children = [cast(PostgresResource, r) for r in world.live.inside(self.address)]
-        inside = [self.address, *(c.address for c in children)]
+        children = gone_along(world, self.address)
         waits = dependents_settled(world, self.address, also=[c.address for c in children])
-        refers = {a for c in children for a in c.refers} - set(inside)
-        needs = {has(self.address)} | waits | goes_first(world, [a for a in refers if a.kind != "column"])
+        apart = {c.address for c in children if dropped_apart(world, c)}
+        inside = [self.address, *(c.address for c in children if c.address not in apart)]
+        refers = {a for c in children if c.address not in apart for a in c.refers} - set(inside)
+        needs = (
+            {has(self.address), *map(no, apart)} | waits | goes_first(world, [a for a in refers if a.kind != "column"])
+        )
         needs |= requires(world, [parent])
         hazards = [Hazard.BREAKS_CLIENTS, *([] if world.empty(self.address) else [Hazard.DELETES_DATA])]
         drop, gone = f"DROP TABLE {relation(self.address)}", [no(a) for a in inside]
         free = no(bound_of(self.address))
         phase = Phase.CONTRACT
         if detaches_concurrently(world, table):
-            detach = detach_statement(world.where(parent), world.where(self.address), "CONCURRENTLY")
+            detach = detach_statement(parent, self.address, "CONCURRENTLY")
             return [
                 self.concurrent_step(1, "detach", [detach], needs=needs, gives=[free], phase=phase, hazards=hazards),
                 self.step(world, 2, "drop", [drop], needs={has(self.address), free}, gives=gone, phase=phase),
@@ -262,18 +288,3 @@ def detaches_concurrently(world: World, table: Table) -> bool:
     if world.server.numbers < _CONCURRENTLY or table.detaching or world.empty(parent):
         return False
     return default_of(world.live, parent) is None
-
-
-def create(before: None, after: Table) -> Change:
-    """The change that makes a table."""
-    return CreateTable(before, after) if after.partition_of is None else CreatePartition(before, after)
-
-
-def drop(before: Table, after: None) -> Change:
-    """The change that drops a table."""
-    return DropTable(before, after) if before.partition_of is None else DropPartition(before, after)
-
-
-def alter(before: Table, after: Table) -> Change | None:
-    """The change of a table that stays."""
-    return table_alter.alter(before, after)

@@ -174,7 +174,7 @@ class DropTable(Removal):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        children = [cast(PostgresResource, r) for r in world.live.inside(self.address)]
+        children = gone_along(world, self.address)
         waits = dependents_settled(world, self.address, also=[c.address for c in children])
         apart = {c.address for c in children if dropped_apart(world, c)}
         owned = sequences_owned(world, *(c.address for c in children))
@@ -195,6 +195,17 @@ class DropTable(Removal):
                 hazards=[Hazard.BREAKS_CLIENTS, *([] if world.empty(self.address) else [Hazard.DELETES_DATA])],
             )
         ]
+
+
+def gone_along(world: World, table: Address) -> list[PostgresResource]:
+    """All that DROP TABLE takes along: what is in it and its partitions, but for those that stay as tables."""
+    found = []
+    for part in world.live.children(table):
+        if isinstance(part, Table):
+            found += [part, *gone_along(world, part.address)] if part.address not in world.target else []
+        else:
+            found.append(cast(PostgresResource, part))
+    return found
 
 
 def dropped_apart(world: World, key: PostgresResource) -> bool:

@@ -58,6 +58,8 @@ class Table(PostgresResource):
 
     def leaves(self, part: Resource) -> bool:
         """See `Resource.leaves`."""
+        if isinstance(part, Column):
+            return self.partition_of is not None  # it had them before it became a partition
         return self.partitions_managed == "any" and isinstance(part, Table)
 
 
