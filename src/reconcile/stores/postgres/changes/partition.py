@@ -208,8 +208,15 @@ def checked(
     *,
     done: int = 0,
     more: Sequence[Check] = (),
+    valid: Sequence[str] = (),
 ) -> list[Step]:
-    """A helper check of a table, added NOT VALID and validated, and `more`; an older one of that name goes first."""
+    """A helper check of a table, added NOT VALID and validated; an older one of that name goes first.
+
+    Args:
+        done: steps of the change that stand before.
+        more: other checks treated alike.
+        valid: names of checks that are there, to be validated along.
+    """
     table, name = relation(helper), ident(helper.parts[-1])
     add = [f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({expression}) NOT VALID"]
     needs = {has(Address(helper.store, "table", helper.parts[:2]))}
@@ -225,7 +232,7 @@ def checked(
             world,
             done + 2,
             "validate",
-            [f"{validate} {n}" for n in (name, *(ident(c.name) for c in more))],
+            [f"{validate} {n}" for n in (name, *map(ident, [*(c.name for c in more), *valid]))],
             address=helper,
             needs=[has(helper)],
             gives=[ok(helper)],

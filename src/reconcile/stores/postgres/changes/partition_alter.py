@@ -88,7 +88,7 @@ class AttachPartition(Alteration):
         if not small(world, self.address):
             helper = self.address.child("check", helper_name(table.address.parts[-1], "bound"))
             if rows is not None and whole.partition_by is not None and bounds.provable(whole.partition_by):
-                steps += checked(self, world, helper, rows, phase, more=missing)
+                steps += checked(self, world, helper, rows, phase, more=missing, valid=_not_valid(world, table))
                 undo.append(f"ALTER TABLE {relation(self.address)} DROP CONSTRAINT {ident(helper.parts[-1])}")
                 missing = []
             else:
@@ -97,7 +97,10 @@ class AttachPartition(Alteration):
             steps += excluded
             undo += restore
             hazards += more
-        calls = [*settle, *(f"ALTER TABLE {relation(self.address)} ADD {constraint_clause(c)}" for c in missing)]
+        alter = f"ALTER TABLE {relation(self.address)}"
+        calls = [*settle, *(f"{alter} ADD {constraint_clause(c)}" for c in missing)]
+        if not steps:
+            calls += [f"{alter} VALIDATE CONSTRAINT {ident(n)}" for n in _not_valid(world, table)]
         calls += [attach_statement(parent, table), *undo]
         calls += _rest_calls(world, self.before, table)
         final = self.step(
@@ -133,6 +136,13 @@ def outside(world: World, before: Table, table: Table) -> list[Op]:
     return [
         Op(NO_ROWS, {"sql": sql, "what": what, "unit": "row", "fix": "move or delete them, or declare a wider bound"})
     ]
+
+
+def _not_valid(world: World, table: Table) -> list[str]:
+    """Names of its checks that are also those of the tables above, and not validated yet."""
+    above = {c.name for c in keys_in(world.target, parent_of(table)) if isinstance(c, Check)}
+    own = [c for c in world.live.children(table.address) if isinstance(c, Check)]
+    return [c.name for c in own if c.name in above and c.not_valid]
 
 
 def _missing_checks(world: World, table: Table) -> list[Check]:
@@ -248,7 +258,9 @@ class MovePartition(Alteration):
 
     def describe(self) -> str:
         """See `Change.describe`."""
-        return f"{describe_partition(self.before)} → {describe_partition(self.after).removeprefix('partition of ')}"
+        old, new = (describe_partition(t) for t in (self.before, self.after))
+        same = f"partition of {self.before.partition_of[1]}, " if self.before.partition_of else ""
+        return f"{old} → {new.removeprefix(same)}"
 
     @property
     def strategy(self) -> str | None:
