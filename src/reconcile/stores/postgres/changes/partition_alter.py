@@ -48,7 +48,7 @@ from reconcile.stores.postgres.sqltext import (
 
 _OWN_IDENTITY = (17,)
 """From PostgreSQL 17 on an identity is the whole table's, and what is attached must have none."""
-_SETTLED = ("comment", "identity", "default", "not_null")
+_SETTLED = ("comment", "identity", "identity_options", "default", "not_null")
 """Attributes of a column that are made the parent's when a table is attached."""
 
 
@@ -213,7 +213,7 @@ class DetachPartition(Alteration):
         _same_columns(world, table, columns)
         alter = f"ALTER TABLE {relation(self.address)} ALTER COLUMN"
         calls = [detach_statement(parent, self.address, "FINALIZE" if table.detaching else "")]
-        calls += [f"{alter} {ident(c.name)} ADD {identity_clause(c.identity)}" for c in columns if c.identity]
+        calls += [f"{alter} {ident(c.name)} ADD {identity_clause(c)}" for c in columns if c.identity]
         calls += [comment_statement(c) for c in columns if c.comment is not None]
         calls += _rest_calls(world, table, self.after)
         kept = [r for r in world.target.children(self.address) if taken_over(world, r)]
@@ -238,7 +238,7 @@ def _same_columns(world: World, table: Table, columns: Iterable[Column]) -> None
     mine = {c.address.parts[-1]: c for c in columns}
     wrong = sorted(theirs.keys() ^ mine.keys())
     for name in theirs.keys() & mine.keys():
-        changed = set(differing(theirs[name], mine[name])) - {"comment", "identity"}
+        changed = set(differing(theirs[name], mine[name])) - {"comment", "identity", "identity_options"}
         wrong += [f"{name} ({', '.join(sorted(changed))})"] if changed else []
     if wrong:
         raise PlanError(
