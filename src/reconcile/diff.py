@@ -116,7 +116,7 @@ def diff(
         change = package.change(before, after)
         if change is not None:
             changes.append(change)
-        elif not (before and before.live_name and policy.names == "enforce"):
+        elif before is not None and not (before.live_name and policy.names == "enforce"):
             equal.append(address)
     removed, extra, unmanaged = _ownership(desired, state, _followed(applied, desired), classify)
     leftovers = _leftovers([*extra, *(r for r in unmanaged if _becomes(r) in desired)], changes)

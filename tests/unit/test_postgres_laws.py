@@ -10,11 +10,13 @@ from tests.stores.postgres.writing import (
     changes,
     check,
     column,
+    default_privileges,
     enum,
     event_trigger,
     extension,
     foreign_key,
     function,
+    grant,
     index,
     materialized_view,
     partition,
@@ -67,6 +69,8 @@ def first() -> State:
         table("b"),
         column("b", "a", "bigint"),
         foreign_key("b", "b_fkey", ["a"], "a", ["id"]),
+        grant("table", "a", owner="o", grants=[("reader", "select"), ("writer", "update", ("d",))]),
+        default_privileges("o", "", "tables", ("reader", "select")),
         materialized_view("m", "SELECT x FROM a", [("x", "integer")], READS),
         materialized_view("n", "SELECT d FROM a", [("d", "text")], [at("table", "a"), at("column", "a", "d")]),
         table("c", with_=(("fillfactor", "70"),)),
@@ -108,6 +112,8 @@ def second() -> State:
         table("b"),
         column("b", "a", "bigint"),
         foreign_key("b", "b_fkey", ["a"], "a", ["id"], on_delete="cascade"),
+        grant("table", "a", owner="p", grants=[("o", "select", (), True), ("writer", "update")]),
+        default_privileges("o", "", "tables", ("reader", "insert")),
         materialized_view("m", "SELECT x + 1 AS x FROM a", [("x", "bigint")], READS),
         materialized_view(
             "n",
@@ -198,6 +204,7 @@ def test_every_change_class_is_used_here() -> None:
         "ValidateConstraint",
         "AttachPartition", "CreatePartition", "DetachPartition", "DropPartition", "MovePartition",
         "AlterMaterializedView", "CreateMaterializedView", "DropMaterializedView", "ReplaceMaterializedView",
+        "ChangeAccess", "GiveAccess", "SetDefaultPrivileges", "TakeAccess",
     } <= used  # fmt: skip
 
 

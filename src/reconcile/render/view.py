@@ -152,8 +152,10 @@ def _line(
 
 
 def _below(address: str, parent: str) -> str:
-    """The kind and the name as seen from the container: `column lang`."""
+    """The kind and the name as seen from the container: `column lang`; `grants` for those of the container."""
     child, container = Address.parse(address), Address.parse(parent)
+    if child.parts == (container.kind, *container.parts):
+        return words.kind(child.kind)
     depth = len(container.parts)
     parts = child.parts[depth:] if child.parts[:depth] == container.parts and child.parts[depth:] else child.parts
     return f"{words.kind(child.kind, 1)} {Address(child.store, child.kind, parts).name}"

@@ -26,6 +26,7 @@ UNMANAGED = "?"
 
 _PLURALS = {
     "alias": "aliases",
+    "default_privileges": "default privileges",
     "index": "indexes",
     "payload_index": "payload indexes",
     "policy": "policies",

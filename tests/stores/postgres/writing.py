@@ -114,6 +114,25 @@ def event_trigger(name: str, event: str, calls: str, **more: Any) -> r.EventTrig
     )
 
 
+def grant(kind: str, *parts: str, **more: Any) -> r.Grant:
+    """`grant("table", "t", owner="o", grants=[("reader", "select")])`."""
+    privileges = more.pop("grants", None)
+    what = at(kind, *parts)
+    return r.Grant(
+        address=r.grant_address(what),
+        container=what,
+        grants=None if privileges is None else tuple(sorted(r.Privilege(*p) for p in privileges)),
+        **more,
+    )
+
+
+def default_privileges(role: str, schema: str, on: str, *grants: Sequence[Any]) -> r.DefaultPrivileges:
+    return r.DefaultPrivileges(
+        address=Address(STORE, "default_privileges", (role, schema, on)),
+        grants=tuple(sorted(r.Privilege(*p) for p in grants)),
+    )
+
+
 def schema(name: str, **more: Any) -> r.Schema:
     return r.Schema(address=at("schema", name), **more)
 

@@ -14,7 +14,19 @@ from reconcile.change import Server, Step
 from reconcile.errors import Problem, StoreError
 from reconcile.facts import Verb
 from reconcile.model import Address, State
-from reconcile.stores.postgres.resources import Column, Extension, ForeignKey, Index, PostgresResource, Unique
+from reconcile.stores.postgres.resources import (
+    Column,
+    DefaultPrivileges,
+    Extension,
+    ForeignKey,
+    Grant,
+    Index,
+    PostgresResource,
+    Unique,
+    View,
+)
+from reconcile.stores.postgres.resources.access import PUBLIC
+from reconcile.suggest import meant
 
 OLDEST = (12,)
 _VECTOR_TYPES = {"vector": (0, 1), "halfvec": (0, 7), "sparsevec": (0, 7)}
@@ -32,7 +44,7 @@ SELECT current_setting('server_version'), current_database()::text, current_user
        current_setting('max_locks_per_transaction')::int, current_setting('max_connections')::int,
        current_setting('is_superuser') = 'on', has_database_privilege(current_database(), 'CREATE'),
        pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
-       current_setting('server_encoding')
+       current_setting('server_encoding'), (SELECT jsonb_agg(rolname) FROM pg_roles)
 """
 
 
@@ -62,6 +74,7 @@ def server(connection: psycopg.Connection[TupleRow], name: str) -> Server:
             "in_recovery": row[11],
             "read_only": row[12],
             "encoding": row[13],
+            "roles": row[14],
             "user": user,
             "database": database,
         },
@@ -107,6 +120,7 @@ def unsupported(server: Server, desired: State) -> list[Problem]:
             oldest = _HNSW if resource.method == "hnsw" else (0, 1)
             problems += _vector(server, used, resource, f"the index method {resource.method}", oldest, desired)
         problems += _version_needs(server, resource)
+        problems += _access(server, resource)
     return problems
 
 
@@ -116,10 +130,38 @@ def _type_name(type_: str) -> str:
     return type_.rpartition(".")[2].strip('"').split("(")[0].split("[")[0].strip().strip('"')
 
 
+def missing_roles(server: Server, resource: PostgresResource, roles: Iterable[str]) -> list[Problem]:
+    """Those of `roles` that the server does not have; "public" is everybody."""
+    there = {*server.facts["roles"], PUBLIC}
+    return [
+        _problem(
+            resource,
+            f"there is no role {role!r} on {server.name}",
+            meant(role, there, list_up_to=0) or f'create it first: CREATE ROLE "{role}"',
+        )
+        for role in dict.fromkeys(roles)
+        if role not in there
+    ]
+
+
+def _access(server: Server, resource: object) -> list[Problem]:
+    if isinstance(resource, Grant | DefaultPrivileges):
+        first = [resource.owner] if isinstance(resource, Grant) else [resource.role]
+        grants = resource.grants or ()
+        problems = missing_roles(server, resource, [*filter(None, first), *(p.grantee for p in grants)])
+        if server.numbers < (17,) and any(p.privilege == "maintain" for p in grants):
+            problems.append(
+                _problem(resource, f"the privilege maintain needs PostgreSQL 17; {server.name} is {server.version}")
+            )
+        return problems
+    return []
+
+
 def _version_needs(server: Server, resource: object) -> list[Problem]:
     if server.numbers >= (15,) or not isinstance(resource, PostgresResource):
         return []
     wanted = {
+        "security_invoker": isinstance(resource, View) and "security_invoker" in dict(resource.with_),
         "nulls_not_distinct": isinstance(resource, Unique | Index) and resource.nulls_not_distinct,
         "the column list of on_delete": isinstance(resource, ForeignKey) and bool(resource.on_delete_columns),
     }

@@ -1,13 +1,25 @@
-"""SQL text around access: what keeps owner and grants of something that is dropped and made again."""
+"""SQL text around access: GRANT, REVOKE, OWNER TO; what keeps them for something that is dropped and made again."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
-from reconcile.stores.postgres.resources import ROUTINES, TYPES, PostgresResource
-from reconcile.stores.postgres.sqltext import ident, literal, object_name, routine_name
+from reconcile.model import Address
+from reconcile.stores.postgres.resources import (
+    ROUTINES,
+    TYPES,
+    DefaultPrivileges,
+    Grant,
+    PostgresResource,
+    Privilege,
+)
+from reconcile.stores.postgres.resources.access import NOTHING, PUBLIC
+from reconcile.stores.postgres.sqltext import ident, idents, literal, object_name, routine_name
 
+_ASTERISK = re.compile(r"\(\*\)\Z")
 _RELATIONS = frozenset({"table", "view", "materialized_view", "sequence"})
 
 
@@ -27,7 +39,7 @@ def granted_as(kind: str) -> str:
 
 def granted_name(resource: PostgresResource) -> str:
     """The quoted name in GRANT and REVOKE, and for regprocedure, where an aggregate without arguments has none."""
-    return re.sub(r"\(\*\)\Z", "()", target_name(resource))
+    return _ASTERISK.sub("()", target_name(resource))
 
 
 def target_name(resource: PostgresResource) -> str:
@@ -115,3 +127,126 @@ def _oid(resource: PostgresResource) -> str:
 
 def _kept(resource: PostgresResource) -> str:
     return f"reconcile.kept_{hashlib.sha256(str(resource.address).encode()).hexdigest()[:12]}"
+
+
+Key = tuple[str, str, str | None]
+"""(role, privilege, column or None)"""
+
+
+def entries(privileges: Iterable[Privilege]) -> Iterator[tuple[Key, bool, Privilege]]:
+    """One a column: (key, grantable, where it comes from)."""
+    for p in privileges:
+        if p.privilege != NOTHING:
+            for column in p.columns or (None,):
+                yield (p.grantee, p.privilege, column), p.grantable, p
+
+
+def owner_statement(grant: Grant) -> str:
+    """ALTER … OWNER TO."""
+    return f"ALTER {owned_as(grant.object.kind)} {object_of(grant.object)} OWNER TO {ident(grant.owner or '')}"
+
+
+def object_of(address: Address) -> str:
+    """The quoted name of what a grant is about."""
+    if address.kind in ROUTINES:
+        return routine_name(address)
+    return ident(*address.parts)
+
+
+def role_name(role: str) -> str:
+    """Quoted, but for PUBLIC, which is no role."""
+    return "PUBLIC" if role == PUBLIC else ident(role)
+
+
+def new_object_statements(grant: Grant, unwanted: Iterable[str]) -> list[str]:
+    """Owner and grants of an object just made. `unwanted`: roles to which defaults have given something."""
+    calls = [owner_statement(grant)] if grant.owner is not None else []
+    if grant.grants is None:
+        return calls
+    on = _on(grant)
+    calls += [f"REVOKE ALL ON {on} FROM {role_name(role)}" for role in sorted(set(unwanted))]
+    own = {p.grantee for p in grant.grants if p.grantee == grant.owner}
+    calls += [f"REVOKE ALL ON {on} FROM {ident(role)}" for role in sorted(own)]
+    return calls + _grants(on, ((key, grantable) for key, grantable, _ in entries(grant.grants)))
+
+
+def grant_statements(before: Grant, after: Grant, gone: frozenset[str]) -> list[str]:
+    """What `after` has and `before` does not. `gone`: columns that are dropped."""
+    had = {key: grantable for key, grantable, _ in entries(before.grants or ())}
+    new = [
+        (key, grantable)
+        for key, grantable, _ in entries(after.grants or ())
+        if (key not in had or (grantable and not had[key])) and key[2] not in gone
+    ]
+    return _grants(_on(after), new)
+
+
+def _on(grant: Grant) -> str:
+    name = object_of(grant.object)
+    if grant.object.kind == "aggregate":  # GRANT takes no asterisk for an aggregate without arguments
+        name = _ASTERISK.sub("()", name)
+    return f"{granted_as(grant.object.kind)} {name}"
+
+
+def _lost(before: Grant, after: Grant) -> list[tuple[Key, bool]]:
+    """What stays granted on columns and is taken by a REVOKE of the same privilege on the whole object."""
+    had = {key for key, _, _ in entries(before.grants or ())}
+    want = {key: grantable for key, grantable, _ in entries(after.grants or ())}
+    whole = {(role, word) for role, word, column in had if column is None and (role, word, None) not in want}
+    return [(key, grantable) for key, grantable in want.items() if key[2] is not None and key[:2] in whole]
+
+
+def revoke_statements(before: Grant, after: Grant, gone: frozenset[str], user: str) -> list[str]:
+    """What `before` has and `after` does not, by who granted it: a right that was passed on is taken there first."""
+    want = {key: grantable for key, grantable, _ in entries(after.grants or ())}
+    by_grantor: dict[tuple[bool, str], list[tuple[Key, bool]]] = defaultdict(list)
+    for key, grantable, p in entries(before.grants or ()):
+        if key[2] in gone or (key in want and want[key] >= grantable):
+            continue
+        for grantor in p.grantors or (before.owner or "",):
+            by_grantor[grantor == before.owner, grantor].append((key, key in want))
+    on, calls = _on(after), list[str]()
+    for (own, grantor), found in sorted(by_grantor.items()):
+        revokes = _revokes(on, found)
+        calls += revokes if own else [f"SET LOCAL ROLE {ident(grantor)}", *revokes, f"SET LOCAL ROLE {ident(user)}"]
+    return calls + _grants(on, _lost(before, after))
+
+
+def _grants(on: str, found: Iterable[tuple[Key, bool]]) -> list[str]:
+    """One statement a role and grant option."""
+    grouped: dict[tuple[str, bool], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for (role, word, column), grantable in sorted(found, key=str):
+        key = word if column is None else f"{word} ("
+        grouped[role, grantable][key] += [] if column is None else [column]
+    return [
+        f"GRANT {_listed(words)} ON {on} TO {role_name(role)}{' WITH GRANT OPTION' if grantable else ''}"
+        for (role, grantable), words in grouped.items()
+    ]
+
+
+def _revokes(on: str, found: Iterable[tuple[Key, bool]]) -> list[str]:
+    """One statement a role; of what stays only the right to pass it on."""
+    grouped: dict[tuple[str, bool], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for (role, word, column), stays in sorted(found, key=str):
+        key = word if column is None else f"{word} ("
+        grouped[role, stays][key] += [] if column is None else [column]
+    return [
+        f"REVOKE {'GRANT OPTION FOR ' if stays else ''}{_listed(words)} ON {on} FROM {role_name(role)}"
+        for (role, stays), words in grouped.items()
+    ]
+
+
+def _listed(words: dict[str, list[str]]) -> str:
+    parts = (f"{w[:-2].upper()} ({idents(columns)})" if w.endswith(" (") else w.upper() for w, columns in words.items())
+    return ", ".join(parts)
+
+
+def default_statement(x: DefaultPrivileges, verb: str, role: str, privilege: str, option: bool) -> str:
+    """ALTER DEFAULT PRIVILEGES … GRANT or REVOKE."""
+    where = f" IN SCHEMA {ident(x.in_schema)}" if x.in_schema else ""
+    head = f"ALTER DEFAULT PRIVILEGES FOR ROLE {ident(x.role)}{where} {verb}"
+    if verb == "REVOKE":
+        only = " GRANT OPTION FOR" if option else ""
+        return f"{head}{only} {privilege.upper()} ON {x.on.upper()} FROM {role_name(role)}"
+    end = " WITH GRANT OPTION" if option else ""
+    return f"{head} {privilege.upper()} ON {x.on.upper()} TO {role_name(role)}{end}"

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from reconcile.model import Address, Json, Resource, State
 from reconcile.stores.base import Canonical, Live, Receipt
+from reconcile.stores.postgres.canonical.access import filled_grant, spelled
 from reconcile.stores.postgres.canonical.closure import Closure
 from reconcile.stores.postgres.canonical.counterparts import Counterparts
 from reconcile.stores.postgres.canonical.fill import filled
 from reconcile.stores.postgres.canonical.texts import as_json, pending, same_parts, taken, texts, with_texts
-from reconcile.stores.postgres.resources import VIEWS
+from reconcile.stores.postgres.resources import VIEWS, DefaultPrivileges, Grant
+from reconcile.stores.postgres.resources.access import columns_renamed
 
 if TYPE_CHECKING:
     import psycopg
@@ -94,6 +96,9 @@ class _Work:
 
     def settled(self, x: Resource) -> Resource | None:
         """`x` in canonical spelling where texts alone tell; None where they do not."""
+        if isinstance(x, Grant | DefaultPrivileges):
+            self.done[x.address] = self._access(x)
+            return x
         y = self.others.of(x)
         if y is not None and x == y:
             self.done[x.address] = x.replace(columns=y.columns) if isinstance(y, VIEWS) else x
@@ -107,6 +112,16 @@ class _Work:
             return None
         self._finish(x, full)
         return full
+
+    def _access(self, x: Grant | DefaultPrivileges) -> Resource:
+        version = self.session.server().numbers
+        after = spelled(x, version)
+        if isinstance(after, DefaultPrivileges):
+            return after
+        y = self.others.of(x)
+        if isinstance(y, Grant):
+            y = columns_renamed(y, self.others.renamed_columns(after.object))
+        return filled_grant(after, y if isinstance(y, Grant) else None, version)
 
     def look_up(self, open_: Sequence[Resource]) -> None:
         """Settle what earlier runs learned the spelling of."""

@@ -45,7 +45,20 @@ class Counterparts:
         old = self._old.get(table)
         return old if old is not None and table not in self.live and old in self.live else table
 
+    def renamed_columns(self, table: Address) -> dict[str, str]:
+        """Old to new name of the columns of a declared table whose rename has not been made yet."""
+        there = self.table(table)
+        return {
+            old.parts[-1]: new.parts[-1]
+            for new, old in self._old.items()
+            if new.kind == "column"
+            and new.parts[:-1] == table.parts
+            and there.child("column", old.parts[-1]) in self.live
+        }
+
     def _before_renames(self, x: Resource) -> Address:
+        if isinstance(x, r.Grant):
+            return r.grant_address(self.table(x.object))
         address = self._old.get(x.address, x.address)
         if x.container is not None and address.kind not in ("index",):
             table = self.table(x.container)

@@ -9,6 +9,7 @@ from typing import Any
 from reconcile.change import Change
 from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.changes import (
+    access,
     check,
     collation,
     column,
@@ -43,7 +44,8 @@ __all__ = ["KINDS", "ChangeComment", "change", "rename", "renamed"]
 class Verbs:
     """What can happen to one kind of object."""
 
-    create: Callable[[None, Any], Change]
+    create: Callable[[None, Any], Change | None]
+    """None where it is as declared without being there."""
     drop: Callable[[Any, None], Change]
     alter: Callable[[Any, Any], Change | None]
 
@@ -74,6 +76,8 @@ KINDS: Mapping[str, Verbs] = {
     "event_trigger": Verbs(event_trigger.CreateEventTrigger, event_trigger.DropEventTrigger, event_trigger.alter),
     "policy": Verbs(policy.CreatePolicy, policy.DropPolicy, policy.alter),
     "trigger": Verbs(trigger.CreateTrigger, trigger.DropTrigger, trigger.alter),
+    "grant": Verbs(access.GiveAccess, access.TakeAccess, access.alter),
+    "default_privileges": Verbs(access.create_default, access.SetDefaultPrivileges, access.SetDefaultPrivileges),
     "view": Verbs(view.CreateView, view.DropView, view.alter),
 }
 

@@ -11,6 +11,7 @@ from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, to_json
+from reconcile.stores.postgres.changes.giving import given
 from reconcile.stores.postgres.changes.homes import taken_over
 from reconcile.stores.postgres.changes.remaking import (
     comes_again,
@@ -54,14 +55,17 @@ class PostgresChange(Change):
         journalled: bool = False,
     ) -> Step:
         """A transactional step under the store's `lock_timeout`; `long` lifts the statement limit (scans, rewrites)."""
-        needs = frozenset(needs)
+        needs, gives = frozenset(needs), frozenset(gives)
+        if self.before is None and has(self.address) in gives:
+            more, first, also = given(world, self.address)
+            calls, needs, gives = [*calls, *more], needs | first, gives | {*also}
         return Step(
             id=f"{self.address}/{number}-{word}",
             address=address or self.address,
             calls=tuple(map(Sql, calls)),
             phase=phase,
             needs=needs,
-            gives=frozenset(gives),
+            gives=gives,
             commit_before=commit_before or any(_new_enum_values(world, fact, self.address) for fact in needs),
             journalled=journalled,
             hazards=frozenset(hazards),

@@ -13,6 +13,7 @@ from reconcile.stores.postgres.resources import (
     Check,
     Column,
     ForeignKey,
+    Grant,
     Index,
     Key,
     MaterializedView,
@@ -20,7 +21,9 @@ from reconcile.stores.postgres.resources import (
     Sequence,
     Trigger,
     View,
+    grant_address,
 )
+from reconcile.stores.postgres.resources.access import columns_renamed
 from reconcile.stores.postgres.sqltokens import tokens
 
 _OF_TABLE = frozenset({"column", "primary_key", "unique", "check", "foreign_key", "exclusion", "trigger", "policy"})
@@ -30,6 +33,8 @@ def readdressed(address: Address, old: Address, new: Address) -> Address:
     """`address` with the table `old` in it replaced by `new`; anything else stays."""
     if address == old:
         return new
+    if address.kind == "grant" and address.parts == (old.kind, *old.parts):
+        return grant_address(new)
     if address.kind in _OF_TABLE and address.parts[:2] == old.parts:
         return Address(address.store, address.kind, (*new.parts, *address.parts[2:]))
     return address
@@ -117,6 +122,8 @@ def _column_moved(
             )
             include = tuple(map(name, resource.include))
             return replace(resource, columns=items, include=include, where=text(resource.where))
+        case Grant() if inside:
+            return columns_renamed(resource, {was: now})
         case Sequence() if resource.owned_by == old.parts:
             return replace(resource, owned_by=(old.parts[0], old.parts[1], now))
         case Policy() if inside or refers:

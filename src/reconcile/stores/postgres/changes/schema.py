@@ -42,7 +42,7 @@ class DropSchema(Removal):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         inside = [r for r in world.live.values() if r.container is None and r.address.parts[:1] == self.address.parts]
-        inside = [r for r in inside if len(r.address.parts) > 1]
+        inside = [r for r in inside if len(r.address.parts) > 1 and not r.only_declared]
         staying = [str(r.address) for r in inside if not world.drops(r.address)]
         if staying:
             raise PlanError(

@@ -203,7 +203,7 @@ def gone_along(world: World, table: Address) -> list[PostgresResource]:
     for part in world.live.children(table):
         if isinstance(part, Table):
             found += [part, *gone_along(world, part.address)] if part.address not in world.target else []
-        else:
+        elif not part.only_declared:
             found.append(cast(PostgresResource, part))
     return found
 

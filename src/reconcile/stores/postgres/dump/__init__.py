@@ -17,6 +17,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.base import Live, NotModelled, StoreSpec
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.dump import objects, tables, types, views
+from reconcile.stores.postgres.dump.access import default_privileges, with_access
 from reconcile.stores.postgres.dump.context import Context
 from reconcile.stores.postgres.dump.values import key_of, shown_name
 from reconcile.stores.postgres.names import join
@@ -67,14 +68,19 @@ def dump(
 
     A part (column, constraint, index) alone is written inside its table.
     """
-    del server
     schemas = [str(s) for s in spec.settings.get("schemas") or ("public",)]
-    context = Context(live.state.filter(lambda x: x.leftover_of is None), schemas[0], place)
+    there = live.state.filter(lambda x: x.leftover_of is None)
+    context = Context(there, schemas[0], place, str(server.facts.get("user", "")), server.numbers)
     bodies = _bodies(context, only)
     comments = _comments(live, only)
+    defaults = default_privileges(context, only)
+    if defaults:
+        bodies.setdefault(("extensions", ""), {})
     files: dict[str, str] = {}
     for (file, schema), lines in _places(bodies, comments, schemas[0]):
-        body = {name: found for name, found in bodies.get((file, schema), {}).items() if found}
+        body: dict[str, Any] = {name: found for name, found in bodies.get((file, schema), {}).items() if found}
+        if (file, schema) == ("extensions", "") and defaults:
+            body["default_privileges"] = defaults
         if body or lines:
             files[_file_name(file, schema, schemas[0], files)] = dump_yaml({"store": spec.name, **body}, lines)
     files |= context.files
@@ -90,7 +96,7 @@ def _bodies(context: Context, only: Callable[[Address], bool]) -> dict[tuple[str
         for x in context.state.of_kind(section.kind):
             if not (only(x.address) or any(only(part.address) for part in context.parts.get(x.address, ()))):
                 continue
-            value = section.write(context, x)
+            value = with_access(context, x, section.write(context, x))
             if value is None:
                 continue
             owned = isinstance(x, r.Sequence) and x.owned_by is not None

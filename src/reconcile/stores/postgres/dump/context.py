@@ -13,8 +13,17 @@ from reconcile.stores.postgres import resources as r
 class Context:
     """The live state by what is in what."""
 
-    def __init__(self, state: State, first: str, place: Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self,
+        state: State,
+        first: str,
+        place: Callable[[str], str] | None = None,
+        user: str = "",
+        version: tuple[int, ...] = (),
+    ) -> None:
         self.state, self.first, self.place = state, first, place
+        self.user, self.version = user, version
+        """The role that connects, and the server's version."""
         self.files: dict[str, str] = {}
         """What is written beside the YAML, by name."""
         self.parts: dict[Address, list[Resource]] = defaultdict(list)

@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow, tuple_row
 from reconcile.model import Address, State
 from reconcile.stores.base import Live, NotModelled
 from reconcile.stores.postgres.introspect import (
+    access,
     attached,
     beside,
     constraints,
@@ -31,7 +32,7 @@ from reconcile.stores.postgres.introspect import (
 from reconcile.stores.postgres.introspect.catalog import Catalog, Rows
 from reconcile.stores.postgres.resources import OWN_SCHEMA
 
-READERS = (tables, partitions, sequences, types, routines, constraints, indexes, views, attached)
+READERS = (tables, partitions, sequences, types, routines, constraints, indexes, views, attached, access)
 """One module a group of kinds: `QUERIES`, `names` to say what is called how, `read` to make resources of it."""
 
 QUERIES: Mapping[str, str] = {

@@ -187,6 +187,7 @@ _VERSIONED: dict[str, tuple[str, str, int]] = {
     "cloned": ("t.tgparentid <> 0", "false", 130000),
     "parent_trigger": ("t.tgparentid", "0::oid", 130000),
     "detaching": ("i.inhdetachpending", "false", 140000),
+    "maintain": ("true", "false", 170000),
     "period": ("k.conperiod", "false", 180000),
 }
 """`@word@` in a query: what it stands for from a version on, and before."""

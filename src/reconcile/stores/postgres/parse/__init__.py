@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reconcile.model import Resource
 from reconcile.stores.base import Context
+from reconcile.stores.postgres.parse.access import access, default_privileges
 from reconcile.stores.postgres.parse.check import check
 from reconcile.stores.postgres.parse.declared import collation_names, extension_schemas, multirange_names, type_names
 from reconcile.stores.postgres.parse.objects import extensions, schemas
@@ -31,6 +32,7 @@ READERS = (
     views,
     materialized_views,
     event_triggers,
+    default_privileges,
 )
 """One a section of the format: (document, scope) -> resources."""
 
@@ -53,4 +55,5 @@ def parse(documents: Sequence[Map], context: Context) -> list[Resource]:
     for document in documents:
         for read in READERS:
             found += read(document, scope)
+    found += access(documents, found, scope)
     return check(found, scope)

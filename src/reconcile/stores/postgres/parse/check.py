@@ -118,6 +118,10 @@ class _Checker:
                 texts = [x.default, *(c.expression for c in x.checks)] if isinstance(x, r.Domain) else [_calling(x)]
                 refers = [a for text in texts if text for a in (*self._types(named(text)), *self._routines(text))]
                 return x.replace(refers=_distinct(a for a in (*x.refers, *refers) if a != x.address))
+            case r.Grant():
+                return x.replace(refers=self._granted(x))
+            case r.DefaultPrivileges():
+                return x.replace(refers=tuple(a for a in x.refers if a in self.by_address))
         return x
 
     def _table(self, x: r.Table) -> tuple[Address, ...]:
@@ -339,6 +343,21 @@ class _Checker:
                 f"declare it, or list {'.'.join(other)} under `external:`",
             )
         return []
+
+    def _granted(self, x: r.Grant) -> tuple[Address, ...]:
+        """The object and, of a table, the columns that are granted on."""
+        if x.object.kind != "table" or x.object not in self.columns:
+            return x.refers
+        columns = self.columns[x.object]
+        names = dict.fromkeys(name for p in x.grants or () for name in p.columns)
+        for name in names:
+            if name not in columns:
+                self.scope.problem(
+                    x.source,
+                    f"column {name!r} is granted on but not declared in table {_table(x.object)!r}",
+                    meant(name, columns),
+                )
+        return _distinct((*x.refers, *(columns[n].address for n in names if n in columns)))
 
     def _sequence(self, x: r.Sequence) -> r.Sequence:
         if x.owned_by is None:

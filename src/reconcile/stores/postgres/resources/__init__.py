@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from reconcile.stores.postgres.resources.access import DefaultPrivileges, Grant, Privilege
+from reconcile.stores.postgres.resources.access import (
+    DefaultPrivileges,
+    Grant,
+    Privilege,
+    given_by_default,
+    grant_address,
+    privileges_of,
+)
 from reconcile.stores.postgres.resources.attached import Policy, Trigger
 from reconcile.stores.postgres.resources.base import (
     OWN_SCHEMA,
@@ -74,7 +81,10 @@ __all__ = [
     "Unique",
     "View",
     "compared",
+    "given_by_default",
+    "grant_address",
     "identity_sequence",
+    "privileges_of",
     "sequence_limits",
     "table_address",
 ]

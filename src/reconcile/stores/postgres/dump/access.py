@@ -1,0 +1,73 @@
+"""Owners and grants, where they are not what an object made by the connecting role would have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from reconcile.model import Address, Resource
+from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.dump.context import Context
+from reconcile.stores.postgres.resources.access import NOTHING, Privilege
+
+_PUBLIC_SCHEMA_OWNER = "pg_database_owner"
+
+
+def with_access(context: Context, x: Resource, value: Any) -> Any:
+    """`value`, what is written of `x`, with `owner:` and `grants:`; a short form becomes the long one for that."""
+    grant = context.state.get(r.grant_address(x.address))
+    if not isinstance(grant, r.Grant):
+        return value
+    found: dict[str, Any] = {}
+    if grant.owner not in (context.user, None) and not _is_given(context, x, grant):
+        found["owner"] = grant.owner
+    if grant.grants is not None and grant.grants != _at_first(context, x):
+        found["grants"] = grants(context, x.address.kind, grant.grants)
+    if not found:
+        return value
+    if isinstance(value, list):  # of an enum
+        value = {"values": value}
+    return {**(value or {}), **found}
+
+
+def _is_given(context: Context, x: Resource, grant: r.Grant) -> bool:
+    """An owner that nobody chose: of schema public, and of a sequence that belongs to a column."""
+    if isinstance(x, r.Schema) and x.system:
+        return context.version < (15,) or grant.owner == _PUBLIC_SCHEMA_OWNER
+    return isinstance(x, r.Sequence) and x.owned_by is not None
+
+
+def _at_first(context: Context, x: Resource) -> tuple[Privilege, ...]:
+    if isinstance(x, r.Schema) and x.system:
+        words = ("usage",) if context.version >= (15,) else ("create", "usage")
+        return tuple(Privilege("public", word) for word in words)
+    return r.given_by_default(x.address.kind)
+
+
+def grants(context: Context, kind: str, privileges: Iterable[Privilege]) -> dict[str, Any]:
+    """`{reader: [select], writer: [insert, {update: [net]}]}`."""
+    found: dict[str, list[Any]] = {}
+    passed: dict[str, list[Any]] = {}
+    for p in privileges:
+        mine = (passed if p.grantable else found).setdefault(p.grantee, [])
+        if p.privilege != NOTHING:
+            mine.append({p.privilege: list(p.columns)} if p.columns else p.privilege)
+    everything = r.privileges_of(kind, context.version)
+    for each in (found, passed):
+        for role, items in each.items():
+            whole = [i for i in items if isinstance(i, str)]
+            if len(everything) > 1 and set(whole) >= set(everything):
+                each[role] = ["all", *(i for i in items if not isinstance(i, str))]
+    for role, items in passed.items():
+        found.setdefault(role, []).append({"with_grant_option": items})
+    return dict(sorted(found.items()))
+
+
+def default_privileges(context: Context, only: Callable[[Address], bool]) -> list[dict[str, Any]]:
+    """The list of `default_privileges:`."""
+    result = []
+    for x in context.state.of_kind("default_privileges"):
+        if isinstance(x, r.DefaultPrivileges) and only(x.address):
+            where = {"schema": x.in_schema} if x.in_schema else {}
+            result.append({"role": x.role, **where, "on": x.on, "grants": grants(context, x.on, x.grants)})
+    return result
