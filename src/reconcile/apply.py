@@ -131,12 +131,18 @@ class _Group:
         return time.monotonic() - self.began
 
     def carry_out(self, again: bool) -> None:
-        """Journal, run, wait, journal. `again`: an earlier try may have left something."""
+        """Journal, run, wait, journal. `again`: an earlier try may have left something, or still be at it."""
         from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
         if again:
+            noted = {} if self.transactional else self.ledger.notes(self.run)
+            if noted and all(self.session.ended(s, noted.get(s.id, "")) for s in self.steps):
+                self.committed = True
+                self.settle()
+                return
             self.session.clean([a for s in self.steps for a in s.debris])
-        self.ledger.write(self.run, self.ids, "begun")
+        detail = "" if self.transactional else self.session.note(self.steps)
+        self.ledger.write(self.run, self.ids, "begun", detail=detail)
 
         def tell(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None

@@ -263,6 +263,14 @@ class Change(ABC):
             PlanError: it cannot be done as declared; says what to do instead.
         """
 
+    def estimate(self, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server) -> Mapping[str, int]:
+        """What the change takes besides, as far as its store's estimates (`Session.measure`) tell: bytes, seconds.
+
+        Names are those of the plan's costs: `graph_bytes`, `maintenance_work_mem_bytes`, `disk_bytes`, `seconds`.
+        """
+        del measured, settings, server
+        return {}
+
     @abstractmethod
     def reverse(self) -> Change | Irreversible:
         """The change that undoes this one exactly, or why there is none."""

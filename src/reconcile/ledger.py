@@ -326,6 +326,11 @@ class Ledger:
         """Step id -> `begun`, `done` or `failed`."""
         return {str(s): str(st) for s, st in self._sql("SELECT step, state FROM {t}journal WHERE run = ?", run)}
 
+    def notes(self, run: str) -> dict[str, str]:
+        """What was noted when a step was begun, by step id."""
+        rows = self._sql("SELECT step, detail FROM {t}journal WHERE run = ? AND state = 'begun'", run)
+        return {str(step): str(detail) for step, detail in rows if detail}
+
     def write(self, run: str, steps: Iterable[str], state: str, seconds: float | None = None, detail: str = "") -> None:
         """Journal the state of steps, while the lock is still ours.
 

@@ -126,13 +126,24 @@ def cost(measured: Mapping[str, int]) -> str:
     """
     parts = []
     for name, value in sorted(measured.items(), key=lambda pair: (pair[0] in ("bytes", "seconds"), pair[0])):
+        if name in ("graph_bytes", "maintenance_work_mem_bytes", "disk_bytes"):
+            continue
         if name == "bytes":
             parts.append(size(value))
         elif name == "seconds":
             parts.append(f"about {duration(value)}")
         else:
             parts.append(f"{amount(value)} {name if value != 1 else name.removesuffix('s')}")
-    return ", ".join(parts)
+    return ", ".join([*parts, *_build(measured)])
+
+
+def _build(measured: Mapping[str, int]) -> list[str]:
+    """What building an index takes: `graph 1.9 GB, more than maintenance_work_mem 64.0 MB; 2.1 GB of disk`."""
+    graph, limit, disk = (measured.get(k) for k in ("graph_bytes", "maintenance_work_mem_bytes", "disk_bytes"))
+    if graph is None or limit is None or disk is None:
+        return []
+    fits = "within" if graph <= limit else "more than"
+    return [f"graph {size(graph)}, {fits} maintenance_work_mem {size(limit)}", f"{size(disk)} of disk"]
 
 
 def value(of: Json) -> str:

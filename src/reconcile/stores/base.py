@@ -158,6 +158,15 @@ class Session(Protocol):
     def clean(self, debris: Sequence[Address]) -> None:
         """Remove what a broken try left, if it is there; never anything usable."""
 
+    def note(self, steps: Sequence[Step]) -> str:
+        """What to journal before non-transactional steps, for `ended`: who works on them, how things stand; or ""."""
+
+    def ended(self, step: Step, noted: str) -> bool:
+        """Whether what an earlier try began goes on or has come to its end without us: waits, then looks.
+
+        `noted` is what `note` gave before that try. False where it has to be run (again).
+        """
+
     def transient(self, error: BaseException) -> bool:
         """Whether trying again may help: deadlock, serialization, lock timeout, dropped connection, 429/503."""
 

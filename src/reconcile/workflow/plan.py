@@ -222,4 +222,10 @@ def _costs(found: Reading, built: Steps) -> dict[str, Json]:
     for name, store in found.stores.items():
         asked = {a for a in steps.values() if a.store == name}
         measured |= store.session.measure(asked) if asked else {}
-    return {step: dict(measured[a]) for step, a in steps.items() if measured.get(a)}
+    costs = {step: dict(measured[a]) for step, a in steps.items() if measured.get(a)}
+    changes = {str(change.address): change for change in built.changes}
+    for step, cost in costs.items():
+        change = changes[step.rpartition("/")[0]]
+        store = found.stores[change.address.store]
+        cost.update(change.estimate(cost, store.spec.settings, store.server))
+    return costs

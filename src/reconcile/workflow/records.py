@@ -39,6 +39,7 @@ def status(project: Project) -> dict[str, Json]:
                 "who": unfinished.who,
                 "message": unfinished.message,
                 "journal": ledger.journal(unfinished.id),
+                "notes": ledger.notes(unfinished.id),
             },
             "applied": counts,
             "runs": [_run(r) for r in ledger.runs(5)],

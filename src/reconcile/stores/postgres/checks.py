@@ -44,7 +44,8 @@ SELECT current_setting('server_version'), current_database()::text, current_user
        current_setting('max_locks_per_transaction')::int, current_setting('max_connections')::int,
        current_setting('is_superuser') = 'on', has_database_privilege(current_database(), 'CREATE'),
        pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
-       current_setting('server_encoding'), (SELECT jsonb_agg(rolname) FROM pg_roles)
+       current_setting('server_encoding'), (SELECT jsonb_agg(rolname) FROM pg_roles),
+       current_setting('maintenance_work_mem')
 """
 
 
@@ -75,6 +76,7 @@ def server(connection: psycopg.Connection[TupleRow], name: str) -> Server:
             "read_only": row[12],
             "encoding": row[13],
             "roles": row[14],
+            "maintenance_work_mem": row[15],
             "user": user,
             "database": database,
         },

@@ -19,7 +19,7 @@ from reconcile.change import Call, Op, Server, Sql, Step, Timeouts
 from reconcile.errors import Problem, StoreError
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, StoreSpec
-from reconcile.stores.postgres import checks, checks_attached
+from reconcile.stores.postgres import builders, checks, checks_attached
 from reconcile.stores.postgres.backfill import Tell, obstacles
 from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.introspect import introspect, settle
@@ -28,8 +28,11 @@ from reconcile.stores.postgres.sqltext import relation
 from reconcile.stores.postgres.violations import violations
 
 _CONCURRENT = re.compile(r"^\s*(CREATE (?:UNIQUE )?INDEX|DROP INDEX|REINDEX INDEX) CONCURRENTLY ", re.I)
-_BUILDER_SECONDS = 6 * 3600.0
-"""How long a build that another session has under way is waited for before debris is touched."""
+_NAME = r'"((?:[^"]|"")+)"'
+_BUILT = (
+    re.compile(rf"CREATE (?:UNIQUE )?INDEX CONCURRENTLY (?P<index>{_NAME}) ON (?P<schema>{_NAME})\."),
+    re.compile(rf"REINDEX INDEX CONCURRENTLY (?P<schema>{_NAME})\.(?P<index>{_NAME})"),
+)
 _SCRATCH_LOCK = "200ms"
 _LEAST_WAIT = 0.2
 """Seconds that each statement may wait for its lock, however long others of its transaction waited."""
@@ -200,6 +203,8 @@ class PostgresSession:
             self._fix_path()
             _limit(connection, timeouts, local=False)
             if concurrent:
+                if self._attached(sql):
+                    return
                 connection.execute("SET client_min_messages = error")
             try:
                 connection.execute(sql.encode())
@@ -220,20 +225,40 @@ class PostgresSession:
             fixed = ", ".join(f"set_config('{name}', current_setting('{name}'), false)" for name in names)
             self.connection.execute(f"SELECT {fixed}".encode())
 
+    def _attached(self, sql: str) -> bool:
+        """Whether somebody else was building that very index and the build has ended well: nothing is left to do."""
+        index = _index_of(sql)
+        if index is None or builders.builder(self.connection, index) is None:
+            return False
+        before = builders.state(self.connection, index)
+        ours = builders.builder(self.connection, index)
+        builders.wait(self.connection, index, self.name)
+        after = builders.state(self.connection, index)
+        if before is None or after is None or not after.valid:
+            return False
+        own = ours is not None and ours[1] == self._application
+        return not before.valid or (own and after.oid != before.oid)
+
     def _is_done(self, sql: str, error: psycopg.Error) -> bool:
         if isinstance(error, errors.UndefinedObject):
             return sql.startswith("DROP INDEX")
-        match = re.match(
-            r'CREATE (?:UNIQUE )?INDEX CONCURRENTLY "((?:[^"]|"")+)" ON ("(?:[^"]|"")+"\."(?:[^"]|"")+")', sql
-        )
-        if match is None:
+        index = _index_of(sql)
+        found = None if index is None else builders.state(self.connection, index)
+        return found is not None and found.valid
+
+    def note(self, steps: Sequence[Step]) -> str:
+        """See `Session.note`: the process that runs them, and the OIDs of the indexes they build."""
+        with self._translated():
+            return builders.note(self.connection, [s.address for s in steps if s.address.kind == "index"])
+
+    def ended(self, step: Step, noted: str) -> bool:
+        """See `Session.ended`: a REINDEX shows by the index's OID alone."""
+        if step.address.kind != "index" or step.transactional:
             return False
-        row = self.connection.execute(
-            "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-            " WHERE c.relname = %s AND i.indrelid = to_regclass(%s)",
-            (match[1].replace('""', '"'), match[2]),
-        ).fetchone()
-        return bool(row and row[0])
+        with self._translated():
+            builders.wait(self.connection, step.address, self.name)
+            rebuilds = any(isinstance(c, Sql) and c.sql.startswith("REINDEX") for c in step.calls)
+            return rebuilds and builders.rebuilt(self.connection, step.address, noted)
 
     def clean(self, debris: Sequence[Address]) -> None:
         """See `Session.clean`: invalid indexes only, after their builder, if it still lives, has ended.
@@ -243,41 +268,15 @@ class PostgresSession:
         """
         with self._translated():
             for address in debris:
-                if address.kind == "index" and self._invalid(address) and not self._builder_ends_well(address):
-                    _limit(self.connection, Timeouts(lock="0", statement="0"), local=False)
-                    self.connection.execute(f"DROP INDEX CONCURRENTLY {relation(address)}".encode())
+                if address.kind == "index" and self._invalid(address):
+                    builders.wait(self.connection, address, self.name)
+                    if self._invalid(address):
+                        _limit(self.connection, Timeouts(lock="0", statement="0"), local=False)
+                        self.connection.execute(f"DROP INDEX CONCURRENTLY {relation(address)}".encode())
 
     def _invalid(self, address: Address) -> bool:
-        row = self.connection.execute(
-            "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
-            address.parts[:2],
-        ).fetchone()
-        return row is not None and not row[0]
-
-    def _builder_ends_well(self, address: Address) -> bool:
-        """Wait for the session that builds the index, if there is one; whether the index is valid or gone then."""
-        until = time.monotonic() + _BUILDER_SECONDS
-        while self._builder(address) is not None:
-            if time.monotonic() > until:
-                raise StoreError(
-                    f"{address} is still being built by process {self._builder(address)}",
-                    where=f"store {self.name}",
-                    hint="wait for it, or end it: SELECT pg_terminate_backend(PID)",
-                )
-            time.sleep(1)
-        return not self._invalid(address)
-
-    def _builder(self, address: Address) -> int | None:
-        row = self.connection.execute(
-            "SELECT p.pid FROM pg_stat_progress_create_index p JOIN pg_class c ON c.oid IN (p.index_relid, p.relid)"
-            " JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE p.datname = current_database() AND n.nspname = %s AND (c.relname = %s OR EXISTS ("
-            "   SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid"
-            "   WHERE i.indrelid = p.relid AND x.relname = %s AND p.index_relid = 0))",
-            (*address.parts[:2], address.parts[1]),
-        ).fetchone()
-        return None if row is None else int(row[0])
+        found = builders.state(self.connection, address)
+        return found is not None and not found.valid
 
     def transient(self, error: BaseException) -> bool:
         """See `Session.transient`."""
@@ -326,6 +325,15 @@ class PostgresSession:
             yield
         except psycopg.Error as error:
             raise explained(error, f"store {self.name}", sql) from error
+
+
+def _index_of(sql: str) -> Address | None:
+    """The index that a statement of ours builds."""
+    for pattern in _BUILT:
+        if match := pattern.match(sql):
+            parts = (match["schema"], match["index"])
+            return Address("", "index", tuple(p[1:-1].replace('""', '"') for p in parts))
+    return None
 
 
 def _sql(call: Call, store: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ LIMIT = 1000
 """Rows counted; more are "1000+"."""
 SECONDS = 30
 """How long one query may take; then it is said that it was not checked, and the step decides."""
+_HERE = ("127.0.0.1", "::1")
 _SAMPLES = 5
 _WIDTH = 40
 
@@ -34,7 +36,29 @@ def violations(
         for call in step.preconditions:
             if isinstance(call, Op) and call.op == "no_rows":
                 problems += _ask(connection, paths, step, call)
+            elif isinstance(call, Op) and call.op == "free_disk":
+                problems += _free_disk(connection, step, int(call.args["bytes"]))
     return problems
+
+
+def _free_disk(connection: psycopg.Connection[TupleRow], step: Step, wanted: int) -> Iterable[Problem]:
+    """PostgreSQL cannot tell; where its data folder is on this machine, the file system can."""
+    free = None
+    if (connection.info.hostaddr or connection.info.host or "/")[0] == "/" or connection.info.hostaddr in _HERE:
+        try:
+            row = connection.execute("SELECT current_setting('data_directory')").fetchone()
+            free = None if row is None else shutil.disk_usage(row[0]).free
+        except (errors.InsufficientPrivilege, OSError):
+            free = None
+    need = f"`build: {{min_free_disk}}` asks for {wanted / 2**30:.1f} GiB"
+    if free is None:
+        yield Unchecked(f"not checked before: {need}, and the server cannot tell", where=str(step.address))
+    elif free < wanted:
+        yield Problem(
+            f"{need}, {free / 2**30:.1f} GiB are free where the data is",
+            where=str(step.address),
+            hint="make room, or lower min_free_disk",
+        )
 
 
 def _ask(connection: psycopg.Connection[TupleRow], schemas: tuple[str, ...], step: Step, call: Op) -> Iterable[Problem]:

@@ -160,6 +160,16 @@ class QdrantSession:
                 if name not in self._alias_list([]).values() and self._count(name) == 0 and self._exists(name):
                     self.http.send("DELETE", wire.collection_path(name))
 
+    def note(self, steps: Sequence[Step]) -> str:
+        """See `Session.note`: the server shows all there is to know."""
+        del steps
+        return ""
+
+    def ended(self, step: Step, noted: str) -> bool:
+        """See `Session.ended`."""
+        del step, noted
+        return False
+
     def transient(self, error: BaseException) -> bool:
         """429, 503 and the like, or a connection that broke."""
         return isinstance(error, QdrantError) and error.passing

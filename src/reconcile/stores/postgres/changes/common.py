@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, cast
 
-from reconcile.change import Action, Change, Irreversible, Phase, Sql, Step, Timeouts, World
+from reconcile.change import Action, Change, Irreversible, Op, Phase, Sql, Step, Timeouts, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, to_json
+from reconcile.stores.postgres.builds import BUILD_LIMIT, bytes_of, wrapped
 from reconcile.stores.postgres.changes.giving import given
 from reconcile.stores.postgres.changes.homes import taken_over
 from reconcile.stores.postgres.changes.remaking import (
@@ -24,8 +25,6 @@ from reconcile.stores.postgres.resources import Column, Enum, PostgresResource, 
 from reconcile.stores.postgres.resources import Sequence as Sequence_
 from reconcile.stores.postgres.sqltext import comment_statement, is_constraint
 
-BUILD_LIMIT = "6h"
-"""Wall-clock limit of an index build or a validation; the locks they hold let reads and writes go on."""
 _QUICK = "60s"
 
 
@@ -87,12 +86,17 @@ class PostgresChange(Change):
         debris: Sequence[Address] = (),
         address: Address | None = None,
         journalled: bool = False,
+        build: Mapping[str, str] | None = None,
     ) -> Step:
-        """A step outside any transaction, without a lock timeout: one during a build leaves an invalid index."""
+        """A step outside any transaction, without a lock timeout: one during a build leaves an invalid index.
+
+        `build` are the settings of a long build (`builds.settings`).
+        """
+        build = build or {}
         return Step(
             id=f"{self.address}/{number}-{word}",
             address=address or self.address,
-            calls=tuple(map(Sql, calls)),
+            calls=tuple(map(Sql, wrapped(calls, build))),
             phase=phase,
             needs=frozenset(needs),
             gives=frozenset(gives),
@@ -100,9 +104,15 @@ class PostgresChange(Change):
             transactional=False,
             journalled=journalled,
             hazards=frozenset({*hazards, Hazard.NOT_TRANSACTIONAL}),
-            timeouts=Timeouts(lock="0", wall=BUILD_LIMIT),
+            timeouts=Timeouts(lock="0", wall=build.get("max_duration", BUILD_LIMIT)),
+            preconditions=free_disk(build),
             retry=False,
         )
+
+
+def free_disk(build: Mapping[str, str]) -> tuple[Op, ...]:
+    """What is looked at before a build that declares `min_free_disk`."""
+    return (Op("free_disk", {"bytes": bytes_of(build["min_free_disk"])}),) if "min_free_disk" in build else ()
 
 
 class Creation(PostgresChange):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from reconcile.change import Change, Phase, Step, World
+from reconcile.change import Change, Phase, Server, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address, Resource
+from reconcile.model import Address, Json, Resource
+from reconcile.stores.postgres.builds import estimate
+from reconcile.stores.postgres.builds import settings as build_settings
 from reconcile.stores.postgres.changes.common import (
     Creation,
+    PostgresChange,
     Removal,
     Replacement,
     comments,
@@ -53,8 +56,19 @@ def _phase(world: World, index: Index) -> Phase:
     return Phase.EXPAND if named and all(world.creates(c) for c in named) else Phase.CONTRACT
 
 
+class IndexBuild(PostgresChange):
+    """What all that build an index can say of what it will take."""
+
+    def estimate(self, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server) -> Mapping[str, int]:
+        """See `Change.estimate`."""
+        if not isinstance(self.after, Index):
+            return {}
+        memory = str(server.facts.get("maintenance_work_mem", "64MB"))
+        return estimate(self.after, measured.get("rows", 0), build_settings(settings, self.after), memory)
+
+
 @dataclass(frozen=True)
-class CreateIndex(Creation):
+class CreateIndex(IndexBuild, Creation):
     """CREATE INDEX, CONCURRENTLY where the table has rows; then ANALYZE."""
 
     before: None
@@ -92,6 +106,7 @@ class CreateIndex(Creation):
             phase=phase,
             hazards=[*BUILD, *unique],
             debris=[self.address],
+            build=build_settings(world.settings, index),
         )
         return preceded([step], duplicates(world, index) if index.unique else ())
 
@@ -120,7 +135,7 @@ def _item(item: IndexItem) -> str:
 
 
 @dataclass(frozen=True)
-class ReplaceIndex(Replacement):
+class ReplaceIndex(IndexBuild, Replacement):
     """The new one built beside under a helper name; in contract, the old one dropped and the name taken over.
 
     Both happen in one transaction, so a run broken before it leaves the old index in use and the new one ready for
@@ -224,6 +239,7 @@ class ReplaceIndex(Replacement):
             phase=Phase.CONTRACT,
             hazards=BUILD,
             debris=[self.address],
+            build=build_settings(world.settings, new),
         )
         return [*steps, build]
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 from reconcile.change import Action, Change, Irreversible, Phase, Step, World
 from reconcile.facts import done, has, ok
 from reconcile.model import Address, State
+from reconcile.stores.postgres.builds import settings
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
@@ -18,7 +19,7 @@ from reconcile.stores.postgres.changes.common import (
     recreated_steps,
     requires,
 )
-from reconcile.stores.postgres.changes.index import BUILD, ReplaceIndex, analyze
+from reconcile.stores.postgres.changes.index import BUILD, IndexBuild, ReplaceIndex, analyze
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade
 from reconcile.stores.postgres.resources import Index
 from reconcile.stores.postgres.sqltext import (
@@ -30,7 +31,7 @@ from reconcile.stores.postgres.sqltext import (
 
 
 @dataclass(frozen=True)
-class RebuildIndex(Alteration):
+class RebuildIndex(IndexBuild, Alteration):
     """Options set, then REINDEX INDEX CONCURRENTLY; also for an index left invalid by a broken build."""
 
     action: ClassVar[Action] = Action.REBUILD
@@ -88,6 +89,7 @@ class RebuildIndex(Alteration):
                 debris=[debris],
                 hazards=BUILD,
                 journalled=True,
+                build=settings(world.settings, self.after),
             )
         )
         return steps
@@ -163,6 +165,6 @@ def alter(before: Index, after: Index) -> Change | None:
         return ReplaceIndex(before, after)  # of the same name and definition, on another table
     if only_comment_differs(before, after):
         return ChangeComment(before, after)
-    if set(changed) <= {"with", "valid", "comment"}:
+    if set(changed) <= {"with", "valid", "comment"} and (after.rebuild == "in_place" or not before.valid):
         return RebuildIndex(before, after)
     return ReplaceIndex(before, after)

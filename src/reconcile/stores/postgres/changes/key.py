@@ -9,6 +9,7 @@ from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
+from reconcile.stores.postgres.builds import settings
 from reconcile.stores.postgres.changes.common import (
     ChangeComment,
     Creation,
@@ -93,6 +94,7 @@ def build_helper(change: PostgresChange, world: World, index: Index, needs: Iter
             debris=[index.address],
             phase=phase,
             hazards=[Hazard.BUILDS_INDEX, Hazard.NEEDS_SPACE, *([Hazard.DEPENDS_ON_DATA] if index.unique else [])],
+            build=settings(world.settings, index),
         )
     )
     return steps

@@ -6,7 +6,7 @@ from typing import Any
 
 from reconcile.model import Address, Source
 from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of, option_text
-from reconcile.stores.postgres.parse.vectors import check_item, index_item
+from reconcile.stores.postgres.parse.vectors import check_item, index_item, vector_of
 from reconcile.stores.postgres.resources import Column, Index, IndexItem
 from reconcile.stores.postgres.sqltokens import unwrap
 from reconcile.yamlio import Map
@@ -47,6 +47,9 @@ def _index(name: str, value: Map, source: Source, table: Address, columns: dict[
         nulls_not_distinct=value.get("nulls_not_distinct", False),
         comment=comment_of(value),
         embedding=value.get("embedding"),
+        vector=vector_of(items[0], columns) if method in ("hnsw", "ivfflat") else None,
+        build=options(value.get("build")),
+        rebuild=value.get("rebuild", "in_place"),
     )
 
 

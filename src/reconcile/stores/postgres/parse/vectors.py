@@ -112,6 +112,12 @@ def _agree(opclass: str, contract: Embedding, where: Source, column: Column, sco
         )
 
 
+def vector_of(item: IndexItem, columns: dict[str, Column]) -> tuple[str, int] | None:
+    """Type and dimensions of what an index key holds, where the text tells."""
+    type_, dimensions, _ = _vector_type(item, columns)
+    return None if type_ is None or dimensions is None else (type_, dimensions)
+
+
 def _vector_type(item: IndexItem, columns: dict[str, Column]) -> tuple[str | None, int | None, Source | None]:
     """(type, dimensions, where it is said) of what is indexed, as far as the text tells."""
     if item.column is not None:

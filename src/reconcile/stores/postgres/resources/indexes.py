@@ -38,6 +38,12 @@ class Index(PostgresResource):
     valid: bool = True
     """Live: indisvalid. A declared index is valid."""
     embedding: str | None = field(default=None, compare=False)
+    vector: tuple[str, int] | None = field(default=None, compare=False)
+    """Declared: type and dimensions of what it indexes, for estimates."""
+    build: Pairs = field(default=(), compare=False)
+    """Declared: maintenance_work_mem, workers, max_duration, min_free_disk, over those of the store."""
+    rebuild: str = field(default="in_place", compare=False)
+    """Declared: for other options "in_place" (REINDEX) or "beside" (another index, then swapped)."""
 
     @property
     def leftover_of(self) -> str | None:
