@@ -63,8 +63,11 @@ def holds(fact: Fact, plan: Plan, lives: Mapping[str, State]) -> bool:
     if fact.verb is Verb.HAS or live is None:
         return live is not None
     wanted = [c.after for c in plan.resource_changes if c.address == address and c.after is not None]
-    # unset keys of some kinds are left as the server has them
-    return not wanted or declared_only(live.attributes(), wanted[-1]) == wanted[-1]
+    if not wanted:
+        return True
+    # unset keys of some kinds are left as the server has them; of others an index that is not valid says so
+    found = live.attributes()
+    return (declared_only(found, wanted[-1]) if live.unset_is_unmanaged else found) == wanted[-1]
 
 
 def remaining(plan: Plan, journal: Mapping[str, str], lives: Mapping[str, State]) -> set[str]:
