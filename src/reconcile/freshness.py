@@ -67,7 +67,7 @@ def holds(fact: Fact, plan: Plan, lives: Mapping[str, State]) -> bool:
         return True
     # unset keys of some kinds are left as the server has them; of others an index that is not valid says so
     found = live.attributes()
-    return (declared_only(found, wanted[-1]) if live.unset_is_unmanaged else found) == wanted[-1]
+    return bool((declared_only(found, wanted[-1]) if live.unset_is_unmanaged else found) == wanted[-1])
 
 
 def remaining(plan: Plan, journal: Mapping[str, str], lives: Mapping[str, State]) -> set[str]:
