@@ -8,10 +8,13 @@ import json
 import psycopg
 import pytest
 from tests.stores.postgres.reading import Store, at, different
+from tests.stores.postgres.writing import Database
 
+from reconcile.errors import PlanError
 from reconcile.model import State
 from reconcile.stores.base import Context, Live
 from reconcile.stores.postgres import PACKAGE
+from reconcile.stores.postgres.introspect import READERS
 from reconcile.yamlio import parse as read_yaml
 
 SCHEMA = r"""
@@ -335,3 +338,36 @@ def test_a_scratch_build_leaves_the_live_table_alone(postgres_database: str) -> 
         other.execute("lock table t in access exclusive mode")
         result = session.canonical(store.desired(text), Live(State()), {})
     assert not result.problems and not result.unproved
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "named", "since"),
+    [
+        ("create rule r as on update to t where new.a > 1 do instead nothing", "rule r on table t", 12),
+        ("create schema other; create view other.v as select a from t", "view other.v", 12),
+        ("create schema other; create table other.t (); create policy p on other.t using (exists (select a from t))", "policy p on table other.t", 12),
+        ("create publication {p} for table t (a)", "publication of table t in publication {p}", 15),
+        ("create publication {p} for table t where (a > 1)", "publication of table t in publication {p}", 15),
+    ],
+)  # fmt: skip
+def test_what_is_not_modelled_and_uses_a_column_keeps_it_as_it_is(
+    postgres_database: str, by_hand: str, named: str, since: int
+) -> None:
+    database = Database.at(postgres_database)
+    database.execute("create table t (a int, b text)")
+    if database.session.server().numbers < (since,):
+        return
+    database.execute(by_hand.format(p="attached"))
+    live = database.live()
+    dropped = live.filter(lambda x: x.address.parts[-1] != "a")
+    retyped = live.add(live[at("column.public.t.a")].replace(type="bigint"))
+    for desired, what in ((dropped, "be dropped"), (retyped, "get another type")):
+        with pytest.raises(PlanError) as caught:
+            database.plan(desired)
+        assert f"cannot {what}: it is used by" in str(caught.value) and named.format(p="attached") in str(caught.value)
+    database.to(live.add(live[at("column.public.t.b")].replace(type="character varying(9)")))
+
+
+def test_no_two_catalog_queries_have_one_name() -> None:
+    names = [name for reader in READERS for name in reader.QUERIES]
+    assert len(names) == len(set(names))

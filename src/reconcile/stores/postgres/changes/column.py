@@ -200,9 +200,24 @@ def _owned_settled(world: World, column: Column) -> frozenset[Fact]:
     return frozenset(ok(s.address) for s in sequences_owned(world, column.address) if s.address in world.target)
 
 
+def refuse_held(column: Column, what: str) -> None:
+    """
+    Raises:
+        PlanError: something that is not modelled uses the column; the server would refuse, or take it along.
+    """
+    if column.held_by:
+        raise PlanError(
+            f"{column.address} cannot {what}: it is used by {', '.join(column.held_by)}, "
+            "which this version does not model or the store's `schemas:` leave out",
+            where=column.source,
+            hint="take the column out of it by hand before, and put it back after",
+        )
+
+
 def settled(world: World, column: Column) -> frozenset[Fact]:
     """What of its own table, and elsewhere, has to be gone or changed before the column is dropped."""
     waits, staying = set(dependents_settled(world, column.address)), []
+    refuse_held(column, "be dropped")
     for resource in parts(world.live, column.table):
         if resource.address == column.address or not uses(resource, column):
             continue

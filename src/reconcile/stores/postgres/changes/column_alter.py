@@ -11,7 +11,7 @@ from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.again import around, companions_of
-from reconcile.stores.postgres.changes.column import used
+from reconcile.stores.postgres.changes.column import refuse_held, used
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     PostgresChange,
@@ -266,6 +266,7 @@ def _retype(
     number: int,
 ) -> Step:
     """One transaction: default away, type, default back. Views over it, and indexes of another opclass, are gone."""
+    refuse_held(before, "get another type")
     judged = type_change(before.type, after.type) if before.type != after.type else None
     clause = f"TYPE {as_written(after, 'type')}"
     if after.collation:

@@ -11,6 +11,7 @@ from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.again import around
+from reconcile.stores.postgres.changes.column import refuse_held
 from reconcile.stores.postgres.changes.column_alter import around_retyped, users_away
 from reconcile.stores.postgres.changes.common import (
     Alteration,
@@ -144,6 +145,8 @@ class ReplaceEnum(Replacement):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         columns = self._columns(world)
+        for column in columns:
+            refuse_held(column, "get another type")
         helper = helper_name(self.after.name, "new")
         held = [r for c in columns for r in _holding(world, c, self.before)]
         held = list({r.address: r for r in held if not comes_again(world, r) and r.address in world.target}.values())

@@ -8,6 +8,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect import queries
 from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
+from reconcile.stores.postgres.introspect.holders import HOLDERS, holders
 from reconcile.stores.postgres.introspect.indexdef import options
 from reconcile.stores.postgres.introspect.partitions import Part, part
 from reconcile.stores.postgres.introspect.reasons import left_out
@@ -17,6 +18,7 @@ QUERIES = {
     "extensions": queries.EXTENSIONS,
     "relations": queries.RELATIONS,
     "columns": queries.COLUMNS,
+    "held_columns": HOLDERS,
 }
 _IDENTITY = {"": None, "a": "always", "d": "by_default"}
 _RELATIONS = {"f": "foreign table"}
@@ -56,7 +58,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     """All of them."""
     yield from _schemas(catalog, rows["schemas"], rows["extensions"])
     yield from _tables(catalog, rows["relations"], rows["indexes"])
-    yield from _columns(catalog, rows["columns"], identities(catalog, rows))
+    yield from _columns(catalog, rows["columns"], identities(catalog, rows), holders(rows["held_columns"]))
 
 
 def _schemas(catalog: Catalog, schemas: Iterable[Row], extensions: Iterable[Row]) -> Iterator[Resource]:
@@ -111,7 +113,10 @@ def _replica_identity(letter: str, index: str | None) -> str:
 
 
 def _columns(
-    catalog: Catalog, rows: Iterable[Row], identities: Mapping[tuple[int, int], r.Pairs]
+    catalog: Catalog,
+    rows: Iterable[Row],
+    identities: Mapping[tuple[int, int], r.Pairs],
+    held: Mapping[tuple[int, int], tuple[str, ...]],
 ) -> Iterator[Resource]:
     tables, gone, types = catalog.tables, catalog.left_out, catalog.types
     collations = frozenset(catalog.collations.values())
@@ -143,6 +148,7 @@ def _columns(
                 options=tuple((k, v) for k, v in options(settings) if k in _OPTIONS) if settings else (),
                 comment=catalog.comment(oid, number),
                 position=number,
+                held_by=held.get((oid, number), ()),
                 container=table,
                 refers=tuple(a for a in refers if a != address),
             )

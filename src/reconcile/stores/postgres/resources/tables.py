@@ -88,6 +88,8 @@ class Column(PostgresResource):
     not_null_name: str | None = None
     """Of a NOT NULL constraint (PostgreSQL 18), where it is not the generated one."""
     not_null_valid: bool = True
+    held_by: tuple[str, ...] = field(default=(), compare=False)
+    """Live: what is not modelled and uses it, in the server's words: `publication of table t in publication p`."""
     embedding: str | None = field(default=None, compare=False)
     strategy: str | None = field(default=None, compare=False)
     """"online": another type or name by a second column beside, kept in step until it takes over."""
