@@ -84,7 +84,7 @@ class AlterColumnType(Alteration):
                 hint="make a new table with the type, move the rows and drop this one",
             )
         if is_vector(column.type) and not stored_vectors_fit(column.type, self.after.type):
-            _refuse_stored_vectors(self, world)
+            refuse_stored_vectors(world, column, self.after)
         return alter_steps(self, world, column, self.after, retyped=True)
 
     def reverse(self) -> Change | Irreversible:
@@ -127,8 +127,12 @@ def _judged(change: AlterColumnType) -> TypeChange:
     return type_change(change.before.type, change.after.type)
 
 
-def _refuse_stored_vectors(change: AlterColumnType, world: World) -> None:
-    before, after = change.before, change.after
+def refuse_stored_vectors(world: World, before: Column, after: Column) -> None:
+    """Say how the next generation is declared.
+
+    Raises:
+        PlanError: the table has rows.
+    """
     if world.empty(before.table):
         return
     name = after.address.parts[-1]
@@ -146,7 +150,7 @@ def _refuse_stored_vectors(change: AlterColumnType, world: World) -> None:
         *(["    indexes:", *indexes] if indexes else []),
     ]
     raise PlanError(
-        f"{change.address}: {before.table} stores vectors of type {before.type}, which do not fit {after.type}",
+        f"{after.address}: {before.table} stores vectors of type {before.type}, which do not fit {after.type}",
         where=after.source,
         hint="declare the next generation beside it, fill it, switch the application over, then drop the old one:\n\n"
         + "\n".join(f"    {line}" for line in lines),
@@ -272,7 +276,7 @@ def _retype(
     if after.collation:
         clause += f" COLLATE {dotted(after.collation)}"
     if judged is not None and judged.using:
-        clause += f" USING {_cast(before, after)}"
+        clause += f" USING {cast_of(before, after)}"
     with_default = before.default is not None or after.default is not None
     calls = [alter_statement(before, "DROP DEFAULT")] if before.default is not None else []
     if before.identity is not None and after.identity is None:
@@ -311,7 +315,7 @@ def _type_hazards(world: World, before: Column, judged: TypeChange | None) -> li
     return hazards
 
 
-def _cast(before: Column, after: Column) -> str:
+def cast_of(before: Column, after: Column) -> str:
     """There is no cast from an enum to another type, nor between an array and what is none, but through text."""
     name, new = ident(before.name), as_written(after, "type")
     left, right = Type.of(before.type), Type.of(after.type)

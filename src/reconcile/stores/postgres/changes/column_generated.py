@@ -19,6 +19,7 @@ from reconcile.stores.postgres.changes.column_alter import (
     alter_steps,
     around_retyped,
 )
+from reconcile.stores.postgres.changes.column_online import AlterColumnOnline
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
@@ -28,6 +29,7 @@ from reconcile.stores.postgres.changes.common import (
     small,
 )
 from reconcile.stores.postgres.changes.remaking import made_again, retypes, standing_on, users, uses
+from reconcile.stores.postgres.changes.types import type_change
 from reconcile.stores.postgres.resources import Column
 from reconcile.stores.postgres.sqltext import as_written
 
@@ -160,4 +162,7 @@ def alter(before: Column, after: Column) -> Change | None:
         return AlterColumnExpression(before, after)
     if only_comment_differs(before, after):
         return ChangeComment(before, after)
-    return (AlterColumnType if retypes(before, after) else AlterColumn)(before, after)
+    if not retypes(before, after):
+        return AlterColumn(before, after)
+    costs = before.type == after.type or type_change(before.type, after.type).rewrites
+    return (AlterColumnOnline if costs and after.strategy == "online" else AlterColumnType)(before, after)

@@ -213,9 +213,15 @@ def backfill_step(change: PostgresChange, world: World, pair: Pair, phase: Phase
     return replace(step, calls=(Op("backfill", args), *step.calls), timeouts=timeouts, retry=True)
 
 
-def build_steps(change: PostgresChange, world: World, index: Index, done_: int, phase: Phase) -> list[Step]:
-    """Build a helper index, concurrently where there are rows, unless an earlier run left it ready."""
-    there = world.live.get(index.address)
+def build_steps(
+    change: PostgresChange, world: World, index: Index, done_: int, phase: Phase, *, anew: bool = False
+) -> list[Step]:
+    """Build a helper index, concurrently where there are rows, unless an earlier run left it ready.
+
+    Args:
+        anew: what the earlier run built is gone by then.
+    """
+    there = None if anew else world.live.get(index.address)
     if there == index:
         return []
     steps = []

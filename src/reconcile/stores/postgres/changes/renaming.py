@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import cast
 
 from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.names import KEYWORDS
@@ -18,6 +19,7 @@ from reconcile.stores.postgres.resources import (
     Key,
     MaterializedView,
     Policy,
+    PostgresResource,
     Sequence,
     Trigger,
     View,
@@ -133,6 +135,13 @@ def _column_moved(
         case View() | MaterializedView() if refers:
             return replace(resource, query=_output_kept(renamed_of(resource.query, old, now, bare=True), was, now))
     return resource
+
+
+def with_column(resource: PostgresResource, column: Address, name: str) -> PostgresResource:
+    """A part of the table as it would be on another of its columns; a foreign key to it, to that one."""
+    table = Address(column.store, "table", column.parts[:2])
+    moved = _column_moved(resource, table, column, column.parts[-1], name, False)
+    return cast(PostgresResource, moved)
 
 
 def _output_kept(query: str, old: str, new: str) -> str:

@@ -1,0 +1,425 @@
+"""Columns that get another type online: a second column kept in step and filled, everything built on it, then swapped.
+
+A prefix of the steps leaves helpers that the catalog shows for what they are: the next plan goes on with them, or
+removes them where the declaration has changed its mind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from reconcile.change import Change, Irreversible, Phase, Step, World
+from reconcile.errors import PlanError
+from reconcile.facts import Fact, done, has, no, ok
+from reconcile.hazards import Hazard
+from reconcile.model import Address
+from reconcile.stores.postgres.changes.again import around, companions_of
+from reconcile.stores.postgres.changes.column import used
+from reconcile.stores.postgres.changes.column_alter import (
+    AlterColumnType,
+    alter_statement,
+    around_retyped,
+    cast_of,
+    compared_with,
+    refuse_stored_vectors,
+    users_away,
+)
+from reconcile.stores.postgres.changes.column_rename import (
+    backfill_step,
+    beside_step,
+    build_steps,
+    refuse_partitions,
+)
+from reconcile.stores.postgres.changes.common import (
+    Alteration,
+    comments,
+    differing,
+    requires,
+    sequences_owned,
+    small,
+)
+from reconcile.stores.postgres.changes.constraint import (
+    add_statement,
+    drop_statement,
+    rename_statement,
+    validate_statement,
+)
+from reconcile.stores.postgres.changes.key import key_index
+from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
+from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, mentions, retyped
+from reconcile.stores.postgres.changes.renaming import with_column
+from reconcile.stores.postgres.changes.swap import carry_identity, carry_settings, named_not_null
+from reconcile.stores.postgres.changes.sync import TIDY, Pair, nothing_hangs_on
+from reconcile.stores.postgres.changes.types import TypeChange, is_vector, stored_vectors_fit, type_change
+from reconcile.stores.postgres.resources import (
+    Check,
+    Column,
+    Exclusion,
+    ForeignKey,
+    Index,
+    IndexItem,
+    Key,
+    Statistics,
+    Table,
+)
+from reconcile.stores.postgres.sqltext import (
+    as_written,
+    comment_statement,
+    deferrable_clause,
+    helper_name,
+    ident,
+    identity_clause,
+    key_word,
+    object_name,
+    relation,
+)
+
+Part = Index | Key | Check | ForeignKey
+_CARRIED = frozenset({"comment", "with", "valid", "not_valid"})
+"""Attributes of a part that it gets anew with the column: another change of them in the same plan is in them."""
+
+
+@dataclass(frozen=True)
+class AlterColumnOnline(Alteration):
+    """Another type by a second column; at once where the table has no rows."""
+
+    before: Column
+    after: Column
+
+    @property
+    def strategy(self) -> str | None:
+        """See `Change.strategy`."""
+        return "a new column kept in step by a trigger, filled in batches, then swapped in"
+
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`: what stands on it; keys that cannot be compared with the new type."""
+        if self._in_place(world):
+            return around_retyped(world, self.before)
+        found = around(world, [self.address])
+        return found + companions_of(world, (u for u in compared_with(world, self.before) if comes_again(world, u)))
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`.
+
+        Raises:
+            PlanError: something uses the column that cannot be built on another beside it.
+        """
+        if self._in_place(world):
+            return AlterColumnType(self.before, self.after).steps(world)
+        if is_vector(self.before.type) and not stored_vectors_fit(self.before.type, self.after.type):
+            refuse_stored_vectors(world, self.before, self.after)
+        return _Swap(self, world).steps()
+
+    def _in_place(self, world: World) -> bool:
+        return begun(world, self.before) is None and small(world, self.before.table)
+
+    def reverse(self) -> Change | Irreversible:
+        """See `Change.reverse`."""
+        if type_change(self.before.type, self.after.type).loses:
+            return Irreversible(f"values cut or rounded to {self.after.type} do not come back")
+        return AlterColumnOnline(self.after, self.before)
+
+
+def begun(world: World, column: Column) -> Column | None:
+    """The column that an earlier run put beside."""
+    there = world.live.get(column.table.child("column", helper_name(column.name, "new")))
+    return there if isinstance(there, Column) and there.beside == column.name else None
+
+
+class _Swap:
+    """The steps of one change."""
+
+    def __init__(self, change: AlterColumnOnline, world: World) -> None:
+        self.change, self.world = change, world
+        self.old, self.new, self.table = change.before, change.after, change.before.table
+        self.name = self.old.name
+        self.beside = self.table.child("column", helper_name(self.name, "new"))
+        self.judged: TypeChange = type_change(self.old.type, self.new.type)
+        declared = self.new.using is not None
+        self.narrows = not (self.judged.wider or declared or self.old.type == self.new.type)
+        value = self.new.using or cast_of(self.old, self.new)
+        self.pair = Pair(self.table, self.name, self.beside.parts[-1], self.new, value)
+        self.begun = begun(world, self.old)
+        self.phase = Phase.CONTRACT if self.narrows else Phase.MIGRATE
+        self.made: list[Step] = []
+        self.fresh = self.begun is None or self.begun.synced != self.pair.digest
+        """Whether what an earlier run built on the second column, if it did, is of no use."""
+        self.ready: set[Fact] = set()
+        self.helpers: list[Address] = []
+
+    def steps(self) -> list[Step]:
+        """All of them."""
+        parts = self._parts()
+        self._refuse(parts)
+        swap: list[str] = []
+        far = [p for p in parts if isinstance(p, ForeignKey) and self._is_far(p)]
+        own = [p for p in parts if p not in far]
+        first = beside_step(
+            self.change,
+            self.world,
+            self.pair,
+            self.begun,
+            Phase.CONTRACT if self.narrows else Phase.EXPAND,
+            also=self._given_up(far),
+        )
+        steps = [*first, backfill_step(self.change, self.world, self.pair, self.phase)]
+        self.made = [replace(s, needs=s.needs | self._start()) for s in steps]
+        self._not_null()
+        for index in (p for p in own if isinstance(p, Index)):
+            swap += self._index(index)
+        keys = [call for key in own if isinstance(key, Key) for call in self._key(key)]
+        for key in (p for p in own if isinstance(p, Check | ForeignKey)):
+            swap += self._constraint(key, "col")
+        unique = frozenset(self.ready)
+        away = [call for key in far for call in self._constraint(key, "ref", unique)]
+        self._take_over([*away, *keys, *swap])
+        rows = () if not self.narrows else misfits(self.world, self.old, self.new)
+        more = nulls(self.world, [self.change.address]) if self.new.not_null and self.new.using is None else []
+        return preceded(self.made, [*rows, *more])
+
+    def _start(self) -> frozenset[Fact]:
+        """What has to be as declared before: the column, where it is renamed; columns its foreign keys refer to."""
+        needs = {has(self.change.address)} | requires(self.world, used(self.new))
+        for key in self.world.live.children(self.table):
+            if isinstance(key, ForeignKey) and self.name in key.columns and key.address in self.world.target:
+                there = Address(key.address.store, "table", key.references)
+                far = [there.child("column", c) for c in key.references_columns]
+                needs |= {ok(c) for c in far if c != self.change.address and _online(self.world, c)}
+        return frozenset(needs)
+
+    # -- what uses the column -------------------------------------------------------------------------------------
+
+    def _parts(self) -> list[Part]:
+        """What stays and has to be on the new column; what of it changes too is built as it will be, if it can."""
+        found: dict[Address, Part] = {}
+        name, table = self.name, self.table.parts
+        keys = (k for k in self.world.live.of_kind("foreign_key") if isinstance(k, ForeignKey))
+        near = [k for k in keys if k.references == table and name in k.references_columns]
+        for part in (*compared_with(self.world, self.old), *near):
+            after = self.world.target.get(part.address)
+            if part.leftover_of is not None or after is None or comes_again(self.world, part):
+                continue
+            carried = type(after) is type(part) and set(differing(part, after)) <= _CARRIED
+            found[part.address] = cast(Part, after.replace(live_name=part.live_name) if carried else part)
+        return list(found.values())
+
+    def _is_far(self, key: ForeignKey) -> bool:
+        return key.references == self.table.parts and self.name in key.references_columns
+
+    def _refuse(self, parts: Iterable[Part]) -> None:
+        refuse_partitions(self.world, self.table, self.change)
+        if self.begun is None and self.beside in self.world.live:
+            raise PlanError(
+                f"{self.beside} is there, and was not put there by a change under way",
+                where=self.new.source,
+                hint=f"rename or drop it: {self.change.address} is to be changed online, which needs that name",
+            )
+        readers = [str(g.address) for g in generated_from(self.world, self.old)]
+        others = [
+            str(x.address)
+            for x in self.world.live.children(self.table)
+            if isinstance(x, Exclusion | Statistics) and self._among(x.columns)
+        ]
+        if readers or others:
+            raise PlanError(
+                f"{self.change.address} cannot be changed online: {', '.join(readers + others)} cannot be built beside",
+                where=self.new.source,
+                hint="take `strategy` out: it is changed in place; or drop what uses it before, and add it again after",
+            )
+        for part in parts:
+            names = set(part.columns) if isinstance(part, Key | ForeignKey) else {a.parts[-1] for a in part.refers}
+            names |= {i.column or "" for i in part.columns} if isinstance(part, Index) else set()
+            mine = part.container == self.table and not (isinstance(part, ForeignKey) and self._is_far(part))
+            others = sorted(names - {self.name}) if mine else []
+            twins = [n for n in others if _online(self.world, self.table.child("column", n))]
+            if twins:
+                raise PlanError(
+                    f"{self.change.address} and {twins[0]} cannot both be changed online in one plan: both are in"
+                    f" {part.address}",
+                    where=self.new.source,
+                    hint="change one after the other: two applies",
+                )
+
+    def _among(self, items: Iterable[IndexItem]) -> bool:
+        return any(i.column == self.name or mentions(i.expression, self.name) for i in items)
+
+    def _given_up(self, far: Iterable[ForeignKey]) -> list[str]:
+        """Foreign keys of other tables to a second column that is to go again."""
+        calls = []
+        for key in far:
+            helper = self.world.live.get(self._helper(key, "ref"))
+            if isinstance(helper, ForeignKey):
+                calls.append(drop_statement(helper))
+        return calls
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _add(self, word: str, calls: Iterable[str], **more: object) -> None:
+        step = self.change.step(self.world, self._number(), word, calls, phase=self.phase, **more)  # type: ignore[arg-type]
+        self.made.append(step)
+
+    def _number(self) -> int:
+        return int(self.made[-1].id.rpartition("/")[2].partition("-")[0]) + 1
+
+    def _filled(self) -> Fact:
+        return done(f"{self.change.address}/2-backfill")
+
+    def _not_null(self) -> None:
+        """Through a check, validated before: nothing is scanned under the exclusive lock."""
+        if not self.new.not_null or (self.begun is not None and not self.fresh and self.begun.not_null):
+            return
+        table, new = relation(self.table), self.beside.parts[-1]
+        check = Check(
+            address=self.table.child("check", helper_name(new, "not_null")),
+            container=self.table,
+            expression=f"{ident(new)} IS NOT NULL",
+        )
+        self._constrain(check, "not-null")
+        self.ready.discard(ok(check.address))
+        name = ident(check.name)
+        calls = [
+            f"ALTER TABLE {table} ALTER COLUMN {ident(new)} SET NOT NULL",
+            f"ALTER TABLE {table} DROP CONSTRAINT {name}",
+        ]
+        needs, gives = [ok(check.address)], [no(check.address)]
+        self._add("not-null", calls, address=check.address, needs=needs, gives=gives, commit_before=True)
+
+    def _constrain(self, helper: Check | ForeignKey, word: str, needs: Iterable[Fact] = ()) -> None:
+        """Add a helper constraint NOT VALID, and validate it in a transaction of its own."""
+        there = None if self.fresh else self.world.live.get(helper.address)
+        if there != helper:
+            calls = [] if there is None else [drop_statement(helper)]
+            calls.append(add_statement(helper, not_valid=True))
+            after = {self._filled(), *needs}
+            self._add(word, calls, address=helper.address, needs=after, gives=[has(helper.address)])
+            if not helper.not_valid:
+                self._add(
+                    "validate",
+                    [validate_statement(helper)],
+                    address=helper.address,
+                    needs=[has(helper.address)],
+                    gives=[ok(helper.address)],
+                    hazards=[Hazard.DEPENDS_ON_DATA],
+                    commit_before=True,
+                    long=True,
+                    journalled=True,
+                )
+        self.ready.add(has(helper.address) if helper.not_valid else ok(helper.address))
+
+    def _helper(self, part: Part, suffix: str) -> Address:
+        kind = "index" if isinstance(part, Index | Key) else part.address.kind
+        if kind == "index":
+            return Address(part.address.store, kind, (part.address.parts[0], helper_name(part.name, suffix)))
+        return Address(part.address.store, kind, (*part.address.parts[:2], helper_name(part.name, suffix)))
+
+    def _moved(self, part: Part, suffix: str) -> Part:
+        """The part on the second column, under a helper's name."""
+        moved = with_column(part, self.change.address, self.beside.parts[-1])
+        return cast(
+            Part, moved.replace(address=self._helper(part, suffix), live_name=None, comment=None, declared=None)
+        )
+
+    def _index(self, index: Index) -> list[str]:
+        """Build it on the second column; the statements that put it in place."""
+        helper = cast(Index, self._moved(index, "col"))
+        self._build(helper)
+        calls = [
+            f"DROP INDEX {object_name(index)}",
+            f"ALTER INDEX {object_name(helper)} RENAME TO {ident(index.name)}",
+            *comments(index),
+        ]
+        table = self.world.live.get(self.table)
+        if isinstance(table, Table) and table.replica_identity == index.name:
+            calls.append(f"ALTER TABLE {relation(self.table)} REPLICA IDENTITY USING INDEX {ident(index.name)}")
+        return calls
+
+    def _build(self, helper: Index) -> None:
+        number = self._number() - 1
+        steps = build_steps(self.change, self.world, helper, number, self.phase, anew=self.fresh)
+        if steps:
+            steps[0] = replace(steps[0], needs=steps[0].needs | {self._filled()})
+        self.made += steps
+        self.ready.add(ok(helper.address))
+        self.helpers.append(helper.address)
+
+    def _key(self, key: Key) -> list[str]:
+        moved = cast(Key, with_column(key, self.change.address, self.beside.parts[-1]))
+        helper = replace(key_index(moved), address=self._helper(key, "col"))
+        self._build(helper)
+        return [
+            drop_statement(key),
+            f"ALTER TABLE {relation(key.address)} ADD CONSTRAINT {ident(key.name)} {key_word(key)}"
+            f" USING INDEX {ident(helper.name)}{deferrable_clause(key.deferrable)}",
+            *comments(key),
+        ]
+
+    def _constraint(self, part: Check | ForeignKey, suffix: str, needs: Iterable[Fact] = ()) -> list[str]:
+        helper = cast("Check | ForeignKey", self._moved(part, suffix))
+        self._constrain(helper, "add", needs)
+        self.helpers.append(helper.address)
+        return [drop_statement(part), rename_statement(part, helper.name, part.name), *comments(part)]
+
+    def _take_over(self, swap: Sequence[str]) -> None:
+        """One short transaction: nothing in it reads the table."""
+        old, new, table, world = ident(self.name), self.beside.parts[-1], relation(self.table), self.world
+        beside = replace(self.new, address=self.beside, live_name=None)
+        owned = [
+            f"ALTER SEQUENCE {relation(s.address)} OWNED BY {table}.{ident(new)}"
+            for s in sequences_owned(world, self.change.address)
+        ]
+        default = (
+            []
+            if self.new.default is None
+            else [alter_statement(beside, f"SET DEFAULT {as_written(self.new, 'default')}")]
+        )
+        identity = (
+            []
+            if self.new.identity is None
+            else [
+                alter_statement(beside, f"ADD {identity_clause(self.new.identity)}"),
+                *([carry_identity(self.table, self.name, new)] if self.old.identity is not None else []),
+            ]
+        )
+        calls = [
+            *self.pair.remove(),
+            *swap,
+            *owned,
+            *default,
+            *identity,
+            carry_settings(self.table, self.name, new),
+            *([comment_statement(beside)] if self.new.comment is not None else []),
+            nothing_hangs_on(self.table, self.name),
+            f"ALTER TABLE {table} DROP COLUMN {old}",
+            f"ALTER TABLE {table} RENAME COLUMN {ident(new)} TO {old}",
+            *named_not_null(world, self.new),
+            TIDY,
+        ]
+        hazards = [Hazard.BREAKS_CLIENTS, Hazard.DEPENDS_ON_DATA] if self.narrows else []
+        if self.judged.loses and self.new.using is None:
+            hazards.append(Hazard.DELETES_DATA)
+        step = self.change.step(
+            world,
+            self._number(),
+            "swap",
+            calls,
+            needs={self._filled(), has(self.change.address), *self.ready}
+            | users_away(world, self.old)
+            | requires(world, [self.table, *used(self.new)]),
+            gives=[
+                has(self.change.address),
+                ok(self.change.address),
+                no(self.beside),
+                *(no(a) for a in self.helpers),
+            ],
+            phase=Phase.CONTRACT,
+            hazards=hazards,
+        )
+        self.made.append(step)
+
+
+def _online(world: World, column: Address) -> bool:
+    """Whether the plan gives this column another type online."""
+    after = world.target.get(column)
+    return isinstance(after, Column) and after.strategy == "online" and column in world.live and retyped(world, column)
