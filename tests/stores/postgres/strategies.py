@@ -64,6 +64,7 @@ def parents(chance: random.Random) -> str:
             f"UPDATE parents SET label = 'l{n}' WHERE id = {n}",
             "INSERT INTO parents (code, label) VALUES (gen_random_uuid()::text, 'x')",
             f"SELECT label FROM parents WHERE id = {n}",
+            "DELETE FROM parents WHERE id = (SELECT max(id) FROM parents WHERE id > 50)",
         ]
     )
 
@@ -131,6 +132,15 @@ def _hnsw(m: int) -> str:
     )
 
 
+_USES = """
+unique: {items_kind_key: [kind, id]}
+checks: {items_kind_check: kind >= 0}
+indexes: {items_kind: {columns: [kind]}, items_double: {columns: [{expression: kind * 2}], where: kind > 3}}
+""".strip()
+_FOREIGN = """
+foreign_keys: {items_parent_fkey: {columns: [parent_id], references: parents}}
+indexes: {items_parent: {columns: [parent_id]}}
+""".strip()
 _FILLED = "UPDATE items SET size = coalesce(size, 0);"
 
 STRATEGIES = (
@@ -216,4 +226,17 @@ STRATEGIES = (
     Strategy("rebuild hnsw", _hnsw(8), _hnsw(16),
              "UPDATE items SET embedding = ARRAY[random(), random(), random()]::vector;",
              (constantly("UPDATE items SET embedding = '[1,2,3]' WHERE id = {n}"),)),
+    _column("rename column online", remark="{type: text, renamed_from: note, strategy: online}", drop="note"),
+    _column("retype column online", kind="{type: bigint, not_null: true, default: 0, strategy: online}"),
+    Strategy("retype column online, with all that uses it",
+             items(table=_USES, rest=_VIEW.format("")),
+             items(table=_USES, rest=_VIEW.format(""),
+                   kind="{type: bigint, not_null: true, default: 0, strategy: online}"),
+             work=(constantly("SELECT id, kind FROM small WHERE id < {n}"),)),
+    Strategy("retype foreign key online", items(table=_FOREIGN, parent_id="integer"),
+             items(table=_FOREIGN, parent_id="{type: bigint, strategy: online}"), work=(parents,)),
+    Strategy("retype primary key under a foreign key online", items(table=_FOREIGN),
+             items(table=_FOREIGN).replace("parents:\n    columns: {id: {type: bigint",
+                                           "parents:\n    columns: {id: {strategy: online, type: integer"),
+             work=(parents,)),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from tests.stores.postgres.reading import Store
 from reconcile import workflow
 from reconcile.apply import Event
 from reconcile.change import Phase
+from reconcile.errors import PartialError, ReconcileError
 
 OLD = """
 tables:
@@ -152,3 +153,177 @@ def test_an_online_rename_given_up_leaves_nothing(tmp_path: Path, postgres_datab
     assert differences(clean, objects(url)) == []
     assert sql(url, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == [(0,)]
     assert sql(url, "SELECT count(*) FROM pg_namespace WHERE nspname = 'reconcile'") == [(0,)]
+
+
+TYPES = OLD.replace("title: text", "title: text\n      size: {type: integer, not_null: true, default: 3}")
+WIDER = TYPES.replace("{type: integer, not_null", "{type: bigint, strategy: online, not_null")
+
+
+def test_clients_write_while_a_type_changes(tmp_path: Path, postgres_database: str) -> None:
+    url = postgres_database
+    folder = project(tmp_path, url, TYPES).declare(app=WIDER)
+    with Load(url, (client("size"), client("user_id"), sizes, sizes), "5s") as load:
+        folder.apply("all")
+    assert [e for e in load.errors if "not-null" not in e] == []  # client() writes NULL at times
+    assert folder.plan().steps == ()
+    assert sql(url, "SELECT count(*) FROM documents WHERE size = 3000000000") == [(0,)]
+    sql(url, "INSERT INTO documents (size) VALUES (3000000000)")
+
+
+def sizes(chance: random.Random) -> str:
+    n = chance.randint(1, ROWS)
+    return chance.choice(
+        [
+            f"INSERT INTO documents (size) VALUES ({n})",
+            "INSERT INTO documents (title) VALUES ('default')",
+            f"UPDATE documents SET size = size + 1 WHERE id = {n}",
+            f"SELECT size FROM documents WHERE id = {n}",
+        ]
+    )
+
+
+@pytest.mark.parametrize("name", ["Größe \"%s\" 'x'", "x" * 63, "ü" * 31, "a.b/c", "place"])
+def test_names_of_any_kind(name: str, tmp_path: Path, postgres_database: str) -> None:
+    from reconcile.yamldump import dump
+
+    def declared(**column: object) -> str:
+        table = {
+            "columns": {"id": {"type": "bigint", "identity": "always"}, **column},
+            "primary_key": ["id"],
+            "indexes": {"t_idx": {"columns": [next(iter(column))]}},
+            "checks": {"t_check": '"' + next(iter(column)).replace('"', '""') + '" > 0'},
+        }
+        return dump({"tables": {short: table}}, [])
+
+    url, short = postgres_database, name[:40].replace(".", "").replace('"', "")
+    folder = project(tmp_path, url, declared(**{name: "integer"}), rows=0)
+    relation = '"' + short + '"'
+    sql(url, f"INSERT INTO {relation} SELECT FROM generate_series(1, 50)")
+    folder.declare(app=declared(**{name: {"type": "bigint", "not_null": False, "strategy": "online"}})).apply("all")
+    assert folder.plan().steps == ()
+    renamed = {"type": "bigint", "renamed_from": name, "strategy": "online"}
+    folder.declare(app=declared(other=renamed)).apply("all")
+    assert folder.plan().steps == ()
+    assert sql(url, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == [(0,)]
+
+
+def test_a_run_broken_off_in_the_backfill_goes_on(tmp_path: Path, postgres_database: str) -> None:
+    url = postgres_database
+    folder = project(tmp_path, url, TYPES).declare(app=WIDER)
+    seen: list[str] = []
+
+    def on_event(event: Event) -> None:
+        if event.kind == "progress":
+            seen.append(event.detail)
+            if len(seen) == 5:
+                raise KeyboardInterrupt
+
+    with pytest.raises(PartialError, match="interrupted"):
+        workflow.apply(folder.load(), folder.plan(), on_event)
+    assert seen == sorted(seen, key=lambda s: int(s.split()[0]))
+    filled = sql(url, "SELECT count(*) FROM documents WHERE size__rc_new IS NOT NULL")[0][0]
+    assert isinstance(filled, int) and 0 < filled < ROWS
+    workflow.resume(folder.load())
+    assert folder.plan().steps == ()
+
+
+def test_another_mind_in_the_middle(tmp_path: Path, postgres_database: str) -> None:
+    """What was built for one type is of no use for another, and goes."""
+    url = postgres_database
+    before = TYPES + "    checks: {documents_size_check: size > 0}\n"
+    folder = project(tmp_path, url, before, rows=100).declare(
+        app=WIDER + "    checks: {documents_size_check: size > 0}\n"
+    )
+    for steps in range(1, len(folder.plan().groups)):
+        folder.declare(app=WIDER + "    checks: {documents_size_check: size > 0}\n")
+        begin(folder, steps)
+        numeric = WIDER.replace("bigint, strategy", '"numeric(12,2)", strategy')
+        folder.declare(app=numeric + "    checks: {documents_size_check: size > 0}\n").apply("all")
+        assert folder.plan().steps == ()
+        folder.declare(app=before).apply("all")
+        assert folder.plan().steps == ()
+    folder.declare(app=WIDER + "    checks: {documents_size_check: size > 0}\n")
+    begin(folder, 5)
+    folder.declare(app=before)
+    assert folder.plan().observed["extra"] == []
+    folder.apply("all")
+    assert sql(url, "SELECT count(*) FROM pg_attribute WHERE attname ~ '__rc_' AND NOT attisdropped") == [(0,)]
+    assert sql(url, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == [(0,)]
+
+
+def test_triggers_of_the_table_do_not_fire_for_the_backfill(tmp_path: Path, postgres_database: str) -> None:
+    url = postgres_database
+    folder = project(tmp_path, url, TYPES, rows=100)
+    sql(
+        url,
+        "CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.title := ''touched'';"
+        " NEW.size := NEW.size + 1; RETURN NEW; END'; CREATE TRIGGER touch BEFORE UPDATE ON documents"
+        " FOR EACH ROW EXECUTE FUNCTION touched()",
+    )
+    folder.declare(app=WIDER)
+    begin(folder, 2)
+    assert sql(url, "SELECT count(*) FROM documents WHERE title = 'touched'") == [(0,)]
+    sql(url, "UPDATE documents SET title = 'x' WHERE id = 1")
+    assert sql(url, "SELECT size, size__rc_new FROM documents WHERE id = 1") == [(4, 4)], "after the other trigger"
+
+
+def test_a_role_that_cannot_keep_triggers_quiet_is_told_before(tmp_path: Path, postgres_database: str) -> None:
+    url = postgres_database
+    folder = project(tmp_path, url, TYPES, rows=100)
+    sql(
+        url,
+        "CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        " CREATE TRIGGER touch BEFORE UPDATE ON documents FOR EACH ROW EXECUTE FUNCTION touched()",
+    )
+    role = f"online_{postgres_database.rpartition('_')[2]}"
+    sql(
+        url,
+        f"CREATE ROLE {role}; ALTER TABLE documents OWNER TO {role}; ALTER FUNCTION touched() OWNER TO {role};"
+        f" GRANT CREATE ON DATABASE {postgres_database.rpartition('/')[2]} TO {role};"
+        f" GRANT ALL ON SCHEMA public TO {role}",
+    )
+    try:
+        folder.stores["app"]["role"] = role
+        folder.declare(app=WIDER)
+        with pytest.raises(ReconcileError, match="would fire touch"):
+            folder.apply("all")
+        sql(url, "ALTER TABLE documents DISABLE TRIGGER touch")
+        folder.apply("all")
+        assert folder.plan().steps == ()
+    finally:
+        sql(url, f"REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_what_a_column_has_goes_over(tmp_path: Path, postgres_database: str) -> None:
+    url = postgres_database
+    folder = project(tmp_path, url, TYPES.replace("integer, not_null", "text, not_null"), rows=100)
+    reader = f"reader_{postgres_database.rpartition('_')[2]}"
+    sql(
+        url,
+        f"CREATE ROLE {reader}; GRANT SELECT (size), UPDATE (size) ON documents TO {reader} WITH GRANT OPTION;"
+        " UPDATE documents SET size = id::text",
+    )
+    seen = "SELECT attacl::text, attnotnull FROM pg_attribute WHERE attname = 'size'"
+    try:
+        before = sql(url, seen)
+        folder.declare(app=WIDER).apply("all")
+        assert sql(url, seen) == before
+        assert folder.plan().steps == ()
+    finally:
+        sql(url, f"DROP OWNED BY {reader}; DROP ROLE {reader}")
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ("      double: {type: bigint, generated: size * 2}", "documents.double cannot be built beside"),
+        ("      size__rc_new: text", "was not put there by a change under way"),
+    ],
+)
+def test_what_cannot_be_done_online_is_said(more: str, error: str, tmp_path: Path, postgres_database: str) -> None:
+    def with_more(text: str) -> str:
+        return text.replace("    primary_key", f"{more}\n    primary_key")
+
+    folder = project(tmp_path, postgres_database, with_more(TYPES), rows=10).declare(app=with_more(WIDER))
+    with pytest.raises(ReconcileError, match=error):
+        folder.plan()

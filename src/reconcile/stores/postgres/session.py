@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import psycopg
 from psycopg import errors
@@ -23,6 +22,7 @@ from reconcile.stores.postgres import builders, checks, checks_attached
 from reconcile.stores.postgres.backfill import Tell, obstacles
 from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.introspect import introspect, settle
+from reconcile.stores.postgres.locks import Waiting, lock_first
 from reconcile.stores.postgres.operations import OPERATIONS
 from reconcile.stores.postgres.sqltext import relation
 from reconcile.stores.postgres.violations import violations
@@ -34,12 +34,6 @@ _BUILT = (
     re.compile(rf"REINDEX INDEX CONCURRENTLY (?P<schema>{_NAME})\.(?P<index>{_NAME})"),
 )
 _SCRATCH_LOCK = "200ms"
-_LEAST_WAIT = 0.2
-"""Seconds that each statement may wait for its lock, however long others of its transaction waited."""
-_LETS_GO_ON = re.compile(
-    r"\s*(CREATE (?!(?:UNIQUE )?INDEX|TRIGGER|POLICY|RULE)|COMMENT |.* VALIDATE CONSTRAINT )", re.I
-)
-"""Statements that take no lock on a table in use, or one that reads and writes go on beside."""
 
 
 class PostgresTransaction:
@@ -48,17 +42,18 @@ class PostgresTransaction:
     def __init__(self, session: PostgresSession, connection: Connection) -> None:
         self.session, self.connection = session, connection
         self._timeouts: Timeouts | None = None
-        self._spent = 0.0
-        """Seconds since the first statement that may have locked a table in use: who needs that one waits so long."""
+        self._waiting = Waiting()
 
     def run(self, call: Call, timeouts: Timeouts) -> None:
-        """See `Transaction.run`.
-
-        All statements of a transaction together wait no longer for their locks than one may: a client that stands
-        behind the first table would wait for the locks on all the others.
-        """
+        """See `Transaction.run`; how long each statement waits for its lock is up to `locks.Waiting`."""
         sql = _sql(call, self.session.name)
-        timeouts = self._left(timeouts)
+        first = None if self._waiting.holds else lock_first(sql)
+        if first is not None:
+            self._execute(first, timeouts)
+        self._execute(sql, timeouts)
+
+    def _execute(self, sql: str, timeouts: Timeouts) -> None:
+        timeouts = self._waiting.left(timeouts)
         if timeouts != self._timeouts:
             _limit(self.connection, timeouts, local=True)
             self._timeouts = timeouts
@@ -69,16 +64,7 @@ class PostgresTransaction:
                 settle(self.connection, self.session.schemas)
         except psycopg.Error as error:
             raise explained(error, f"store {self.session.name}", sql) from error
-        if not _LETS_GO_ON.match(sql):
-            self._spent += time.monotonic() - began
-
-    def _left(self, timeouts: Timeouts) -> Timeouts:
-        """`timeouts` with what is left of the time to wait for locks, in tenths of a second."""
-        whole = seconds_of(timeouts.lock)
-        if whole is None or self._spent < 0.1:
-            return timeouts
-        left = max(whole - self._spent, min(whole, _LEAST_WAIT))
-        return replace(timeouts, lock=f"{round(left, 1) * 1000:.0f}ms")
+        self._waiting.ran(sql, time.monotonic() - began)
 
 
 class PostgresSession:
@@ -342,21 +328,6 @@ def _sql(call: Call, store: str) -> str:
             f"this is no call for PostgreSQL: {call}", where=store, hint="the plan file is damaged: plan again"
         )
     return call.sql
-
-
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "": 1e-3}
-
-
-def seconds_of(interval: str | None) -> float | None:
-    """A setting of the server in seconds; None for none, or where it is no such text.
-
-    >>> seconds_of("2s"), seconds_of("200ms"), seconds_of("1.5 min"), seconds_of("0"), seconds_of(None)
-    (2.0, 0.2, 90.0, None, None)
-    """
-    match = re.fullmatch(r"\s*([0-9.]+)\s*([a-z]*)\s*", interval or "")
-    if match is None or match[2] not in _UNITS:
-        return None
-    return float(match[1]) * _UNITS[match[2]] or None
 
 
 def _limit(connection: Connection, timeouts: Timeouts, *, local: bool) -> None:

@@ -48,7 +48,7 @@ from reconcile.stores.postgres.changes.constraint import (
 )
 from reconcile.stores.postgres.changes.key import key_index
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
-from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, mentions, retyped
+from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, mentions, retyped, standing_on
 from reconcile.stores.postgres.changes.renaming import with_column
 from reconcile.stores.postgres.changes.swap import carry_identity, carry_settings, named_not_null
 from reconcile.stores.postgres.changes.sync import TIDY, Pair, nothing_hangs_on
@@ -415,6 +415,9 @@ class _Swap:
             ],
             phase=Phase.CONTRACT,
             hazards=hazards,
+            commit_before=not standing_on(
+                world, [self.change.address], dropped=True
+            ),  # those go in the same transaction
         )
         self.made.append(step)
 
