@@ -59,6 +59,7 @@ def first() -> State:
         column("a", "id", "bigint", not_null=True),
         column("a", "x", "integer"),
         column("a", "d", "text"),
+        column("a", "n", "integer"),
         column("a", "g", "text", generated="lower(d)"),
         primary_key("a", "a_pkey", "id"),
         unique("a", "a_key", "x"),
@@ -102,6 +103,7 @@ def second() -> State:
         column("a", "id", "bigint", not_null=True, identity="always"),
         column("a", "x", "bigint"),
         column("a", "d", "text", default="'x'::text", not_null=True),
+        column("a", "n", "bigint", strategy="online"),
         column("a", "g", "text", generated="upper(d)"),
         primary_key("a", "a_pkey", "id", include=("d",)),
         unique("a", "a_key", "x", nulls_not_distinct=True),
@@ -193,6 +195,7 @@ def test_every_change_class_is_used_here() -> None:
     used = {type(c).__name__ for pair in PAIRS for c in changes(STATES[pair[0]], STATES[pair[1]])}
     assert {
         "AddCheck", "AddColumn", "AddEnumValues", "AddForeignKey", "AddPrimaryKey", "AddUnique", "AlterColumn",
+        "AlterColumnOnline",
         "AlterColumnExpression", "AlterColumnType", "AlterExtension", "AlterSequence", "AlterTable", "ChangeComment",
         "CreateEnum",
         "AlterEventTrigger", "CreateEventTrigger", "CreateRoutine", "DropEventTrigger",
@@ -214,6 +217,16 @@ def test_expression_of_an_older_server_is_changed_by_making_the_column_again() -
     assert new == ["ALTER TABLE public.a ALTER COLUMN g SET EXPRESSION AS (e)"]
     old = sql(planned(before, after, version="16.3").steps)
     assert [s.partition(" COLUMN ")[0] for s in old] == ["ALTER TABLE public.a DROP", "ALTER TABLE public.a ADD"]
+
+
+def test_a_rename_online_is_undone_by_another() -> None:
+    before = state(table("a"), column("a", "d", "text"), index("a", "a_idx", "d"))
+    wanted = column("a", "e", "text", renamed_from="d", strategy="online")
+    change, after = PACKAGE.renamed(before, at("column", "a", "d"), wanted)
+    assert type(change).__name__ == "RenameColumnOnline"
+    assert dict(change.apply_to(before)) == dict(after) == dict(change.apply_to(after))
+    back = change.reverse()
+    assert isinstance(back, Change) and dict(back.apply_to(after)) == dict(before)
 
 
 def test_declared_words_go_into_statements() -> None:

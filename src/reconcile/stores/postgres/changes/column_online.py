@@ -50,7 +50,7 @@ from reconcile.stores.postgres.changes.key import key_index
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, mentions, retyped, standing_on
 from reconcile.stores.postgres.changes.renaming import with_column
-from reconcile.stores.postgres.changes.swap import carry_identity, carry_settings, named_not_null
+from reconcile.stores.postgres.changes.swap import add_identity, named_not_null
 from reconcile.stores.postgres.changes.sync import TIDY, Pair, nothing_hangs_on
 from reconcile.stores.postgres.changes.types import TypeChange, is_vector, stored_vectors_fit, type_change
 from reconcile.stores.postgres.resources import (
@@ -70,7 +70,6 @@ from reconcile.stores.postgres.sqltext import (
     deferrable_clause,
     helper_name,
     ident,
-    identity_clause,
     key_word,
     object_name,
     relation,
@@ -374,21 +373,13 @@ class _Swap:
             if self.new.default is None
             else [alter_statement(beside, f"SET DEFAULT {as_written(self.new, 'default')}")]
         )
-        identity = (
-            []
-            if self.new.identity is None
-            else [
-                alter_statement(beside, f"ADD {identity_clause(self.new.identity)}"),
-                *([carry_identity(self.table, self.name, new)] if self.old.identity is not None else []),
-            ]
-        )
+        identity = add_identity(world, self.old, self.new, new)
         calls = [
             *self.pair.remove(),
             *swap,
             *owned,
             *default,
             *identity,
-            carry_settings(self.table, self.name, new),
             *([comment_statement(beside)] if self.new.comment is not None else []),
             nothing_hangs_on(self.table, self.name),
             f"ALTER TABLE {table} DROP COLUMN {old}",

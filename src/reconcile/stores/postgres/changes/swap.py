@@ -3,63 +3,40 @@
 from __future__ import annotations
 
 from reconcile.change import World
-from reconcile.model import Address
+from reconcile.stores.postgres.changes.column_alter import identity_name
 from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.resources import Column
-from reconcile.stores.postgres.sqltext import helper_name, ident, literal, relation
+from reconcile.stores.postgres.resources.databases import identity_sequence
+from reconcile.stores.postgres.sqltext import helper_name, ident, identity_clause, literal, relation
 
 _NOT_NULL_NAMES = (18,)
 """NOT NULL constraints have names of their own from PostgreSQL 18 on."""
 
 
-def carry_identity(table: Address, old: str, new: str) -> str:
-    """Let the sequence of the new identity column go on where the old one's stands, under its name."""
-    name = literal(relation(table))
-    return (
-        "DO $reconcile$ DECLARE was regclass; new regclass; name text; last bigint; called boolean; BEGIN"
-        f" was := pg_get_serial_sequence({name}, {literal(old)});"
-        f" new := pg_get_serial_sequence({name}, {literal(new)});"
-        " EXECUTE format('SELECT last_value, is_called FROM %s', was) INTO last, called;"
-        " PERFORM setval(new, last, called);"
-        " SELECT relname INTO name FROM pg_class WHERE oid = was;"
-        f" EXECUTE format('ALTER SEQUENCE %s RENAME TO %I', was, {literal(helper_name(old, 'seq'))});"
-        " EXECUTE format('ALTER SEQUENCE %s RENAME TO %I', new, name); END $reconcile$"
-    )
-
-
-def carry_settings(table: Address, old: str, new: str) -> str:
-    """Statistics target, n_distinct, compression, and storage where the type has the same choice."""
-    name = relation(table)
-    return (
-        "DO $reconcile$ DECLARE a record; BEGIN"
-        " SELECT o.attstattarget AS target, o.attoptions AS options, to_jsonb(o) ->> 'attcompression' AS compression,"
-        " CASE WHEN o.attstorage <> ot.typstorage AND ot.typstorage = nt.typstorage THEN o.attstorage END AS storage"
-        " INTO a FROM pg_attribute o JOIN pg_type ot ON ot.oid = o.atttypid"
-        f" JOIN pg_attribute n ON n.attrelid = o.attrelid AND n.attname = {literal(new)}"
-        " JOIN pg_type nt ON nt.oid = n.atttypid"
-        f" WHERE o.attrelid = {literal(name)}::regclass AND o.attname = {literal(old)};"
-        + _alter(name, new, "a.target >= 0", "'SET STATISTICS ' || a.target")
-        + _alter(name, new, "a.options IS NOT NULL", "'SET (' || array_to_string(a.options, ', ') || ')'")
-        + _alter(
-            name,
-            new,
-            "a.compression IN ('p', 'l')",
-            "'SET COMPRESSION ' || CASE a.compression WHEN 'p' THEN 'pglz' ELSE 'lz4' END",
+def add_identity(world: World, old: Column, new: Column, beside: str) -> list[str]:
+    """Make the column `beside` the identity that `new` is; the numbers go on where those of `old` stand."""
+    if new.identity is None:
+        return []
+    table, name = relation(new.table), literal(relation(new.table))
+    options = dict(new.identity_options)
+    wanted = options.pop("sequence_name", None) or identity_sequence(new.table.parts[1], new.address.parts[-1])
+    clause = identity_clause(new.replace(identity_options=tuple(options.items())))  # type: ignore[arg-type]
+    add = f"ALTER TABLE {table} ALTER COLUMN {ident(beside)} ADD {clause}"
+    carry = ""
+    if old.identity is not None:
+        carry = (
+            f" was := pg_get_serial_sequence({name}, {literal(old.name)});"
+            " EXECUTE format('SELECT last_value, is_called FROM %s', was) INTO last, called;"
+            " PERFORM setval(new, last, called);"
+            f" EXECUTE format('ALTER SEQUENCE %s RENAME TO %I', was, {literal(helper_name(old.name, 'seq'))});"
         )
-        + _alter(
-            name,
-            new,
-            "a.storage IS NOT NULL",
-            "'SET STORAGE ' || CASE a.storage WHEN 'p' THEN 'plain' WHEN 'e' THEN 'external' WHEN 'm' THEN 'main'"
-            " ELSE 'extended' END",
-        )
-        + " END $reconcile$"
-    )
-
-
-def _alter(table: str, column: str, when: str, what: str) -> str:
-    head = literal(f"ALTER TABLE {table} ALTER COLUMN {ident(column)} ")
-    return f" IF {when} THEN EXECUTE {head} || {what}; END IF;"
+        wanted = identity_name(world, old) if wanted == identity_sequence(*new.address.parts[1:3]) else wanted
+    return [
+        add,
+        "DO $reconcile$ DECLARE was regclass; new regclass; last bigint; called boolean; BEGIN"
+        f" new := pg_get_serial_sequence({name}, {literal(beside)});{carry}"
+        f" EXECUTE format('ALTER SEQUENCE %s RENAME TO %I', new, {literal(wanted)}); END $reconcile$",
+    ]
 
 
 def named_not_null(world: World, column: Column) -> list[str]:

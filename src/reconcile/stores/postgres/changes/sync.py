@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconcile.model import Address
 from reconcile.stores.postgres.resources import OWN_SCHEMA, Column
+from reconcile.stores.postgres.sqltables import column_calls
 from reconcile.stores.postgres.sqltext import as_written, dotted, helper_name, ident, literal, relation
 
 
@@ -40,7 +41,7 @@ class Pair:
     @property
     def digest(self) -> str:
         """Of all that the trigger does."""
-        text = json.dumps([self._body(), self.column.type, self.column.collation])
+        text = json.dumps([self._body(), self.column.type, self.column.collation, self._settings()])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -63,6 +64,7 @@ class Pair:
             f" CREATE SCHEMA {ident(OWN_SCHEMA)}; END IF; END $reconcile$",
             f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {ident(self.new)}"
             f" {as_written(self.column, 'type')}{collate}",
+            *self._settings(),
             f"CREATE OR REPLACE FUNCTION {self.function}() RETURNS trigger LANGUAGE plpgsql"
             f" SET search_path FROM CURRENT AS {literal(self._body())}",
             f"COMMENT ON FUNCTION {self.function}() IS {literal(note)}",
@@ -73,6 +75,10 @@ class Pair:
             f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {ident(self.trigger)}",
             copy_grants(self.table, self.old, self.new),
         ]
+
+    def _settings(self) -> list[str]:
+        there = replace(self.column, address=self.table.child("column", self.new), live_name=None)
+        return column_calls(None, there)
 
     def remove(self) -> list[str]:
         """Take the trigger away; the column stays."""
