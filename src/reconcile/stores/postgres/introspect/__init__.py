@@ -97,7 +97,7 @@ def fetch(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> Rows:
             )
             for name, sql in QUERIES.items()
         }
-    return {name: cursor.fetchall() for name, cursor in cursors.items()}
+    return {name: cursors.pop(name).fetchall() for name in QUERIES}  # what the driver holds of each is let go
 
 
 def resources(catalog: Catalog, rows: Rows) -> State:

@@ -46,6 +46,8 @@ class Catalog:
         self.collations: dict[int, Address] = {}
         self.left_out: dict[int, str] = {}
         """Why a table is not modelled as a whole."""
+        self._addresses: dict[int, dict[str, Address]] = defaultdict(dict)
+        """Of columns by relation and name: each once, since keys, indexes and foreign keys refer to them."""
         self._comments: dict[tuple[int, int], str] = {}
         self._uses: dict[tuple[str, int, int], list[tuple[str, int, int]]] = defaultdict(list)
 
@@ -97,7 +99,10 @@ class Catalog:
 
     def column(self, oid: int, name: str) -> Address:
         """A column of a table; of a partition, that of the table on top."""
-        return (self.roots.get(oid) or self.relations[oid]).child("column", name)
+        found = self._addresses[oid].get(name)
+        if found is None:
+            found = self._addresses[oid][name] = (self.roots.get(oid) or self.relations[oid]).child("column", name)
+        return found
 
     def refers(self, origin: str, oid: int, sub: int = 0, own: int | None = None) -> tuple[Address, ...]:
         """Addresses of what an object is built from; columns of relation `own` without the relation itself.

@@ -9,7 +9,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect import queries
 from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
-from reconcile.stores.postgres.introspect.indexdef import keys
+from reconcile.stores.postgres.introspect.indexdef import is_plain, keys
 
 QUERIES = {"constraints": queries.CONSTRAINTS}
 _ACTIONS = {"a": "no_action", "r": "restrict", "c": "cascade", "n": "set_null", "d": "set_default"}
@@ -61,8 +61,7 @@ def _constraint_reason(catalog: Catalog, row: Row, index: Row | None) -> str | N
         return "foreign key to a table that is not modelled"
     if kind in "pu" and index is not None:
         columns = tuple(catalog.columns[index[1]].get(n) for n in index[9][: index[8]])
-        items = keys(index[11], columns)
-        plain = all(i == r.IndexItem(column=i.column) for i in items)
+        plain = is_plain(index[11], columns) or all(i == r.plain(i.column or "") for i in keys(index[11], columns))
         if index[10] or index[15] or not plain:
             return "constraint with index options"
         if not index[6]:

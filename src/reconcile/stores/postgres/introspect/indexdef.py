@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconcile.stores.postgres.names import join
-from reconcile.stores.postgres.resources import IndexItem
+from reconcile.stores.postgres.resources import IndexItem, plain
 from reconcile.stores.postgres.sqltokens import Token, tokens, unwrap
 
 
@@ -15,14 +15,21 @@ def keys(definition: str, columns: tuple[str | None, ...]) -> tuple[IndexItem, .
     >>> keys('CREATE INDEX i ON public.t USING btree (a, lower(b) text_pattern_ops DESC)', ('a', None))[1].order
     'desc'
     """
-    plain = f" ({', '.join(c for c in columns if c is not None)})"
-    if None not in columns and definition.find(plain) == definition.find(" (") and '"' not in plain:
-        return tuple(IndexItem(column=c) for c in columns)
+    if is_plain(definition, columns):
+        return tuple([plain(c) for c in columns if c is not None])
     found = tokens(definition)
     start = next(i for i, t in enumerate(found) if t.text == "USING") + 1
     while found[start].text != "(":
         start += 1
     return tuple(_key(part, column) for part, column in zip(_parts(found, start), columns, strict=False))
+
+
+def is_plain(definition: str, columns: Sequence[str | None]) -> bool:
+    """Whether the keys of `definition` are columns and nothing else; of quoted names False, without looking closer."""
+    if None in columns:
+        return False
+    keys = f" ({', '.join([c for c in columns if c is not None])})"
+    return definition.find(keys) == definition.find(" (") and '"' not in keys
 
 
 def _parts(found: Sequence[Token], start: int) -> list[list[Token]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
@@ -20,7 +21,7 @@ QUERIES = {
     "columns": queries.COLUMNS,
     "held_columns": HOLDERS,
 }
-_IDENTITY = {"": None, "a": "always", "d": "by_default"}
+_IDENTITY = {"a": "always", "d": "by_default"}
 _RELATIONS = {"f": "foreign table"}
 _VIEWS = {"v": "view", "m": "materialized_view"}
 _ALONE = Part()
@@ -118,38 +119,57 @@ def _columns(
     identities: Mapping[tuple[int, int], r.Pairs],
     held: Mapping[tuple[int, int], tuple[str, ...]],
 ) -> Iterator[Resource]:
-    tables, gone, types = catalog.tables, catalog.left_out, catalog.types
-    collations = frozenset(catalog.collations.values())
+    tables, gone = catalog.tables, catalog.left_out
     for row in rows:
-        oid, number, name, type_, not_null, identity, generated, expression, collation, base = row[:10]
-        storage, compression, statistics, settings = row[10:14]
+        oid, number, name, type_ = row[:4]
         table = tables.get(oid)
         if table is None or oid in gone or oid in catalog.roots:
             continue
-        refers = catalog.refers("d", oid, number, own=oid) if expression is not None else ()
-        address = table.child("column", name)
-        own = [types[base]] if base in types else []
-        if collation is not None and (sorting := catalog.address("collation", *collation)) in collations:
-            own.append(sorting)
-        refers = tuple(dict.fromkeys((*own, *refers)))
-        yield (
-            r.Column(
-                address=address,
-                type=catalog.spell(type_),
-                not_null=not_null,
-                default=catalog.text(expression) if not generated else None,
-                identity=_IDENTITY[identity],
-                identity_options=identities.get((oid, number), ()) if identity else (),
-                generated=catalog.condition(expression) if generated else None,
-                collation=catalog.collation(collation),
-                storage=_STORAGE[storage] if storage else None,
-                compression=_COMPRESSION[compression] if compression else None,
-                statistics=statistics,
-                options=tuple((k, v) for k, v in options(settings) if k in _OPTIONS) if settings else (),
-                comment=catalog.comment(oid, number),
-                position=number,
-                held_by=held.get((oid, number), ()),
-                container=table,
-                refers=tuple(a for a in refers if a != address),
-            )
+        yield r.Column(
+            address=catalog.column(oid, name),
+            container=table,
+            type=catalog.spell(type_),
+            position=number,
+            **_attributes(catalog, row, identities, held),
         )
+
+
+def _attributes(
+    catalog: Catalog,
+    row: Row,
+    identities: Mapping[tuple[int, int], r.Pairs],
+    held: Mapping[tuple[int, int], tuple[str, ...]],
+) -> dict[str, Any]:
+    """Of a column, what it has beside its type: most have none of it, and there are many."""
+    oid, number, name, _, not_null, identity, generated, expression, collation, base = row[:10]
+    storage, compression, statistics, settings = row[10:14]
+    found: dict[str, Any] = {}
+    refers = [catalog.types[base]] if base in catalog.types else []
+    if not_null:
+        found["not_null"] = True
+    if expression is not None:
+        found["generated" if generated else "default"] = (catalog.condition if generated else catalog.text)(expression)
+        refers += catalog.refers("d", oid, number, own=oid)
+    if identity:
+        found["identity"] = _IDENTITY[identity]
+        found["identity_options"] = identities.get((oid, number), ())
+    if collation is not None:
+        found["collation"] = catalog.collation(collation)
+        if (sorting := catalog.address("collation", *collation)) in catalog.collations.values():
+            refers.append(sorting)
+    if storage:
+        found["storage"] = _STORAGE[storage]
+    if compression:
+        found["compression"] = _COMPRESSION[compression]
+    if statistics is not None:
+        found["statistics"] = statistics
+    if settings:
+        found["options"] = tuple((k, v) for k, v in options(settings) if k in _OPTIONS)
+    if (comment := catalog.comment(oid, number)) is not None:
+        found["comment"] = comment
+    if (oid, number) in held:
+        found["held_by"] = held[oid, number]
+    if refers:
+        own = catalog.column(oid, name)
+        found["refers"] = tuple(a for a in dict.fromkeys(refers) if a != own)
+    return found

@@ -31,7 +31,7 @@ from reconcile.stores.postgres.resources.databases import (
     identity_sequence,
     sequence_limits,
 )
-from reconcile.stores.postgres.resources.indexes import Index, IndexItem, Statistics
+from reconcile.stores.postgres.resources.indexes import Index, IndexItem, Statistics, plain
 from reconcile.stores.postgres.resources.routines import Aggregate, Function, Procedure, Routine
 from reconcile.stores.postgres.resources.tables import Column, PartitionBy, Table
 from reconcile.stores.postgres.resources.types import Attribute, Composite, Domain, DomainCheck, Enum, Range
@@ -84,6 +84,7 @@ __all__ = [
     "given_by_default",
     "grant_address",
     "identity_sequence",
+    "plain",
     "privileges_of",
     "sequence_limits",
     "table_address",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from reconcile.stores.postgres.resources.base import Pairs, PostgresResource, compared
 
@@ -22,6 +23,12 @@ class IndexItem:
     nulls: str | None = None
     """None once canonical where it is the default for `order`."""
     collation: str | None = None
+
+
+@lru_cache(maxsize=4096)
+def plain(column: str) -> IndexItem:
+    """The key that is a column, by the default operator class, in ascending order: what most keys are."""
+    return IndexItem(column=column)
 
 
 @dataclass(frozen=True, kw_only=True)
