@@ -133,6 +133,14 @@ def default_privileges(role: str, schema: str, on: str, *grants: Sequence[Any]) 
     )
 
 
+def policy(table: str, name: str, **more: Any) -> r.Policy:
+    return r.Policy(address=at("policy", table, name), container=at("table", table), **more)
+
+
+def trigger(table: str, name: str, on: str = "table", **more: Any) -> r.Trigger:
+    return r.Trigger(address=at("trigger", table, name), container=at(on, table), **more)
+
+
 def schema(name: str, **more: Any) -> r.Schema:
     return r.Schema(address=at("schema", name), **more)
 

@@ -32,7 +32,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
     settled_before,
 )
-from reconcile.stores.postgres.changes.remaking import dropped_with_table, remade
+from reconcile.stores.postgres.changes.remaking import dropped_with_table, remade, uprooted
 from reconcile.stores.postgres.resources import Policy, Table
 from reconcile.stores.postgres.sqlattached import alter_policy, drop_policy, policy_statement
 from reconcile.stores.postgres.sqltext import as_written, comment_statement
@@ -106,7 +106,7 @@ class DropPolicy(Removal):
                 [drop_policy(policy)],
                 needs={has(self.address)}
                 | goes_first(world, [policy.table, *policy.refers])
-                | _others_first(world, policy.table),
+                | _others_first(world, policy),
                 gives=[no(self.address)],
                 phase=Phase.CONTRACT,
                 hazards=_cost(world, policy)[1] if policy.table in world.target else (),
@@ -114,12 +114,16 @@ class DropPolicy(Removal):
         ]
 
 
-def _others_first(world: World, table: Address) -> frozenset[Fact]:
+def _others_first(world: World, policy: Policy) -> frozenset[Fact]:
+    """New policies; not where it stands in the way of what they may be made from, in this very transaction."""
+    table = policy.table
     before, after = world.live.get(table), world.target.get(table)
     if not isinstance(before, Table) or not isinstance(after, Table):
         return frozenset()
     if after.row_level_security == "disabled":
         return frozenset([ok(table)] if before.row_level_security != "disabled" else [])
+    if uprooted(world, policy) or any(world.drops(a) for a in policy.refers):
+        return frozenset()
     new = [p.address for p in world.target.children(table) if isinstance(p, Policy) and world.creates(p.address)]
     return frozenset(map(ok, new))
 
