@@ -152,17 +152,23 @@ def _closing(words: Sequence[Token], start: int) -> int:
 
 
 def _arguments(inner: Sequence[Token]) -> tuple[Argument, ...]:
-    """Those between the parentheses; ORDER BY of an ordered-set aggregate stands between two as a comma does."""
+    """Those between the parentheses; ORDER BY of an ordered-set aggregate stands between two as a comma does.
+
+    Where both sides end in VARIADIC, they are one argument to the server.
+    """
     parts: list[list[Token]] = [[]]
-    depth = 0
+    depth, ordered = 0, False
     lower = [t.text.lower() if t.kind == "word" else t.text for t in inner]
     for place, token in enumerate(inner):
         depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
         if depth == 0 and (token.text == "," or lower[place : place + 2] == ["order", "by"]):
             parts.append([])
+            ordered = ordered or token.text != ","
         elif depth or lower[max(0, place - 1) : place + 1] != ["order", "by"]:
             parts[-1].append(token)
-    return tuple(_argument(p) for p in parts if p)
+    found = tuple(_argument(p) for p in parts if p)
+    doubled = ordered and [a.mode for a in found[-2:]] == ["variadic", "variadic"]
+    return found[:-1] if doubled else found
 
 
 def _argument(part: list[Token]) -> Argument:
