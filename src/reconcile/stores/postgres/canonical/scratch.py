@@ -143,6 +143,8 @@ class _Scratch:
         self.names = {scratch: name for name, scratch in self.scratch.items()}
         self.result = Built()
         self.broken: set[Address] = set()
+        self.everywhere = self.declared = ""
+        """Search paths: with the live schemas, and without, where a live overload could be taken for a declared one."""
         self.lacking = False
         """Whether a declared extension could not be made here: what is missing may be its."""
 
@@ -152,6 +154,8 @@ class _Scratch:
         self._execute(*(f"CREATE SCHEMA {ident(s)}" for s in self.names))
         self._extensions()
         settle(self.connection, [self.scratch[self.schemas[0]]], self.schemas[:1])
+        self._paths()
+        self._look_in(self.declared)
         parts: dict[Address, list[Resource]] = {a: [] for a in sorted(self.needed) if a.kind == "table"}
         late = []
         for x in self.wanted.values():
@@ -169,8 +173,18 @@ class _Scratch:
             self._fill(address, parts[address])
         for x in late:
             self._try(x, (LATE.get(type(x)) or PARTS[type(x)])(self, x))
+        self._look_in(self.everywhere)
         self._read()
         return self.result
+
+    def _paths(self) -> None:
+        row = self.connection.execute("SELECT current_schemas(false)").fetchone()
+        there = [str(name) for name in (row or [()])[0]]
+        self.everywhere = ", ".join(map(ident, there))
+        self.declared = ", ".join(ident(name) for name in there if name not in self.session.schemas)
+
+    def _look_in(self, path: str) -> None:
+        self.connection.execute("SELECT set_config('search_path', %s, true)", (path,))
 
     def _extensions(self) -> None:
         there = {x.address for x in self.live.state.of_kind("extension")}
@@ -284,7 +298,15 @@ class _Scratch:
             raise first
 
     def _attempt(self, *statements: str) -> psycopg.Error | None:
-        """Run them so that an error leaves nothing; the error."""
+        """Run them so that an error leaves nothing; the error. What is not declared is looked up where it lives."""
+        error = self._once(*statements)
+        if isinstance(error, _MISSING) and self.everywhere:
+            self._look_in(self.everywhere)
+            error = self._once(*statements)
+            self._look_in(self.declared)
+        return error
+
+    def _once(self, *statements: str) -> psycopg.Error | None:
         self.connection.execute("SAVEPOINT reconcile_scratch")
         try:
             self._execute(*statements, "RELEASE SAVEPOINT reconcile_scratch")

@@ -29,7 +29,7 @@ from reconcile.stores.postgres.changes.common import (
 )
 from reconcile.stores.postgres.changes.homes import parts
 from reconcile.stores.postgres.changes.preconditions import leftovers, preceded
-from reconcile.stores.postgres.changes.remaking import comes_again, mentions, only_adds, standing_on
+from reconcile.stores.postgres.changes.remaking import calls_remade, comes_again, mentions, only_adds, standing_on
 from reconcile.stores.postgres.resources import Check, Column, Enum, Index, PostgresResource
 from reconcile.stores.postgres.sqltext import (
     comment_statement,
@@ -165,7 +165,7 @@ class ReplaceEnum(Replacement):
         ]
         for column in columns:
             default = cast(Column, world.target[column.address]).default
-            if column.default is not None and default is not None:
+            if column.default is not None and default is not None and not calls_remade(world, column):
                 calls.append(
                     f"ALTER TABLE {relation(column.address)} ALTER COLUMN {ident(column.name)} SET DEFAULT {default}"
                 )

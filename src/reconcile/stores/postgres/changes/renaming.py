@@ -11,6 +11,7 @@ from typing import cast
 from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.names import KEYWORDS
 from reconcile.stores.postgres.resources import (
+    ROUTINES,
     Check,
     Column,
     ForeignKey,
@@ -20,6 +21,7 @@ from reconcile.stores.postgres.resources import (
     MaterializedView,
     Policy,
     PostgresResource,
+    Routine,
     Sequence,
     Trigger,
     View,
@@ -47,10 +49,37 @@ def rename_table(state: State, old: Address, new: Address) -> State:
     if old not in state:
         return state
 
-    def move(address: Address) -> Address:
-        return readdressed(address, old, new)
-
+    move = _with_routines(state, old, new, lambda address: readdressed(address, old, new))
     return State.of(_moved(r, move, old, new) for r in state.values())
+
+
+def _with_routines(
+    state: State, old: Address, new: Address, move: Callable[[Address], Address]
+) -> Callable[[Address], Address]:
+    """`move`, and the addresses of routines that take a type which gets another name."""
+    signed = {r.address: _signed(r.address, old, new) for r in state.values() if _takes(r, old)}
+
+    def moved(address: Address) -> Address:
+        if address.kind == "grant" and address.parts[0] in ROUTINES:
+            routine = Address(address.store, address.parts[0], address.parts[1:])
+            return grant_address(signed[routine]) if routine in signed else address
+        return signed.get(address) or move(address)
+
+    return moved
+
+
+def _takes(resource: Resource, table: Address) -> bool:
+    return isinstance(resource, Routine) and table in resource.refers
+
+
+def _signed(address: Address, old: Address, new: Address) -> Address:
+    """A routine's address where the type of the table's rows, if it takes them, has another name."""
+    name, bracket, types = address.parts[1].partition("(")
+    return Address(
+        address.store,
+        address.kind,
+        (address.parts[0], name + bracket + renamed_in(types, old.parts[-1], new.parts[-1])),
+    )
 
 
 def _moved(resource: Resource, move: Callable[[Address], Address], old: Address, new: Address) -> Resource:
@@ -64,6 +93,11 @@ def _moved(resource: Resource, move: Callable[[Address], Address], old: Address,
     if isinstance(moved, Policy) and (resource.container == old or old in resource.refers):
         using, check = (t and renamed_in(t, old.parts[-1], new.parts[-1]) for t in (moved.using, moved.check))
         moved = replace(moved, using=using, check=check)
+    if isinstance(moved, Routine) and old in resource.refers:
+        moved = _stated_anew(moved, old, new)
+    if isinstance(moved, Check) and resource.container == old:
+        whole, renamed = (f"{spelled(a.parts[-1])}.*" for a in (old, new))
+        moved = replace(moved, expression=moved.expression.replace(whole, renamed))
     if isinstance(moved, Trigger) and moved.from_ == old.parts:
         moved = replace(moved, from_=(new.parts[0], new.parts[1]))
     return moved
@@ -132,6 +166,8 @@ def _column_moved(
             return replace(resource, using=looked_up(resource.using), check=looked_up(resource.check))
         case Trigger() if inside:
             return replace(resource, of=tuple(sorted(map(name, resource.of))), condition=text(resource.condition))
+        case Routine() if refers:
+            return replace(resource, definition_=text(resource.definition_) or "")
         case View() | MaterializedView() if refers:
             return replace(resource, query=_output_kept(renamed_of(resource.query, old, now, bare=True), was, now))
     return resource
@@ -200,7 +236,12 @@ def rename_simple(state: State, old: Address, new: Address) -> State:
     if old not in state:
         return state
 
-    def move(address: Address) -> Address:
-        return new if address == old else address
+    move = _with_routines(state, old, new, lambda address: new if address == old else address)
+    moved = (_refer(r, move) for r in state.values())
+    return State.of(_stated_anew(r, old, new) if isinstance(r, Routine) and new in r.refers else r for r in moved)
 
-    return State.of(_refer(r, move) for r in state.values())
+
+def _stated_anew(routine: Routine, old: Address, new: Address) -> Routine:
+    """With another name of a type that it takes, gives or, in a body outside quotes, names."""
+    head, bracket, rest = routine.definition_.partition("(")
+    return replace(routine, definition_=head + bracket + renamed_in(rest, old.parts[-1], new.parts[-1]))

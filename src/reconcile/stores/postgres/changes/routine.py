@@ -102,12 +102,17 @@ class DropRoutine(Removal):
                 1,
                 "drop",
                 [*map(_release, circle), _drop_statement(self.before)],
-                needs={has(self.address)} | needs,
+                needs={has(self.address)} | needs | _named_so(world, self.before),
                 gives=[no(self.address)],
                 phase=Phase.CONTRACT,
                 hazards=[Hazard.BREAKS_CLIENTS],
             )
         ]
+
+
+def _named_so(world: World, routine: Routine) -> frozenset[Fact]:
+    """What its argument types are called in the store by then: renames of this plan are done."""
+    return frozenset(has(a) for a in routine.refers if world.where(a) != a)
 
 
 def _drop_after(routine: Routine) -> list[Address]:
@@ -244,7 +249,10 @@ class RecreateRoutine(Alteration):
             1,
             "drop",
             [keep_access(old), *map(_release, held), _drop_statement(old)],
-            needs={has(self.address)} | _settled(world, old) | goes_first(world, _drop_after(old)),
+            needs={has(self.address)}
+            | _settled(world, old)
+            | goes_first(world, _drop_after(old))
+            | _named_so(world, old),
             gives=[no(self.address)],
             phase=Phase.CONTRACT,
             hazards=[] if old == new else [Hazard.BREAKS_CLIENTS],
