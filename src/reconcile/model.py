@@ -178,7 +178,19 @@ class Resource:
 
 
 def _from_keywords(self: Resource, **fields: object) -> None:
-    self.__dict__.update(fields)
+    kind = type(self)
+    given = _GIVEN.get(kind) or _given(kind)
+    own = {name: value for name, value in fields.items() if value is not given.get(name, dataclasses.MISSING)}
+    object.__setattr__(self, "__dict__", own)
+
+
+_GIVEN: dict[type, Mapping[str, object]] = {}
+"""By class: the defaults."""
+
+
+def _given(kind: type) -> Mapping[str, object]:
+    found = _GIVEN[kind] = {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
+    return found
 
 
 def _same_fields(self: Resource, other: object) -> bool:

@@ -70,7 +70,8 @@ class _Places:
         return first
 
     def __getitem__(self, index: int) -> Source:
-        return Source(self.file, self.marks[index] >> 24, self.marks[index] & 0xFFFFFF)
+        mark = self.marks[index]
+        return Source(self.file, mark >> 24, mark & 0xFFFFFF)
 
 
 _NOWHERE = _Places("")
@@ -79,6 +80,9 @@ _NOWHERE.add(1 << 24 | 1, ())
 
 def _packed(mark: Any) -> int:
     return (mark.line + 1 << 24) | min(mark.column + 1, 0xFFFFFF)  # type: ignore[no-any-return]
+
+
+_FEW = 8
 
 
 class Map(dict[str, Any]):
@@ -98,14 +102,14 @@ class Map(dict[str, Any]):
 
     def at(self, key: str | None = None) -> Source:
         """Where the key is written; without a key, or for one that is absent, where the mapping begins."""
-        found = None if key is None else self._known().get(key)
+        found = None if key is None else self._number(key)
         if isinstance(found, tuple):
             return found[0]
         return self._places[self._first if found is None else self._first + 2 * found + 1]
 
     def value_at(self, key: str) -> Source:
         """Where the value of the key is written; for an absent key, where the mapping begins."""
-        found = self._known().get(key)
+        found = self._number(key)
         if isinstance(found, tuple):
             return found[1]
         return self._places[self._first if found is None else self._first + 2 * found + 2]
@@ -116,6 +120,11 @@ class Map(dict[str, Any]):
         self[key] = value
         if key in origin._known():
             known[key] = (origin.at(key), origin.value_at(key))
+
+    def _number(self, key: str) -> int | tuple[Source, Source] | None:
+        if self._keys is None and len(self) <= _FEW:  # as most are: not worth a table
+            return next((number for number, name in enumerate(self) if name == key), None)
+        return self._known().get(key)
 
     def _known(self) -> dict[str, int | tuple[Source, Source]]:
         if self._keys is None:

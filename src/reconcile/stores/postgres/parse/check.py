@@ -47,6 +47,8 @@ class _Checker:
                 self.keys[x.address] += self.keys[x.parent]
                 if x.parent in self.primary:
                     self.primary.setdefault(x.address, self.primary[x.parent])
+        self.named_types = bool(scope.collations) or not r.TYPES.isdisjoint(scope.types.values())
+        """Whether any type or collation is declared that a text could name."""
         self.relations = {
             (x.address.parts[0], x.address.parts[1]): x.address
             for x in found
@@ -92,6 +94,8 @@ class _Checker:
             case r.Table():
                 return x.replace(refers=self._table(x))
             case r.Column():
+                if x.default is None and x.generated is None:
+                    return x
                 refers = [*x.refers, *self._sequences(x.default), *self._own(x.table, x.generated)]
                 return x.replace(refers=_distinct(a for a in refers if a != x.address))
             case r.Key():
@@ -141,6 +145,9 @@ class _Checker:
         """The addresses of columns of `x`'s table; those that are missing or doubled are reported."""
         columns = self.columns[x.table]
         names = tuple(names)
+        found = tuple([columns[n].address for n in dict.fromkeys(names) if n in columns])
+        if len(found) == len(names):
+            return found
         for name in dict.fromkeys(n for n in names if n not in columns):
             self.scope.problem(
                 x.source,
@@ -149,7 +156,7 @@ class _Checker:
             )
         for name in dict.fromkeys(n for n in names if names.count(n) > 1 and not isinstance(x, r.Index)):
             self.scope.problem(x.source, f"column {name!r} stands twice in {_noun(x)} {x.name!r}")
-        return _distinct(columns[n].address for n in names if n in columns)
+        return found
 
     def _own(self, table: Address, sql: str | None) -> tuple[Address, ...]:
         """Columns of `table` that an expression names, and the enums it casts to."""
@@ -162,6 +169,8 @@ class _Checker:
 
     def _types(self, words: Iterable[tuple[str | None, str]]) -> list[Address]:
         """Declared types among the words; a table is no type here, since a column may have its name."""
+        if not self.named_types:
+            return []
         found = [(q or self.scope.first, n) for q, n in words]
         types = [self.scope.declares(name) for name in found if self.scope.types.get(name) in r.TYPES]
         return [*types, *(self.scope.address("collation", *name) for name in found if name in self.scope.collations)]
@@ -413,7 +422,8 @@ _WITHOUT_TRIGGERS = frozenset(
 def _extensions(x: Resource) -> Iterable[str]:
     """The extensions whose type or operator class is named, as far as names tell."""
     if isinstance(x, r.Column):
-        words = [read(x.type).name] if not read(x.type).builtin else []
+        type_ = read(x.type)
+        words = [] if type_.builtin else [type_.name]
     elif isinstance(x, r.Index):
         classes = [split(i.opclass)[-1] for i in x.columns if i.opclass]
         words = [c if c in _OF_EXTENSION else c.split("_")[0] for c in classes]

@@ -81,8 +81,7 @@ class Scope:
 
     def short(self, name: str, where: Source | None) -> None:
         """Report a name that the server would cut."""
-        size = len(name.encode())
-        if size > BYTES:
+        if len(name) > BYTES // 4 and (size := len(name.encode())) > BYTES:
             self.problem(where, f"name {name!r} has {size} bytes; PostgreSQL keeps {BYTES}", "shorten it")
 
     def address(self, kind: str, *parts: str) -> Address:

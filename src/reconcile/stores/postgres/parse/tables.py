@@ -24,6 +24,7 @@ current_catalog current_date current_role current_schema current_time current_ti
 localtime localtimestamp null session_user true user
 """
 _CONSTANTS = frozenset(_CONSTANTS_WORDS.split())
+_BRIEF = frozenset({"type", "not_null"})
 
 
 def tables(document: Map, scope: Scope) -> list[Resource]:
@@ -91,8 +92,9 @@ class _Table:
     def _section(self, name: str) -> Iterable[tuple[str, Any, Source]]:
         found = as_map(self.value.get(name))
         for key, value in found.items():
-            self.scope.short(key, found.at(key))
-            yield key, value, found.at(key)
+            source = found.at(key)
+            self.scope.short(key, source)
+            yield key, value, source
 
     def columns(self, key: frozenset[str]) -> list[r.Column]:
         """In declared order; those of the primary key and identities are NOT NULL."""
@@ -100,17 +102,10 @@ class _Table:
         for name, value, source in self._section("columns"):
             settings = value if isinstance(value, Map) else Map({"type": value}, source=source)
             type_, refers = self._type(name, settings, source)
-            identity, numbering = sequence_identity(settings, type_, name, self.name, self.scope)
-            kinds = [k for k in ("default", "identity", "generated") if settings.get(k) is not None]
-            if len(kinds) > 1:
-                self.scope.problem(source, f"column {name!r} has both {kinds[0]} and {kinds[1]}", "keep one")
-            implied = "the primary key" if name in key else "identity" if identity else None
+            said: dict[str, Any] = {} if settings.keys() <= _BRIEF else self._said(name, settings, type_, source)
+            implied = "the primary key" if name in key else "identity" if "identity" in said else None
             if implied and settings.get("not_null") is False:
                 self.scope.problem(settings.at("not_null"), f"column {name!r} is NOT NULL because of {implied}")
-            if identity and type_ not in ("smallint", "integer", "bigint"):
-                self.scope.problem(source, f"identity column {name!r} cannot be {type_}", "smallint, integer, bigint")
-            default, expression = (self._sql(settings, k) for k in ("default", "generated"))
-            collation, sorting = self.scope.collation(settings.get("collation") or "default")
             found.append(
                 r.Column(
                     address=self.address.child("column", name),
@@ -118,25 +113,41 @@ class _Table:
                     container=self.address,
                     type=type_,
                     not_null=bool(settings.get("not_null")) or implied is not None,
-                    default=default,
-                    identity=identity,
-                    identity_options=numbering,
-                    generated=expression,
-                    collation=collation,
-                    storage=settings.get("storage"),
-                    compression=settings.get("compression"),
-                    statistics=settings.get("statistics"),
-                    options=options(settings.get("options")),
-                    comment=comment_of(settings),
-                    embedding=settings.get("embedding"),
-                    renamed_from=settings.get("renamed_from"),
-                    strategy=settings.get("strategy"),
-                    using=self._using(name, settings, expression),
                     position=len(found) + 1,
-                    refers=(*refers, *sorting),
+                    refers=(*refers, *said.pop("refers", ())),
+                    **said,
                 )
             )
         return found
+
+    def _said(self, name: str, settings: Map, type_: str, source: Source) -> dict[str, Any]:
+        """What is said of a column beside its type and NOT NULL: of most nothing, and there are many."""
+        identity, numbering = sequence_identity(settings, type_, name, self.name, self.scope)
+        kinds = [k for k in ("default", "identity", "generated") if settings.get(k) is not None]
+        if len(kinds) > 1:
+            self.scope.problem(source, f"column {name!r} has both {kinds[0]} and {kinds[1]}", "keep one")
+        if identity and type_ not in ("smallint", "integer", "bigint"):
+            self.scope.problem(source, f"identity column {name!r} cannot be {type_}", "smallint, integer, bigint")
+        default, expression = (self._sql(settings, k) for k in ("default", "generated"))
+        collation, sorting = self.scope.collation(settings.get("collation") or "default")
+        said = {
+            "default": default,
+            "identity": identity,
+            "identity_options": numbering,
+            "generated": expression,
+            "collation": collation,
+            "storage": settings.get("storage"),
+            "compression": settings.get("compression"),
+            "statistics": settings.get("statistics"),
+            "options": options(settings.get("options")),
+            "comment": comment_of(settings),
+            "embedding": settings.get("embedding"),
+            "renamed_from": settings.get("renamed_from"),
+            "strategy": settings.get("strategy"),
+            "using": self._using(name, settings, expression),
+            "refers": sorting,
+        }
+        return {key: value for key, value in said.items() if value is not None and value != ()}
 
     def _using(self, name: str, settings: Map, generated: str | None) -> str | None:
         """How values become those of another type; only where that is done online."""
@@ -180,14 +191,16 @@ class _Table:
             self.scope.problem(settings.value_at(key), f"{key} is empty", f"did you mean `{key}: \"''\"`?")
             return None
         text = self.scope.sql(value, settings.value_at(key), key)
+        if key != "default":
+            return text
         words = [t for t in tokens(text) if t.kind != "space"]
-        if len(words) == 1 and words[0].kind == "word" and text.lower() not in _CONSTANTS and key == "default":
+        if len(words) == 1 and words[0].kind == "word" and text.lower() not in _CONSTANTS:
             self.scope.problem(
                 settings.value_at(key),
                 f"{key} {text!r} is no SQL constant",
                 f"did you mean `{key}: \"'{text}'\"`?",
             )
-        return as_default(text) if key == "default" else text
+        return as_default(text)
 
     def primary_key(self) -> r.PrimaryKey | None:
         """`[id]` or `{name:, columns:, include:}`."""
