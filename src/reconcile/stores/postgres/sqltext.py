@@ -174,17 +174,18 @@ def constraint_clause(constraint: PostgresResource) -> str:
     return f"CONSTRAINT {ident(constraint.name)} {body}"
 
 
-def index_statement(index: Index, *, concurrently: bool, name: str | None = None) -> str:
-    """The CREATE INDEX of `index`, on request concurrently or under another name."""
+def index_statement(index: Index, *, concurrently: bool, name: str | None = None, only: bool = False) -> str:
+    """The CREATE INDEX of `index`, on request concurrently, under another name or without that of its partitions."""
     written = as_written(index, "columns")
     items = ", ".join(_item(item, written[n]) for n, item in enumerate(index.columns))
+    table = f"{'ONLY ' if only else ''}{relation(index.table)}"
     return "".join(
         (
             "CREATE ",
             "UNIQUE " if index.unique else "",
             "INDEX ",
             "CONCURRENTLY " if concurrently else "",
-            f"{ident(name or index.name)} ON {relation(index.table)} USING {ident(index.method)} ({items})",
+            f"{ident(name or index.name)} ON {table} USING {ident(index.method)} ({items})",
             f" INCLUDE ({idents(index.include)})" if index.include else "",
             " NULLS NOT DISTINCT" if index.nulls_not_distinct else "",
             f" WITH ({options(index.with_)})" if index.with_ else "",

@@ -24,6 +24,8 @@ from reconcile.stores.postgres.changes.common import (
     small,
 )
 from reconcile.stores.postgres.changes.homes import home, homes, taken_over
+from reconcile.stores.postgres.changes.index_parts import EXCLUSIVE, slow
+from reconcile.stores.postgres.changes.index_parts import steps as on_parts
 from reconcile.stores.postgres.changes.key import build_helper
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade, retyped, uses
@@ -96,6 +98,9 @@ class CreateIndex(IndexBuild, Creation):
             calls = [index_statement(index, concurrently=False), *comments(index)]
             calls += marks(world.target.get(index.table), index.name) if world.creates(index.table) else []
             return [self.step(world, 1, "create", calls, needs=needs, gives=gives, phase=phase)]
+        if slow(world, index.table):
+            found = on_parts(self, world, index, needs=_needs(world, index), phase=phase)
+            return preceded(found, duplicates(world, index) if index.unique else ())
         calls = [index_statement(index, concurrently=True), *comments(index), analyze(index)]
         step = self.concurrent_step(
             1,
@@ -163,7 +168,7 @@ class ReplaceIndex(IndexBuild, Replacement):
     @property
     def strategy(self) -> str | None:
         """See `Change.strategy`."""
-        return "built beside concurrently, then swapped"
+        return "built beside concurrently, then swapped"  # of a partitioned table: on each partition
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
@@ -185,7 +190,9 @@ class ReplaceIndex(IndexBuild, Replacement):
         other = beside(new)
         helper = other.address
         phase = Phase.CONTRACT if new.unique and not old.unique else _phase(world, new)
-        steps = build_helper(self, world, other, _needs(world, new), phase)
+        steps = _built_beside(self, world, other, phase)
+        if slow(world, old.table):
+            swap_hazards += EXCLUSIVE
         take_over = f"ALTER INDEX {ident(new.schema, helper.parts[-1])} RENAME TO {ident(new.name)}"
         steps.append(
             self.step(
@@ -229,6 +236,9 @@ class ReplaceIndex(IndexBuild, Replacement):
         if small(world, new.table):
             calls = [index_statement(new, concurrently=False), *comments(new), *marked]
             return [*steps, self.step(world, 2, "create", calls, needs=needs, gives=gives, phase=Phase.CONTRACT)]
+        if slow(world, new.table):
+            phase = Phase.CONTRACT
+            return [*steps, *on_parts(self, world, new, needs=_needs(world, new), phase=phase, before=1)]
         calls = [index_statement(new, concurrently=True), *comments(new), *marked, analyze(new)]
         build = self.concurrent_step(
             2,
@@ -242,6 +252,30 @@ class ReplaceIndex(IndexBuild, Replacement):
             build=build_settings(world.settings, new),
         )
         return [*steps, build]
+
+
+def _built_beside(change: PostgresChange, world: World, index: Index, phase: Phase) -> list[Step]:
+    """The helper index, of a partitioned table partition by partition; what an earlier plan left is gone on with."""
+    needs, there = _needs(world, index), world.live.get(index.address)
+    if not slow(world, index.table):
+        return build_helper(change, world, index, needs, phase)
+    if not isinstance(there, Index) or world.drops(index.address):
+        return on_parts(change, world, index, needs=needs, phase=phase)
+    if there.replace(valid=True) == index:
+        return [] if there.valid else on_parts(change, world, index, needs=needs, phase=phase, there=there)
+    gone = [no(index.address)]
+    clear = change.step(
+        world,
+        1,
+        "clear",
+        [f"DROP INDEX {object_name(there)}"],
+        address=index.address,
+        needs=[has(index.address)],
+        gives=gone,
+        phase=phase,
+        hazards=EXCLUSIVE,
+    )
+    return [clear, *on_parts(change, world, index, needs=needs, phase=phase, before=1)]
 
 
 def _on_retyped(world: World, index: Index) -> bool:
@@ -310,7 +344,9 @@ class DropIndex(Removal):
         needs = {has(self.address)} | _key_users(world, index) | dependents_settled(world, self.address)
         needs |= requires(world, [index.table])
         hazards = [Hazard.BREAKS_CLIENTS] if index.unique and index.leftover_of is None else []
-        if world.empty(index.table) or _on_retyped(world, index):
+        split = slow(world, index.table)
+        if split or world.empty(index.table) or _on_retyped(world, index):
+            hazards += EXCLUSIVE if split else ()
             calls = [f"DROP INDEX {object_name(index)}"]
             return [
                 self.step(

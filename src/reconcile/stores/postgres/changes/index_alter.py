@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
 
-from reconcile.change import Action, Change, Irreversible, Phase, Step, World
+from reconcile.change import Action, Change, Irreversible, Phase, Sql, Step, World
 from reconcile.facts import done, has, ok
 from reconcile.model import Address, State
 from reconcile.stores.postgres.builds import settings
@@ -14,17 +14,22 @@ from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
     PostgresChange,
+    comments,
     differing,
     only_comment_differs,
     recreated_steps,
     requires,
 )
 from reconcile.stores.postgres.changes.index import BUILD, IndexBuild, ReplaceIndex, analyze
+from reconcile.stores.postgres.changes.index_parts import slow
+from reconcile.stores.postgres.changes.index_parts import steps as on_parts
+from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade
 from reconcile.stores.postgres.resources import Index
 from reconcile.stores.postgres.sqltext import (
     comment_statement,
     ident,
+    index_statement,
     object_name,
     options,
 )
@@ -110,6 +115,53 @@ class RebuildIndex(IndexBuild, Alteration):
         return RebuildIndex(self.after, self.before)
 
 
+@dataclass(frozen=True)
+class CompleteIndex(IndexBuild, Alteration):
+    """An index of a partitioned table that some partitions lack: built there concurrently and attached."""
+
+    action: ClassVar[Action] = Action.REBUILD
+
+    before: Index
+    after: Index
+
+    @property
+    def reason(self) -> str | None:
+        """See `Change.reason`."""
+        return "rebuild_because_invalid"
+
+    @property
+    def strategy(self) -> str | None:
+        """See `Change.strategy`."""
+        return "built concurrently on the partitions that lack it, then attached"
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return "not valid: not on all partitions"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        if inside_remade(world, self.before):
+            return []
+        if comes_again(world, self.before):
+            return recreated_steps(world, self.before, self.after)
+        needs = requires(world, [self.before.table])
+        if not slow(world, self.before.table):
+            calls = [f"DROP INDEX {object_name(self.before)}", index_statement(self.after, concurrently=False)]
+            gives = [has(self.address), ok(self.address)]
+            calls += comments(self.after)
+            return [self.step(world, 1, "create", calls, needs={has(self.address)} | needs, gives=gives)]
+        index = cast(Index, self.after.replace(live_name=self.before.live_name))
+        found = on_parts(self, world, index, needs=needs, phase=Phase.EXPAND, there=self.before)
+        if self.before.comment != self.after.comment and found:
+            comment = Sql(comment_statement(self.after, self.before.name))
+            found[-1] = replace(found[-1], calls=(*found[-1].calls, comment))
+        return preceded(found, duplicates(world, self.after) if self.after.unique else ())
+
+    def reverse(self) -> Change | Irreversible:
+        """See `Change.reverse`."""
+        return Irreversible("the index was not usable before; nobody wants that back")
+
+
 def _without_valid(text: str) -> str:
     return ", ".join(p for p in text.split(", ") if not p.startswith("valid "))
 
@@ -165,6 +217,10 @@ def alter(before: Index, after: Index) -> Change | None:
         return ReplaceIndex(before, after)  # of the same name and definition, on another table
     if only_comment_differs(before, after):
         return ChangeComment(before, after)
+    if before.partitioned and set(changed) <= {"valid", "comment"}:
+        return CompleteIndex(before, after)
+    if before.partitioned:
+        return ReplaceIndex(before, after)  # options of a partitioned index cannot be set
     if set(changed) <= {"with", "valid", "comment"} and (after.rebuild == "in_place" or not before.valid):
         return RebuildIndex(before, after)
     return ReplaceIndex(before, after)

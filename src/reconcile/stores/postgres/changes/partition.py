@@ -23,6 +23,7 @@ from reconcile.stores.postgres.changes.common import (
     in_schema,
     requires,
 )
+from reconcile.stores.postgres.changes.index_parts import coming
 from reconcile.stores.postgres.changes.preconditions import NO_ROWS, preceded
 from reconcile.stores.postgres.changes.table import create_statement, dropped_apart, gone_along, made_marks, marked
 from reconcile.stores.postgres.resources import Check, Key, PostgresResource, Table
@@ -116,7 +117,13 @@ class CreatePartition(Creation):
         own = _own(world, table)
         inside = [self.address, *(c.address for c in own)]
         refers = [a for r in (table, *own) for a in r.refers if a not in inside and a.kind != "column"]
-        needs = {no(self.address)} | in_schema(world, table) | requires(world, refers) | freed(world, table)
+        needs = (
+            {no(self.address)}
+            | in_schema(world, table)
+            | requires(world, refers)
+            | freed(world, table)
+            | coming(world, table)
+        )
         gives = [fact(a) for a in sorted(inside) for fact in (has, ok)]
         more = [f"ALTER TABLE {relation(self.address)} ADD {constraint_clause(c)}" for c in own]
         more += [*security_statements("disabled", table), *(sql for r in (table, *own) for sql in comments(r))]

@@ -18,6 +18,7 @@ from reconcile.stores.postgres import bounds
 from reconcile.stores.postgres.changes import table_alter
 from reconcile.stores.postgres.changes.common import Alteration, differing, requires, small
 from reconcile.stores.postgres.changes.homes import home, keys_in, taken_over
+from reconcile.stores.postgres.changes.index_parts import coming
 from reconcile.stores.postgres.changes.partition import (
     SCAN,
     CreatePartition,
@@ -81,7 +82,7 @@ class AttachPartition(Alteration):
         rows = bounds.condition(whole.partition_by, table.bound or "") if whole.partition_by else None
         phase, gone = Phase.CONTRACT, [c.address for c in world.live.children(self.address) if isinstance(c, Column)]
         gives = [has(self.address), ok(self.address), *map(no, gone)]
-        needs = {has(self.address)} | requires(world, [parent]) | freed(world, table)
+        needs = {has(self.address)} | requires(world, [parent]) | freed(world, table) | coming(world, table)
         hazards = [Hazard.BREAKS_CLIENTS]
         steps: list[Step] = []
         undo: list[str] = []

@@ -44,6 +44,8 @@ class Catalog:
         self.inherited: frozenset[int] = frozenset()
         """Indexes of partitions that belong to an index of the parent."""
         self.collations: dict[int, Address] = {}
+        self.inherited_names: dict[int, list[str]] = defaultdict(list)
+        """Their names by the table they are on."""
         self.left_out: dict[int, str] = {}
         """Why a table is not modelled as a whole."""
         self._addresses: dict[int, dict[str, Address]] = defaultdict(dict)
@@ -62,6 +64,8 @@ class Catalog:
             self.columns[row[0]][row[1]] = row[2]
         self.partitioned = {row[0]: row for row in rows["partitions"]}
         self.inherited = frozenset(row[0] for row in rows["inherited_indexes"])
+        for row in rows["inherited_indexes"]:
+            self.inherited_names[row[1]].append(row[3])
 
     def address(self, kind: str, *parts: str) -> Address:
         """An address whose first part is a schema, under the name it is shown by."""
@@ -96,6 +100,11 @@ class Catalog:
     def has_table(self, oid: int) -> bool:
         """Whether a table is modelled."""
         return oid in self.tables and oid not in self.left_out
+
+    def is_partitioned(self, oid: int) -> bool:
+        """Whether a table has partitions, or may have."""
+        row = self.partitioned.get(oid)
+        return row is not None and row[9] is not None
 
     def column(self, oid: int, name: str) -> Address:
         """A column of a table; of a partition, that of the table on top."""

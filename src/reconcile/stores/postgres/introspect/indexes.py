@@ -9,6 +9,7 @@ from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect import queries
 from reconcile.stores.postgres.introspect.catalog import Catalog, Rows
 from reconcile.stores.postgres.introspect.indexdef import keys, options
+from reconcile.stores.postgres.introspect.partitions import attached_to
 
 QUERIES = {"indexes": queries.INDEXES}
 
@@ -19,6 +20,7 @@ def names(catalog: Catalog, rows: Rows) -> None:
 
 def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     """Those that no constraint has, of the modelled tables and materialized views."""
+    attached = attached_to(catalog, rows)
     for row in rows["indexes"]:
         oid, relation, schema, name, method, unique, valid, not_distinct, count, numbers = row[:10]
         reloptions, definition, predicate, constraint, _, tablespace = row[10:16]
@@ -51,6 +53,8 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
                 nulls_not_distinct=not_distinct,
                 valid=valid,
                 comment=catalog.comment(oid),
+                partitioned=catalog.is_partitioned(relation),
+                parts=() if valid else attached(oid),
                 refers=tuple(refers),
             )
         )

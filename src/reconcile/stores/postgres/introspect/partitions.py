@@ -6,7 +6,7 @@ A partition's columns, and the constraints, indexes and foreign keys that come f
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconcile.model import Address, Resource
@@ -29,7 +29,7 @@ order by n.nspname, c.relname
 
 INHERITED = """
 select i.inhrelid, x.indrelid, pn.nspname, c.relname, pc.relname,
-       coalesce(p.reloptions, '{}') <> coalesce(c.reloptions, '{}')
+       coalesce(p.reloptions, '{}') <> coalesce(c.reloptions, '{}'), i.inhparent, x.indisvalid
 from pg_inherits i join pg_class c on c.oid = i.inhrelid and c.relkind in ('i', 'I')
 join pg_class p on p.oid = i.inhparent
 join pg_index x on x.indexrelid = i.inhrelid join pg_class pc on pc.oid = x.indrelid
@@ -51,6 +51,7 @@ class Part:
     detaching: bool = False
     by: r.PartitionBy | None = None
     refers: tuple[Address, ...] = ()
+    inherited: tuple[str, ...] = ()
 
 
 def names(catalog: Catalog, rows: Rows) -> None:
@@ -89,7 +90,8 @@ def part(catalog: Catalog, oid: int) -> Part | None:
     refers = [] if container is None else [container]
     if by is not None:
         refers += [a for a in catalog.refers("i", oid, own=oid) if a.kind not in ("table", "column")]
-    return Part(parent, container, catalog.text(bound), bool(detaching), by, tuple(refers))
+    indexes = catalog.inherited_names.get(oid, ())
+    return Part(parent, container, catalog.text(bound), bool(detaching), by, tuple(refers), tuple(indexes))
 
 
 def _key(catalog: Catalog, oid: int, numbers: Sequence[int], definition: str) -> r.PartitionBy:
@@ -152,7 +154,7 @@ def _other_columns(catalog: Catalog, oid: int, own: Mapping[str, Row], parent: M
 
 def _other_indexes(catalog: Catalog, rows: Rows) -> None:
     """Comments and options that an index or constraint of a partition has and its parent's has not."""
-    for oid, relation, schema, name, table, differs in rows["inherited_indexes"]:
+    for oid, relation, schema, name, table, differs, *_ in rows["inherited_indexes"]:
         if not catalog.has_table(relation):
             continue
         address = catalog.address("index", schema, name)
@@ -160,3 +162,18 @@ def _other_indexes(catalog: Catalog, rows: Rows) -> None:
             catalog.leave(address, f"options of an index of the partition {table} that its parent's has not")
         elif catalog.comment(oid) is not None:
             catalog.leave(address, f"comment on an index of the partition {table}")
+
+
+def attached_to(catalog: Catalog, rows: Rows) -> Callable[[int], tuple[tuple[str, str, str, bool], ...]]:
+    """By an index of a partitioned table: what is attached to it, at any depth."""
+    below: dict[int, list[Row]] = defaultdict(list)
+    for row in rows["inherited_indexes"]:
+        below[row[6]].append(row)
+
+    def attached(oid: int) -> tuple[tuple[str, str, str, bool], ...]:
+        found: list[tuple[str, str, str, bool]] = []
+        for child, _, schema, name, table, _, _, valid in below.get(oid, ()):
+            found += [(catalog.schema(schema), table, name, valid), *attached(child)]
+        return tuple(found)
+
+    return attached

@@ -100,6 +100,7 @@ def _tables(catalog: Catalog, rows: Iterable[Row], indexes: Iterable[Row]) -> It
                     bound=place.bound,
                     detaching=place.detaching,
                     refers=place.refers,
+                    inherited=place.inherited,
                     unlogged=row[4] == "u",
                     with_=tuple(sorted((*options(row[5]), *((f"toast.{k}", v) for k, v in options(row[13]))))),
                     replica_identity=_replica_identity(row[11], identity.get(oid)),

@@ -19,11 +19,19 @@ def indexes(table: Map, address: Address, columns: dict[str, Column], scope: Sco
     for name, value in section.items():
         source = section.at(name)
         scope.short(name, source)
-        found.append(_index(name, value, source, address, columns, scope))
+        found.append(_index(name, value, source, address, columns, scope, "partition_by" in table))
     return found
 
 
-def _index(name: str, value: Map, source: Source, table: Address, columns: dict[str, Column], scope: Scope) -> Index:
+def _index(
+    name: str,
+    value: Map,
+    source: Source,
+    table: Address,
+    columns: dict[str, Column],
+    scope: Scope,
+    partitioned: bool,
+) -> Index:
     method = value.get("method", "btree")
     items = [index_key(i, source, scope) for i in value["columns"]]
     if "embedding" in value:
@@ -50,6 +58,7 @@ def _index(name: str, value: Map, source: Source, table: Address, columns: dict[
         vector=vector_of(items[0], columns) if method in ("hnsw", "ivfflat") else None,
         build=options(value.get("build")),
         rebuild=value.get("rebuild", "in_place"),
+        partitioned=partitioned,
     )
 
 

@@ -51,6 +51,11 @@ class Index(PostgresResource):
     """Declared: maintenance_work_mem, workers, max_duration, min_free_disk, over those of the store."""
     rebuild: str = field(default="in_place", compare=False)
     """Declared: for other options "in_place" (REINDEX) or "beside" (another index, then swapped)."""
+    partitioned: bool = field(default=False, compare=False)
+    """Whether it is that of a partitioned table."""
+    parts: tuple[tuple[str, str, str, bool], ...] = field(default=(), compare=False, repr=False)
+    """Live, of a partitioned table, while it is not valid: (schema, partition, index, whether that is valid) of all
+    that are attached, at any depth."""
 
     @property
     def leftover_of(self) -> str | None:

@@ -46,6 +46,9 @@ class Table(PostgresResource):
     detaching: bool = False
     """Of a partition: DETACH CONCURRENTLY was broken off and waits for FINALIZE."""
 
+    inherited: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """Live, of a partition: names of the indexes that it has from its parent."""
+
     @property
     def table(self) -> Address:
         """Itself, also where it is a partition."""
