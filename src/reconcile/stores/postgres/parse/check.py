@@ -47,6 +47,7 @@ class _Checker:
                 self.keys[x.address] += self.keys[x.parent]
                 if x.parent in self.primary:
                     self.primary.setdefault(x.address, self.primary[x.parent])
+        self.extensions = {a.parts[0] for a in self.by_address if a.kind == "extension"}
         self.named_types = bool(scope.collations) or not r.TYPES.isdisjoint(scope.types.values())
         """Whether any type or collation is declared that a text could name."""
         self.relations = {
@@ -318,9 +319,8 @@ class _Checker:
 
     def _may_be_there(self, schema: str, name: str) -> bool:
         """Whether a function that is not declared may be the server's own, an extension's or somebody else's."""
-        extensions = {a.parts[0] for a in self.by_address if a.kind == "extension"}
         ours = self.scope.is_external(schema, name) or self.scope.is_external(schema, f"{name}()")
-        return ours or name in _TRIGGER_FUNCTIONS or bool(extensions - _WITHOUT_TRIGGERS)
+        return ours or name in _TRIGGER_FUNCTIONS or bool(self.extensions - _WITHOUT_TRIGGERS)
 
     def _policy(self, x: r.Policy) -> tuple[Address, ...]:
         """Columns of its table, and what its conditions look up elsewhere."""

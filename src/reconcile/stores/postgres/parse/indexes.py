@@ -7,7 +7,7 @@ from typing import Any
 from reconcile.model import Address, Source
 from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of, option_text
 from reconcile.stores.postgres.parse.vectors import check_item, index_item, vector_of
-from reconcile.stores.postgres.resources import Column, Index, IndexItem
+from reconcile.stores.postgres.resources import Column, Index, IndexItem, plain
 from reconcile.stores.postgres.sqltokens import unwrap
 from reconcile.yamlio import Map
 
@@ -64,13 +64,13 @@ def _index(
 
 def options(values: Any) -> tuple[tuple[str, str], ...]:
     """Storage parameters as (name, text), by name."""
-    return tuple(sorted((key, option_text(value)) for key, value in (values or {}).items()))
+    return tuple(sorted((key, option_text(value)) for key, value in values.items())) if values else ()
 
 
 def index_key(value: Any, source: Source, scope: Scope) -> IndexItem:
     """A key of an index or of a partitioned table: a column's name, or the long form."""
     if not isinstance(value, Map):
-        return IndexItem(column=str(value))
+        return plain(str(value))
     if ("column" in value) == ("expression" in value):
         scope.problem(value.at() if value else source, "an index key is a column or an expression", "name one of them")
         return IndexItem(column=value.get("column"), expression=value.get("expression"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconcile.model import Address, Resource, Source
@@ -100,12 +100,14 @@ class _Table:
         """In declared order; those of the primary key and identities are NOT NULL."""
         found: list[r.Column] = []
         for name, value, source in self._section("columns"):
-            settings = value if isinstance(value, Map) else Map({"type": value}, source=source)
+            settings: Mapping[str, Any] = value if isinstance(value, Map) else {"type": value}
             type_, refers = self._type(name, settings, source)
-            said: dict[str, Any] = {} if settings.keys() <= _BRIEF else self._said(name, settings, type_, source)
+            said: dict[str, Any] = {}
+            if isinstance(value, Map) and not value.keys() <= _BRIEF:
+                said = self._said(name, value, type_, source)
             implied = "the primary key" if name in key else "identity" if "identity" in said else None
             if implied and settings.get("not_null") is False:
-                self.scope.problem(settings.at("not_null"), f"column {name!r} is NOT NULL because of {implied}")
+                self.scope.problem(value.at("not_null"), f"column {name!r} is NOT NULL because of {implied}")
             found.append(
                 r.Column(
                     address=self.address.child("column", name),
@@ -129,7 +131,7 @@ class _Table:
         if identity and type_ not in ("smallint", "integer", "bigint"):
             self.scope.problem(source, f"identity column {name!r} cannot be {type_}", "smallint, integer, bigint")
         default, expression = (self._sql(settings, k) for k in ("default", "generated"))
-        collation, sorting = self.scope.collation(settings.get("collation") or "default")
+        collation, sorting = self.scope.collation(settings["collation"]) if "collation" in settings else (None, ())
         said = {
             "default": default,
             "identity": identity,
@@ -164,17 +166,16 @@ class _Table:
             )
         return using
 
-    def _type(self, name: str, settings: Map, source: Source) -> tuple[str, tuple[Address, ...]]:
+    def _type(self, name: str, settings: Mapping[str, Any], source: Source) -> tuple[str, tuple[Address, ...]]:
         """The type as the server spells it, and the enum it names."""
-        if "embedding" in settings:
+        if "embedding" in settings and isinstance(settings, Map):
             return column_type(settings, self.scope), ()
         text = str(settings["type"])
-        where = settings.value_at("type") if isinstance(settings.get("type"), str) and settings else source
         type_ = read(text)
         if type_.schema is None and type_.name in SERIALS:
             identity = SERIALS[type_.name]
             self.scope.problem(
-                where,
+                settings.value_at("type") if isinstance(settings, Map) else source,
                 f"{type_.name} of column {name!r} is a shorthand, not a type",
                 f"write {{type: {identity}, identity: by_default}}, or {{type: {identity}, default: "
                 f"\"nextval('{self.name}_{name}_seq')\"}} with the sequence declared",
