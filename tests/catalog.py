@@ -48,12 +48,15 @@ JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid
 WHERE c.relkind IN ('r', 'v', 'm')
 UNION ALL
 SELECT 'constraint ' || c.name || '.' || k.conname,
-       pg_get_constraintdef(k.oid) || ' ' || k.convalidated || ' | '
+       regexp_replace(pg_get_constraintdef(k.oid), ' WITH \\([^)]*\\)', '') || ' ' || k.convalidated || ' | '
        || coalesce(obj_description(k.oid, 'pg_constraint'), '')
 FROM pg_constraint k JOIN classes c ON c.oid = k.conrelid WHERE k.contype <> 'n'
 UNION ALL
-SELECT 'index ' || c.name, concat(pg_get_indexdef(c.oid), ' valid=', i.indisvalid, ' clustered=', i.indisclustered,
-       ' identity=', i.indisreplident)
+SELECT 'index ' || c.name, concat(
+         regexp_replace(pg_get_indexdef(c.oid), ' WITH \\([^)]*\\)', ''), ' valid=', i.indisvalid,
+         ' clustered=', i.indisclustered, ' identity=', i.indisreplident, ' statistics=',
+         (SELECT string_agg(a.attnum || ':' || a.attstattarget, ',') FROM pg_attribute a
+          WHERE a.attrelid = c.oid AND a.attstattarget >= 0))
 FROM classes c JOIN pg_index i ON i.indexrelid = c.oid
 UNION ALL
 SELECT 'sequence ' || c.name, concat_ws(' ', format_type(q.seqtypid, NULL), q.seqstart, q.seqincrement, q.seqmin,

@@ -13,6 +13,7 @@ from tests.stores.postgres.writing import (
     default_privileges,
     enum,
     event_trigger,
+    exclusion,
     extension,
     foreign_key,
     function,
@@ -33,7 +34,7 @@ from tests.stores.postgres.writing import (
 
 from reconcile.change import Change, Irreversible
 from reconcile.errors import PlanError
-from reconcile.model import State
+from reconcile.model import Resource, State
 from reconcile.stores.postgres import PACKAGE
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.changes.column import volatile
@@ -42,6 +43,13 @@ from reconcile.stores.postgres.resources import IndexItem
 from reconcile.stores.postgres.sqltext import NAME_BYTES, helper_name
 
 READS = [at("table", "a"), at("column", "a", "x")]
+
+
+def exclusions(method: str, operator: str, fillfactor: str) -> list[Resource]:
+    return [
+        column("b", "s", "int4range"),
+        exclusion("b", "b_excl", [("s", operator)], method=method, with_=(("fillfactor", fillfactor),)),
+    ]
 
 
 def first() -> State:
@@ -75,6 +83,11 @@ def first() -> State:
         materialized_view("m", "SELECT x FROM a", [("x", "integer")], READS),
         materialized_view("n", "SELECT d FROM a", [("d", "text")], [at("table", "a"), at("column", "a", "d")]),
         table("c", with_=(("fillfactor", "70"),)),
+        *exclusions("gist", "&&", "80"),
+        foreign_key("b", "b_late", ["a"], "a", ["id"], deferrable="initially_deferred"),
+        unique("b", "b_key", "a", with_=(("fillfactor", "70"),)),
+        unique("b", "b_again", "a", with_=(("deduplicate_items", "off"),)),
+        index("b", "b_gin", "a", method="gin", with_=(("fastupdate", "on"),)),
         view("v", "SELECT x FROM a", [("x", "integer")], READS),
         view("w", "SELECT x FROM a", [("x", "integer")], READS),
         table("p", partition_by=r.PartitionBy("range", (IndexItem(column="x"),))),
@@ -125,6 +138,11 @@ def second() -> State:
             with_=(("fillfactor", "70"),),
         ),
         table("c", unlogged=True, replica_identity="full"),
+        *exclusions("spgist", "=", "80"),
+        foreign_key("b", "b_late", ["a"], "a", ["id"]),
+        unique("b", "b_key", "a", with_=(("fillfactor", "80"),)),
+        unique("b", "b_again", "a"),
+        index("b", "b_gin", "a", method="gin", with_=(("fastupdate", "off"),)),
         view("v", "SELECT x, d FROM a", [("x", "bigint"), ("d", "text")], READS),
         view("w", "SELECT d FROM a", [("d", "text")], READS),
         table("p", partition_by=r.PartitionBy("range", (IndexItem(column="x"),))),
@@ -194,6 +212,8 @@ def test_plans_are_ordered_and_the_same_each_time(before: str, after: str, empty
 def test_every_change_class_is_used_here() -> None:
     used = {type(c).__name__ for pair in PAIRS for c in changes(STATES[pair[0]], STATES[pair[1]])}
     assert {
+        "AddExclusion", "AlterForeignKey", "AlterIndex", "AlterKeyOptions", "DropExclusion", "RebuildKey",
+        "ReplaceExclusion",
         "AddCheck", "AddColumn", "AddEnumValues", "AddForeignKey", "AddPrimaryKey", "AddUnique", "AlterColumn",
         "AlterColumnOnline",
         "AlterColumnExpression", "AlterColumnType", "AlterExtension", "AlterSequence", "AlterTable", "ChangeComment",

@@ -76,6 +76,57 @@ tables:
 """,
 )
 
+CONSTRAINTS = Base(
+    "constraints",
+    """
+tables:
+  rooms:
+    columns: {id: bigint, code: text, note: text}
+    primary_key: {name: rooms_pk, columns: [id], include: [note], with: {fillfactor: 80}}
+    unique:
+      rooms_code_key: {columns: [code], with: {fillfactor: 70, deduplicate_items: false}, comment: One each}
+      rooms_both_key: {columns: [code, id], deferrable: initially_deferred}
+    indexes:
+      rooms_code_idx: {columns: [code], unique: true}
+      rooms_note_idx: {columns: [{expression: "lower(note)", statistics: 50}, code]}
+      rooms_gin_idx: {method: gin, columns: [{expression: "string_to_array(note, ' ')"}], with: {fastupdate: false}}
+      rooms_brin_idx: {method: brin, columns: [id], with: {pages_per_range: 64, autosummarize: true}}
+  bookings:
+    columns: {id: bigint, room: {type: bigint, not_null: true}, code: text, span: {type: tstzrange, not_null: true},
+              price: numeric, void: {type: boolean, not_null: true, default: false}}
+    primary_key: [id]
+    exclusions:
+      bookings_once:
+        columns: [{expression: "int8range(room, room, '[]')", with: "&&"}, {column: span, with: "&&"}]
+        where: not void
+        with: {fillfactor: 80, buffering: auto}
+        comment: Never twice
+      bookings_later: {columns: [{expression: "int8range(id, id + 1)", with: "&&"}], deferrable: initially_immediate}
+      bookings_hash: {method: hash, columns: [{column: code, with: "="}]}
+    checks:
+      bookings_price_check: price > 0
+      bookings_loose_check: {expression: price < 1000, not_valid: true, no_inherit: true}
+    foreign_keys:
+      bookings_room_fkey: {columns: [room], references: rooms, deferrable: initially_deferred, comment: Where}
+      bookings_code_fkey: {columns: [code], references: {table: rooms, columns: [code]}, on_delete: set_null}
+""",
+)
+
+UNENFORCED = Base(
+    "unenforced",
+    """
+tables:
+  a:
+    columns: {id: bigint, n: integer}
+    primary_key: [id]
+    checks: {a_n_check: {expression: n > 0, enforced: false}, a_id_check: id > 0}
+  b:
+    columns: {a: bigint, c: bigint}
+    foreign_keys: {b_a_fkey: {columns: [a], references: a, enforced: false}, b_c_fkey: {columns: [c], references: a}}
+""",
+    since=18,
+)
+
 ROWS: list[ByHand] = [
     *(
         ByHand(TABLES, sql)
@@ -127,6 +178,79 @@ ROWS: list[ByHand] = [
             "COMMENT ON INDEX users_lower_idx IS NULL",
             "ALTER INDEX users_name_idx SET (fillfactor = 60)",
             "ALTER INDEX users_name_idx RESET (fillfactor)",
+        )
+    ),
+    *(
+        ByHand(CONSTRAINTS, sql)
+        for sql in (
+            "ALTER INDEX rooms_pk SET (fillfactor = 90)",
+            "ALTER INDEX rooms_pk RESET (fillfactor)",
+            "ALTER INDEX rooms_code_key SET (deduplicate_items = true)",
+            "ALTER INDEX rooms_code_key RESET (deduplicate_items)",
+            "ALTER INDEX rooms_both_key SET (deduplicate_items = false)",
+            "ALTER INDEX rooms_gin_idx SET (fastupdate = true)",
+            "ALTER INDEX rooms_gin_idx SET (gin_pending_list_limit = 100)",
+            "ALTER INDEX rooms_brin_idx RESET (autosummarize)",
+            "ALTER INDEX rooms_brin_idx SET (pages_per_range = 32)",
+            "ALTER INDEX rooms_note_idx ALTER COLUMN 1 SET STATISTICS -1",
+            "ALTER INDEX rooms_note_idx ALTER COLUMN 1 SET STATISTICS 9",
+            "COMMENT ON CONSTRAINT rooms_code_key ON rooms IS NULL",
+            "COMMENT ON CONSTRAINT bookings_once ON bookings IS 'No'",
+            "COMMENT ON CONSTRAINT bookings_room_fkey ON bookings IS NULL",
+            "ALTER INDEX bookings_once SET (fillfactor = 90)",
+            "ALTER INDEX bookings_once SET (buffering = off)",
+            "ALTER INDEX bookings_later SET (fillfactor = 90)",
+            "ALTER TABLE bookings DROP CONSTRAINT bookings_once",
+            "ALTER TABLE bookings DROP CONSTRAINT bookings_once, ADD CONSTRAINT bookings_once"
+            " EXCLUDE USING gist (int8range(room, room, '[]') WITH &&, span WITH &&)",
+            "ALTER TABLE bookings DROP CONSTRAINT bookings_once, ADD CONSTRAINT bookings_once"
+            " EXCLUDE USING gist (int8range(room, room, '[]') WITH &&, span WITH -|-) WHERE (not void)",
+            "ALTER TABLE bookings DROP CONSTRAINT bookings_later, ADD CONSTRAINT bookings_later"
+            " EXCLUDE USING gist (int8range(id, id + 2) WITH &&) DEFERRABLE",
+            "ALTER TABLE bookings DROP CONSTRAINT bookings_later, ADD CONSTRAINT bookings_later"
+            " EXCLUDE USING gist (int8range(id, id + 1) WITH &&)",
+            "ALTER TABLE bookings DROP CONSTRAINT bookings_loose_check, ADD CONSTRAINT bookings_loose_check"
+            " CHECK (price < 1000) NOT VALID",
+            "ALTER TABLE bookings VALIDATE CONSTRAINT bookings_loose_check",
+            "ALTER TABLE bookings DROP CONSTRAINT bookings_price_check, ADD CONSTRAINT bookings_price_check"
+            " CHECK (price > 0) NOT VALID",
+            "ALTER TABLE bookings DROP CONSTRAINT bookings_price_check, ADD CONSTRAINT bookings_price_check"
+            " CHECK (price > 0) NO INHERIT",
+            "ALTER TABLE bookings ALTER CONSTRAINT bookings_room_fkey NOT DEFERRABLE",
+            "ALTER TABLE bookings ALTER CONSTRAINT bookings_room_fkey DEFERRABLE INITIALLY IMMEDIATE",
+            "ALTER TABLE bookings ALTER CONSTRAINT bookings_code_fkey DEFERRABLE INITIALLY IMMEDIATE",
+            "ALTER TABLE rooms DROP CONSTRAINT rooms_both_key, ADD CONSTRAINT rooms_both_key UNIQUE (code, id)",
+            "ALTER TABLE rooms DROP CONSTRAINT rooms_both_key, ADD CONSTRAINT rooms_both_key"
+            " UNIQUE (code, id) DEFERRABLE",
+            "ALTER TABLE rooms RENAME CONSTRAINT rooms_both_key TO other",
+            "ALTER TABLE bookings DROP CONSTRAINT bookings_code_fkey; DROP INDEX rooms_code_idx",
+            "ALTER TABLE rooms DROP CONSTRAINT rooms_code_key CASCADE",
+        )
+    ),
+    *(
+        ByHand(CONSTRAINTS, sql, prune="extra")
+        for sql in (
+            "ALTER TABLE bookings ADD CONSTRAINT more EXCLUDE USING btree (id WITH =)",
+            "ALTER TABLE bookings ADD CONSTRAINT more CHECK (id > 0)",
+            "ALTER TABLE bookings ADD CONSTRAINT more UNIQUE (code)",
+            "CREATE INDEX more ON bookings (code)",
+        )
+    ),
+    *(
+        ByHand(CONSTRAINTS, sql, named=True)
+        for sql in (
+            "COMMENT ON INDEX rooms_pk IS 'x'",
+            "COMMENT ON INDEX bookings_once IS 'x'",
+        )
+    ),
+    *(
+        ByHand(UNENFORCED, sql)
+        for sql in (
+            "ALTER TABLE b ALTER CONSTRAINT b_a_fkey ENFORCED",
+            "ALTER TABLE b ALTER CONSTRAINT b_c_fkey NOT ENFORCED",
+            "ALTER TABLE a DROP CONSTRAINT a_n_check, ADD CONSTRAINT a_n_check CHECK (n > 0)",
+            "ALTER TABLE a DROP CONSTRAINT a_id_check, ADD CONSTRAINT a_id_check CHECK (id > 0) NOT ENFORCED",
+            "ALTER TABLE a DROP CONSTRAINT a_n_check",
         )
     ),
     ByHand(TABLES, "ALTER TABLE users ALTER name SET COMPRESSION DEFAULT", since=14),

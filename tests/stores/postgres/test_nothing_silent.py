@@ -39,7 +39,8 @@ class Templates:
     def folder(self, path: Path, url: str, base: Base) -> Folder:
         path.mkdir(parents=True)
         stores = {"s": {"kind": "postgres", "url": as_url(url)}}
-        return Folder(path, stores, {"ledger": {"file": "ledger.db"}}).declare(s=base.yaml)
+        settings = {"ledger": {"file": "ledger.db"}, "policy": {"names": "enforce"}}
+        return Folder(path, stores, settings).declare(s=base.yaml)
 
     def template(self, base: Base) -> str:
         if base.name not in self.made:

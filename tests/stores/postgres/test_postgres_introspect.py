@@ -214,18 +214,6 @@ def test_an_invalid_index_says_so(store: Store) -> None:
             },
         ),
         (
-            "create table t (a int, exclude (a with =))",
-            {"exclusion.public.t.t_a_excl": "exclusion constraint"},
-        ),
-        (
-            "create table t (a int check (a > 0) not enforced)",
-            {"check.public.t.t_a_check": "constraint that is not enforced"},
-        ),
-        (
-            "create table t (a int unique with (fillfactor = 70))",
-            {"unique.public.t.t_a_key": "constraint with index options"},
-        ),
-        (
             "create table t (a int primary key); comment on index t_pkey is 'x'",
             {"index.public.t_pkey": "comment on the index of a constraint"},
         ),

@@ -57,6 +57,16 @@ def check(table: str, name: str, expression: str, **more: Any) -> r.Check:
     return r.Check(address=at("check", table, name), container=at("table", table), expression=expression, **more)
 
 
+def exclusion(table: str, name: str, keys: Sequence[tuple[str, str]], **more: Any) -> r.Exclusion:
+    return r.Exclusion(
+        address=at("exclusion", table, name),
+        container=at("table", table),
+        columns=tuple(r.IndexItem(column=c) for c, _ in keys),
+        operators=tuple(o for _, o in keys),
+        **more,
+    )
+
+
 def foreign_key(
     table: str, name: str, columns: Sequence[str], to: str, key: Sequence[str], **more: Any
 ) -> r.ForeignKey:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from reconcile.stores.postgres.resources import Column, Pairs, Table
+from reconcile.stores.postgres.resources import Column, IndexItem, Pairs, Table
 from reconcile.stores.postgres.sqltext import ident, literal, options, relation
 
 INDEX = "index "
@@ -85,6 +86,21 @@ BEGIN
     WHERE a.attrelid = {literal(relation(column.address))}::regclass AND a.attname = {literal(column.name)});
 END
 $reconcile$"""
+
+
+def without_statistics(items: Iterable[IndexItem]) -> tuple[IndexItem, ...]:
+    """Keys of an index without the one thing of them that can be altered."""
+    return tuple(replace(i, statistics=None) for i in items)
+
+
+def column_statistics_calls(index: str, before: Sequence[IndexItem], after: Sequence[IndexItem]) -> list[str]:
+    """SET STATISTICS of the expressions of an index; its columns have no names there, only numbers."""
+    left = [i.statistics for i in before] + [None] * (len(after) - len(before))
+    return [
+        f"ALTER INDEX {index} ALTER COLUMN {n} SET STATISTICS {-1 if item.statistics is None else item.statistics}"
+        for n, (item, was) in enumerate(zip(after, left, strict=False), 1)
+        if item.statistics != was
+    ]
 
 
 def all_column_calls(columns: Iterable[Column]) -> Sequence[str]:

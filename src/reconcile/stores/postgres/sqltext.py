@@ -17,10 +17,12 @@ from reconcile.stores.postgres.resources import (
     Check,
     Column,
     Enum,
+    Exclusion,
     ForeignKey,
     Index,
     IndexItem,
     Key,
+    Pairs,
     PostgresResource,
     PrimaryKey,
     Unique,
@@ -123,7 +125,8 @@ def key_clause(key: Key) -> str:
     """`PRIMARY KEY ("id") INCLUDE ("path")`, `UNIQUE NULLS NOT DISTINCT ("no") DEFERRABLE …`."""
     distinct = " NULLS NOT DISTINCT" if isinstance(key, Unique) and key.nulls_not_distinct else ""
     include = f" INCLUDE ({idents(key.include)})" if key.include else ""
-    return f"{key_word(key)}{distinct} ({idents(key.columns)}){include}{deferrable_clause(key.deferrable)}"
+    tail = f"{include}{with_clause(key.with_)}{deferrable_clause(key.deferrable)}"
+    return f"{key_word(key)}{distinct} ({idents(key.columns)}){tail}"
 
 
 def key_word(key: Key) -> str:
@@ -136,9 +139,31 @@ def deferrable_clause(deferrable: str | None) -> str:
     return f" DEFERRABLE {deferrable.upper().replace('_', ' ')}" if deferrable else ""
 
 
+def exclusion_clause(x: Exclusion) -> str:
+    """`EXCLUDE USING gist ("room" WITH =, "span" WITH &&) WHERE (…)`."""
+    written = as_written(x, "columns")
+    keys = ", ".join(f"{_item(item, written[n])} WITH {operator(x.operators[n])}" for n, item in enumerate(x.columns))
+    include = f" INCLUDE ({idents(x.include)})" if x.include else ""
+    where = f" WHERE ({as_written(x, 'where')})" if x.where is not None else ""
+    tail = f"{include}{with_clause(x.with_)}{where}{deferrable_clause(x.deferrable)}"
+    return f"EXCLUDE USING {ident(x.method)} ({keys}){tail}"
+
+
+def operator(name: str) -> str:
+    """`&&`, or `OPERATOR("public".&&)`."""
+    schema, _, bare = name.rpartition(".")
+    return f"OPERATOR({dotted(schema)}.{bare})" if schema else bare
+
+
+def with_clause(pairs: Pairs) -> str:
+    """` WITH (fillfactor = 70)`, or nothing."""
+    return f" WITH ({options(pairs)})" if pairs else ""
+
+
 def check_clause(check: Check) -> str:
     """`CHECK (size >= 0) NO INHERIT`."""
-    return f"CHECK ({as_written(check, 'expression')}){' NO INHERIT' if check.no_inherit else ''}"
+    tail = f"{' NO INHERIT' if check.no_inherit else ''}{'' if check.enforced else ' NOT ENFORCED'}"
+    return f"CHECK ({as_written(check, 'expression')}){tail}"
 
 
 def foreign_key_clause(key: ForeignKey) -> str:
@@ -153,7 +178,7 @@ def foreign_key_clause(key: ForeignKey) -> str:
     if key.on_delete != "no_action":
         only = f" ({idents(key.on_delete_columns)})" if key.on_delete_columns else ""
         parts.append(f"ON DELETE {_action(key.on_delete)}{only}")
-    return " ".join(parts) + deferrable_clause(key.deferrable)
+    return " ".join(parts) + deferrable_clause(key.deferrable) + ("" if key.enforced else " NOT ENFORCED")
 
 
 def _action(word: str) -> str:
@@ -167,6 +192,8 @@ def constraint_clause(constraint: PostgresResource) -> str:
             body = key_clause(constraint)
         case Check():
             body = check_clause(constraint)
+        case Exclusion():
+            body = exclusion_clause(constraint)
         case ForeignKey():
             body = foreign_key_clause(constraint)
         case _:

@@ -119,7 +119,7 @@ class Closure:
 
     def _key(self, x: Resource) -> str:
         parts: list[Json] = [_FORMAT, list(self.world), x.address.kind, [list(t) for t in texts(x)]]
-        if isinstance(x, r.Index):
+        if isinstance(x, r.Index | r.Exclusion):
             parts.append([x.method, [i.column for i in x.columns]])
         own = self._own(x)
         if own is not None:
@@ -143,10 +143,10 @@ class Closure:
         if isinstance(x, r.Column) and x.generated is None:
             return []
         columns = self.columns.get(x.container) if x.container is not None else None
-        if not columns or not isinstance(x, r.Column | r.Check | r.Index):
+        if not columns or not isinstance(x, r.Column | r.Check | r.Index | r.Exclusion):
             return None
         words = {name for _, text in texts(x) if text for pair in named(text) for name in pair}
-        if isinstance(x, r.Index):
+        if isinstance(x, r.Index | r.Exclusion):
             words.update(i.column for i in x.columns)
         if x.table.parts[-1] in words:
             return None

@@ -36,7 +36,7 @@ class Counterparts:
         address = self._before_renames(x)
         if address != x.address and (found := self.live.get(address)) is not None:
             return found
-        if isinstance(x, r.Check | r.Index):
+        if isinstance(x, r.Check | r.Index | r.Exclusion):
             return self._similar.get(_key(x))
         return None
 
@@ -71,7 +71,7 @@ class Counterparts:
         """Checks and indexes that no declared address names, by what their text says."""
         if self._by_text is None:
             self._by_text = {}
-            for y in self.live.of_kind("check", "index"):
+            for y in self.live.of_kind("check", "index", "exclusion"):
                 if y.address not in self.desired:
                     self._by_text.setdefault(_key(y), y)
         return self._by_text
@@ -80,10 +80,10 @@ class Counterparts:
 def _key(x: Resource) -> object:
     if isinstance(x, r.Check):
         return x.container, folded(x.expression)
-    assert isinstance(x, r.Index)
+    assert isinstance(x, r.Index | r.Exclusion)
     items = tuple(replace(i, expression=None) for i in x.columns)
     expressions = tuple(folded(i.expression or "") for i in x.columns)
-    return x.container, x.schema, x.method, items, expressions, folded(x.where or "")
+    return x.address.kind, x.container, x.schema, x.method, items, expressions, folded(x.where or "")
 
 
 def columns_in_order(desired: State, others: Counterparts) -> dict[Address, list[r.Column]]:

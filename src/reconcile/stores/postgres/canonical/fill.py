@@ -17,6 +17,10 @@ def filled(x: Resource, y: Resource | None) -> Resource:
             return x.replace(references_columns=y.references_columns)
         case r.Table(), r.Table():
             return x.replace(with_=_in_words_of(x.with_, y.with_)) if x.with_ else x
+        case r.Key(), r.Key() if x.with_:
+            return x.replace(with_=_in_words_of(x.with_, y.with_))
+        case r.Exclusion(), r.Exclusion() if x.with_:
+            return x.replace(with_=_in_words_of(x.with_, y.with_))
         case r.Index(), r.Index():
             return x.replace(with_=_in_words_of(x.with_, y.with_))
         case r.Column(), r.Column() if x.options:

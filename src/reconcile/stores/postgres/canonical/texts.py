@@ -19,6 +19,7 @@ _FIELDS: Mapping[type, tuple[str, ...]] = {
     r.View: ("query",),
     r.MaterializedView: ("query",),
     r.Index: ("where",),
+    r.Exclusion: ("where",),
     **dict.fromkeys((r.Function, r.Procedure, r.Aggregate), ("definition_",)),
     r.Policy: ("using", "check"),
     r.Trigger: ("condition",),
@@ -29,14 +30,19 @@ _FIELDS: Mapping[type, tuple[str, ...]] = {
     r.Collation: ("locale",),
 }
 
+_KEYED = (r.Index, r.Exclusion)
+"""What has keys like those of an index."""
+
 
 def texts(x: Resource) -> Iterator[tuple[str, str | None]]:
     """(path, SQL) of everything that the server may spell otherwise: also keys of an index and defaults of a view."""
     for field in _FIELDS.get(type(x), ()):
         yield field, getattr(x, field)
-    if isinstance(x, r.Index):
+    if isinstance(x, _KEYED):
         for n, item in enumerate(x.columns):
             yield f"columns.{n}", _item_text(item)
+        if isinstance(x, r.Exclusion):
+            yield from ((f"operators.{n}", name) for n, name in enumerate(x.operators))
     elif isinstance(x, r.View):
         for name, sql in x.column_defaults:
             yield f"columns.{name}.default", sql
@@ -84,7 +90,7 @@ def taken(x: Resource, y: Resource) -> Resource:
         ours, theirs = getattr(x, field), getattr(y, field)
         if ours != theirs and same(ours, theirs):
             changes[field] = theirs
-    if isinstance(x, r.Index) and isinstance(y, r.Index) and len(x.columns) == len(y.columns):
+    if isinstance(x, _KEYED) and isinstance(y, _KEYED) and len(x.columns) == len(y.columns):
         items = _items_taken(x.columns, y.columns)
         if items != x.columns:
             changes["columns"] = items
@@ -122,7 +128,7 @@ def pending(x: Resource, y: Resource | None) -> list[tuple[str, str, str]]:
         for path, text in texts(x)
         if text is not None and not same(text, theirs.get(path)) and not (_is_type(path) and read(text).builtin)
     ]
-    if y is None and isinstance(x, r.Index) and not found:
+    if y is None and isinstance(x, _KEYED) and not found:
         found.append(("columns", "", ""))  # built all the same: the server says if the method cannot index this
     return found
 
@@ -130,8 +136,10 @@ def pending(x: Resource, y: Resource | None) -> list[tuple[str, str, str]]:
 def as_json(x: Resource) -> Json:
     """The texts of a resource the server has spelled, for the ledger; `with_texts` reads them."""
     found: dict[str, Json] = {field: getattr(x, field) for field in _FIELDS.get(type(x), ())}
-    if isinstance(x, r.Index | r.AnyView):
+    if isinstance(x, r.Index | r.Exclusion | r.AnyView):
         found["columns"] = to_json(x.columns)
+    if isinstance(x, r.Exclusion):
+        found["operators"] = list(x.operators)
     if isinstance(x, r.View):
         found["column_defaults"] = to_json(x.column_defaults)
     if isinstance(x, r.Table):
@@ -146,8 +154,11 @@ def with_texts(x: Resource, spelled: Mapping[str, Json]) -> Resource:
         changes["columns"] = tuple((name, type_) for name, type_ in spelled["columns"])
         if isinstance(x, r.View):
             changes["column_defaults"] = tuple((name, sql) for name, sql in spelled["column_defaults"])
-    elif isinstance(x, r.Index):
-        changes["columns"] = _items(spelled["columns"])
+    elif isinstance(x, _KEYED):
+        items = zip(_items(spelled["columns"]), x.columns, strict=True)
+        changes["columns"] = tuple(dataclasses.replace(item, statistics=own.statistics) for item, own in items)
+        if isinstance(x, r.Exclusion):
+            changes["operators"] = tuple(spelled["operators"])
     elif isinstance(x, r.Table) and (by := spelled.get("partition_by")) is not None:
         changes["partition_by"] = r.PartitionBy(by["strategy"], _items(by["keys"]))
     return x.replace(**changes, **parts_from(x, spelled))

@@ -19,6 +19,7 @@ from reconcile.stores.postgres.changes import (
     custom_type,
     enum,
     event_trigger,
+    exclusion,
     extension,
     foreign_key,
     index,
@@ -68,6 +69,7 @@ KINDS: Mapping[str, Verbs] = {
     "primary_key": Verbs(key.AddPrimaryKey, key.DropPrimaryKey, key.alter_primary_key),
     "unique": Verbs(key.AddUnique, key.DropUnique, key.alter_unique),
     "check": Verbs(check.AddCheck, check.DropCheck, check.alter),
+    "exclusion": Verbs(exclusion.AddExclusion, exclusion.DropExclusion, exclusion.alter),
     "foreign_key": Verbs(foreign_key.AddForeignKey, foreign_key.DropForeignKey, foreign_key.alter),
     "index": Verbs(index.CreateIndex, index.DropIndex, index_alter.alter),
     "materialized_view": Verbs(

@@ -19,6 +19,7 @@ from reconcile.stores.postgres.changes.constraint import (
     users_settled,
 )
 from reconcile.stores.postgres.changes.event_trigger import ReplaceEventTrigger
+from reconcile.stores.postgres.changes.exclusion import exclusion_needs
 from reconcile.stores.postgres.changes.foreign_key import RecreateForeignKey
 from reconcile.stores.postgres.changes.index import ReplaceIndex
 from reconcile.stores.postgres.changes.policy import RecreatePolicy
@@ -31,6 +32,7 @@ from reconcile.stores.postgres.resources import (
     Aggregate,
     Check,
     EventTrigger,
+    Exclusion,
     ForeignKey,
     Function,
     Index,
@@ -49,12 +51,12 @@ from reconcile.stores.postgres.sqltables import marks
 
 @dataclass(frozen=True)
 class RecreateConstraint(Replacement):
-    """A key or check dropped before what it stands on is made again, and added after."""
+    """A key, check or exclusion constraint dropped before what it stands on is made again, and added after."""
 
     action: ClassVar[Action] = Action.DELETE_CREATE
 
-    before: Key | Check
-    after: Key | Check
+    before: Key | Check | Exclusion
+    after: Key | Check | Exclusion
 
     def companions(self, world: World) -> Iterable[Change]:
         """See `Change.companions`: foreign keys on it."""
@@ -65,6 +67,8 @@ class RecreateConstraint(Replacement):
         key, gives = self.after, [has(self.address), ok(self.address)]
         if isinstance(key, Check):
             needs, not_valid = check_needs(world, key), key.not_valid
+        elif isinstance(key, Exclusion):
+            needs, not_valid = exclusion_needs(world, key), False
         else:
             needs, not_valid = (
                 requires(world, [key.table, *columns_of(world, key, (*key.columns, *key.include))]),
@@ -87,7 +91,7 @@ class RecreateConstraint(Replacement):
             [
                 add_statement(key, not_valid=not_valid),
                 *comments(key),
-                *(marks(world.target.get(key.table), key.name) if isinstance(key, Key) else []),
+                *(marks(world.target.get(key.table), key.name) if isinstance(key, Key | Exclusion) else []),
             ],
             needs={no(self.address)} | needs,
             gives=gives,
@@ -120,6 +124,7 @@ AGAIN: Mapping[type[Resource], Callable[[Any, Any], Change]] = {
     PrimaryKey: RecreateConstraint,
     Unique: RecreateConstraint,
     Check: RecreateConstraint,
+    Exclusion: RecreateConstraint,
     Policy: RecreatePolicy,
     Trigger: RecreateTrigger,
     **dict.fromkeys((Function, Procedure, Aggregate), RecreateRoutine),

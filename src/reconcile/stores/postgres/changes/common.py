@@ -21,9 +21,10 @@ from reconcile.stores.postgres.changes.remaking import (
     remade,
     reordered_enums,
 )
-from reconcile.stores.postgres.resources import Column, Enum, PostgresResource, Table
+from reconcile.stores.postgres.resources import Column, Enum, Index, PostgresResource, Table
 from reconcile.stores.postgres.resources import Sequence as Sequence_
-from reconcile.stores.postgres.sqltext import comment_statement, is_constraint
+from reconcile.stores.postgres.sqltables import column_statistics_calls
+from reconcile.stores.postgres.sqltext import comment_statement, is_constraint, object_name
 
 _QUICK = "60s"
 
@@ -203,8 +204,11 @@ def recreated_steps(world: World, before: PostgresResource, after: PostgresResou
 
 
 def comments(resource: PostgresResource) -> list[str]:
-    """The COMMENT ON of a new object, if it has one."""
-    return [comment_statement(resource)] if resource.comment is not None else []
+    """What no CREATE can say of a new object: its comment; of an index, statistics targets of its expressions."""
+    calls = [comment_statement(resource)] if resource.comment is not None else []
+    if isinstance(resource, Index):
+        return [*column_statistics_calls(object_name(resource), (), resource.columns), *calls]
+    return calls
 
 
 def only_comment_differs(before: Resource, after: Resource) -> bool:

@@ -53,9 +53,15 @@ def narrowing(world: World, resource: PostgresResource, names: Iterable[str]) ->
 
 def add_statement(resource: PostgresResource, *, not_valid: bool = False) -> str:
     """ALTER TABLE … ADD CONSTRAINT … [NOT VALID]."""
-    return (
-        f"ALTER TABLE {relation(resource.address)} ADD {constraint_clause(resource)}{' NOT VALID' if not_valid else ''}"
+    late = not_valid and not (
+        isinstance(resource, Check | ForeignKey) and unchecked(replace(resource, not_valid=False))
     )
+    return f"ALTER TABLE {relation(resource.address)} ADD {constraint_clause(resource)}{' NOT VALID' if late else ''}"
+
+
+def unchecked(rule: Check | ForeignKey) -> bool:
+    """Whether nobody looks at the rows that are there: NOT VALID, or NOT ENFORCED at all."""
+    return rule.not_valid or not rule.enforced
 
 
 def drop_statement(resource: PostgresResource, name: str | None = None) -> str:
@@ -174,10 +180,10 @@ def validated_steps(
         return [change.step(world, 1, "add", calls, needs={first} | needs, gives=gives, phase=phase)]
     if old is None:
         calls = [add_statement(after, not_valid=True), *comments(after)]
-        made = gives if after.not_valid else [has(change.address)]
+        made = gives if unchecked(after) else [has(change.address)]
         steps = [change.step(world, 1, "add", calls, needs={no(change.address)} | needs, gives=made, phase=phase)]
         steps = preceded(steps, rows)
-        return steps if after.not_valid else [*steps, _validate(change, world, after, after.name, phase, gives)]
+        return steps if unchecked(after) else [*steps, _validate(change, world, after, after.name, phase, gives)]
     name = helper_name(after.name, "new")
     beside = replace(after, live_name=name)
     helper = Address(change.address.store, change.address.kind, (*change.address.parts[:-1], name))
@@ -189,10 +195,10 @@ def validated_steps(
             world, 1, "add", calls, address=helper, needs={has(old.address)} | needs, gives=[has(helper)], phase=phase
         )
     ]
-    if not after.not_valid:
+    if not unchecked(after):
         steps.append(_validate(change, world, after, name, phase, [ok(helper)], helper))
     swap = [drop_statement(old), rename_statement(after, name, after.name), *comments(after)]
-    ready = has(helper) if after.not_valid else ok(helper)
+    ready = has(helper) if unchecked(after) else ok(helper)
     steps.append(
         change.step(
             world,

@@ -11,6 +11,7 @@ from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.common import (
+    Alteration,
     ChangeComment,
     Creation,
     Removal,
@@ -29,6 +30,7 @@ from reconcile.stores.postgres.changes.constraint import (
     drop_statement,
     narrowing,
     only_validates,
+    unchecked,
     validate_statement,
     validated_steps,
 )
@@ -39,6 +41,7 @@ from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.changes.table import dropped_apart, persistence_changes
 from reconcile.stores.postgres.resources import ForeignKey, Index, Key
+from reconcile.stores.postgres.sqltext import comment_statement, deferrable_clause, ident, relation
 
 
 def target(key: ForeignKey) -> Address:
@@ -146,7 +149,7 @@ class RecreateForeignKey(Replacement):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         key, gives = self.after, [has(self.address), ok(self.address)]
-        valid = small(world, key.table) or key.not_valid
+        valid = small(world, key.table) or unchecked(key)
         other = _swapped_key(world, self.before)
         built = None
         if other is not None and not small(world, other.table) and not comes_again(world, world.live[other.address]):
@@ -186,6 +189,47 @@ class RecreateForeignKey(Replacement):
 
 
 @dataclass(frozen=True)
+class AlterForeignKey(Alteration):
+    """ALTER CONSTRAINT: when it is checked, or that it no longer is; no row is looked at."""
+
+    before: ForeignKey
+    after: ForeignKey
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """See `Change.steps`."""
+        before, after = self.before, self.after
+        if _swapped_key(world, before) is not None or comes_again(world, before):
+            return RecreateForeignKey(before, after).steps(world)
+        alter = f"ALTER TABLE {relation(before.address)} ALTER CONSTRAINT {ident(before.name)}"
+        calls = []
+        if before.deferrable != after.deferrable:
+            calls.append(f"{alter}{deferrable_clause(after.deferrable) or ' NOT DEFERRABLE'}")
+        if before.enforced != after.enforced:
+            calls.append(f"{alter} NOT ENFORCED")
+        if before.comment != after.comment:
+            calls.append(comment_statement(after, before.name))
+        return [
+            self.step(
+                world,
+                1,
+                "alter",
+                calls,
+                needs={has(self.address)} | requires(world, [before.table]),
+                gives=[has(self.address), ok(self.address)],
+                phase=Phase.CONTRACT,
+                hazards=[Hazard.BREAKS_CLIENTS] if before.deferrable and not after.deferrable else [],
+            )
+        ]
+
+
+def _in_place(before: ForeignKey, after: ForeignKey) -> bool:
+    """Whether ALTER CONSTRAINT does; to be enforced again, it is made beside, so that rows are read without a lock."""
+    if not set(differing(before, after)) <= {"deferrable", "enforced", "comment"}:
+        return False
+    return before.enforced or not after.enforced
+
+
+@dataclass(frozen=True)
 class DropForeignKey(Removal):
     """DROP CONSTRAINT; on its own even where both tables go, since they may refer to each other."""
 
@@ -218,4 +262,6 @@ def alter(before: ForeignKey, after: ForeignKey) -> Change | None:
     """The change of a foreign key that stays."""
     if only_comment_differs(before, after):
         return ChangeComment(before, after)
+    if _in_place(before, after):
+        return AlterForeignKey(before, after)
     return ValidateConstraint(before, after) if only_validates(before, after) else ReplaceForeignKey(before, after)

@@ -24,6 +24,7 @@ from reconcile.stores.postgres.changes.common import (
     small,
 )
 from reconcile.stores.postgres.changes.homes import home, homes, taken_over
+from reconcile.stores.postgres.changes.index_options import BUILD
 from reconcile.stores.postgres.changes.index_parts import EXCLUSIVE, slow
 from reconcile.stores.postgres.changes.index_parts import steps as on_parts
 from reconcile.stores.postgres.changes.key import build_helper
@@ -39,8 +40,6 @@ from reconcile.stores.postgres.sqltext import (
     options,
     relation,
 )
-
-BUILD = (Hazard.BUILDS_INDEX, Hazard.NEEDS_SPACE)
 
 
 def _needs(world: World, index: Index) -> frozenset[Fact]:

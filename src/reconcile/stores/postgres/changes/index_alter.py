@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 from reconcile.change import Action, Change, Irreversible, Phase, Sql, Step, World
-from reconcile.facts import done, has, ok
-from reconcile.model import Address, State
-from reconcile.stores.postgres.builds import settings
+from reconcile.facts import has, ok
+from reconcile.model import Resource, State
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
@@ -20,19 +19,15 @@ from reconcile.stores.postgres.changes.common import (
     recreated_steps,
     requires,
 )
-from reconcile.stores.postgres.changes.index import BUILD, IndexBuild, ReplaceIndex, analyze
+from reconcile.stores.postgres.changes.index import IndexBuild, ReplaceIndex
+from reconcile.stores.postgres.changes.index_options import AlterIndex, needs_rebuild, rebuild_steps
 from reconcile.stores.postgres.changes.index_parts import slow
 from reconcile.stores.postgres.changes.index_parts import steps as on_parts
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade
 from reconcile.stores.postgres.resources import Index
-from reconcile.stores.postgres.sqltext import (
-    comment_statement,
-    ident,
-    index_statement,
-    object_name,
-    options,
-)
+from reconcile.stores.postgres.sqltables import without_statistics
+from reconcile.stores.postgres.sqltext import comment_statement, ident, index_statement, object_name
 
 
 @dataclass(frozen=True)
@@ -73,40 +68,7 @@ class RebuildIndex(IndexBuild, Alteration):
             return []
         if comes_again(world, self.before):
             return recreated_steps(world, self.before, self.after)
-        name, first = object_name(self.before), self._set_calls()
-        needs = {has(self.address)} | requires(world, [self.before.table])
-        done_set, done_build = done(f"{self.address}/1-set"), done(f"{self.address}/2-reindex")
-        gives = [has(self.address), ok(self.address), done_build]
-        if world.empty(self.before.table):
-            calls = [*first, f"REINDEX INDEX {name}"]
-            return [self.step(world, 2, "reindex", calls, needs=needs, gives=gives, journalled=True)]
-        steps = []
-        if first:
-            steps.append(self.step(world, 1, "set", first, needs=needs, gives=[done_set], journalled=True))
-        debris = Address(self.address.store, "index", (self.before.schema, f"{self.before.name[:57]}_ccnew"))
-        steps.append(
-            self.concurrent_step(
-                2,
-                "reindex",
-                [f"REINDEX INDEX CONCURRENTLY {name}", analyze(self.before)],
-                needs=needs | ({done_set} if first else set()),
-                gives=gives,
-                debris=[debris],
-                hazards=BUILD,
-                journalled=True,
-                build=settings(world.settings, self.after),
-            )
-        )
-        return steps
-
-    def _set_calls(self) -> list[str]:
-        name, left, right = object_name(self.before), dict(self.before.with_), dict(self.after.with_)
-        gone, new = [k for k in left if k not in right], [p for p in self.after.with_ if left.get(p[0]) != p[1]]
-        calls = [f"ALTER INDEX {name} SET ({options(self.after.with_)})"] if new else []
-        calls += [f"ALTER INDEX {name} RESET ({', '.join(gone)})"] if gone else []
-        if self.before.comment != self.after.comment:
-            calls.append(comment_statement(self.after, self.before.name))
-        return calls
+        return rebuild_steps(self, world, self.before, self.after)
 
     def reverse(self) -> Change | Irreversible:
         """See `Change.reverse`."""
@@ -210,17 +172,26 @@ class RenameIndex(PostgresChange):
         return state.add((there or self.before).replace(address=self.after.address, live_name=None))
 
 
+def _plainly(index: Index) -> Resource:
+    """Without what can be set in place."""
+    return index.replace(with_=(), valid=True, comment=None, columns=without_statistics(index.columns))
+
+
 def alter(before: Index, after: Index) -> Change | None:
     """The change of an index that stays."""
-    changed: Iterable[str] = set(differing(before, after))
     if before.container != after.container:
         return ReplaceIndex(before, after)  # of the same name and definition, on another table
     if only_comment_differs(before, after):
         return ChangeComment(before, after)
-    if before.partitioned and set(changed) <= {"valid", "comment"}:
+    if before.partitioned and set(differing(before, after)) <= {"valid", "comment"}:
         return CompleteIndex(before, after)
     if before.partitioned:
         return ReplaceIndex(before, after)  # options of a partitioned index cannot be set
-    if set(changed) <= {"with", "valid", "comment"} and (after.rebuild == "in_place" or not before.valid):
-        return RebuildIndex(before, after)
+    if _plainly(before) == _plainly(after):
+        if not before.valid:
+            return RebuildIndex(before, after)
+        if not needs_rebuild(before.with_, after.with_):
+            return AlterIndex(before, after)
+        if after.rebuild == "in_place":
+            return RebuildIndex(before, after)
     return ReplaceIndex(before, after)

@@ -31,6 +31,7 @@ from reconcile.stores.postgres.changes.constraint import (
     users_of,
     users_settled,
 )
+from reconcile.stores.postgres.changes.index_options import key_options
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.resources import (
@@ -61,6 +62,7 @@ def key_index(key: Key) -> Index:
         unique=True,
         columns=tuple(IndexItem(column=c) for c in key.columns),
         include=key.include,
+        with_=key.with_,
         nulls_not_distinct=isinstance(key, Unique) and key.nulls_not_distinct,
     )
 
@@ -253,9 +255,13 @@ class DropUnique(DropConstraint):
 
 def alter_primary_key(before: Key, after: Key) -> Change | None:
     """The change of a primary key that stays."""
-    return ChangeComment(before, after) if only_comment_differs(before, after) else ReplacePrimaryKey(before, after)
+    if only_comment_differs(before, after):
+        return ChangeComment(before, after)
+    return key_options(before, after) or ReplacePrimaryKey(before, after)
 
 
 def alter_unique(before: Key, after: Key) -> Change | None:
     """The change of a unique constraint that stays."""
-    return ChangeComment(before, after) if only_comment_differs(before, after) else ReplaceUnique(before, after)
+    if only_comment_differs(before, after):
+        return ChangeComment(before, after)
+    return key_options(before, after) or ReplaceUnique(before, after)

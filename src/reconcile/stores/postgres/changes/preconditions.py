@@ -14,11 +14,21 @@ from reconcile.change import Call, Op, Step, World
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.column import volatile
 from reconcile.stores.postgres.changes.homes import home, homes
-from reconcile.stores.postgres.changes.remaking import is_made_again, mentions, retyped
+from reconcile.stores.postgres.changes.remaking import is_made_again, mentions, retyped, uses
 from reconcile.stores.postgres.changes.renaming import renamed_in
 from reconcile.stores.postgres.changes.types import Type, is_vector
-from reconcile.stores.postgres.resources import Check, Column, Enum, ForeignKey, Index, Key, PrimaryKey, Unique
-from reconcile.stores.postgres.sqltext import as_written, dotted, ident, literal, relation
+from reconcile.stores.postgres.resources import (
+    Check,
+    Column,
+    Enum,
+    Exclusion,
+    ForeignKey,
+    Index,
+    Key,
+    PrimaryKey,
+    Unique,
+)
+from reconcile.stores.postgres.sqltext import as_written, dotted, ident, literal, operator, relation
 
 NO_ROWS = "no_rows"
 """The operation: `sql` finds the rows, `what` is wrong with them, `unit` is what is counted, `fix` what to do."""
@@ -131,7 +141,7 @@ def _names(index: Index, column: Column) -> bool:
     return name in {i.column for i in index.columns} or any(mentions(t, name) for t in texts)
 
 
-def _index_items(world: World, index: Index) -> list[str]:
+def _index_items(world: World, index: Index | Exclusion) -> list[str]:
     written, found = as_written(index, "columns"), []
     for item, text in zip(index.columns, written, strict=True):
         if item.column is not None:
@@ -183,7 +193,7 @@ def orphans(world: World, key: ForeignKey) -> list[Op]:
 
 def broken(world: World, rule: Check | ForeignKey) -> list[Op]:
     """Rows that a check or foreign key refuses; nothing where it does not look at the rows that are there."""
-    if rule.not_valid or rule.table not in world.live:
+    if rule.not_valid or not rule.enforced or rule.table not in world.live:
         return []
     if isinstance(rule, ForeignKey):
         return orphans(world, rule)
@@ -247,3 +257,27 @@ def leftovers(world: World, column: Column, before: Enum, after: Enum) -> list[O
     what = f"{column.address.parts[-1]} of {_plain(column.table)} holds a value that {before.name} is to lose"
     fix = f"UPDATE {_now(world, column.table)} SET {name} = … WHERE {name} IN ({values})"
     return [no_rows(sql, what, fix)]
+
+
+def conflicts(world: World, exclusion: Exclusion) -> list[Op]:
+    """Pairs of rows for which every operator holds; not asked where this plan changes what is compared."""
+    table = exclusion.table
+    top = home(world, table)
+    used = [r.address for r in world.target.children(top) if isinstance(r, Column) and uses(exclusion, r)]
+    if table not in world.live or not used or not _steady(world, used):
+        return []
+    keys = ", ".join(f"{sql} AS k{n}" for n, sql in enumerate(_index_items(world, exclusion)))
+    listed = _shown(world, table).split(", ")
+    where = f" WHERE {_back(world, table, as_written(exclusion, 'where'))}" if exclusion.where is not None else ""
+    rows = f"(SELECT ctid AS place, {', '.join(f'{c} AS s{n}' for n, c in enumerate(listed))}, {keys}"
+    rows += f" FROM {_now(world, table)}{where})"
+    same = " AND ".join(f"a.k{n} {operator(o)} b.k{n}" for n, o in enumerate(exclusion.operators))
+    said = ", ".join(f"a.s{n} AS {c}, b.s{n} AS {_other(c)}" for n, c in enumerate(listed))
+    sql = f"SELECT {said} FROM {rows} a JOIN {rows} b ON a.place < b.place AND {same}"
+    what = f"rows of {_plain(table)} exclude each other"
+    return [no_rows(sql, what, "change or delete one row of each pair", "pair")]
+
+
+def _other(column: str) -> str:
+    """What a column of the second row of a pair is called."""
+    return f'"other {column.strip(chr(34))}"'

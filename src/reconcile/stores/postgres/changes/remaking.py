@@ -16,7 +16,20 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.homes import home, homes, parts
 from reconcile.stores.postgres.changes.standing import STANDING
 from reconcile.stores.postgres.changes.types import comparable
-from reconcile.stores.postgres.resources import ROUTINES, Check, Column, Enum, ForeignKey, Index, Key, PostgresResource
+from reconcile.stores.postgres.resources import (
+    ROUTINES,
+    Check,
+    Column,
+    Enum,
+    Exclusion,
+    ForeignKey,
+    Index,
+    Key,
+    PostgresResource,
+)
+
+_ON_COLUMNS = (Index, Key, Check, ForeignKey, Exclusion)
+"""What a table has on its columns."""
 
 
 def remade(world: World, address: Address) -> bool:
@@ -133,7 +146,7 @@ def held_by(world: World, resource: PostgresResource) -> list[Column]:
 
 def users(world: World, column: Column) -> list[PostgresResource]:
     """Live indexes, keys, checks and foreign keys of its table that use the column."""
-    found = [r for r in parts(world.live, column.table) if isinstance(r, Index | Key | Check | ForeignKey)]
+    found = [r for r in parts(world.live, column.table) if isinstance(r, _ON_COLUMNS)]
     return [r for r in found if uses(r, column)]
 
 
@@ -187,7 +200,7 @@ def uses(resource: PostgresResource, column: Column) -> bool:
             return name in (*resource.columns, *resource.on_delete_columns)
         case Check():
             return column.address in resource.refers or mentions(resource.expression, name)
-        case Index():
+        case Index() | Exclusion():
             texts = [item.expression for item in resource.columns]
             named = [item.column for item in resource.columns]
             return name in (*named, *resource.include) or any(mentions(t, name) for t in (*texts, resource.where))
@@ -201,13 +214,13 @@ def comes_again(world: World, resource: Resource) -> bool:
     if type(resource) in STANDING:
         return remade(world, resource.address)
     after = world.target.get(resource.address)
-    if not isinstance(resource, Index | Key | Check | ForeignKey) or not isinstance(after, type(resource)):
+    if not isinstance(resource, _ON_COLUMNS) or not isinstance(after, type(resource)):
         return False
     if held_by(world, resource) or resource.container != after.container or calls_remade(world, resource):
         return True
     own = [r for r in world.live.children(home(world, resource.table)) if isinstance(r, Column)]
     own = [c for c in own if uses(resource, c) or uses(after, c)]
-    if isinstance(resource, Index) and isinstance(after, Index):
+    if isinstance(resource, Index | Exclusion) and isinstance(after, Index | Exclusion):
         changed = _without_options(resource) != _without_options(after)
         return changed and any(retyped(world, c.address) for c in own)
     if any(world.drops(c.address) for c in own) and any(retyped(world, c.address) for c in own if uses(after, c)):
@@ -221,8 +234,9 @@ def comes_again(world: World, resource: Resource) -> bool:
     return False
 
 
-def _without_options(index: Index) -> Resource:
-    return index.replace(comment=None, with_=(), valid=True)
+def _without_options(index: Index | Exclusion) -> Resource:
+    valid = {"valid": True} if isinstance(index, Index) else {}
+    return index.replace(comment=None, with_=(), **valid)
 
 
 def _incomparable(world: World, column: Column) -> bool:

@@ -39,6 +39,7 @@ def _table(context: Context, x: r.Table) -> dict[str, Any]:
             "primary_key": None if key is None else _primary_key(key, x.address.parts[1]),
             "unique": section(r.Unique, _unique),
             "checks": section(r.Check, _check),
+            "exclusions": section(r.Exclusion, _exclusion),
             "foreign_keys": section(r.ForeignKey, lambda k: _foreign_key(context, k)),
             "indexes": section(r.Index, index),
             "row_level_security": x.row_level_security if x.row_level_security != "disabled" else None,
@@ -82,6 +83,7 @@ def _foreign_key(context: Context, x: r.ForeignKey) -> dict[str, Any]:
             "match": x.match if x.match != "simple" else None,
             "deferrable": x.deferrable,
             "not_valid": x.not_valid or None,
+            "enforced": None if x.enforced else False,
             "comment": x.comment,
         }
     )
@@ -118,6 +120,7 @@ def _key(x: r.Key) -> dict[str, Any]:
     return {
         "columns": list(x.columns),
         "include": list(x.include),
+        "with": options(x.with_),
         "deferrable": x.deferrable,
         "comment": x.comment,
     }
@@ -133,9 +136,28 @@ def _check(x: r.Check) -> Any:
             "expression": sql(x.expression),
             "not_valid": x.not_valid or None,
             "no_inherit": x.no_inherit or None,
+            "enforced": None if x.enforced else False,
             "comment": x.comment,
         },
         "expression",
+    )
+
+
+def _exclusion(x: r.Exclusion) -> dict[str, Any]:
+    keys = [_item(i) for i in x.columns]
+    return without_empty(
+        {
+            "method": x.method if x.method != "gist" else None,
+            "columns": [
+                {**(key if isinstance(key, dict) else {"column": key}), "with": sign}
+                for key, sign in zip(keys, x.operators, strict=True)
+            ],
+            "include": list(x.include),
+            "where": sql(x.where),
+            "with": options(x.with_),
+            "deferrable": x.deferrable,
+            "comment": x.comment,
+        }
     )
 
 
@@ -165,6 +187,7 @@ def _item(x: r.IndexItem) -> Any:
             "order": x.order if x.order != "asc" else None,
             "nulls": x.nulls,
             "collation": x.collation,
+            "statistics": x.statistics,
         },
         "column",
     )

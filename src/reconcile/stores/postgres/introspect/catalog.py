@@ -75,6 +75,11 @@ class Catalog:
         """The name a schema is shown by."""
         return self._shown.get(name, name)
 
+    def operator(self, name: str) -> str:
+        """An operator's name, its schema before it where it has one, as that is shown."""
+        schema, _, bare = name.rpartition(".")
+        return f"{self.schema(schema)}.{bare}" if schema else bare
+
     def leave(self, address: Address, what: str) -> None:
         """Note something as not modelled."""
         self.not_modelled.append(NotModelled(address, what))

@@ -9,7 +9,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect import queries
 from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
-from reconcile.stores.postgres.introspect.indexdef import is_plain, keys
+from reconcile.stores.postgres.introspect.indexdef import is_plain, keys, options
 
 QUERIES = {"constraints": queries.CONSTRAINTS}
 _ACTIONS = {"a": "no_action", "r": "restrict", "c": "cascade", "n": "set_null", "d": "set_default"}
@@ -40,6 +40,8 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
             yield _check(catalog, address, table, row)
         elif kind == "f":
             yield _foreign_key(catalog, address, table, row)
+        elif kind == "x":
+            yield _exclusion(catalog, address, table, row, of_constraint[row[10]])
         else:
             yield _key(catalog, address, table, row, of_constraint[row[10]])
 
@@ -51,23 +53,21 @@ def _of_parent(catalog: Catalog, table: Address, row: Row) -> None:
 
 def _constraint_reason(catalog: Catalog, row: Row, index: Row | None) -> str | None:
     kind = row[3]
-    if kind == "x":
-        return "exclusion constraint"
-    if row[16]:
-        return "constraint that is not enforced"
     if row[17]:
         return "temporal constraint"
     if kind == "f" and (row[9] in catalog.left_out or (row[9] not in catalog.tables and row[18] in catalog.schemas)):
         return "foreign key to a table that is not modelled"
+    if kind in "pux" and index is not None and index[15]:
+        return "constraint whose index is in a tablespace"
+    if kind in "pux" and index is not None and catalog.comment(index[0]) is not None:
+        catalog.leave(catalog.address("index", index[2], index[3]), "comment on the index of a constraint")
     if kind in "pu" and index is not None:
         columns = tuple(catalog.columns[index[1]].get(n) for n in index[9][: index[8]])
         plain = is_plain(index[11], columns) or all(i == r.plain(i.column or "") for i in keys(index[11], columns))
-        if index[10] or index[15] or not plain:
-            return "constraint with index options"
+        if not plain:
+            return "constraint whose index has an operator class, a collation or an order of its own"
         if not index[6]:
             return "constraint whose index is not valid: a partition lacks it"
-        if catalog.comment(index[0]) is not None:
-            catalog.leave(catalog.address("index", index[2], index[3]), "comment on the index of a constraint")
     return None
 
 
@@ -78,7 +78,8 @@ def _check(catalog: Catalog, address: Address, table: Address, row: Row) -> r.Ch
         container=table,
         expression=catalog.condition(row[15]) or "",
         no_inherit=row[7],
-        not_valid=not row[6],
+        not_valid=not row[6] and not row[16],
+        enforced=not row[16],
         comment=catalog.comment(row[0]),
         refers=(*columns, *catalog.refers("c", row[0])),
     )
@@ -100,7 +101,9 @@ def _foreign_key(catalog: Catalog, address: Address, table: Address, row: Row) -
         on_update=_ACTIONS[row[11]],
         match=_MATCH[row[13]],
         deferrable=_deferrable(row),
-        not_valid=not row[6],
+        not_valid=not row[6] and not row[16],
+        enforced=not row[16],
+        index=row[23],
         comment=catalog.comment(row[0]),
         refers=(
             *(catalog.column(row[1], c) for c in own),
@@ -119,6 +122,7 @@ def _key(catalog: Catalog, address: Address, table: Address, row: Row, index: Ro
         "container": table,
         "columns": columns,
         "include": include,
+        "with_": options(index[10]),
         "deferrable": _deferrable(row),
         "comment": catalog.comment(row[0]),
         "refers": tuple(catalog.column(row[1], c) for c in (*columns, *include)),
@@ -126,6 +130,26 @@ def _key(catalog: Catalog, address: Address, table: Address, row: Row, index: Ro
     if row[3] == "p":
         return r.PrimaryKey(**common)
     return r.Unique(nulls_not_distinct=index[7], **common)
+
+
+def _exclusion(catalog: Catalog, address: Address, table: Address, row: Row, index: Row) -> r.Exclusion:
+    names, numbers, count = catalog.columns[row[1]], index[9], index[8]
+    columns = tuple(names.get(n) for n in numbers[:count])
+    include = tuple(names[n] for n in numbers[count:])
+    refers = [*(catalog.column(row[1], names[n]) for n in numbers if n)]
+    return r.Exclusion(
+        address=address,
+        container=table,
+        method=index[4],
+        columns=keys(catalog.spell(index[11]), columns),
+        operators=tuple(catalog.operator(name) for name in row[22]),
+        include=include,
+        where=catalog.condition(index[12]),
+        with_=options(index[10]),
+        deferrable=_deferrable(row),
+        comment=catalog.comment(row[0]),
+        refers=tuple(dict.fromkeys((*refers, *catalog.refers("i", index[0], own=row[1])))),
+    )
 
 
 def _deferrable(row: Row) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from reconcile.model import Resource
 from reconcile.stores.postgres import resources as r
@@ -11,7 +12,10 @@ from reconcile.stores.postgres.introspect.catalog import Catalog, Rows
 from reconcile.stores.postgres.introspect.indexdef import keys, options
 from reconcile.stores.postgres.introspect.partitions import attached_to
 
-QUERIES = {"indexes": queries.INDEXES}
+Targets = Mapping[tuple[int, int], int]
+"""Statistics targets by index and number of the key."""
+
+QUERIES = {"indexes": queries.INDEXES, "index_statistics": queries.INDEX_STATISTICS}
 
 
 def names(catalog: Catalog, rows: Rows) -> None:
@@ -21,6 +25,7 @@ def names(catalog: Catalog, rows: Rows) -> None:
 def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     """Those that no constraint has, of the modelled tables and materialized views."""
     attached = attached_to(catalog, rows)
+    targets = {(oid, number): target for oid, number, target in rows["index_statistics"]}
     for row in rows["indexes"]:
         oid, relation, schema, name, method, unique, valid, not_distinct, count, numbers = row[:10]
         reloptions, definition, predicate, constraint, _, tablespace = row[10:16]
@@ -46,7 +51,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
                 container=table,
                 method=method,
                 unique=unique,
-                columns=keys(catalog.spell(definition), columns),
+                columns=_with_statistics(keys(catalog.spell(definition), columns), oid, targets),
                 include=include,
                 where=catalog.condition(predicate),
                 with_=options(reloptions),
@@ -58,3 +63,9 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
                 refers=tuple(refers),
             )
         )
+
+
+def _with_statistics(items: tuple[r.IndexItem, ...], oid: int, targets: Targets) -> tuple[r.IndexItem, ...]:
+    if not targets:
+        return items
+    return tuple(replace(item, statistics=targets.get((oid, n))) for n, item in enumerate(items, 1))

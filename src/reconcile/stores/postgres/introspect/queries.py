@@ -95,7 +95,13 @@ select k.oid, k.conrelid, k.conname, k.contype::text, k.condeferrable, k.condefe
        (select array_agg(a.attname::text order by u.place)
         from unnest(k.confkey) with ordinality u(num, place)
         join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.num),
-       k.conparentid <> 0 or (c.relispartition and k.coninhcount > 0)
+       k.conparentid <> 0 or (c.relispartition and k.coninhcount > 0),
+       case when k.contype = 'x' then
+            array(select case when pg_operator_is_visible(o.oid) then o.oprname::text
+                              else (select nspname from pg_namespace where oid = o.oprnamespace) || '.' || o.oprname end
+                  from unnest(k.conexclop) with ordinality u(oid, place) join pg_operator o on o.oid = u.oid
+                  order by u.place) end,
+       case when k.contype = 'f' then (select relname::text from pg_class where oid = k.conindid) end
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 left join pg_class fc on fc.oid = k.confrelid left join pg_namespace fn on fn.oid = fc.relnamespace
 where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p') and (k.contype <> 'n' or not k.convalidated)
@@ -136,6 +142,13 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace left join pg_class
 where n.nspname = any(%(schemas)s) and c.relkind in ('v', 'm')
 """
 """Of views and materialized views: what only they have; why one is left out; statements that make its rules again."""
+
+INDEX_STATISTICS = """
+select a.attrelid, a.attnum, a.attstattarget
+from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = any(%(schemas)s) and c.relkind in ('i', 'I') and a.attstattarget >= 0
+"""
+"""Statistics targets of expressions in indexes."""
 
 COMMENTS = """
 select classoid, objoid, objsubid, description from pg_description

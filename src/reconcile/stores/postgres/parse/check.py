@@ -103,7 +103,7 @@ class _Checker:
                 return x.replace(refers=self._columns(x, (*x.columns, *x.include)))
             case r.Check():
                 return x.replace(refers=self._own(x.table, x.expression))
-            case r.Index():
+            case r.Index() | r.Exclusion():
                 return x.replace(refers=self._index(x))
             case r.ForeignKey():
                 return self._foreign_key(x)
@@ -155,7 +155,7 @@ class _Checker:
                 f"column {name!r} of {_noun(x)} {x.name!r} is not declared in table {_table(x.table)!r}",
                 meant(name, columns),
             )
-        for name in dict.fromkeys(n for n in names if names.count(n) > 1 and not isinstance(x, r.Index)):
+        for name in dict.fromkeys(n for n in names if names.count(n) > 1 and not isinstance(x, r.Index | r.Exclusion)):
             self.scope.problem(x.source, f"column {name!r} stands twice in {_noun(x)} {x.name!r}")
         return found
 
@@ -195,7 +195,7 @@ class _Checker:
             *self._routines(sql),
         ]
 
-    def _index(self, x: r.Index) -> tuple[Address, ...]:
+    def _index(self, x: r.Index | r.Exclusion) -> tuple[Address, ...]:
         if x.table.kind == "materialized_view":  # its columns are known to the server only
             texts = [sql for sql in (*(i.expression for i in x.columns), x.where) if sql is not None]
             used = (a for sql in texts for a in (*self._types(named(sql)), *self._routines(sql)))

@@ -87,4 +87,12 @@ def index_key(value: Any, source: Source, scope: Scope) -> IndexItem:
         order=order,
         nulls=None if nulls == ("first" if order == "desc" else "last") else nulls,
         collation=None if collation is None else collation.removeprefix("pg_catalog."),
+        statistics=_statistics(value, source, scope),
     )
+
+
+def _statistics(value: Map, source: Source, scope: Scope) -> int | None:
+    target: int | None = value.get("statistics")
+    if target is not None and "expression" not in value:
+        scope.problem(source, "a key that is a column has no statistics target of its own", "set it on the column")
+    return target

@@ -9,6 +9,7 @@ from reconcile.model import Address, Resource, Source
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.parse.attached import policies, triggers
+from reconcile.stores.postgres.parse.exclusions import exclusions
 from reconcile.stores.postgres.parse.indexes import indexes, options
 from reconcile.stores.postgres.parse.partitions import bound, partition_by, partitions
 from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of
@@ -74,6 +75,7 @@ class _Table:
             *([key] if key else []),
             *self.uniques(),
             *self.checks(),
+            *exclusions(self.value, self.address, self.scope),
             *self.foreign_keys(),
             *indexes(self.value, self.address, self.named, self.scope),
             *policies(self.value, self.address, self.scope),
@@ -246,6 +248,7 @@ class _Table:
                     expression=self.scope.sql(expression, source, f"check {name!r}"),
                     no_inherit=settings.get("no_inherit", False),
                     not_valid=settings.get("not_valid", False),
+                    enforced=settings.get("enforced", True),
                     comment=comment_of(settings),
                 )
             )
@@ -281,6 +284,7 @@ class _Table:
                     match=value.get("match", "simple"),
                     deferrable=value.get("deferrable"),
                     not_valid=value.get("not_valid", False),
+                    enforced=value.get("enforced", True),
                     comment=comment_of(value),
                 )
             )
@@ -295,6 +299,7 @@ def _key(settings: Any) -> dict[str, Any]:
     return {
         "columns": tuple(settings["columns"]),
         "include": tuple(settings.get("include") or ()),
+        "with_": options(settings.get("with")),
         "deferrable": settings.get("deferrable"),
         "comment": settings.get("comment") or None,
     }

@@ -42,10 +42,11 @@ class Check(PostgresResource):
     expression: str
     no_inherit: bool = False
     not_valid: bool = False
+    enforced: bool = True
 
     def definition(self) -> tuple[object, ...]:
         """Table and condition; valid or not is an attribute, not an identity."""
-        return (self.container, self.address.kind, self.expression, self.no_inherit)
+        return (self.container, self.address.kind, self.expression, self.no_inherit, self.enforced)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Exclusion(PostgresResource):
     method: str = "gist"
     columns: tuple[IndexItem, ...] = ()
     operators: tuple[str, ...] = ()
-    """One a key, as the server writes it: `&&`, `OPERATOR(public.&&&)`."""
+    """One a key: `&&`, or with its schema `public.&&&` where it is not found without."""
     include: tuple[str, ...] = ()
     where: str | None = None
     with_: Pairs = field(default=(), metadata={"json": "with"})
@@ -81,6 +82,9 @@ class ForeignKey(PostgresResource):
     match: str = "simple"
     deferrable: str | None = None
     not_valid: bool = False
+    enforced: bool = True
+    index: str | None = field(default=None, compare=False)
+    """Live: the index of the target that it hangs on; there may be several over the same columns."""
 
     def definition(self) -> tuple[object, ...]:
         """Table, columns, target and actions; valid or not is an attribute, not an identity."""

@@ -23,6 +23,8 @@ class IndexItem:
     nulls: str | None = None
     """None once canonical where it is the default for `order`."""
     collation: str | None = None
+    statistics: int | None = None
+    """Statistics target of an expression; a column has its own."""
 
 
 @lru_cache(maxsize=4096)
