@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource
+from reconcile.stores.postgres.builds import BUILD_LIMIT
+from reconcile.stores.postgres.changes import index_parts, key_parts
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
@@ -36,6 +38,7 @@ from reconcile.stores.postgres.changes.constraint import (
 )
 from reconcile.stores.postgres.changes.homes import homes, keys_in, taken_over
 from reconcile.stores.postgres.changes.index import beside, hanging_on
+from reconcile.stores.postgres.changes.index_parts import slow
 from reconcile.stores.postgres.changes.key import helper_built, key_index
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
@@ -90,8 +93,23 @@ class AddForeignKey(Creation):
         if taken_over(world, key):
             return []
         phase = Phase.EXPAND if world.creates(key.table) else narrowing(world, key, key.columns)
-        needs, at_once = _needs(world, key), small(world, key.table)
-        return validated_steps(self, world, key, None, needs=needs, phase=phase, at_once=at_once)
+        needs, at_once = _needs(world, key), small(world, key.table) or only_at_once(world, key)
+        found = validated_steps(self, world, key, None, needs=needs, phase=phase, at_once=at_once)
+        return _at_once(world, key, found)
+
+
+def only_at_once(world: World, key: ForeignKey) -> bool:
+    """Whether its rows have to be looked at under its lock: NOT VALID on partitioned tables came with PostgreSQL 18."""
+    return world.server.numbers < (18,) and slow(world, key.table)
+
+
+def _at_once(world: World, key: ForeignKey, found: Sequence[Step]) -> list[Step]:
+    """With what it means to look at rows in the step that adds the key."""
+    if not only_at_once(world, key):
+        return list(found)
+    hazards = {Hazard.BLOCKS_WRITES, Hazard.DEPENDS_ON_DATA}
+    long = [replace(s, hazards=s.hazards | hazards, timeouts=replace(s.timeouts, statement=BUILD_LIMIT)) for s in found]
+    return preceded(long, broken(world, key))
 
 
 def describe_foreign_key(key: ForeignKey) -> str:
@@ -119,8 +137,9 @@ class ReplaceForeignKey(Replacement):
         key = self.after
         if _swapped_key(world, self.before) is not None or comes_again(world, self.before):
             return RecreateForeignKey(self.before, key).steps(world)
-        needs, at_once = _needs(world, key), small(world, key.table)
-        return validated_steps(self, world, key, self.before, needs=needs, phase=Phase.CONTRACT, at_once=at_once)
+        needs, at_once = _needs(world, key), small(world, key.table) or only_at_once(world, key)
+        found = validated_steps(self, world, key, self.before, needs=needs, phase=Phase.CONTRACT, at_once=at_once)
+        return _at_once(world, key, found)
 
 
 def _swapped_key(world: World, key: ForeignKey) -> Key | Index | None:
@@ -149,12 +168,12 @@ class RecreateForeignKey(Replacement):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         key, gives = self.after, [has(self.address), ok(self.address)]
-        valid = small(world, key.table) or unchecked(key)
+        valid = small(world, key.table) or unchecked(key) or only_at_once(world, key)
         other = _swapped_key(world, self.before)
         built = None
         if other is not None and not small(world, other.table) and not comes_again(world, world.live[other.address]):
             helper = key_index(other) if isinstance(other, Key) else beside(other)
-            built = helper_built(world, other.address, helper)  # not missing while the new index is being built
+            built = _built(world, other, helper)  # not missing while the new index is being built
         drop = self.step(
             world,
             1,
@@ -168,7 +187,7 @@ class RecreateForeignKey(Replacement):
         needs = {no(self.address)} | _needs(world, key)
         add = self.step(world, 2, "add", calls, needs=needs, gives=gives if valid else gives[:1], phase=Phase.CONTRACT)
         if valid:
-            return [drop, add]
+            return [drop, *_at_once(world, key, [add])]
         validate = self.step(
             world,
             3,
@@ -186,6 +205,14 @@ class RecreateForeignKey(Replacement):
     def reverse(self) -> Change:
         """See `Change.reverse`."""
         return RecreateForeignKey(self.after, self.before)
+
+
+def _built(world: World, rule: Key | Index, helper: Index) -> Fact | None:
+    if not slow(world, rule.table):
+        return helper_built(world, rule.address, helper)
+    if isinstance(rule, Key):
+        return key_parts.built(world, rule.address, rule, helper)
+    return index_parts.built(world, rule.address, helper)
 
 
 @dataclass(frozen=True)

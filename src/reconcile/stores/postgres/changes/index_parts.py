@@ -65,7 +65,7 @@ def label(index: Index) -> str:
     return "_".join([*names, *index.include])
 
 
-class _Names:
+class Names:
     """Names for new relations, as the server would choose them."""
 
     def __init__(self, world: World) -> None:
@@ -103,14 +103,14 @@ def leaving(world: World, table: Address) -> list[Table]:
     return found
 
 
-def parts(world: World, index: Index, there: Index | None, names: _Names | None = None) -> list[Part] | None:
+def parts(world: World, index: Index, there: Index | None, names: Names | None = None) -> list[Part] | None:
     """The partitions of an index's table, each before its own; None where the index has to be made anew.
 
     Args:
         there: what is live of it, under its name, not valid yet.
     """
     known = {(schema, table): (name, valid) for schema, table, name, valid in (there.parts if there else ())}
-    return _below(world, index, index.table, index.address, known, names or _Names(world))
+    return _below(world, index, index.table, index.address, known, names or Names(world))
 
 
 def _below(
@@ -119,7 +119,7 @@ def _below(
     table: Address,
     above: Address,
     known: dict[tuple[str, str], tuple[str, bool]],
-    names: _Names,
+    names: Names,
 ) -> list[Part] | None:
     found: list[Part] = []
     for part in staying(world, table):
@@ -132,7 +132,7 @@ def _below(
                 return None  # attached, but not usable: the whole does not become valid by mending it
             state = "attached"
         else:
-            name, state = _candidate(world, index, part) or (names.choose(part, label(index), "idx"), "absent")
+            name, state = candidate(world, index, part) or (names.choose(part, label(index), "idx"), "absent")
         child = on_part(index, part, name)
         found.append(Part(part, above, child, state))
         if part.partition_by is not None:
@@ -155,7 +155,7 @@ def on_part(index: Index, part: Table, name: str) -> Index:
     )
 
 
-def _candidate(world: World, index: Index, part: Table) -> tuple[str, str] | None:
+def candidate(world: World, index: Index, part: Table) -> tuple[str, str] | None:
     """An equal index that the partition has: left by an earlier run, or made by hand."""
     for other in world.live.children(part.address):
         if not isinstance(other, Index) or world.drops(other.address):

@@ -32,6 +32,8 @@ from reconcile.stores.postgres.changes.constraint import (
     users_settled,
 )
 from reconcile.stores.postgres.changes.index_options import key_options
+from reconcile.stores.postgres.changes.index_parts import EXCLUSIVE, slow
+from reconcile.stores.postgres.changes.key_parts import steps as on_parts
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.resources import (
@@ -134,6 +136,20 @@ def key_steps(change: PostgresChange, world: World, key: Key, old: Key | None) -
         needs |= needs_old | not_null
         return [change.step(world, 1, "add", calls, needs=needs, gives=gives, phase=phase, hazards=hazards)]
     index = key_index(key)
+    if slow(world, key.table):
+        found = on_parts(
+            change,
+            world,
+            key,
+            index,
+            first=drop,
+            last=[*comments(key), *marked],
+            needs=needs,
+            final=needs_old | not_null,
+            phase=phase,
+            hazards=[*EXCLUSIVE, *([Hazard.BREAKS_CLIENTS] if old else [])],
+        )
+        return preceded(found, duplicates(world, key))
     steps = build_helper(change, world, index, needs, phase)
     using = (
         f"ALTER TABLE {relation(key.address)} ADD CONSTRAINT {ident(key.name)} {key_word(key)}"
