@@ -26,7 +26,7 @@ from reconcile.stores.postgres.changes.common import (
     sequences_owned,
     small,
 )
-from reconcile.stores.postgres.changes.homes import partitioned_by, parts
+from reconcile.stores.postgres.changes.homes import partitioned_by, parts, settings_on_partitions
 from reconcile.stores.postgres.changes.remaking import comes_again, is_made_again, uses
 from reconcile.stores.postgres.resources import Column, PostgresResource
 from reconcile.stores.postgres.sqltables import column_calls
@@ -103,7 +103,7 @@ class AddColumn(Creation):
                 world,
                 1,
                 "add",
-                added(column),
+                added(world, column),
                 needs={no(self.address)} | requires(world, [column.table, *used(column)]),
                 gives=[has(self.address), ok(self.address)],
                 hazards=hazards,
@@ -122,9 +122,10 @@ def add_statement(column: Column) -> str:
     return f"ALTER TABLE {relation(column.address)} ADD COLUMN {column_clause(column)}"
 
 
-def added(column: Column) -> list[str]:
+def added(world: World, column: Column) -> list[str]:
     """ADD COLUMN with all its settings."""
-    return [add_statement(column), *column_calls(None, column), *comments(column)]
+    settings = [*column_calls(None, column), *settings_on_partitions(world, None, column)]
+    return [add_statement(column), *settings, *comments(column)]
 
 
 def describe_column(column: Column) -> str:

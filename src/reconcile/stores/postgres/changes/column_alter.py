@@ -19,7 +19,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
     small,
 )
-from reconcile.stores.postgres.changes.homes import partitioned_by, parts
+from reconcile.stores.postgres.changes.homes import partitioned_by, partitions_below, parts, settings_on_partitions
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, standing_on, users
 from reconcile.stores.postgres.changes.sequence import out_of_bounds, reset
@@ -191,6 +191,9 @@ def alter_steps(
         needs |= _key_settled(world, before)
     there = replace(before, storage=None, compression=None) if retyped else before
     quick += column_calls(there, replace(after, live_name=before.live_name), world.server.numbers)
+    new = partitions_below(world, after.table, new=True) if retyped else []
+    quick += settings_on_partitions(world, there, after, new)
+    needs |= {has(t.address) for t in new}
     if "comment" in changed:
         quick.append(comment_statement(after, before.name))
     steps: list[Step] = []

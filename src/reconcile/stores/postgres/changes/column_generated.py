@@ -136,7 +136,7 @@ def again_steps(change: PostgresChange, world: World, before: Column, after: Col
         world,
         2,
         "add",
-        added(after),
+        added(world, after),
         needs={no(change.address)} | requires(world, [after.table, *used(after)]) | _sources(world, after),
         gives=[has(change.address), ok(change.address)],
         phase=Phase.CONTRACT,

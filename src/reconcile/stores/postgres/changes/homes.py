@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import cast
 
 from reconcile.change import World
 from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.resources import Check, Column, PostgresResource, Table
+from reconcile.stores.postgres.sqltables import column_calls
 from reconcile.stores.postgres.sqltokens import tokens
 
 
@@ -75,3 +77,37 @@ def _alike(one: Resource, other: Resource) -> bool:
     here = other.replace(address=one.address, container=one.container, live_name=None, comment=None)
     same = here == one.replace(comment=None, live_name=None)
     return same and (not isinstance(one, Check) or one.address.parts[-1] == other.address.parts[-1])
+
+
+def partitions_below(world: World, table: Address, *, new: bool = False) -> list[Table]:
+    """The partitions, at any depth, that a table has and does not lose; on request those that this plan makes."""
+    state = world.target if new else world.live
+    found = [r for r in state.inside(table) if isinstance(r, Table)]
+    return [t for t in found if (world.creates(t.address) if new else not world.drops(t.address))]
+
+
+def settings_on_partitions(world: World, before: Column | None, after: Column, more: Sequence[Table] = ()) -> list[str]:
+    """What of a column's settings the server does not hand down to partitions: compression and n_distinct."""
+    there = before or replace(after, compression=None, options=())
+    there = replace(there, storage=after.storage, statistics=after.statistics)
+    calls: list[str] = []
+    for part in (*partitions_below(world, after.table), *more):
+        calls += column_calls(there, _on(after, part), world.server.numbers)
+    return calls
+
+
+def settings_of_partition(world: World, part: Table) -> list[str]:
+    """Settings of columns that a new partition has not got by being made like its table."""
+    calls: list[str] = []
+    for column in world.target.children(home(world, part.address)):
+        if isinstance(column, Column):
+            live = world.live.get(column.address)
+            compression = live.compression if isinstance(live, Column) else column.compression
+            like = replace(column, statistics=None, options=(), compression=compression)
+            calls += column_calls(like, _on(column, part), world.server.numbers)
+    return calls
+
+
+def _on(column: Column, part: Table) -> Column:
+    name = column.address.parts[-1]
+    return replace(column, address=part.address.child("column", name), container=part.address, live_name=None)

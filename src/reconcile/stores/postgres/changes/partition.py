@@ -23,6 +23,7 @@ from reconcile.stores.postgres.changes.common import (
     in_schema,
     requires,
 )
+from reconcile.stores.postgres.changes.homes import settings_of_partition
 from reconcile.stores.postgres.changes.index_parts import coming
 from reconcile.stores.postgres.changes.preconditions import NO_ROWS, preceded
 from reconcile.stores.postgres.changes.table import create_statement, dropped_apart, gone_along, made_marks, marked
@@ -126,6 +127,7 @@ class CreatePartition(Creation):
         )
         gives = [fact(a) for a in sorted(inside) for fact in (has, ok)]
         more = [f"ALTER TABLE {relation(self.address)} ADD {constraint_clause(c)}" for c in own]
+        more += settings_of_partition(world, table)
         more += [*security_statements("disabled", table), *(sql for r in (table, *own) for sql in comments(r))]
         more += made_marks(world, table, [a for a in marked(world, table) if a in inside])
         by = partition_by_clause(table.partition_by)

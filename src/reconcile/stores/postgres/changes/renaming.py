@@ -23,6 +23,7 @@ from reconcile.stores.postgres.resources import (
     PostgresResource,
     Routine,
     Sequence,
+    Table,
     Trigger,
     View,
     grant_address,
@@ -84,6 +85,8 @@ def _signed(address: Address, old: Address, new: Address) -> Address:
 
 def _moved(resource: Resource, move: Callable[[Address], Address], old: Address, new: Address) -> Resource:
     moved = _refer(resource, move)
+    if isinstance(moved, Table) and moved.partition_of == old.parts:
+        moved = replace(moved, partition_of=(new.parts[0], new.parts[1]))
     if isinstance(moved, ForeignKey) and moved.references == old.parts:
         moved = replace(moved, references=(new.parts[0], new.parts[1]))
     if isinstance(moved, Sequence) and moved.owned_by and moved.owned_by[:2] == old.parts:
