@@ -124,7 +124,7 @@ def diff(
     unmanaged = [r for r in unmanaged if r not in leftovers]
     doomed = [] if live.partial else [*removed, *leftovers]
     doomed += extra if options.prune in ("extra", "all") else []
-    doomed += unmanaged if options.prune == "all" else []
+    doomed += [*unmanaged, *_undeclared(state, desired, classify)] if options.prune == "all" else []
     changes += _drops(doomed, state, desired, package)
     selected = _select(changes, options)
     return Difference(
@@ -285,6 +285,19 @@ def _ownership(
     return removed, extra, unmanaged
 
 
+def _undeclared(live: State, desired: State, classify: Classify) -> list[Resource]:
+    """What is managed only where it is declared, of declared objects, and is not: for `--prune=all` alone."""
+    return [
+        r
+        for r in live.values()
+        if r.only_declared
+        and not r.system
+        and r.address not in desired
+        and (r.container is None or (r.container in desired and not desired[r.container].system))
+        and classify(r.address, r.container) == "managed"
+    ]
+
+
 def _becomes(resource: Resource) -> Address | None:
     """Of a helper object that is in no container: what it was to become."""
     address, name = resource.address, resource.leftover_of
@@ -299,8 +312,10 @@ def _leftovers(extra: Iterable[Resource], changes: Iterable[Change]) -> list[Res
 
 def _drops(doomed: list[Resource], live: State, desired: State, package: Package) -> list[Change]:
     """Drops, each container with all it contains, so that its reverse is exact; what is declared moves elsewhere."""
+    chosen = {d.address for d in doomed}
     parts = {r.address: r for d in doomed for r in (d, *live.inside(d.address))}
-    whole = {a: r for a, r in parts.items() if a not in desired and not r.only_declared}
+    parts = {a: r for a, r in parts.items() if a in chosen or not r.only_declared}
+    whole = {a: r for a, r in parts.items() if a not in desired}
     return [change for r in whole.values() if (change := package.change(r, None)) is not None]
 
 

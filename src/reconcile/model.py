@@ -106,7 +106,8 @@ class Resource:
     """True where an absent YAML key means "left as the server has it" (Neo4j and Qdrant settings)."""
 
     only_declared: ClassVar[bool] = False
-    """True for what is managed only where it is declared (grants): a live one that is not is no difference at all."""
+    """True for what is managed only where it is declared (grants): a live one that is not is no difference at all,
+    unless `--prune=all` asks for it."""
 
     address: Address
     source: Source | None = field(default=None, compare=False, repr=False)

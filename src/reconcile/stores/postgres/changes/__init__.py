@@ -47,7 +47,7 @@ class Verbs:
 
     create: Callable[[None, Any], Change | None]
     """None where it is as declared without being there."""
-    drop: Callable[[Any, None], Change]
+    drop: Callable[[Any, None], Change | None]
     alter: Callable[[Any, Any], Change | None]
 
 
@@ -78,8 +78,8 @@ KINDS: Mapping[str, Verbs] = {
     "event_trigger": Verbs(event_trigger.CreateEventTrigger, event_trigger.DropEventTrigger, event_trigger.alter),
     "policy": Verbs(policy.CreatePolicy, policy.DropPolicy, policy.alter),
     "trigger": Verbs(trigger.CreateTrigger, trigger.DropTrigger, trigger.alter),
-    "grant": Verbs(access.GiveAccess, access.TakeAccess, access.alter),
-    "default_privileges": Verbs(access.create_default, access.SetDefaultPrivileges, access.SetDefaultPrivileges),
+    "grant": Verbs(access.GiveAccess, access.take, access.alter),
+    "default_privileges": Verbs(access.create_default, access.drop_default, access.SetDefaultPrivileges),
     "view": Verbs(view.CreateView, view.DropView, view.alter),
 }
 

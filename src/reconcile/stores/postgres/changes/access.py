@@ -40,22 +40,33 @@ class GiveAccess(Creation):
         return shown(self.after)
 
     def steps(self, world: World) -> Sequence[Step]:
-        """See `Change.steps`: none, since the object's own step does it."""
-        del world
-        return []
+        """See `Change.steps`: none where the object's own step does it."""
+        if world.creates(self.after.object):
+            return []
+        nothing = replace(self.after, grants=given_by_default(self.after.object.kind))
+        return ChangeAccess(nothing, self.after).steps(world)
 
 
 @dataclass(frozen=True)
 class TakeAccess(Removal):
-    """The reverse of `GiveAccess`: it goes with the object."""
+    """Back to what the object would have if nobody had granted anything; the owner stays.
+
+    Also the reverse of `GiveAccess`: then it goes with the object.
+    """
 
     before: Grant
     after: None
 
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return self._change().describe()
+
+    def _change(self) -> ChangeAccess:
+        return ChangeAccess(self.before, replace(self.before, grants=given_by_default(self.before.object.kind)))
+
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        del world
-        return []
+        return [] if world.drops(self.before.object) else self._change().steps(world)
 
 
 @dataclass(frozen=True)
@@ -176,6 +187,11 @@ def _words(p: Privilege) -> str:
     return f"{word}{columns}{' with grant option' if p.grantable else ''}"
 
 
+def take(before: Grant, after: None) -> Change | None:
+    """Nothing to do where nothing has been granted."""
+    return None if before.grants == given_by_default(before.object.kind) else TakeAccess(before, after)
+
+
 def alter(before: Grant, after: Grant) -> Change | None:
     """The change of access to an object that stays."""
     return ChangeAccess(before, after)
@@ -239,3 +255,8 @@ def defaults_without(x: DefaultPrivileges) -> tuple[Privilege, ...]:
 def create_default(before: None, after: DefaultPrivileges) -> Change | None:
     """Nothing to do where what is declared is how it is anyway."""
     return None if after.grants == defaults_without(after) else SetDefaultPrivileges(before, after)
+
+
+def drop_default(before: DefaultPrivileges, after: None) -> Change | None:
+    """Back to how it is where nothing is set."""
+    return None if before.grants == defaults_without(before) else SetDefaultPrivileges(before, after)

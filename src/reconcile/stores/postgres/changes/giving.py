@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconcile.change import World
-from reconcile.facts import Fact, has, ok
+from reconcile.facts import Fact, has, no, ok
 from reconcile.model import Address, State
 from reconcile.stores.postgres.resources import (
     ROUTINES,
@@ -16,14 +16,34 @@ from reconcile.stores.postgres.resources import (
 )
 from reconcile.stores.postgres.sqlaccess import new_object_statements
 
+_GRANTED = frozenset({"table", "view", "materialized_view", "sequence", "schema", *ROUTINES, *TYPES})
+
 
 def given(world: World, address: Address) -> tuple[list[str], frozenset[Fact], list[Fact]]:
     """(statements, needs, facts) that go into the step which makes `address`, where its access is declared."""
     grant = world.target.get(grant_address(address))
     if not isinstance(grant, Grant) or grant.address in world.live:
-        return [], frozenset(), []
+        return [], _defaults_first(world, address), []
     statements = new_object_statements(grant, _unwanted(world, grant))
     return statements, schema_access(world, grant), [has(grant.address), ok(grant.address)]
+
+
+def _defaults_first(world: World, address: Address) -> frozenset[Fact]:
+    """What this plan takes from the default privileges is gone before an object is made whose access is not declared.
+
+    What it gives there comes after: an object that was to have that would have it declared.
+    """
+    if address.kind not in _GRANTED or not world.live.of_kind("default_privileges"):
+        return frozenset()
+    user, found = str(world.server.facts.get("user")), set()
+    for schema in ("", address.parts[0]):
+        default = Address(address.store, "default_privileges", (user, schema, plural(address.kind)))
+        before, after = world.live.get(default), world.target.get(default)
+        if isinstance(before, DefaultPrivileges) and before != after:
+            kept = after.grants if isinstance(after, DefaultPrivileges) else ()
+            if set(before.grants) - set(kept):
+                found.add(no(default) if after is None else ok(default))
+    return frozenset(found)
 
 
 def schema_access(world: World, grant: Grant) -> frozenset[Fact]:

@@ -32,7 +32,8 @@ from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on
 where n.nspname = any(%(schemas)s) and a.attacl is not null and not a.attisdropped
 """
 DEFAULTS = """
-select pg_get_userbyid(d.defaclrole), coalesce(n.nspname, ''), d.defaclobjtype::text, d.defaclacl::text[]
+select pg_get_userbyid(d.defaclrole), coalesce(n.nspname, ''), d.defaclobjtype::text, d.defaclacl::text[],
+       pg_has_role(d.defaclrole, 'USAGE')
 from pg_default_acl d left join pg_namespace n on n.oid = d.defaclnamespace
 where d.defaclnamespace = 0 or n.nspname = any(%(schemas)s)
 order by 1, 2, 3
@@ -122,7 +123,7 @@ def _others(grantors: Iterable[str], owner: str) -> tuple[str, ...]:
 
 
 def _defaults(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
-    for role, schema, letter, acl in rows["default_access"]:
+    for role, schema, letter, acl, ours in rows["default_access"]:
         shown = catalog.schema(schema) if schema else ""
         address = Address(catalog.store, "default_privileges", (role, shown, _PLURALS.get(letter, "large_objects")))
         if letter not in _PLURALS:
@@ -135,6 +136,7 @@ def _defaults(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
         yield r.DefaultPrivileges(
             address=address,
             grants=tuple(p for p in grants if p.grantee != role),
+            system=not ours,
             container=catalog.address("schema", schema) if schema else None,
         )
 
