@@ -66,6 +66,29 @@ SELECT 'sequence ' || c.name, concat_ws(' ', format_type(q.seqtypid, NULL), q.se
 FROM classes c JOIN pg_sequence q ON q.seqrelid = c.oid
 UNION ALL
 SELECT 'view ' || c.name, pg_get_viewdef(c.oid) FROM classes c WHERE c.relkind IN ('v', 'm')
+UNION ALL
+SELECT 'access ' || x.name, x.owner || array_to_string(ARRAY(
+         SELECT concat_ws(' ', '', CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee) END,
+                          g.privilege_type, g.is_grantable) FROM aclexplode(x.acl) g ORDER BY 1), ',')
+FROM (
+  SELECT 'relation ' || c.name AS name, pg_get_userbyid(r.relowner)::text AS owner,
+         coalesce(r.relacl, acldefault(CASE WHEN r.relkind = 'S' THEN 's' ELSE 'r' END::"char", r.relowner)) AS acl
+  FROM classes c JOIN pg_class r ON r.oid = c.oid WHERE r.relkind IN ('r', 'p', 'v', 'm', 'S')
+  UNION ALL
+  SELECT 'column ' || c.name || '.' || a.attname, '', a.attacl
+  FROM classes c JOIN pg_attribute a ON a.attrelid = c.oid WHERE a.attacl IS NOT NULL AND NOT a.attisdropped
+  UNION ALL
+  SELECT 'schema ' || s.nspname, pg_get_userbyid(n.nspowner), coalesce(n.nspacl, acldefault('n', n.nspowner))
+  FROM spaces s JOIN pg_namespace n ON n.oid = s.oid
+  UNION ALL
+  SELECT 'routine ' || p.oid::regprocedure, pg_get_userbyid(p.proowner), coalesce(p.proacl, acldefault('f', p.proowner))
+  FROM pg_proc p JOIN spaces s ON s.oid = p.pronamespace
+  UNION ALL
+  SELECT 'type ' || s.nspname || '.' || t.typname, pg_get_userbyid(t.typowner),
+         coalesce(t.typacl, acldefault('T', t.typowner))
+  FROM pg_type t JOIN spaces s ON s.oid = t.typnamespace
+  WHERE t.typtype IN ('e', 'd', 'r') OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c')
+) x
 """
 
 

@@ -76,7 +76,7 @@ class Store:
 
     def desired(self, *texts: str) -> State:
         """What documents declare; they have to be right."""
-        documents = [d for text in texts for d in read_yaml(text, "s.yaml")]
+        documents = [d for n, text in enumerate(texts) for d in read_yaml(text, f"s{n or ''}.yaml")]
         assert [str(p) for d in documents for p in wording.problems(d, PACKAGE.schema)] == []
         context = Context(self.spec, EMBEDDINGS)
         found = PACKAGE.parse(documents, context)

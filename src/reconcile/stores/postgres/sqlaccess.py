@@ -181,6 +181,13 @@ def grant_statements(before: Grant, after: Grant, gone: frozenset[str]) -> list[
     return _grants(_on(after), new)
 
 
+def column_statements(grant: Grant, column: str) -> list[str]:
+    """What is granted on one column, for one that has been made again."""
+    return _grants(
+        _on(grant), ((key, grantable) for key, grantable, _ in entries(grant.grants or ()) if key[2] == column)
+    )
+
+
 def _on(grant: Grant) -> str:
     name = object_of(grant.object)
     if grant.object.kind == "aggregate":  # GRANT takes no asterisk for an aggregate without arguments

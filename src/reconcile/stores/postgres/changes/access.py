@@ -46,6 +46,10 @@ class GiveAccess(Creation):
         nothing = replace(self.after, grants=given_by_default(self.after.object.kind))
         return ChangeAccess(nothing, self.after).steps(world)
 
+    def reverse(self) -> Change:
+        """See `Change.reverse`."""
+        return TakeAccess(self.after, None)
+
 
 @dataclass(frozen=True)
 class TakeAccess(Removal):
@@ -67,6 +71,10 @@ class TakeAccess(Removal):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         return [] if world.drops(self.before.object) else self._change().steps(world)
+
+    def reverse(self) -> Change:
+        """See `Change.reverse`."""
+        return GiveAccess(None, self.before)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
     small,
 )
+from reconcile.stores.postgres.changes.giving import column_grants
 from reconcile.stores.postgres.changes.remaking import made_again, retypes, standing_on, users, uses
 from reconcile.stores.postgres.changes.types import type_change
 from reconcile.stores.postgres.resources import Column
@@ -136,7 +137,7 @@ def again_steps(change: PostgresChange, world: World, before: Column, after: Col
         world,
         2,
         "add",
-        added(world, after),
+        [*added(world, after), *column_grants(world, after.address)],
         needs={no(change.address)} | requires(world, [after.table, *used(after)]) | _sources(world, after),
         gives=[has(change.address), ok(change.address)],
         phase=Phase.CONTRACT,

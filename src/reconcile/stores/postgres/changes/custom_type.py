@@ -21,6 +21,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
 )
 from reconcile.stores.postgres.resources import Composite, Domain, Enum, Range
+from reconcile.stores.postgres.sqlaccess import keep_access, restore_access
 from reconcile.stores.postgres.sqltext import as_written, object_name
 from reconcile.stores.postgres.typetext import (
     alter_domain,
@@ -129,7 +130,7 @@ class ReplaceType(Replacement):
                 world,
                 1,
                 "replace",
-                [drop_call(self.before), *made(self.after)],
+                [keep_access(self.before), drop_call(self.before), *made(self.after), restore_access(self.after)],
                 needs={has(self.address)}
                 | dependents_settled(world, self.address)
                 | requires(world, self.after.refers),

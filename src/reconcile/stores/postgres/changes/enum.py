@@ -31,6 +31,7 @@ from reconcile.stores.postgres.changes.homes import parts
 from reconcile.stores.postgres.changes.preconditions import leftovers, preceded
 from reconcile.stores.postgres.changes.remaking import calls_remade, comes_again, mentions, only_adds, standing_on
 from reconcile.stores.postgres.resources import Check, Column, Enum, Index, PostgresResource
+from reconcile.stores.postgres.sqlaccess import keep_access, restore_access
 from reconcile.stores.postgres.sqltext import (
     comment_statement,
     constraint_clause,
@@ -159,9 +160,11 @@ class ReplaceEnum(Replacement):
             new = f"{ident(self.after.schema, helper)}{array}"
             calls.append(f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {new} USING {name}::text{array}::{new}")
         calls += [
+            keep_access(self.before),
             f"DROP TYPE {object_name(self.before)}",
             f"ALTER TYPE {ident(self.after.schema, helper)} RENAME TO {ident(self.after.name)}",
             *comments(self.after),
+            restore_access(self.after),
         ]
         for column in columns:
             default = cast(Column, world.target[column.address]).default

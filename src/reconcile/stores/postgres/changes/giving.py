@@ -14,7 +14,7 @@ from reconcile.stores.postgres.resources import (
     given_by_default,
     grant_address,
 )
-from reconcile.stores.postgres.sqlaccess import new_object_statements
+from reconcile.stores.postgres.sqlaccess import column_statements, new_object_statements
 
 _GRANTED = frozenset({"table", "view", "materialized_view", "sequence", "schema", *ROUTINES, *TYPES})
 
@@ -26,6 +26,12 @@ def given(world: World, address: Address) -> tuple[list[str], frozenset[Fact], l
         return [], _defaults_first(world, address), []
     statements = new_object_statements(grant, _unwanted(world, grant))
     return statements, schema_access(world, grant), [has(grant.address), ok(grant.address)]
+
+
+def column_grants(world: World, column: Address) -> list[str]:
+    """What is granted on a column, for the one that takes its place: grants go with the old one."""
+    grant = world.target.get(grant_address(Address(column.store, "table", column.parts[:2])))
+    return column_statements(grant, column.parts[2]) if isinstance(grant, Grant) else []
 
 
 def _defaults_first(world: World, address: Address) -> frozenset[Fact]:

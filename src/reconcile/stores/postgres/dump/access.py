@@ -25,8 +25,8 @@ def with_access(context: Context, x: Resource, value: Any) -> Any:
         found["grants"] = grants(context, x.address.kind, grant.grants)
     if not found:
         return value
-    if isinstance(value, list):  # of an enum
-        value = {"values": value}
+    if isinstance(value, list | str):
+        value = {"values" if isinstance(value, list) else "type": value}  # the short forms of enums and domains
     return {**(value or {}), **found}
 
 
