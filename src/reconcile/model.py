@@ -6,9 +6,9 @@ import dataclasses
 import re
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from operator import attrgetter
-from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, dataclass_transform, overload
 
 Json: TypeAlias = Any
 """A value JSON can hold: None, bool, int, float, str, list, dict with string keys."""
@@ -87,20 +87,55 @@ def _quoted(part: str) -> str:
     return part
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resource:
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+class Record:
+    """Makes of each subclass a frozen dataclass with keyword arguments, without a decorator.
+
+    As `dataclass(frozen=True, kw_only=True)` would, at a tenth of the cost of a class and of an instance: a plan has
+    dozens of the one and tens of thousands of the other, each with a few of its twenty fields. What it is not given,
+    or what equals the default, is not kept: the class has it.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclass(init=False, repr=False, eq=False, kw_only=True, match_args=False)(cls)
+
+    def __init__(self, **fields: object) -> None:
+        kind: type = type(self)
+        given = _defaults(kind).get
+        own = {name: value for name, value in fields.items() if value is not given(name, dataclasses.MISSING)}
+        object.__setattr__(self, "__dict__", own)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return False
+        kind: type = type(self)
+        values = _values(kind)
+        return self is other or values(self) == values(other)
+
+    def __hash__(self) -> int:
+        kind: type = type(self)
+        return hash(_values(kind)(self))
+
+    def __repr__(self) -> str:
+        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self) if f.repr)
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+class Resource(Record):
     """One declared or live object. Subclasses add the attributes of their kind as fields.
 
     Two resources are equal when every field with `compare=True` is; the rest says where it comes from.
     Fields must hold JSON-able values, tuples or nested frozen dataclasses, and have no `default_factory`.
     """
-
-    def __init_subclass__(cls) -> None:
-        # Found by the decorator and left alone. A plan makes tens of thousands of resources, each with a few of its
-        # twenty fields: those it is not given are the defaults that the class has.
-        super().__init_subclass__()
-        cls.__init__ = _from_keywords  # type: ignore[method-assign]
-        cls.__eq__ = _same_fields  # type: ignore[method-assign, assignment]
 
     unset_is_unmanaged: ClassVar[bool] = False
     """True where an absent YAML key means "left as the server has it" (Neo4j and Qdrant settings)."""
@@ -178,55 +213,30 @@ class Resource:
         return copy
 
 
-def _from_keywords(self: Resource, **fields: object) -> None:
-    kind = type(self)
-    given = _GIVEN.get(kind) or _given(kind)
-    own = {name: value for name, value in fields.items() if value is not given.get(name, dataclasses.MISSING)}
-    object.__setattr__(self, "__dict__", own)
+@cache
+def _defaults(kind: type) -> Mapping[str, object]:
+    """By field; without those that have to be given."""
+    return {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
 
 
-_GIVEN: dict[type, Mapping[str, object]] = {}
-"""By class: the defaults."""
+@cache
+def _values(kind: type) -> Callable[[object], tuple[object, ...]]:
+    """Gets the values of the fields that count."""
+    return attrgetter(*(name for name, _, _ in _comparable(kind)))
 
 
-def _given(kind: type) -> Mapping[str, object]:
-    found = _GIVEN[kind] = {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
-    return found
-
-
-def _same_fields(self: Resource, other: object) -> bool:
-    if self is other:
-        return True
-    if type(self) is not type(other):
-        return False
-    kind = type(self)
-    values = _VALUES.get(kind)
-    if values is None:
-        values = _VALUES[kind] = attrgetter(*(name for name, _, _ in _comparable(kind)))
-    return values(self) == values(other)
-
-
-_VALUES: dict[type, Callable[[object], tuple[object, ...]]] = {}
-"""By class: the values of the fields that count."""
-
-_COMPARABLE: dict[object, tuple[tuple[str, str, object], ...]] = {}
-"""By class; remembered, since a plan asks for every resource."""
-
-
+@cache
 def _comparable(kind: type) -> tuple[tuple[str, str, object], ...]:
     """(field, JSON key, default) of the fields that count."""
-    found = _COMPARABLE.get(kind)
-    if found is None:
-        found = _COMPARABLE[kind] = tuple(
-            (
-                f.name,
-                f.metadata.get("json", f.name),
-                f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default,
-            )
-            for f in dataclasses.fields(kind)
-            if f.compare
+    return tuple(
+        (
+            f.name,
+            f.metadata.get("json", f.name),
+            f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default,
         )
-    return found
+        for f in dataclasses.fields(kind)
+        if f.compare
+    )
 
 
 _SCALARS = frozenset({str, int, bool, float, type(None)})

@@ -70,7 +70,6 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
 class Thing(Resource):
     settings: str = ""
 

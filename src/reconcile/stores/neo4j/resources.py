@@ -7,7 +7,7 @@ that a constraint brings is part of the constraint and no resource of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from reconcile.model import Address, Resource
@@ -25,7 +25,6 @@ ONLINE, FAILED = "online", "failed"
 """States of an index. One that is still being built counts as online: it needs waiting, not changing."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class SchemaObject(Resource):
     """What constraints and indexes share: one or more labels, or relationship types, and properties."""
 
@@ -56,7 +55,6 @@ class SchemaObject(Resource):
         return f"{pattern}.{inner}" if len(self.properties) == 1 else f"{pattern}.({inner})"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Constraint(SchemaObject):
     """`kind`: one of unique, key, exists, type. `type` holds a type constraint's type, in the server's spelling."""
 
@@ -73,7 +71,6 @@ class Constraint(SchemaObject):
         return self.kind in (UNIQUE, KEY)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Index(SchemaObject):
     """An index. Options that are None are left as the server has them; `options.py` lists them with defaults.
 

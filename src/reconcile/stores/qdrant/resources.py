@@ -7,7 +7,7 @@ of its payload indexes and of the aliases that point at it: the server deletes t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from reconcile.model import Address, Json, Resource
@@ -15,7 +15,6 @@ from reconcile.model import Address, Json, Resource
 ON_CHANGE = ("refuse", "empty", "copy")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Collection(Resource):
     """A collection, plain or one generation of a versioned one. None: left as the server has it.
 
@@ -68,7 +67,6 @@ class Collection(Resource):
         return {"": self.vector} if self.vector is not None else self.vectors or {}
 
 
-@dataclass(frozen=True, kw_only=True)
 class PayloadIndex(Resource):
     """The index of one payload field. None: left as the server has it; which ones a type has: `INDEX_PARAMS`."""
 
@@ -97,7 +95,6 @@ class PayloadIndex(Resource):
         return self.address.parts[-1]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Alias(Resource):
     """A second name. `collection` is the physical name of its target once canonical; `container` its address."""
 

@@ -101,7 +101,7 @@ class CreateTable(Creation):
         later = [c for c in children if isinstance(c, Column) and waits_for_table(world, c)]
         twice = _same_again(children)
         written = [c for c in children if c not in twice]
-        clauses = [_clause(replace(c, default=None)) if c in later else _clause(c) for c in written]
+        clauses = [_clause(_bare(c) if isinstance(c, Column) and c in later else c) for c in written]
         body = ",\n  ".join(clauses)
         by = partition_by_clause(self.after.partition_by)
         calls = [create_statement(self.after, f"({_indented(body)}){by}"), *comments(self.after)]
@@ -264,6 +264,11 @@ class RenameTable(PostgresChange):
         from reconcile.stores.postgres.changes.renaming import rename_table
 
         return rename_table(state, self.before.address, self.after.address)
+
+
+def _bare(column: Column) -> Column:
+    """Without its default, which comes later."""
+    return replace(column, default=None)
 
 
 def _renamed_facts(address: Address, children: Sequence[Address]) -> list[Fact]:

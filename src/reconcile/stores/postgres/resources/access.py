@@ -32,7 +32,6 @@ class Privilege:
     """Live: who granted it, where that is somebody else than the owner."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Grant(PostgresResource):
     """Owner and privileges of one object; address (kind, *its parts), e.g. `app.grant.table.public.invoices`.
 
@@ -58,7 +57,6 @@ class Grant(PostgresResource):
         return self.address.parts[-1]
 
 
-@dataclass(frozen=True, kw_only=True)
 class DefaultPrivileges(PostgresResource):
     """ALTER DEFAULT PRIVILEGES; address (role, schema or "", kind of object in the plural)."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconcile.stores.postgres.resources.base import PostgresResource
 
 
-@dataclass(frozen=True, kw_only=True)
 class Trigger(PostgresResource):
     """A trigger of a table or view."""
 
@@ -34,7 +33,6 @@ class Trigger(PostgresResource):
     """"origin", "replica", "always" or "disabled"."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Policy(PostgresResource):
     """A row-level security policy."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconcile.model import Address, Resource
 
@@ -35,7 +35,6 @@ Pairs = tuple[tuple[str, str], ...]
 """Options as (name, value as text), sorted by name."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class PostgresResource(Resource):
     """What all kinds here have."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconcile.stores.postgres.resources.base import Pairs, PostgresResource, compared
 from reconcile.stores.postgres.resources.indexes import IndexItem
 
 
-@dataclass(frozen=True, kw_only=True)
 class Key(PostgresResource):
     """What a primary key and a unique constraint share."""
 
@@ -23,19 +22,16 @@ class Key(PostgresResource):
         return (self.container, self.address.kind, *compared(self))
 
 
-@dataclass(frozen=True, kw_only=True)
 class PrimaryKey(Key):
     """At most one a table; its address name is the constraint's."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Unique(Key):
     """A unique constraint."""
 
     nulls_not_distinct: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
 class Check(PostgresResource):
     """A check constraint of a table."""
 
@@ -49,7 +45,6 @@ class Check(PostgresResource):
         return (self.container, self.address.kind, self.expression, self.no_inherit, self.enforced)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Exclusion(PostgresResource):
     """An exclusion constraint: keys as of an index, each with its operator."""
 
@@ -67,7 +62,6 @@ class Exclusion(PostgresResource):
         return (self.container, self.address.kind, *compared(self))
 
 
-@dataclass(frozen=True, kw_only=True)
 class ForeignKey(PostgresResource):
     """Compared by parts, never built in a scratch schema."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.resources.base import PostgresResource
 
 
-@dataclass(frozen=True, kw_only=True)
 class Extension(PostgresResource):
     """`comment` is never compared: extensions bring their own."""
 
@@ -16,12 +15,10 @@ class Extension(PostgresResource):
     version: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Schema(PostgresResource):
     """A schema that is itself declared."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Sequence(PostgresResource):
     """None means PostgreSQL's default for the type. `owned_by` is (schema, table, column)."""
 
@@ -51,7 +48,6 @@ def identity_sequence(table: str, column: str) -> str:
     return generated(table, column, "seq")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Collation(PostgresResource):
     """CREATE COLLATION; `version` is never compared."""
 
@@ -62,7 +58,6 @@ class Collation(PostgresResource):
     rules: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class EventTrigger(PostgresResource):
     """Fires a function at DDL; address (name). `function` is (schema, "name()")."""
 

@@ -33,7 +33,6 @@ def plain(column: str) -> IndexItem:
     return IndexItem(column=column)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Index(PostgresResource):
     """Any access method. `with_` holds storage parameters as (name, value as text), sorted by name."""
 
@@ -70,7 +69,6 @@ class Index(PostgresResource):
         return (self.schema, self.container, *compared(self.replace(valid=True)))
 
 
-@dataclass(frozen=True, kw_only=True)
 class Statistics(PostgresResource):
     """Extended statistics over columns and expressions of a table, which is the container; in a schema of its own."""
 

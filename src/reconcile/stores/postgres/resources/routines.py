@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconcile.stores.postgres.resources.base import PostgresResource
 
 
-@dataclass(frozen=True, kw_only=True)
 class Routine(PostgresResource):
     """`definition_` is one CREATE statement; once canonical, the server's own (pg_get_functiondef).
 
@@ -31,16 +30,13 @@ class Routine(PostgresResource):
         return ("routine", self.schema)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Function(Routine):
     """Also a window function."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Procedure(Routine):
     """CALLed."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Aggregate(Routine):
     """The server has no text for it: `definition_` is CREATE AGGREGATE as the catalog says it, in one fixed form."""

@@ -18,7 +18,6 @@ class PartitionBy:
     keys: tuple[IndexItem, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
 class Table(PostgresResource):
     """The container; columns and constraints are resources of their own.
 
@@ -66,7 +65,6 @@ class Table(PostgresResource):
         return self.partitions_managed == "any" and isinstance(part, Table)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Column(PostgresResource):
     """`type` is format_type's spelling once canonical. `generated` is the expression of a stored generated column."""
 

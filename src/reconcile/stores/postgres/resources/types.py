@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from reconcile.stores.postgres.resources.base import PostgresResource
 
 
-@dataclass(frozen=True, kw_only=True)
 class Enum(PostgresResource):
     """Values in sort order."""
 
@@ -27,7 +26,6 @@ class DomainCheck:
     comment: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Domain(PostgresResource):
     """A type with conditions. `checks` is sorted by name; NOT NULL has no name here."""
 
@@ -49,7 +47,6 @@ class Attribute:
     comment: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Composite(PostgresResource):
     """CREATE TYPE … AS (…). The order of fields counts where the type is made; later they stand as they were added."""
 
@@ -57,7 +54,6 @@ class Composite(PostgresResource):
     renamed_from: str | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Range(PostgresResource):
     """CREATE TYPE … AS RANGE. None: the server's default; names of functions and classes as the server shows them.
 

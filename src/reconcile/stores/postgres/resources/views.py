@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconcile.stores.postgres.resources.base import Pairs, PostgresResource
 
 
-@dataclass(frozen=True, kw_only=True)
 class View(PostgresResource):
     """`query` is pg_get_viewdef's text once canonical; `columns` the output columns, for CREATE OR REPLACE."""
 
@@ -24,7 +23,6 @@ class View(PostgresResource):
     """Live: statements that make its rules again, which are not modelled."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class MaterializedView(PostgresResource):
     """A container like a table: its indexes are inside it."""
 
