@@ -164,10 +164,11 @@ class Resource(Record):
 
     def attributes(self) -> dict[str, Json]:
         """The comparable fields in JSON form; what equals the field's default is left out."""
+        kind: type = type(self)
         own = vars(self)
         return {
             key: value if type(value) in _SCALARS else to_json(value)
-            for name, key, default in _comparable(type(self))
+            for name, key, default in _comparable(kind)
             if name in own and (value := own[name]) != default and name != "address"
         }
 
