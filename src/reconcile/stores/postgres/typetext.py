@@ -52,7 +52,12 @@ def domain_statement(x: Domain) -> str:
 
 def domain_check_clause(x: Domain, check: DomainCheck) -> str:
     """`CONSTRAINT "email_at" CHECK (value ~ '@')`, in the words of the YAML where those are kept."""
-    return f"CONSTRAINT {ident(check.name)} CHECK ({_written(x, 'checks', check, 'expression')})"
+    return f"CONSTRAINT {ident(check.name)} CHECK ({check_expression(x, check)})"
+
+
+def check_expression(x: Domain, check: DomainCheck) -> str:
+    """The condition, in the words of the YAML where those are kept."""
+    return _written(x, "checks", check, "expression")
 
 
 def _written(x: PostgresResource, key: str, part: DomainCheck | Attribute, attribute: str) -> str:
@@ -81,7 +86,12 @@ def composite_statement(x: Composite) -> str:
 def attribute_clause(x: Composite, attribute: Attribute) -> str:
     """`"zip" varchar(10) COLLATE "C"`."""
     collation = f" COLLATE {dotted(attribute.collation)}" if attribute.collation else ""
-    return f"{ident(attribute.name)} {_written(x, 'fields', attribute, 'type')}{collation}"
+    return f"{ident(attribute.name)} {attribute_type(x, attribute)}{collation}"
+
+
+def attribute_type(x: Composite, attribute: Attribute) -> str:
+    """The type of a field, in the words of the YAML where those are kept."""
+    return _written(x, "fields", attribute, "type")
 
 
 def range_statement(x: Range) -> str:

@@ -15,8 +15,10 @@ from reconcile.stores.postgres.changes import (
     column,
     column_generated,
     column_rename,
+    composite,
     constraint,
     custom_type,
+    domain,
     enum,
     event_trigger,
     exclusion,
@@ -34,6 +36,7 @@ from reconcile.stores.postgres.changes import (
     sequence,
     table,
     trigger,
+    type_replace,
     view,
 )
 from reconcile.stores.postgres.changes.common import ChangeComment
@@ -55,11 +58,10 @@ KINDS: Mapping[str, Verbs] = {
     "extension": Verbs(extension.CreateExtension, extension.DropExtension, extension.alter),
     "schema": Verbs(schema.CreateSchema, schema.DropSchema, schema.alter),
     "collation": Verbs(collation.CreateCollation, collation.DropCollation, collation.alter),
-    "enum": Verbs(enum.CreateEnum, enum.DropEnum, enum.alter),
-    **dict.fromkeys(
-        ("domain", "composite", "range"),
-        Verbs(custom_type.CreateType, custom_type.DropType, custom_type.alter),
-    ),
+    "enum": Verbs(custom_type.CreateType, custom_type.DropType, enum.alter),
+    "domain": Verbs(custom_type.CreateType, custom_type.DropType, domain.alter),
+    "composite": Verbs(custom_type.CreateType, custom_type.DropType, composite.alter),
+    "range": Verbs(custom_type.CreateType, custom_type.DropType, type_replace.alter),
     "sequence": Verbs(sequence.CreateSequence, sequence.DropSequence, sequence.alter),
     **dict.fromkeys(
         ("function", "procedure", "aggregate"), Verbs(routine.CreateRoutine, routine.DropRoutine, routine.alter)

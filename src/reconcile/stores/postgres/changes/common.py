@@ -17,11 +17,11 @@ from reconcile.stores.postgres.changes.homes import taken_over
 from reconcile.stores.postgres.changes.remaking import (
     comes_again,
     inside_remade,
-    only_adds,
     remade,
-    reordered_enums,
+    remade_types,
 )
-from reconcile.stores.postgres.resources import Column, Enum, Index, PostgresResource, Table
+from reconcile.stores.postgres.changes.type_remaking import only_adds, only_drops, type_remade, types_away
+from reconcile.stores.postgres.resources import Column, Composite, Enum, Index, PostgresResource, Table
 from reconcile.stores.postgres.resources import Sequence as Sequence_
 from reconcile.stores.postgres.sqltables import column_statistics_calls
 from reconcile.stores.postgres.sqltext import comment_statement, is_constraint, object_name
@@ -299,17 +299,20 @@ def requires(world: World, addresses: Iterable[Address]) -> frozenset[Fact]:
         elif before is None or after is None or world.where(address) != address:
             found.add(has(address))
         elif before == after:
-            found.add(ok(address) if remade(world, address) else has(address))
+            found.add(ok(address) if remade(world, address) or type_remade(world, address) else has(address))
         elif not _unnoticed(before, after):
             found.add(ok(address))
         if isinstance(before, Column) and isinstance(after, Column):
-            found |= {ok(a) for a in reordered_enums(world, before) if a in after.refers}
+            found |= {ok(a) for a in remade_types(world, before) if a in after.refers}
     return frozenset(found)
 
 
 _UNNOTICED: dict[str, frozenset[str]] = {
     "column": frozenset(
-        {"comment", "default", "not_null", "identity", "storage", "compression", "statistics", "options"}
+        {
+            *("comment", "default", "not_null", "identity", "identity_options"),
+            *("storage", "compression", "statistics", "options"),
+        }
     ),
     "table": frozenset({"comment", "unlogged", "with", "replica_identity", "cluster_on", "row_level_security"}),
 }
@@ -317,6 +320,8 @@ _UNNOTICED: dict[str, frozenset[str]] = {
 
 
 def _unnoticed(before: Resource, after: Resource) -> bool:
+    if isinstance(before, Composite) and isinstance(after, Composite):
+        return only_drops(before, after)  # whoever names a field that goes is gone or changed before that
     return set(differing(before, after)) <= _UNNOTICED.get(before.address.kind, {"comment"})
 
 
@@ -370,7 +375,7 @@ def dependents_settled(world: World, address: Address, *, also: Iterable[Address
         if comes_again(world, dependent):
             waits.add(no(dependent.address))
         elif after is not None and after != dependent and address not in after.refers:
-            waits.add(ok(dependent.address))
+            waits |= types_away(world, [dependent.address]) or {ok(dependent.address)}
         else:
             staying.append(str(dependent.address))
     if staying:

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reconcile.change import Change, Phase, Step, World
+from reconcile.change import Phase, Step, World
 from reconcile.facts import has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, to_json
 from reconcile.stores.postgres.changes.common import (
-    ChangeComment,
     Creation,
     Removal,
-    Replacement,
     dependents_settled,
     goes_first,
     in_schema,
-    only_comment_differs,
     requires,
 )
+from reconcile.stores.postgres.changes.type_remaking import Type
 from reconcile.stores.postgres.resources import Composite, Domain, Enum, Range
-from reconcile.stores.postgres.sqlaccess import keep_access, restore_access
 from reconcile.stores.postgres.sqltext import as_written, object_name
 from reconcile.stores.postgres.typetext import (
     alter_domain,
@@ -30,8 +27,6 @@ from reconcile.stores.postgres.typetext import (
     type_comments,
     type_statement,
 )
-
-Type = Enum | Domain | Composite | Range
 
 
 @dataclass(frozen=True)
@@ -114,33 +109,3 @@ class DropType(Removal):
                 hazards=[Hazard.BREAKS_CLIENTS],
             )
         ]
-
-
-@dataclass(frozen=True)
-class ReplaceType(Replacement):
-    """A new type in place of the old one; only where nothing that stays is of it."""
-
-    before: Type
-    after: Type
-
-    def steps(self, world: World) -> Sequence[Step]:
-        """See `Change.steps`."""
-        return [
-            self.step(
-                world,
-                1,
-                "replace",
-                [keep_access(self.before), drop_call(self.before), *made(self.after), restore_access(self.after)],
-                needs={has(self.address)}
-                | dependents_settled(world, self.address)
-                | requires(world, self.after.refers),
-                gives=[has(self.address), ok(self.address)],
-                phase=Phase.CONTRACT,
-                hazards=[Hazard.BREAKS_CLIENTS],
-            )
-        ]
-
-
-def alter(before: Type, after: Type) -> Change | None:
-    """The change of a type that stays."""
-    return (ChangeComment if only_comment_differs(before, after) else ReplaceType)(before, after)

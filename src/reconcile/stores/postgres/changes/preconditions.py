@@ -60,15 +60,18 @@ def _now(world: World, table: Address) -> str:
     return relation(world.where(table))
 
 
-def _column(world: World, column: Address) -> str:
+def live_column(world: World, column: Address) -> str:
+    """What a column is called now, quoted."""
     return ident(world.where(column).parts[-1])
 
 
-def _shown(world: World, table: Address, *more: str) -> str:
+def shown(world: World, table: Address, *more: str) -> str:
     """What to select so that a row can be told from others: its primary key, else its place."""
     for key in world.live.children(table):
         if isinstance(key, PrimaryKey):
-            return ", ".join(dict.fromkeys([*(_column(world, table.child("column", c)) for c in key.columns), *more]))
+            return ", ".join(
+                dict.fromkeys([*(live_column(world, table.child("column", c)) for c in key.columns), *more])
+            )
     return ", ".join(dict.fromkeys(["ctid", *more]))
 
 
@@ -82,11 +85,11 @@ def nulls(world: World, columns: Sequence[Address]) -> list[Op]:
     if not columns:
         return []
     table = world.live[columns[0]].container or columns[0]
-    names = [_column(world, c) for c in columns]
+    names = [live_column(world, c) for c in columns]
     found = " OR ".join(f"{n} IS NULL" for n in names)
     said = " or ".join(c.parts[-1] for c in columns)
     fix = f"UPDATE {_now(world, table)} SET {names[0]} = … WHERE {names[0]} IS NULL, or delete these rows"
-    sql = f"SELECT {_shown(world, table)} FROM {_now(world, table)} WHERE {found}"
+    sql = f"SELECT {shown(world, table)} FROM {_now(world, table)} WHERE {found}"
     return [no_rows(sql, f"{said} is null in {_plain(table)}", fix)]
 
 
@@ -106,7 +109,7 @@ def duplicates(world: World, rule: Key | Index) -> list[Op]:
         said = ", ".join(i.column or f"({i.expression})" for i in rule.columns)
     else:
         used = homes(world, table, rule.columns)
-        items, said = [_column(world, c) for c in used], ", ".join(rule.columns)
+        items, said = [live_column(world, c) for c in used], ", ".join(rule.columns)
     null_counts = isinstance(rule, Unique | Index) and rule.nulls_not_distinct
     if table not in world.live:
         return []
@@ -114,7 +117,7 @@ def duplicates(world: World, rule: Key | Index) -> list[Op]:
         new = [cast(Column, world.target[c]) for c in used if world.creates(c)]
         if where or len(new) < len(items) or any(_varies(c) or not (c.default or null_counts) for c in new):
             return []
-        sql = f"SELECT {_shown(world, table)} FROM {_now(world, table)} OFFSET 1"
+        sql = f"SELECT {shown(world, table)} FROM {_now(world, table)} OFFSET 1"
         return [no_rows(sql, f"({said}) would be the same in every row of {_plain(table)}", _ONE_ROW)]
     if not _steady(world, used):
         return []
@@ -145,7 +148,7 @@ def _index_items(world: World, index: Index | Exclusion) -> list[str]:
     written, found = as_written(index, "columns"), []
     for item, text in zip(index.columns, written, strict=True):
         if item.column is not None:
-            sql = _column(world, home(world, index.table).child("column", item.column))
+            sql = live_column(world, home(world, index.table).child("column", item.column))
         else:
             expression = text.get("expression") if isinstance(text, dict) else text.expression
             sql = f"({_back(world, index.table, expression or item.expression)})"
@@ -169,12 +172,12 @@ def orphans(world: World, key: ForeignKey) -> list[Op]:
     there = homes(world, target, key.references_columns)
     if not _steady(world, columns) or len(there) != len(columns):
         return []
-    names = [_column(world, c) for c in columns]
+    names = [live_column(world, c) for c in columns]
     all_set = " AND ".join(f"f.{n} IS NOT NULL" for n in names)
     if target in world.live and all(c in world.live for c in there):
         if not _steady(world, there):
             return []
-        same = " AND ".join(f"t.{_column(world, c)} = f.{n}" for c, n in zip(there, names, strict=True))
+        same = " AND ".join(f"t.{live_column(world, c)} = f.{n}" for c, n in zip(there, names, strict=True))
         missing = f"{all_set} AND NOT EXISTS (SELECT FROM {_now(world, target)} t WHERE {same})"
     elif world.creates(target):
         missing = all_set
@@ -184,8 +187,8 @@ def orphans(world: World, key: ForeignKey) -> list[Op]:
         some_set = " OR ".join(f"f.{n} IS NOT NULL" for n in names)
         some_null = " OR ".join(f"f.{n} IS NULL" for n in names)
         missing = f"({missing}) OR (({some_set}) AND ({some_null}))"
-    shown = ", ".join(f"f.{c}" for c in _shown(world, key.table, *names).split(", "))
-    sql = f"SELECT {shown} FROM {_now(world, key.table)} f WHERE {missing}"
+    selected = ", ".join(f"f.{c}" for c in shown(world, key.table, *names).split(", "))
+    sql = f"SELECT {selected} FROM {_now(world, key.table)} f WHERE {missing}"
     what = f"({', '.join(key.columns)}) of {_plain(key.table)} is not in {_plain(target)}"
     fix = f"add what is missing to {_plain(target)}, or delete these rows or set their {names[0]} to NULL"
     return [no_rows(sql, what, fix)]
@@ -202,14 +205,14 @@ def broken(world: World, rule: Check | ForeignKey) -> list[Op]:
     if not used or not _steady(world, used):
         return []
     expression = _back(world, rule.table, str(as_written(rule, "expression")))
-    sql = f"SELECT {_shown(world, rule.table)} FROM {_now(world, rule.table)} WHERE NOT ({expression})"
+    sql = f"SELECT {shown(world, rule.table)} FROM {_now(world, rule.table)} WHERE NOT ({expression})"
     what = f"{rule.expression} does not hold in {_plain(rule.table)}"
     return [no_rows(sql, what, "change or delete these rows, or declare the check `not_valid: true`")]
 
 
 def misfits(world: World, before: Column, after: Column) -> list[Op]:
     """Values that the new type of a column refuses, where that can be asked for."""
-    name = _column(world, before.address)
+    name = live_column(world, before.address)
     condition = _misfit(world, name, before.type, after.type)
     enum = next((r for a in after.refers if isinstance(r := world.target.get(a), Enum)), None)
     if enum is not None and Type.of(before.type).base in _STRINGS | _enums(world):
@@ -218,7 +221,7 @@ def misfits(world: World, before: Column, after: Column) -> list[Op]:
     if condition is None:
         return []
     table = before.table
-    sql = f"SELECT {_shown(world, table, name)} FROM {_now(world, table)} WHERE {condition}"
+    sql = f"SELECT {shown(world, table, name)} FROM {_now(world, table)} WHERE {condition}"
     what = f"{after.address.parts[-1]} of {_plain(table)} does not fit {after.type}"
     return [no_rows(sql, what, "change these values first, or declare a type they fit")]
 
@@ -248,15 +251,14 @@ def _misfit(world: World, name: str, old: str, new: str) -> str | None:
 def leftovers(world: World, column: Column, before: Enum, after: Enum) -> list[Op]:
     """Rows that hold a value which the enum is to lose."""
     gone = [v for v in before.values if v not in after.values]
-    if not gone or column.type.endswith("[]"):
+    if not gone:
         return []
-    name = _column(world, column.address)
-    values = ", ".join(map(literal, gone))
-    shown = _shown(world, column.table, name)
-    sql = f"SELECT {shown} FROM {_now(world, column.table)} WHERE {name}::text IN ({values})"
+    name = live_column(world, column.address)
+    values, table = ", ".join(map(literal, gone)), _now(world, column.table)
+    held = f"{name}::text[] && ARRAY[{values}]" if column.type.endswith("[]") else f"{name}::text IN ({values})"
+    sql = f"SELECT {shown(world, column.table, name)} FROM {table} WHERE {held}"
     what = f"{column.address.parts[-1]} of {_plain(column.table)} holds a value that {before.name} is to lose"
-    fix = f"UPDATE {_now(world, column.table)} SET {name} = … WHERE {name} IN ({values})"
-    return [no_rows(sql, what, fix)]
+    return [no_rows(sql, what, f"UPDATE {table} SET {name} = … WHERE {held.replace('::text', '', 1)}")]
 
 
 def conflicts(world: World, exclusion: Exclusion) -> list[Op]:
@@ -267,7 +269,7 @@ def conflicts(world: World, exclusion: Exclusion) -> list[Op]:
     if table not in world.live or not used or not _steady(world, used):
         return []
     keys = ", ".join(f"{sql} AS k{n}" for n, sql in enumerate(_index_items(world, exclusion)))
-    listed = _shown(world, table).split(", ")
+    listed = shown(world, table).split(", ")
     where = f" WHERE {_back(world, table, as_written(exclusion, 'where'))}" if exclusion.where is not None else ""
     rows = f"(SELECT ctid AS place, {', '.join(f'{c} AS s{n}' for n, c in enumerate(listed))}, {keys}"
     rows += f" FROM {_now(world, table)}{where})"

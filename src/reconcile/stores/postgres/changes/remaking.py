@@ -15,12 +15,12 @@ from reconcile.change import World
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.homes import home, homes, parts
 from reconcile.stores.postgres.changes.standing import STANDING
+from reconcile.stores.postgres.changes.type_remaking import reshaped, type_remade
 from reconcile.stores.postgres.changes.types import comparable
 from reconcile.stores.postgres.resources import (
     ROUTINES,
     Check,
     Column,
-    Enum,
     Exclusion,
     ForeignKey,
     Index,
@@ -72,20 +72,15 @@ def reads(world: World, resource: Resource) -> list[Address]:
 
 
 def retyped(world: World, address: Address) -> bool:
-    """Whether the plan changes this column's type or collation, makes it again, or re-makes this enum."""
+    """Whether the plan gives this column another type or collation, or makes it again; or does so to this type."""
     before, after = world.live.get(address), world.target.get(address)
     if isinstance(before, Column) and isinstance(after, Column):
         return _rewritten(world, before, after) or made_again(world, before, after)
-    return _reordered(world, address)
+    return type_remade(world, address) or reshaped(world, address)
 
 
 def _rewritten(world: World, before: Column, after: Column) -> bool:
-    return retypes(before, after) or any(_reordered(world, a) for a in before.refers if a in after.refers)
-
-
-def _reordered(world: World, address: Address) -> bool:
-    before, after = world.live.get(address), world.target.get(address)
-    return isinstance(before, Enum) and isinstance(after, Enum) and not only_adds(before, after)
+    return retypes(before, after) or any(type_remade(world, a) for a in before.refers if a in after.refers)
 
 
 def retypes(before: Column, after: Column) -> bool:
@@ -104,7 +99,7 @@ def made_again(world: World, before: Column, after: Column) -> bool:
         return True
     if before.generated != after.generated and world.server.numbers < (17,):
         return True
-    if calls_remade(world, before):
+    if calls_remade(world, before) or any(type_remade(world, a) for a in before.refers if a in after.refers):
         return True
     return any(uses(column, source) for column in (before, after) for source in _retyped_sources(world, before))
 
@@ -150,15 +145,9 @@ def users(world: World, column: Column) -> list[PostgresResource]:
     return [r for r in found if uses(r, column)]
 
 
-def reordered_enums(world: World, column: Column) -> list[Address]:
-    """Enums of the column that get a new type in this plan."""
-    return [a for a in column.refers if _reordered(world, a)]
-
-
-def only_adds(before: Enum, after: Enum) -> bool:
-    """Whether all old values are still there in their order."""
-    left = iter(after.values)
-    return all(value in left for value in before.values)
+def remade_types(world: World, column: Column) -> list[Address]:
+    """Types of the column that the plan makes anew."""
+    return [a for a in column.refers if type_remade(world, a)]
 
 
 def standing_on(world: World, addresses: Iterable[Address], *, dropped: bool = False) -> list[PostgresResource]:
@@ -244,4 +233,4 @@ def _incomparable(world: World, column: Column) -> bool:
     after = world.target.get(column.address)
     if not isinstance(after, Column):
         return False
-    return any(_reordered(world, a) for a in column.refers) or not comparable(column.type, after.type)
+    return any(type_remade(world, a) for a in column.refers) or not comparable(column.type, after.type)

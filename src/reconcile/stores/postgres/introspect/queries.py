@@ -177,7 +177,9 @@ with used as (
   where d.classid in ('pg_class'::regclass, 'pg_constraint'::regclass) and d.objid >= 16384
     and ((d.refclassid in ('pg_type'::regclass, 'pg_proc'::regclass, 'pg_collation'::regclass)
           and d.refobjid >= 16384)
-         or (d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.classid = 'pg_class'::regclass))
+         or (d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0
+             and (d.classid = 'pg_class'::regclass
+                  or d.refobjid in (select oid from pg_class where relkind = 'c' and oid >= 16384))))
 )
 select u.origin, u.oid, u.sub,
        case when u.refclassid = 'pg_proc'::regclass then 'f' when u.refclassid = 'pg_class'::regclass then 'r'

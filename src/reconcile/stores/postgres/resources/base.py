@@ -17,8 +17,9 @@ HELPERS = {
     "materialized_view": ("new",),
     "foreign_key": ("new",),
     "check": ("new", "not_null", "bound"),
+    **dict.fromkeys(("enum", "domain", "composite", "range"), ("old", "old2")),
 }
-"""Suffixes of what is built beside, by kind: `NAME__rc_new`."""
+"""Suffixes of what is built or put beside, by kind: `NAME__rc_new`."""
 RELATIONS = frozenset(
     {"table", "view", "materialized_view", "sequence", "index", "primary_key", "unique", "exclusion", "composite"}
 )
