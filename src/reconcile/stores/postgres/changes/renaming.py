@@ -168,7 +168,7 @@ def _column_moved(
         case Policy() if inside or refers:
             return replace(resource, using=looked_up(resource.using), check=looked_up(resource.check))
         case Trigger() if inside:
-            return replace(resource, of=tuple(sorted(map(name, resource.of))), condition=text(resource.condition))
+            return replace(resource, of=tuple(map(name, resource.of)), condition=text(resource.condition))
         case Routine() if refers:
             return replace(resource, definition_=text(resource.definition_) or "")
         case View() | MaterializedView() if refers:

@@ -14,7 +14,7 @@ from reconcile.stores.postgres.sqltokens import tokens
 
 POLICIES = """
 select p.oid, p.polrelid, p.polname, p.polcmd::text, p.polpermissive,
-       (select array_agg(case o.role when 0 then 'public' else pg_get_userbyid(o.role)::text end order by 1)
+       (select array_agg(case o.role when 0 then 'public' else pg_get_userbyid(o.role)::text end)
         from unnest(p.polroles) o(role)),
        pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)
 from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
@@ -75,7 +75,7 @@ def _policy(catalog: Catalog, table: Address, row: Row) -> r.Policy:
         container=table,
         for_=_COMMANDS[command],
         permissive=permissive,
-        to=tuple(roles),
+        to=tuple(sorted(roles)),
         using=catalog.condition(using),
         check=catalog.condition(check),
         comment=catalog.comment(oid),
@@ -92,7 +92,7 @@ def _trigger(catalog: Catalog, address: Address, on: Address, row: Row) -> r.Tri
         container=on,
         when="instead_of" if type_ & _INSTEAD else "before" if type_ & _BEFORE else "after",
         events=tuple(word for bit, word in _EVENTS.items() if type_ & bit),
-        of=tuple(sorted(of)),
+        of=tuple(of),
         for_each="row" if type_ & _ROW else "statement",
         condition=catalog.condition(condition),
         function=(catalog.schema(row[11]), f"{row[12]}()"),

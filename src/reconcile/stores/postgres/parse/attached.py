@@ -75,7 +75,7 @@ def _trigger(name: str, settings: Map, source: Source, on: Address, scope: Scope
         container=on,
         when=settings["when"],
         events=tuple(e for e in _EVENTS if e in settings["events"]),
-        of=tuple(sorted(set(settings.get("of", ())))),
+        of=tuple(dict.fromkeys(settings.get("of", ()))),
         for_each=settings.get("for_each", "row" if constraint else "statement"),
         condition=None
         if condition is None

@@ -15,7 +15,7 @@ class Trigger(PostgresResource):
     events: tuple[str, ...] = ()
     """In the order insert, delete, update, truncate."""
     of: tuple[str, ...] = ()
-    """Columns of UPDATE OF, sorted."""
+    """Columns of UPDATE OF, in the order in which the server shows them: as they were given."""
     for_each: str = "statement"
     """"row" or "statement"."""
     condition: str | None = None
