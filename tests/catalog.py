@@ -52,6 +52,13 @@ SELECT 'constraint ' || c.name || '.' || k.conname,
        || coalesce(obj_description(k.oid, 'pg_constraint'), '')
 FROM pg_constraint k JOIN classes c ON c.oid = k.conrelid WHERE k.contype <> 'n'
 UNION ALL
+-- from 18 on; names that look generated outlive renames
+SELECT 'not null ' || c.name || '.' || a.attname, concat_ws(' ',
+         CASE WHEN k.conname !~ '_not_null[0-9]*$' THEN k.conname END, k.convalidated, k.connoinherit,
+         '| ' || obj_description(k.oid, 'pg_constraint'))
+FROM pg_constraint k JOIN classes c ON c.oid = k.conrelid
+JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] WHERE k.contype = 'n'
+UNION ALL
 SELECT 'index ' || c.name, concat(
          regexp_replace(pg_get_indexdef(c.oid), ' WITH \\([^)]*\\)', ''), ' valid=', i.indisvalid,
          ' clustered=', i.indisclustered, ' identity=', i.indisreplident, ' statistics=',

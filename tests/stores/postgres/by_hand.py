@@ -127,6 +127,26 @@ tables:
     since=18,
 )
 
+EIGHTEEN = Base(
+    "eighteen",
+    """
+tables:
+  orders:
+    columns:
+      id: {type: bigint, not_null: true}
+      net: {type: numeric, not_null: {name: net_given, comment: Always}}
+      vat: {type: numeric, not_null: {valid: false}}
+      kind: {type: text, not_null: {name: kind_given, no_inherit: true}}
+      gross: {type: numeric, generated: net + vat, stored: false, comment: To pay}
+      half: {type: numeric, generated: net / 2}
+      note: text
+  lines:
+    columns: {a: integer, b: {type: integer, generated: a * 2, stored: false}, c: {type: integer, not_null: true}}
+    checks: {lines_check: a > 0}
+""",
+    since=18,
+)
+
 ROWS: list[ByHand] = [
     *(
         ByHand(TABLES, sql)
@@ -251,6 +271,30 @@ ROWS: list[ByHand] = [
             "ALTER TABLE a DROP CONSTRAINT a_n_check, ADD CONSTRAINT a_n_check CHECK (n > 0)",
             "ALTER TABLE a DROP CONSTRAINT a_id_check, ADD CONSTRAINT a_id_check CHECK (id > 0) NOT ENFORCED",
             "ALTER TABLE a DROP CONSTRAINT a_n_check",
+        )
+    ),
+    *(
+        ByHand(EIGHTEEN, sql)
+        for sql in (
+            "ALTER TABLE orders RENAME CONSTRAINT net_given TO other",
+            "COMMENT ON CONSTRAINT net_given ON orders IS 'No'",
+            "COMMENT ON CONSTRAINT net_given ON orders IS NULL",
+            "COMMENT ON CONSTRAINT orders_id_not_null ON orders IS 'No'",
+            "ALTER TABLE orders DROP CONSTRAINT net_given",
+            "ALTER TABLE orders DROP CONSTRAINT net_given, ADD CONSTRAINT net_given NOT NULL net NOT VALID",
+            "ALTER TABLE orders VALIDATE CONSTRAINT orders_vat_not_null",
+            "ALTER TABLE orders ALTER vat DROP NOT NULL",
+            "ALTER TABLE orders ALTER CONSTRAINT kind_given INHERIT",
+            "ALTER TABLE orders ALTER kind DROP NOT NULL",
+            "ALTER TABLE orders ALTER id DROP NOT NULL; ALTER TABLE orders ADD NOT NULL id NOT VALID",
+            "ALTER TABLE orders ALTER gross SET EXPRESSION AS (net)",
+            "ALTER TABLE orders DROP gross, ADD gross numeric GENERATED ALWAYS AS (net + vat) STORED",
+            "ALTER TABLE orders DROP gross, ADD gross numeric",
+            "ALTER TABLE orders DROP half, ADD half numeric GENERATED ALWAYS AS (net / 2) VIRTUAL",
+            "ALTER TABLE orders DROP note, ADD note text GENERATED ALWAYS AS (kind || kind) VIRTUAL",
+            "COMMENT ON COLUMN orders.gross IS NULL",
+            "ALTER TABLE lines DROP b, ADD b integer GENERATED ALWAYS AS (a * 3) VIRTUAL",
+            "ALTER TABLE lines DROP b, ADD b bigint GENERATED ALWAYS AS (a * 2) VIRTUAL",
         )
     ),
     ByHand(TABLES, "ALTER TABLE users ALTER name SET COMPRESSION DEFAULT", since=14),

@@ -195,16 +195,8 @@ def test_an_invalid_index_says_so(store: Store) -> None:
             {"table.public.t": "row-level security that is forced, but not enabled"},
         ),
         (
-            "create table t (a int, b int generated always as (a) virtual)",
-            {"table.public.t": "virtual generated column (b)"},
-        ),
-        (
             "create table t (a int generated always as identity (start 100))",
             {"table.public.t": "identity with sequence options (a)"},
-        ),
-        (
-            "create table t (a int); alter table t add constraint n not null a not valid",
-            {"table.public.t": "NOT NULL constraint that is not valid"},
         ),
         (
             "create table p (); create table t (a int primary key) inherits (p); create table u (a int references t)",

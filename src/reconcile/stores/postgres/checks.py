@@ -15,6 +15,7 @@ from reconcile.errors import Problem, StoreError
 from reconcile.facts import Verb
 from reconcile.model import Address, State
 from reconcile.stores.postgres.resources import (
+    Check,
     Column,
     DefaultPrivileges,
     Extension,
@@ -122,6 +123,7 @@ def unsupported(server: Server, desired: State) -> list[Problem]:
             oldest = _HNSW if resource.method == "hnsw" else (0, 1)
             problems += _vector(server, used, resource, f"the index method {resource.method}", oldest, desired)
         problems += _version_needs(server, resource)
+        problems += _needs_18(server, resource)
         problems += _access(server, resource)
     return problems
 
@@ -171,6 +173,27 @@ def _version_needs(server: Server, resource: object) -> list[Problem]:
         _problem(resource, f"{what} needs PostgreSQL 15; {server.name} is {server.version}")
         for what, used in wanted.items()
         if used
+    ]
+
+
+def _needs_18(server: Server, resource: object) -> list[Problem]:
+    if server.numbers >= (18,):
+        return []
+    wanted: dict[str, bool] = {}
+    if isinstance(resource, Column):
+        named = (resource.not_null_name, resource.not_null_comment) != (None, None)
+        wanted = {
+            "a virtual generated column (stored: false)": not resource.stored,
+            "a NOT NULL constraint with a name, a comment or options": named
+            or not resource.not_null_valid
+            or resource.not_null_no_inherit,
+        }
+    elif isinstance(resource, Check | ForeignKey):
+        wanted = {"enforced: false": not resource.enforced}
+    return [
+        _problem(resource, f"{what} needs PostgreSQL 18; {server.name} is {server.version}")
+        for what, used in wanted.items()
+        if used and isinstance(resource, PostgresResource)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.resources import Column, IndexItem, Pairs, Table
 from reconcile.stores.postgres.sqltext import ident, literal, options, relation
 
@@ -70,7 +71,11 @@ def column_calls(before: Column | None, after: Column, server: tuple[int, ...] =
         calls.append(f"{alter} SET COMPRESSION {after.compression or 'default'}")
     if after.statistics != (before.statistics if before else None):
         calls.append(f"{alter} SET STATISTICS {-1 if after.statistics is None else after.statistics}")
-    return calls + option_calls(alter, before.options if before else (), after.options)
+    calls += option_calls(alter, before.options if before else (), after.options)
+    if before is None and after.not_null:
+        late = f"ALTER TABLE {relation(after.address)} ADD {not_null_clause(after)} NOT VALID"
+        calls += [*([] if after.not_null_valid else [late]), *not_null_calls(after)]
+    return calls
 
 
 def _no_storage(column: Column, server: tuple[int, ...]) -> str:
@@ -101,6 +106,27 @@ def column_statistics_calls(index: str, before: Sequence[IndexItem], after: Sequ
         for n, (item, was) in enumerate(zip(after, left, strict=False), 1)
         if item.statistics != was
     ]
+
+
+def not_null_name(column: Column) -> str:
+    """What the NOT NULL constraint is called (PostgreSQL 18), or will be."""
+    given = column.not_null_name or column.not_null_constraint
+    return given or generated(column.table.parts[1], column.address.parts[-1], "not_null")
+
+
+def not_null_clause(column: Column) -> str:
+    """`CONSTRAINT "n" NOT NULL "c" NO INHERIT`: as a constraint of the table."""
+    inherit = " NO INHERIT" if column.not_null_no_inherit else ""
+    return f"CONSTRAINT {ident(not_null_name(column))} NOT NULL {ident(column.name)}{inherit}"
+
+
+def not_null_calls(column: Column, name: str | None = None) -> list[str]:
+    """Its comment; of one that is to be called `name` also that it has none any more."""
+    if column.not_null_comment is None and name is None:
+        return []
+    text = "NULL" if column.not_null_comment is None else literal(column.not_null_comment)
+    shown = ident(name or not_null_name(column))
+    return [f"COMMENT ON CONSTRAINT {shown} ON {relation(column.address)} IS {text}"]
 
 
 def all_column_calls(columns: Iterable[Column]) -> Sequence[str]:

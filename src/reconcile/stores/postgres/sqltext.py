@@ -99,11 +99,14 @@ def column_clause(column: Column) -> str:
     if column.default is not None:
         parts.append(f"DEFAULT {as_written(column, 'default')}")
     if column.generated is not None:
-        parts.append(f"GENERATED ALWAYS AS ({as_written(column, 'generated')}) STORED")
+        parts.append(
+            f"GENERATED ALWAYS AS ({as_written(column, 'generated')}) {'STORED' if column.stored else 'VIRTUAL'}"
+        )
     if column.identity:
         parts.append(identity_clause(column))
-    if column.not_null:
-        parts.append("NOT NULL")
+    if column.not_null and column.not_null_valid:
+        name = f"CONSTRAINT {ident(column.not_null_name)} " if column.not_null_name else ""
+        parts.append(f"{name}NOT NULL{' NO INHERIT' if column.not_null_no_inherit else ''}")
     return " ".join(parts)
 
 

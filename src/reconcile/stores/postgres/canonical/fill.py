@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconcile.model import Resource
 from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.sqltables import not_null_name
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -23,25 +26,35 @@ def filled(x: Resource, y: Resource | None) -> Resource:
             return x.replace(with_=_in_words_of(x.with_, y.with_))
         case r.Index(), r.Index():
             return x.replace(with_=_in_words_of(x.with_, y.with_))
-        case r.Column(), r.Column() if x.options:
-            return x.replace(options=_in_words_of(x.options, y.options))
+        case r.Column(), r.Column() if x.options or x.not_null or x.identity:
+            return _column(x, y)
         case r.View(), r.View():
             return x.replace(with_=_in_words_of(x.with_, y.with_))
         case r.MaterializedView(), r.MaterializedView():
             return x.replace(with_=_in_words_of(x.with_, y.with_))
-        case r.Column(), r.Column() if x.identity and y.identity:
-            return _sequence_kept(x, y)
         case r.Composite(), r.Composite():
             return x.replace(fields=_in_order_of(x.fields, y.fields))
     return x
 
 
-def _sequence_kept(x: r.Column, y: r.Column) -> Resource:
+def _column(x: r.Column, y: r.Column) -> r.Column:
+    if x.identity and y.identity:
+        x = _sequence_kept(x, y)
+    if x.options and x.options != y.options:
+        x = replace(x, options=_in_words_of(x.options, y.options))
+    if x.not_null and y.not_null and x.not_null_name != y.not_null_name:
+        # what it is called counts where that is declared
+        same = x.not_null_name is None or x.not_null_name == not_null_name(y)
+        x = replace(x, not_null_name=y.not_null_name) if same else x
+    return x
+
+
+def _sequence_kept(x: r.Column, y: r.Column) -> r.Column:
     """An identity whose sequence is not named keeps the one it has: that outlives renames of the table."""
     ours, theirs = dict(x.identity_options), dict(y.identity_options)
     if "sequence_name" in ours or "sequence_name" not in theirs:
         return x
-    return x.replace(identity_options=tuple(sorted({**ours, "sequence_name": theirs["sequence_name"]}.items())))
+    return replace(x, identity_options=tuple(sorted({**ours, "sequence_name": theirs["sequence_name"]}.items())))
 
 
 def _in_order_of(ours: tuple[r.Attribute, ...], theirs: tuple[r.Attribute, ...]) -> tuple[r.Attribute, ...]:

@@ -96,7 +96,7 @@ class AddColumn(Creation):
                     where=column.source,
                     hint="give it a default; or add it without not_null, fill it, and set not_null after that",
                 )
-            if column.identity or column.generated is not None or volatile(column.default):
+            if column.identity or (column.generated is not None and column.stored) or volatile(column.default):
                 hazards = [Hazard.REWRITES_TABLE, Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES]
         return [
             self.step(
@@ -135,7 +135,8 @@ def describe_column(column: Column) -> str:
     parts += [_describe_identity(column)] if column.identity else []
     parts += ["not null"] if column.not_null else []
     parts += [f"default {as_written(column, 'default')}"] if column.default is not None else []
-    parts += [f"generated as ({as_written(column, 'generated')})"] if column.generated is not None else []
+    virtual = "" if column.stored else " virtual"
+    parts += [f"generated as ({as_written(column, 'generated')}){virtual}"] if column.generated is not None else []
     return " ".join(parts)
 
 

@@ -12,6 +12,7 @@ from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.again import around, companions_of
 from reconcile.stores.postgres.changes.column import refuse_held, used
+from reconcile.stores.postgres.changes.column_not_null import added_steps, altered_calls, is_plain, validate_step
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     PostgresChange,
@@ -189,6 +190,8 @@ def alter_steps(
     if "not_null" in changed and before.not_null:
         quick.append(alter_statement(before, "DROP NOT NULL"))
         needs |= _key_settled(world, before)
+    quick += altered_calls(before, after)
+    validates = before.not_null and after.not_null and after.not_null_valid and not before.not_null_valid
     there = replace(before, storage=None, compression=None) if retyped else before
     quick += column_calls(there, replace(after, live_name=before.live_name), world.server.numbers)
     new = partitions_below(world, after.table, new=True) if retyped else []
@@ -198,11 +201,18 @@ def alter_steps(
         quick.append(comment_statement(after, before.name))
     steps: list[Step] = []
     if quick and not retyped:
-        gives = [] if hardens else [ok(change.address)]
+        gives = [] if hardens or validates else [ok(change.address)]
         waits = requires(world, used(after)) if "default" in changed else frozenset()
         steps.append(change.step(world, 1, "alter", quick, needs=needs | waits, gives=gives))
-    if hardens:
+    if hardens and not is_plain(after):
+        added = added_steps(change, world, after, len(steps), frozenset(needs), [] if retyped else identity)
+        steps += preceded(added, nulls(world, [change.address]) if after.not_null_valid else ())
+    elif hardens:
         steps += _set_not_null(change, world, before, len(steps), [] if retyped else identity)
+    if validates:
+        waits = frozenset({has(change.address)}) if steps else frozenset(needs)
+        last = validate_step(change, world, before, after, len(steps) + 1, waits)
+        steps += preceded([last], nulls(world, [change.address]))
     if retyped:
         steps.append(_retype(change, world, before, after, quick, needs, number=len(steps) + 1))
     return preceded(steps, _identity_rows(world, before, after))

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Irreversible, Phase, Step, World
+from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.stores.postgres.changes.again import around as around_these
 from reconcile.stores.postgres.changes.again import companions_of
-from reconcile.stores.postgres.changes.column import added, drop_statement, settled, used
+from reconcile.stores.postgres.changes.column import added, drop_statement, settled, used, volatile
 from reconcile.stores.postgres.changes.column_alter import (
     AlterColumn,
     AlterColumnType,
@@ -68,7 +69,7 @@ class AlterColumnExpression(Alteration):
     def _expression(self, world: World) -> Step:
         before, after = self.before, self.after
         gone = after.generated is None
-        heavy = [] if small(world, before.table) or gone else _REWRITE
+        heavy = [] if small(world, before.table) or gone or not after.stored else _REWRITE
         call = "DROP EXPRESSION" if gone else f"SET EXPRESSION AS ({as_written(after, 'generated')})"
         return self.step(
             world,
@@ -122,7 +123,15 @@ def again_steps(change: PostgresChange, world: World, before: Column, after: Col
         PlanError: something that stays uses it.
     """
     full = not small(world, before.table)
-    lost = [Hazard.DELETES_DATA] if full and before.generated is None else []
+    if full and after.generated is None and after.not_null and after.default is None and after.identity is None:
+        raise PlanError(
+            f"{change.address} can no longer be virtual but by being made anew: NOT NULL and without a default, it "
+            f"could not be, since {after.table} has rows",
+            where=after.source,
+            hint="give it a default; or drop not_null first, fill the new column, and set not_null after that",
+        )
+    lost = [Hazard.DELETES_DATA] if full and (before.generated is None or after.generated is None) else []
+    computed = after.stored if after.generated is not None else after.identity is not None or volatile(after.default)
     drop = change.step(
         world,
         1,
@@ -141,7 +150,7 @@ def again_steps(change: PostgresChange, world: World, before: Column, after: Col
         needs={no(change.address)} | requires(world, [after.table, *used(after)]) | _sources(world, after),
         gives=[has(change.address), ok(change.address)],
         phase=Phase.CONTRACT,
-        hazards=_REWRITE if full else (),
+        hazards=_REWRITE if full and computed else (),
         long=True,
     )
     return [drop, add]

@@ -312,6 +312,7 @@ _UNNOTICED: dict[str, frozenset[str]] = {
         {
             *("comment", "default", "not_null", "identity", "identity_options"),
             *("storage", "compression", "statistics", "options"),
+            *("not_null_name", "not_null_valid", "not_null_no_inherit", "not_null_comment"),
         }
     ),
     "table": frozenset({"comment", "unlogged", "with", "replica_identity", "cluster_on", "row_level_security"}),

@@ -95,7 +95,7 @@ def nulls(world: World, columns: Sequence[Address]) -> list[Op]:
 
 def _not_null(world: World, column: Address) -> bool:
     there = world.live[column]
-    return isinstance(there, Column) and there.not_null
+    return isinstance(there, Column) and there.not_null and there.not_null_valid
 
 
 def duplicates(world: World, rule: Key | Index) -> list[Op]:

@@ -93,10 +93,11 @@ def _column(x: r.Column, in_key: bool) -> Any:
     return short(
         {
             "type": x.type,
-            "not_null": True if x.not_null and not in_key and not x.identity else None,
+            "not_null": _not_null(x, in_key),
             "default": sql(x.default),
             "identity": _identity(x),
             "generated": sql(x.generated),
+            "stored": None if x.stored else False,
             "collation": x.collation,
             "storage": x.storage,
             "compression": x.compression,
@@ -114,6 +115,18 @@ def _identity(x: r.Column) -> Any:
         return x.identity
     options: dict[str, Any] = {k: v if k == "sequence_name" else sql(v) for k, v in x.identity_options}
     return {"generated": x.identity, **options}
+
+
+def _not_null(x: r.Column, in_key: bool) -> Any:
+    said = without_empty(
+        {
+            "name": x.not_null_name,
+            "valid": None if x.not_null_valid else False,
+            "no_inherit": x.not_null_no_inherit or None,
+            "comment": x.not_null_comment,
+        }
+    )
+    return said or (True if x.not_null and not in_key and not x.identity else None)
 
 
 def _key(x: r.Key) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     for row in rows["constraints"]:
         _, relation, name, kind = row[:4]
         table = catalog.tables.get(relation)
-        if table is None or relation in catalog.left_out or kind in ("n", "t"):
+        if table is None or relation in catalog.left_out or kind == "t":
             continue
         if row[21]:  # its parent's
             _of_parent(catalog, table, row)

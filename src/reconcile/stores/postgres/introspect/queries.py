@@ -104,9 +104,19 @@ select k.oid, k.conrelid, k.conname, k.contype::text, k.condeferrable, k.condefe
        case when k.contype = 'f' then (select relname::text from pg_class where oid = k.conindid) end
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 left join pg_class fc on fc.oid = k.confrelid left join pg_namespace fn on fn.oid = fc.relnamespace
-where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p') and (k.contype <> 'n' or not k.convalidated)
+where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p') and k.contype <> 'n'
 order by k.conrelid, k.conname
 """
+
+NOT_NULLS = """
+select k.conrelid, k.conkey[1], k.oid, k.conname, k.convalidated, k.connoinherit
+from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[1]
+where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p') and k.contype = 'n'
+  and (k.conname <> c.relname || '_' || a.attname || '_not_null' or not k.convalidated or k.connoinherit
+       or exists (select from pg_description d where d.classoid = 'pg_constraint'::regclass and d.objoid = k.oid))
+"""
+"""Of NOT NULL constraints, rows of their own from PostgreSQL 18 on, those that have more than the column says."""
 
 INDEXES = """
 select i.indexrelid, i.indrelid, n.nspname, c.relname, m.amname, i.indisunique, i.indisvalid, @nulls_not_distinct@,

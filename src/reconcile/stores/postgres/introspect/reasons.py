@@ -21,10 +21,4 @@ def left_out(rows: Mapping[str, list[tuple[Any, ...]]]) -> dict[int, str]:
             "typed table": typed,
         }
         found[oid] += [word for word, true in words.items() if true]
-    for row in rows["columns"]:
-        if row[6] == "v":
-            found[row[0]].append(f"virtual generated column ({row[2]})")
-    for row in rows["constraints"]:
-        if row[3] == "n":
-            found[row[1]].append("NOT NULL constraint that is not valid")
     return {oid: ", ".join(dict.fromkeys(reasons)) for oid, reasons in found.items() if reasons}

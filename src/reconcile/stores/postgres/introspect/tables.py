@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,12 +20,14 @@ QUERIES = {
     "extensions": queries.EXTENSIONS,
     "relations": queries.RELATIONS,
     "columns": queries.COLUMNS,
+    "not_nulls": queries.NOT_NULLS,
     "held_columns": HOLDERS,
 }
 _IDENTITY = {"a": "always", "d": "by_default"}
 _RELATIONS = {"f": "foreign table"}
 _VIEWS = {"v": "view", "m": "materialized_view"}
 _ALONE = Part()
+_GENERATED = re.compile(r"_not_null\d*$")
 _REPLICA_IDENTITY = {"d": "default", "f": "full", "n": "nothing", "i": "nothing"}
 _STORAGE = {"p": "plain", "e": "external", "x": "extended", "m": "main"}
 _COMPRESSION = {"p": "pglz", "l": "lz4"}
@@ -59,7 +62,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     """All of them."""
     yield from _schemas(catalog, rows["schemas"], rows["extensions"])
     yield from _tables(catalog, rows["relations"], rows["indexes"])
-    yield from _columns(catalog, rows["columns"], identities(catalog, rows), holders(rows["held_columns"]))
+    yield from _columns(catalog, rows["columns"], _Columns(catalog, rows))
 
 
 def _schemas(catalog: Catalog, schemas: Iterable[Row], extensions: Iterable[Row]) -> Iterator[Resource]:
@@ -114,11 +117,31 @@ def _replica_identity(letter: str, index: str | None) -> str:
     return f"index {index}" if index is not None else _REPLICA_IDENTITY[letter]
 
 
+class _Columns:
+    """What other catalogs say of columns, by table and number."""
+
+    def __init__(self, catalog: Catalog, rows: Rows) -> None:
+        self.identities: Mapping[tuple[int, int], r.Pairs] = identities(catalog, rows)
+        self.held: Mapping[tuple[int, int], tuple[str, ...]] = holders(rows["held_columns"])
+        self.not_nulls = {(row[0], row[1]): _not_null(catalog, row) for row in rows["not_nulls"]}
+
+
+def _not_null(catalog: Catalog, row: Row) -> dict[str, Any]:
+    """A name that looks generated is none: renames of tables and columns leave those behind."""
+    _, _, oid, name, valid, no_inherit = row
+    return {
+        "not_null_name": None if _GENERATED.search(name) else name,
+        "not_null_constraint": name,
+        "not_null_valid": valid,
+        "not_null_no_inherit": no_inherit,
+        "not_null_comment": catalog.comment(oid),
+    }
+
+
 def _columns(
     catalog: Catalog,
     rows: Iterable[Row],
-    identities: Mapping[tuple[int, int], r.Pairs],
-    held: Mapping[tuple[int, int], tuple[str, ...]],
+    more: _Columns,
 ) -> Iterator[Resource]:
     tables, gone = catalog.tables, catalog.left_out
     for row in rows:
@@ -131,15 +154,14 @@ def _columns(
             container=table,
             type=catalog.spell(type_),
             position=number,
-            **_attributes(catalog, row, identities, held),
+            **_attributes(catalog, row, more),
         )
 
 
 def _attributes(
     catalog: Catalog,
     row: Row,
-    identities: Mapping[tuple[int, int], r.Pairs],
-    held: Mapping[tuple[int, int], tuple[str, ...]],
+    more: _Columns,
 ) -> dict[str, Any]:
     """Of a column, what it has beside its type: most have none of it, and there are many."""
     oid, number, name, _, not_null, identity, generated, expression, collation, base = row[:10]
@@ -153,7 +175,7 @@ def _attributes(
         refers += catalog.refers("d", oid, number, own=oid)
     if identity:
         found["identity"] = _IDENTITY[identity]
-        found["identity_options"] = identities.get((oid, number), ())
+        found["identity_options"] = more.identities.get((oid, number), ())
     if collation is not None:
         found["collation"] = catalog.collation(collation)
         if (sorting := catalog.address("collation", *collation)) in catalog.collations.values():
@@ -168,8 +190,12 @@ def _attributes(
         found["options"] = tuple((k, v) for k, v in options(settings) if k in _OPTIONS)
     if (comment := catalog.comment(oid, number)) is not None:
         found["comment"] = comment
-    if (oid, number) in held:
-        found["held_by"] = held[oid, number]
+    if (oid, number) in more.held:
+        found["held_by"] = more.held[oid, number]
+    if (oid, number) in more.not_nulls:
+        found |= more.not_nulls[oid, number]
+    if generated == "v":
+        found["stored"] = False
     if refers:
         own = catalog.column(oid, name)
         found["refers"] = tuple(a for a in dict.fromkeys(refers) if a != own)

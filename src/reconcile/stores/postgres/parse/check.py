@@ -12,6 +12,7 @@ from reconcile.stores.postgres.parse.fields import composites_of
 from reconcile.stores.postgres.parse.partitions import check as partitioning
 from reconcile.stores.postgres.parse.routines import references
 from reconcile.stores.postgres.parse.scope import Scope
+from reconcile.stores.postgres.parse.settings import check as settings
 from reconcile.stores.postgres.sqlroutines import header, parsed_body
 from reconcile.stores.postgres.sqltokens import called, named
 from reconcile.stores.postgres.sqltypes import read
@@ -23,7 +24,9 @@ def check(found: Sequence[Resource], scope: Scope) -> list[Resource]:
     checker = _Checker(found, scope)
     checker.names()
     partitioning(found, scope)
-    return [checker.completed(resource) for resource in found]
+    completed = [checker.completed(resource) for resource in found]
+    settings(completed, scope)
+    return completed
 
 
 class _Checker:

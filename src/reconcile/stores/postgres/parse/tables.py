@@ -107,8 +107,11 @@ class _Table:
             said: dict[str, Any] = {}
             if isinstance(value, Map) and not value.keys() <= _BRIEF:
                 said = self._said(name, value, type_, source)
+            not_null = settings.get("not_null")
+            if isinstance(not_null, Map):
+                said |= _not_null(not_null, self.scope, source)
             implied = "the primary key" if name in key else "identity" if "identity" in said else None
-            if implied and settings.get("not_null") is False:
+            if implied and not_null is False:
                 self.scope.problem(value.at("not_null"), f"column {name!r} is NOT NULL because of {implied}")
             found.append(
                 r.Column(
@@ -116,7 +119,7 @@ class _Table:
                     source=source,
                     container=self.address,
                     type=type_,
-                    not_null=bool(settings.get("not_null")) or implied is not None,
+                    not_null=isinstance(not_null, Map) or bool(not_null) or implied is not None,
                     position=len(found) + 1,
                     refers=(*refers, *said.pop("refers", ())),
                     **said,
@@ -139,6 +142,7 @@ class _Table:
             "identity": identity,
             "identity_options": numbering,
             "generated": expression,
+            "stored": self._stored(name, settings, expression),
             "collation": collation,
             "storage": settings.get("storage"),
             "compression": settings.get("compression"),
@@ -152,6 +156,14 @@ class _Table:
             "refers": sorting,
         }
         return {key: value for key, value in said.items() if value is not None and value != ()}
+
+    def _stored(self, name: str, settings: Map, generated: str | None) -> bool | None:
+        """None where it is not said, or as if it were not."""
+        stored: bool | None = settings.get("stored")
+        if stored is not None and generated is None:
+            hint = "write `generated`, or leave `stored` out"
+            self.scope.problem(settings.at("stored"), f"column {name!r} has `stored` and is not generated", hint)
+        return None if stored else stored
 
     def _using(self, name: str, settings: Map, generated: str | None) -> str | None:
         """How values become those of another type; only where that is done online."""
@@ -289,6 +301,19 @@ class _Table:
                 )
             )
         return found
+
+
+def _not_null(value: Map, scope: Scope, source: Source) -> dict[str, Any]:
+    """`{name:, valid:, no_inherit:, comment:}`."""
+    name = value.get("name")
+    if name is not None:
+        scope.short(name, source)
+    return {
+        "not_null_name": name,
+        "not_null_valid": value.get("valid", True),
+        "not_null_no_inherit": value.get("no_inherit", False),
+        "not_null_comment": comment_of(value),
+    }
 
 
 def _replica_identity(value: Any) -> str:

@@ -87,8 +87,12 @@ class Column(PostgresResource):
     options: Pairs = ()
     """n_distinct and n_distinct_inherited; others are not known to the server and left alone."""
     not_null_name: str | None = None
-    """Of a NOT NULL constraint (PostgreSQL 18), where it is not the generated one."""
+    """Of a NOT NULL constraint (PostgreSQL 18), where it is not a generated one; None also leaves it as it is."""
     not_null_valid: bool = True
+    not_null_no_inherit: bool = False
+    not_null_comment: str | None = None
+    not_null_constraint: str | None = field(default=None, compare=False)
+    """Live: what it is called, where that is not TABLE_COLUMN_not_null."""
     held_by: tuple[str, ...] = field(default=(), compare=False)
     """Live: what is not modelled and uses it, in the server's words: `publication of table t in publication p`."""
     embedding: str | None = field(default=None, compare=False)
