@@ -1,31 +1,37 @@
-"""How much `reconcile plan` costs over the catalog queries that no such tool can do without.
+"""What `reconcile plan` costs over the catalog queries that no differ can do without, and what others cost.
 
-    python bench/plan_postgres.py --server postgresql://postgres@127.0.0.1:5432/postgres --tables 1000
+    python bench/plan_postgres.py --tables 100 1000 5000
+    python bench/plan_postgres.py --server postgresql://postgres@127.0.0.1:5432/postgres --install-peers
 
-Makes a database of N tables (8 columns, primary key, foreign key, unique, check, two indexes), writes its YAML by
-`reconcile import`, and measures whole processes: the bare queries, a plan with no change, a plan with 1 % of the
-tables changed. Prints medians and ratios.
+Makes databases of N tables (see schema.py), has them adopted by `reconcile apply`, and measures whole processes one
+after the other: the bare queries, a plan with nothing to change, a plan with one table in a hundred changed, a first
+plan of everything, and the peers that are installed. Without `--server` a sandbox is started. Databases, sandbox and
+files are removed at the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import resource
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import peers
 import psycopg
-from psycopg import sql
+import schema
+from measuring import Failed, Sample, measured, run
+from psycopg import conninfo, sql
 
-DATABASE = "reconcile_bench"
+START = "import psycopg, yaml"
+"""What any Python program with this driver and this file format pays before its first line."""
+
 BARE = """
-import os, psycopg
-with psycopg.connect(os.environ["BENCH_URL"], autocommit=True) as connection:
+import sys, time, psycopg
+began = time.perf_counter()
+with psycopg.connect(sys.argv[1], autocommit=True) as connection:
     for query in (
         "SELECT oid, relname, relkind, relnamespace, reloptions FROM pg_class"
         " WHERE relnamespace = 'public'::regnamespace",
@@ -40,86 +46,133 @@ with psycopg.connect(os.environ["BENCH_URL"], autocommit=True) as connection:
         " JOIN pg_class c ON c.oid = indexrelid WHERE relnamespace = 'public'::regnamespace",
     ):
         connection.execute(query).fetchall()
+print(time.perf_counter() - began)
 """
-BASE = "import psycopg, yaml"
+"""One round trip each, over all tables."""
 
 
-def table(n: int) -> str:
-    return f"""CREATE TABLE t{n} (
-        id bigint GENERATED ALWAYS AS IDENTITY, parent_id bigint, name text NOT NULL, code varchar(20),
-        size numeric(12,2) DEFAULT 0, tags text[] DEFAULT '{{}}', note text,
-        created_at timestamptz NOT NULL DEFAULT now(),
-        CONSTRAINT t{n}_pkey PRIMARY KEY (id), CONSTRAINT t{n}_code_key UNIQUE (code),
-        CONSTRAINT t{n}_size_check CHECK (size >= 0::numeric),
-        CONSTRAINT t{n}_parent_fkey FOREIGN KEY (parent_id) REFERENCES t{max(n - 1, 0)} (id));
-    CREATE INDEX t{n}_name_idx ON t{n} (lower(name));
-    CREATE INDEX t{n}_created_idx ON t{n} (created_at DESC) WHERE size > 0::numeric;"""
+@contextmanager
+def server(url: str | None) -> Iterator[str]:
+    """The URL, or that of a sandbox that is removed afterwards."""
+    if url:
+        yield url
+        return
+    from reconcile.sandbox import Sandbox
+
+    with tempfile.TemporaryDirectory() as folder:
+        sandbox = Sandbox(Path(folder))
+        sandbox.up(("postgres",))
+        try:
+            yield sandbox.variables("postgres")["RECONCILE_SANDBOX_POSTGRES_URL"]
+        finally:
+            sandbox.down(delete=True)
 
 
-def median(command: list[str], environment: dict[str, str], runs: int, expect: int = 0) -> float:
-    times = []
-    for _ in range(runs + 1):
-        began = time.perf_counter()
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        times.append(time.perf_counter() - began)
-        if done.returncode != expect:
-            sys.exit(f"{command} ended with {done.returncode}:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
-    return statistics.median(times[1:])
+@contextmanager
+def database(url: str, name: str, tables: int) -> Iterator[str]:
+    """The URL of a new database with that many tables."""
+    identifier = sql.Identifier(name)
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(identifier))
+    parts = conninfo.conninfo_to_dict(url)
+    login = f"{parts.get('user', 'postgres')}{':' + str(parts['password']) if parts.get('password') else ''}"
+    made = f"postgresql://{login}@{parts.get('host', '127.0.0.1')}:{parts.get('port', 5432)}/{name}"
+    try:
+        with psycopg.connect(made, autocommit=True) as connection:
+            for number, text in enumerate(schema.sql(tables)):
+                connection.execute(text.encode())
+                if number % 1000 == 999:
+                    connection.execute("ANALYZE pg_catalog.pg_class, pg_catalog.pg_attribute, pg_catalog.pg_depend")
+            connection.execute("VACUUM ANALYZE")
+        yield made
+    finally:
+        with psycopg.connect(url, autocommit=True) as admin:
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
+
+
+def project(folder: Path, url: str, tables: int) -> list[str]:
+    """The `reconcile` command of a project that declares the tables."""
+    (folder / "schema").mkdir(parents=True)
+    (folder / "schema" / "tables.yaml").write_text(schema.yaml(tables))
+    parts = conninfo.conninfo_to_dict(url)
+    settings = {
+        "database": parts["dbname"],
+        **{k: parts[k] for k in ("host", "port", "user", "password") if k in parts},
+    }
+    shown = ", ".join(f'{key}: "{value}"' for key, value in settings.items())
+    (folder / "reconcile.yaml").write_text(
+        f"version: 1\nname: bench\nstores:\n  {schema.STORE}: {{kind: postgres, {shown}}}\n"
+    )
+    return [sys.executable, "-m", "reconcile", "-C", str(folder)]
+
+
+def measure(url: str, tables: int, runs: int, folder: Path, others: Path) -> None:
+    """One size: print a table of medians."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"NO_COLOR": "1"}
+    python, rows = sys.executable, list[tuple[str, Sample, str]]()
+    start = measured((python, "-c", START), environment, runs)
+    rows.append(("start of Python, driver, YAML", start, ""))
+    with (
+        database(url, f"reconcile_bench_{tables}", tables) as live,
+        database(url, f"reconcile_bench_{tables}_desired", tables) as desired,
+        database(url, f"reconcile_bench_{tables}_empty", 0) as empty,
+    ):
+        reconcile, new = project(folder / "live", live, tables), project(folder / "new", empty, tables)
+        plan = [*reconcile, "plan", "--detailed-exitcode"]
+        adopted = run([*reconcile, "apply", "--auto-approve"], environment)
+        bare = bare_queries(live, environment, runs)
+        rows.append(("bare catalog queries", bare, "in a warm process"))
+        unchanged = measured(plan, environment, runs)
+        net = (unchanged.wall - start.wall) / bare.wall
+        rows.append(("reconcile plan, no change", unchanged, f"less start: {net:.1f} x bare"))
+        for peer in peers.peers(others, folder, live, desired, tables):
+            try:
+                found = measured(peer.command, environment, min(runs, 3), peer.expect)
+                note = f"{found.wall / unchanged.wall:.1f} x reconcile"
+                rows.append((peer.name, found, f"{note}; {peer.note}" if peer.note else note))
+            except Failed as error:
+                print(f"{peer.name}: {error}", file=sys.stderr)
+        with psycopg.connect(live, autocommit=True) as connection:
+            for number in range(0, tables, 100):
+                connection.execute(schema.change(number).encode())
+        changed = measured(plan, environment, runs, (2,))
+        rows.append(("reconcile plan, 1 % changed", changed, f"{changed.wall / unchanged.wall:.2f} x no change"))
+        first = measured([*new, "plan"], environment, min(runs, 3))
+        rows.append(("reconcile plan, all new", first, f"{first.wall / unchanged.wall:.1f} x no change"))
+        rows.append(("reconcile apply, adopting all", adopted, "one run"))
+    show(tables, runs, rows)
+
+
+def bare_queries(url: str, environment: dict[str, str], runs: int) -> Sample:
+    """The bare queries, timed inside their process: its start is not theirs."""
+    samples = [run((sys.executable, "-c", BARE, url), environment) for _ in range(runs + 1)][1:]
+    middle = sorted(samples, key=lambda s: float(s.output))[len(samples) // 2]
+    return Sample(float(middle.output), middle.cpu, middle.memory)
+
+
+def show(tables: int, runs: int, rows: Sequence[tuple[str, Sample, str]]) -> None:
+    print(f"\n{tables} tables, medians of {runs} runs\n")
+    print("| | wall | CPU | peak memory | |\n|---|---|---|---|---|")
+    for name, found, note in rows:
+        print(f"| {name} | {found.wall:.2f} s | {found.cpu:.2f} s | {found.memory:.0f} MB | {note} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", required=True)
-    parser.add_argument("--tables", type=int, default=1000)
+    parser.add_argument("--server", metavar="URL", help="a server where databases may be made; default: a sandbox")
+    parser.add_argument("--tables", type=int, nargs="+", default=[1000], metavar="N")
     parser.add_argument("--runs", type=int, default=5)
+    default = Path(__file__).resolve().parent / ".peers"
+    parser.add_argument("--peers", type=Path, default=default, metavar="DIR", help="where migra and alembic are")
+    parser.add_argument("--install-peers", action="store_true", help="install migra and alembic there first")
     asked = parser.parse_args()
-    name = sql.Identifier(DATABASE)
-    with psycopg.connect(asked.server, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(name))
-    url = psycopg.conninfo.make_conninfo(asked.server, dbname=DATABASE)
-    try:
-        with psycopg.connect(url, autocommit=True) as connection:
-            for n in range(asked.tables):
-                connection.execute(table(n))  # type: ignore[arg-type]
-        with tempfile.TemporaryDirectory() as folder:
-            measure(Path(folder), url, asked.runs)
-    finally:
-        with psycopg.connect(asked.server, autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-
-
-def measure(folder: Path, url: str, runs: int) -> None:
-    parts = psycopg.conninfo.conninfo_to_dict(url)
-    settings = ", ".join(
-        f'{ours}: "{parts[theirs]}"'
-        for ours, theirs in (("host", "host"), ("port", "port"), ("user", "user"), ("password", "password"))
-        if parts.get(theirs)
-    )
-    (folder / "reconcile.yaml").write_text(
-        f"version: 1\nname: bench\nstores:\n  app: {{kind: postgres, database: {DATABASE}, {settings}}}\n"
-    )
-    environment = {**os.environ, "BENCH_URL": url, "NO_COLOR": "1"}
-    reconcile = [sys.executable, "-m", "reconcile", "-C", str(folder)]
-    subprocess.run([*reconcile, "import"], env=environment, check=True, capture_output=True)
-    plan = [*reconcile, "plan", "--detailed-exitcode"]
-    start = median([sys.executable, "-c", BASE], environment, runs)
-    bare = median([sys.executable, "-c", BARE], environment, runs) - median(
-        [sys.executable, "-c", "import os, psycopg"], environment, runs
-    )
-    unchanged = median(plan, environment, runs)
-    with psycopg.connect(url, autocommit=True) as connection:
-        for n in range(
-            0, len(connection.execute("SELECT 1 FROM pg_class WHERE relkind = 'r' AND relname ~ '^t'").fetchall()), 100
-        ):
-            connection.execute(f"ALTER TABLE t{n} ALTER note SET DEFAULT 'x'; DROP INDEX t{n}_name_idx")  # type: ignore[arg-type]
-    changed = median(plan, environment, runs, expect=2)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"start of Python, driver, YAML  {start:7.2f} s")
-    print(f"bare catalog queries           {bare:7.2f} s")
-    print(f"plan, nothing to change        {unchanged:7.2f} s   less start: {(unchanged - start) / bare:.1f} x bare")
-    print(f"plan, 1 % changed              {changed:7.2f} s   {changed / unchanged:.2f} x unchanged")
-    print(f"peak memory of a process       {peak:7.0f} MB")
+    if asked.install_peers:
+        peers.install(asked.peers)
+    with server(asked.server) as url:
+        for tables in asked.tables:
+            with tempfile.TemporaryDirectory() as folder:
+                measure(url, tables, asked.runs, Path(folder), asked.peers)
 
 
 if __name__ == "__main__":

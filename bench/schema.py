@@ -78,6 +78,35 @@ def yaml(tables: int, without: Container[int] = ()) -> str:
     return f"store: {STORE}\ntables:\n" + "".join(declare(n) for n in range(tables) if n not in without)
 
 
+def models(tables: int) -> str:
+    """The same for SQLAlchemy, which alembic compares with; it has no word for a check's or a default's spelling."""
+    return f"""from sqlalchemy import *
+from sqlalchemy.dialects.postgresql import ARRAY
+
+metadata = MetaData()
+for number in range({tables}):
+    t = f"t{{number}}"
+    Table(
+        t,
+        metadata,
+        Column("id", BigInteger, Identity(always=True)),
+        Column("parent_id", BigInteger),
+        Column("name", Text, nullable=False),
+        Column("code", String(20)),
+        Column("size", Numeric(12, 2), server_default=text("0")),
+        Column("tags", ARRAY(Text), server_default=text("'{{{{}}}}'::text[]")),
+        Column("note", Text),
+        Column("created_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
+        PrimaryKeyConstraint("id", name=f"{{t}}_pkey"),
+        UniqueConstraint("code", name=f"{{t}}_code_key"),
+        CheckConstraint("size >= 0", name=f"{{t}}_size_check"),
+        ForeignKeyConstraint(["parent_id"], [f"t{{max(number - 1, 0)}}.id"], name=f"{{t}}_parent_fkey"),
+        Index(f"{{t}}_name_idx", text("lower(name)")),
+        Index(f"{{t}}_created_idx", text("created_at DESC"), postgresql_where=text("size > 0::numeric")),
+    )
+"""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=int, default=1000)
