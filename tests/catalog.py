@@ -72,6 +72,18 @@ SELECT 'sequence ' || c.name, concat_ws(' ', format_type(q.seqtypid, NULL), q.se
         WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')))
 FROM classes c JOIN pg_sequence q ON q.seqrelid = c.oid
 UNION ALL
+SELECT 'routine ' || s.nspname || '.' || p.oid::regprocedure, concat(
+         CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) END,
+         CASE WHEN p.prokind = 'a' THEN pg_get_function_arguments(p.oid) || format_type(a.aggtranstype, NULL)
+              || (to_jsonb(a) - array['aggfnoid', 'aggtranstype', 'aggmtranstype', 'aggsortop'])::text END,
+         ' | ', obj_description(p.oid, 'pg_proc'))
+FROM pg_proc p JOIN spaces s ON s.oid = p.pronamespace LEFT JOIN pg_aggregate a ON a.aggfnoid = p.oid
+WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                  AND d.deptype IN ('e', 'i'))
+UNION ALL
+SELECT 'event trigger ' || evtname, concat_ws(' ', evtevent, evtenabled, evttags::text, evtfoid::regproc, '|',
+       obj_description(oid, 'pg_event_trigger')) FROM pg_event_trigger
+UNION ALL
 SELECT 'view ' || c.name, pg_get_viewdef(c.oid) FROM classes c WHERE c.relkind IN ('v', 'm')
 UNION ALL
 SELECT 'access ' || x.name, x.owner || array_to_string(ARRAY(

@@ -9,6 +9,9 @@ import pytest
 from tests.stores.postgres.reading import Store, at, different
 
 from reconcile import wording
+from reconcile.diff import Options, diff
+from reconcile.plan import StoreView, build
+from reconcile.policy import Policy
 from reconcile.stores.base import Context
 from reconcile.stores.postgres import PACKAGE
 from reconcile.yamlio import parse as read_yaml
@@ -224,6 +227,7 @@ def problems(text: str) -> list[str]:
         ("f()", "create function f() returns int as 'x", "a quote is not closed"),
         ("f()", "create function f() begin atomic select 1;", "BEGIN ATOMIC is not ended"),
         ("f()", "create function f returns int", "not followed by arguments"),
+        ("f()", "create function f() returns int set search_path from current return 1", "SET name TO value"),
         ("audit.f()", "create function audit.f() returns int return 1", "not in the scope of store 'app'"),
     ],
 )
@@ -252,3 +256,61 @@ def test_a_statement_that_is_not_what_its_key_says_is_refused(key: str, statemen
 )
 def test_what_is_wrong_is_said(text: str, expected: str) -> None:
     assert expected in problems(text)[0]
+
+
+def test_a_body_that_its_language_cannot_read_is_reported_with_its_line(postgres_database: str) -> None:
+    store = Store(postgres_database)
+    text = (
+        "store: app\nfunctions:\n"
+        "  f(): {definition: create function f() returns int language plpgsql as 'begin retrun 1; end'}\n"
+        "  g(): {definition: create function g() returns int language sql as 'selec 1'}\n"
+        "  h(): {definition: create function h() returns int language sql as 'select * from not_there_yet'}\n"
+        "  i(): {definition: create function i() returns int language plpgsql as 'declare x not_there; begin end'}\n"
+    )
+    result, _, _ = store.canonical(text)
+    assert [str(p).splitlines()[0] for p in result.problems] == [
+        's.yaml:3:3: function public.f(): PostgreSQL says: syntax error at or near "retrun"',
+        's.yaml:4:3: function public.g(): PostgreSQL says: syntax error at or near "selec"',
+    ]
+
+
+def test_a_live_overload_is_not_taken_for_a_declared_one(postgres_database: str) -> None:
+    store = Store(postgres_database)
+    store.execute(
+        "create type mood as enum ('sad')",
+        "create function usual(mood default 'sad') returns mood language sql as 'select $1'",
+        "create table t (a mood default usual('sad'))",
+    )
+    text = (
+        "store: app\nenums: {mood: [sad]}\ntables: {t: {columns: {a: {type: mood, default: \"usual('sad')\"}}}}\n"
+        "functions: {usual(mood): {definition: \"create function usual(mood default 'sad') returns mood"
+        " language sql as 'select $1'\"}}"
+    )
+    result, live, built = store.canonical(text)
+    assert (different(result, live), result.problems, built) == ({}, (), 1)
+
+
+def test_who_may_not_is_told_before_anything_is_changed(postgres_database: str) -> None:
+    name = postgres_database.rsplit("/", 1)[1]
+    store = Store(postgres_database)
+    store.execute("create function f() returns int language sql as 'select 1'", f"create role r_{name} login")
+    try:
+        limited = Store(postgres_database, settings={"role": f"r_{name}"})
+        text = (
+            "store: app\nfunctions: {f(): {definition: create function f() returns int language sql as 'select 2'},"
+            " g(): {definition: create function g() returns int language sql as 'select 2'},"
+            " e(): {definition: create function e() returns event_trigger language plpgsql as 'begin end'}}\n"
+            "event_triggers: {x: {event: sql_drop, function: e()}}"
+        )
+        with limited.session() as session:
+            live = session.introspect()
+            found = diff(
+                limited.desired(text), live, {}, PACKAGE, Policy(), lambda _a, _c: "managed", Options(prune="none")
+            )
+            view = StoreView("app", session.server(), PACKAGE.ranks, found)
+            said = [str(p) for p in session.preflight(build([view]).steps)]
+        assert [line for line in said if "may not create in schema public" in line]
+        assert [line for line in said if "does not own public.f(), postgres does" in line]
+        assert [line for line in said if "no superuser, which app.event_trigger.x needs" in line]
+    finally:
+        store.execute(f"drop role r_{name}")

@@ -15,6 +15,7 @@ from reconcile.errors import Problem, StoreError
 from reconcile.facts import Verb
 from reconcile.model import Address, State
 from reconcile.stores.postgres.resources import (
+    ROUTINES,
     Check,
     Column,
     DefaultPrivileges,
@@ -27,6 +28,7 @@ from reconcile.stores.postgres.resources import (
     View,
 )
 from reconcile.stores.postgres.resources.access import PUBLIC
+from reconcile.stores.postgres.routine_checks import routine_problems
 from reconcile.suggest import meant
 
 OLDEST = (12,)
@@ -266,10 +268,12 @@ def preflight(connection: psycopg.Connection[TupleRow], server: Server, steps: S
         grant = f'GRANT CREATE ON DATABASE "{server.facts["database"]}" TO "{server.facts["user"]}"'
         problems.append(Problem(f"{server.facts['user']} may not create schemas", where=where, hint=grant))
     new_schemas = {a.parts[0] for a in created if a.kind == "schema"}
-    relations = {a for a in created if a.kind in ("table", "view", "materialized_view", "enum", "sequence", "index")}
+    kinds = ("table", "view", "materialized_view", "enum", "sequence", "index", *ROUTINES)
+    relations = {a for a in created if a.kind in kinds}
     problems += _schemas(connection, server, {a.parts[0] for a in relations} - new_schemas)
     new_tables = {a.parts for a in created if a.kind == "table"}
     problems += _ownership(connection, server, {p for p in _touched(steps) if p not in new_tables})
+    problems += routine_problems(connection, server, steps)
     return problems
 
 

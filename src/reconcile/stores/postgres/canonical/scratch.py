@@ -20,7 +20,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.base import Live
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.canonical.closure import BUILT, Closure, built_names
-from reconcile.stores.postgres.canonical.statements import LATE, OBJECTS, PARTS, column
+from reconcile.stores.postgres.canonical.statements import LATE, OBJECTS, PARTS, column, routine
 from reconcile.stores.postgres.canonical.statements import table as create_table
 from reconcile.stores.postgres.introspect import read, settle
 from reconcile.stores.postgres.names import as_shown, join
@@ -168,7 +168,9 @@ class _Scratch:
             if address in parts:
                 bare += [] if self._table(address, parts[address]) else [address]
             elif (found := self.desired.get(address)) is not None:
-                self._try(found, OBJECTS[type(found)](self, found))
+                made = self._try(found, OBJECTS[type(found)](self, found))
+                if made and isinstance(found, r.Function | r.Procedure) and address in self.wanted:
+                    self._look_at_body(found)
         for address in bare:
             self._fill(address, parts[address])
         for x in late:
@@ -333,6 +335,19 @@ class _Scratch:
             hint = self._shown(error.diag.message_hint or "") or None
             self.result.problems.append(Problem(f"{label}: PostgreSQL says: {primary}", where=x.source, hint=hint))
         return False
+
+    def _look_at_body(self, x: r.Routine) -> None:
+        """Report a body that its language cannot read. That it names what is not there yet is no fault."""
+        error = self._once(
+            "SET LOCAL check_function_bodies = on",
+            routine(self, x, replace=True),
+            "SET LOCAL check_function_bodies = off",
+        )
+        if isinstance(error, errors.SyntaxError):
+            primary = self._shown(error.diag.message_primary or "")
+            label = f"{x.address.kind} {join(*x.address.parts)}"
+            where = self._shown(error.diag.context or "") or None
+            self.result.problems.append(Problem(f"{label}: PostgreSQL says: {primary}", where=x.source, hint=where))
 
     def _follows(self, x: Resource, error: psycopg.Error) -> bool:
         """Whether the error only follows from another object that could not be built."""

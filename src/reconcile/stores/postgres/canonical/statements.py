@@ -65,10 +65,10 @@ def materialized_view(names: Names, x: r.MaterializedView) -> str:
     return f"CREATE MATERIALIZED VIEW {names.name(x.address)} AS {names.sql(x.query)} WITH NO DATA"
 
 
-def routine(names: Names, x: r.Routine) -> str:
+def routine(names: Names, x: r.Routine, *, replace: bool = False) -> str:
     """The statement under its scratch name; a body in quotes stays as it is."""
-    schema = names.scratch[x.schema]
-    return statement(names.sql(statement(x.definition_, x.schema, x.routine, replace=False)), schema, x.routine)
+    moved = names.sql(statement(x.definition_, x.schema, x.routine))
+    return statement(moved, names.scratch[x.schema], x.routine, replace=replace)
 
 
 def check(names: Names, x: r.Check) -> str:

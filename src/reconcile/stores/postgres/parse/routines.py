@@ -13,6 +13,7 @@ from reconcile.stores.postgres.sqlroutines import (
     Header,
     NotRoutine,
     bare_type,
+    clauses,
     header,
     signature,
     split_key,
@@ -55,6 +56,9 @@ def routines(document: Map, scope: Scope) -> list[Resource]:
                 scope.problem(where, f"{kind} {key!r}: {error}", "write one CREATE [OR REPLACE] statement")
                 continue
             _agrees(address, key, source, stated, where, scope)
+            if any(c.lower().startswith("set ") and c.lower().endswith(" from current") for c in clauses(stated)):
+                what = f"{kind} {key!r} takes a setting FROM CURRENT, which is another with each session"
+                scope.problem(where, what, "write its value: SET name TO value")
             found.append(
                 _CLASSES[kind](
                     address=address,
