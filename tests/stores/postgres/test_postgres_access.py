@@ -121,7 +121,7 @@ def acl(store: Store) -> list[tuple[Any, ...]]:
         " select c.relname::text as name, pg_get_userbyid(c.relowner) as owner, c.relacl as acl from pg_class c"
         " where c.relnamespace::regnamespace::text in ('public', 'audit')"
         " union all select c.relname || '.' || a.attname, '', a.attacl from pg_attribute a join pg_class c on c.oid = a.attrelid"
-        " where c.relnamespace::regnamespace::text in ('public', 'audit') and a.attacl is not null"
+        " where c.relnamespace::regnamespace::text in ('public', 'audit') and a.attacl is not null and not a.attisdropped"
         " union all select p.proname, pg_get_userbyid(p.proowner), p.proacl from pg_proc p"
         " where p.pronamespace::regnamespace::text in ('public', 'audit')"
         " union all select t.typname, pg_get_userbyid(t.typowner), t.typacl from pg_type t"

@@ -19,7 +19,7 @@ def with_access(context: Context, x: Resource, value: Any) -> Any:
     if not isinstance(grant, r.Grant):
         return value
     found: dict[str, Any] = {}
-    if grant.owner not in (context.user, None) and not _is_given(context, x, grant):
+    if grant.owner is not None and not _is_given(context, x, grant.owner):
         found["owner"] = grant.owner
     if grant.grants is not None and grant.grants != _at_first(context, x):
         found["grants"] = grants(context, x.address.kind, grant.grants)
@@ -30,11 +30,11 @@ def with_access(context: Context, x: Resource, value: Any) -> Any:
     return {**(value or {}), **found}
 
 
-def _is_given(context: Context, x: Resource, grant: r.Grant) -> bool:
-    """An owner that nobody chose: of schema public, and of a sequence that belongs to a column."""
+def _is_given(context: Context, x: Resource, owner: str) -> bool:
+    """An owner that nobody chose: the role that connects; a sequence that belongs to a column has its table's."""
     if isinstance(x, r.Schema) and x.system:
-        return context.version < (15,) or grant.owner == _PUBLIC_SCHEMA_OWNER
-    return isinstance(x, r.Sequence) and x.owned_by is not None
+        return context.version < (15,) or owner == _PUBLIC_SCHEMA_OWNER
+    return owner == context.user or (isinstance(x, r.Sequence) and x.owned_by is not None)
 
 
 def _at_first(context: Context, x: Resource) -> tuple[Privilege, ...]:
