@@ -59,6 +59,10 @@ SELECT 'not null ' || c.name || '.' || a.attname, concat_ws(' ',
 FROM pg_constraint k JOIN classes c ON c.oid = k.conrelid
 JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] WHERE k.contype = 'n'
 UNION ALL
+SELECT 'statistics ' || s.nspname || '.' || x.stxname, concat_ws(' ', pg_get_statisticsobjdef(x.oid),
+         nullif((to_jsonb(x) ->> 'stxstattarget')::int, -1), '| ' || obj_description(x.oid, 'pg_statistic_ext'))
+FROM pg_statistic_ext x JOIN spaces s ON s.oid = x.stxnamespace
+UNION ALL
 SELECT 'index ' || c.name, concat(
          regexp_replace(pg_get_indexdef(c.oid), ' WITH \\([^)]*\\)', ''), ' valid=', i.indisvalid,
          ' clustered=', i.indisclustered, ' identity=', i.indisreplident, ' statistics=',

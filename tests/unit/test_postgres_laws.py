@@ -27,6 +27,7 @@ from tests.stores.postgres.writing import (
     sequence,
     sql,
     state,
+    statistics,
     table,
     unique,
     view,
@@ -84,6 +85,8 @@ def first() -> State:
         materialized_view("n", "SELECT d FROM a", [("d", "text")], [at("table", "a"), at("column", "a", "d")]),
         table("c", with_=(("fillfactor", "70"),)),
         *exclusions("gist", "&&", "80"),
+        statistics("b", "b_stat", "a", "s", kinds=("mcv",)),
+        statistics("b", "b_more", "a", "s", kinds=("mcv",)),
         foreign_key("b", "b_late", ["a"], "a", ["id"], deferrable="initially_deferred"),
         unique("b", "b_key", "a", with_=(("fillfactor", "70"),)),
         unique("b", "b_again", "a", with_=(("deduplicate_items", "off"),)),
@@ -139,6 +142,8 @@ def second() -> State:
         ),
         table("c", unlogged=True, replica_identity="full"),
         *exclusions("spgist", "=", "80"),
+        statistics("b", "b_stat", "a", "s", kinds=("ndistinct",)),
+        statistics("b", "b_more", "a", "s", kinds=("mcv",), target=9),
         foreign_key("b", "b_late", ["a"], "a", ["id"]),
         unique("b", "b_key", "a", with_=(("fillfactor", "80"),)),
         unique("b", "b_again", "a"),
@@ -212,6 +217,7 @@ def test_plans_are_ordered_and_the_same_each_time(before: str, after: str, empty
 def test_every_change_class_is_used_here() -> None:
     used = {type(c).__name__ for pair in PAIRS for c in changes(STATES[pair[0]], STATES[pair[1]])}
     assert {
+        "AlterStatistics", "CreateStatistics", "DropStatistics", "ReplaceStatistics",
         "AddExclusion", "AlterForeignKey", "AlterIndex", "AlterKeyOptions", "DropExclusion", "RebuildKey",
         "ReplaceExclusion",
         "AddCheck", "AddColumn", "AddEnumValues", "AddForeignKey", "AddPrimaryKey", "AddUnique", "AlterColumn",

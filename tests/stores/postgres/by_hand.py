@@ -147,6 +147,21 @@ tables:
     since=18,
 )
 
+STATISTICS = Base(
+    "statistics",
+    """
+tables:
+  places:
+    columns: {country: text, city: text, zip: text, half: {type: text, generated: "left(zip, 2)"}}
+    statistics:
+      places_all: {columns: [country, city]}
+      places_some: {kinds: [mcv, ndistinct], columns: [zip, city, half], target: 50, comment: Together}
+      places_lower: {columns: [{expression: lower(city)}]}
+      places_both: {kinds: [dependencies], columns: [country, {expression: upper(zip)}]}
+""",
+    since=14,
+)
+
 ROWS: list[ByHand] = [
     *(
         ByHand(TABLES, sql)
@@ -297,6 +312,26 @@ ROWS: list[ByHand] = [
             "ALTER TABLE lines DROP b, ADD b bigint GENERATED ALWAYS AS (a * 2) VIRTUAL",
         )
     ),
+    *(
+        ByHand(STATISTICS, sql)
+        for sql in (
+            "DROP STATISTICS places_all",
+            "DROP STATISTICS places_all; CREATE STATISTICS places_all (mcv) ON country, city FROM places",
+            "DROP STATISTICS places_all; CREATE STATISTICS places_all ON country, zip FROM places",
+            "DROP STATISTICS places_both;"
+            " CREATE STATISTICS places_both (dependencies) ON country, (lower(zip)) FROM places",
+            "DROP STATISTICS places_lower; CREATE STATISTICS places_lower ON (upper(city)) FROM places",
+            "ALTER STATISTICS places_some SET STATISTICS -1",
+            "ALTER STATISTICS places_some SET STATISTICS 60",
+            "ALTER STATISTICS places_all SET STATISTICS 0",
+            "COMMENT ON STATISTICS places_some IS NULL",
+            "COMMENT ON STATISTICS places_all IS 'x'",
+            "ALTER TABLE places ALTER city TYPE varchar(40)",
+            "ALTER TABLE places DROP zip CASCADE",
+            "ALTER TABLE places ALTER half DROP EXPRESSION",
+        )
+    ),
+    ByHand(STATISTICS, "CREATE STATISTICS more ON country, zip FROM places", prune="extra"),
     ByHand(TABLES, "ALTER TABLE users ALTER name SET COMPRESSION DEFAULT", since=14),
     ByHand(TABLES, "ALTER TABLE posts ALTER body SET COMPRESSION pglz", since=14),
 ]

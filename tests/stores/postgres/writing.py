@@ -57,6 +57,11 @@ def check(table: str, name: str, expression: str, **more: Any) -> r.Check:
     return r.Check(address=at("check", table, name), container=at("table", table), expression=expression, **more)
 
 
+def statistics(table: str, name: str, *columns: str, **more: Any) -> r.Statistics:
+    items = tuple(r.IndexItem(column=c) for c in columns)
+    return r.Statistics(address=at("statistics", name), container=at("table", table), columns=items, **more)
+
+
 def exclusion(table: str, name: str, keys: Sequence[tuple[str, str]], **more: Any) -> r.Exclusion:
     return r.Exclusion(
         address=at("exclusion", table, name),

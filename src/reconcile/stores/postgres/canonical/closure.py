@@ -121,6 +121,8 @@ class Closure:
         parts: list[Json] = [_FORMAT, list(self.world), x.address.kind, [list(t) for t in texts(x)]]
         if isinstance(x, r.Index | r.Exclusion):
             parts.append([x.method, [i.column for i in x.columns]])
+        if isinstance(x, r.Statistics):
+            parts.append([i.column for i in x.columns])
         own = self._own(x)
         if own is not None:
             parts.append([[c.address.parts[-1], c.type, c.collation] for c in own])
@@ -143,10 +145,10 @@ class Closure:
         if isinstance(x, r.Column) and x.generated is None:
             return []
         columns = self.columns.get(x.container) if x.container is not None else None
-        if not columns or not isinstance(x, r.Column | r.Check | r.Index | r.Exclusion):
+        if not columns or not isinstance(x, r.Column | r.Check | r.Index | r.Exclusion | r.Statistics):
             return None
         words = {name for _, text in texts(x) if text for pair in named(text) for name in pair}
-        if isinstance(x, r.Index | r.Exclusion):
+        if isinstance(x, r.Index | r.Exclusion | r.Statistics):
             words.update(i.column for i in x.columns)
         if x.table.parts[-1] in words:
             return None

@@ -20,6 +20,7 @@ from reconcile.stores.postgres.canonical.type_statements import (
 from reconcile.stores.postgres.sqlattached import policy_statement, trigger_statement
 from reconcile.stores.postgres.sqlpartitions import partition_by_clause
 from reconcile.stores.postgres.sqlroutines import statement
+from reconcile.stores.postgres.sqlstatistics import statistics_statement
 from reconcile.stores.postgres.sqltext import column_clause, constraint_clause, ident, index_statement, literal
 
 _Attached = TypeVar("_Attached", r.Policy, r.Trigger)
@@ -102,6 +103,12 @@ def exclusion(names: Names, x: r.Exclusion) -> str:
     return f"ALTER TABLE {names.name(x.table)} ADD {constraint_clause(copy)}"
 
 
+def statistics(names: Names, x: r.Statistics) -> str:
+    """Of the scratch table, with expressions rewritten."""
+    items = tuple(replace(i, expression=None if i.expression is None else names.sql(i.expression)) for i in x.columns)
+    return statistics_statement(replace(x, columns=items, declared=None), names.name(x.address), names.name(x.table))
+
+
 def column(names: Names, x: r.Column, *, with_text: bool) -> str:
     """The clause of a column; default and expression only where they are asked for."""
     return column_clause(
@@ -162,7 +169,12 @@ OBJECTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {
 }
 """What stands by itself, but tables: made in the order in which they need each other."""
 
-PARTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {r.Check: check, r.Exclusion: exclusion, r.Index: index}
+PARTS: Mapping[type[Resource], Callable[[Names, Any], str]] = {
+    r.Check: check,
+    r.Exclusion: exclusion,
+    r.Statistics: statistics,
+    r.Index: index,
+}
 """What is added to its table as soon as that is there."""
 
 LATE: Mapping[type[Resource], Callable[[Names, Any], str | Sequence[str]]] = {

@@ -20,6 +20,7 @@ _FIELDS: Mapping[type, tuple[str, ...]] = {
     r.MaterializedView: ("query",),
     r.Index: ("where",),
     r.Exclusion: ("where",),
+    r.Statistics: (),
     **dict.fromkeys((r.Function, r.Procedure, r.Aggregate), ("definition_",)),
     r.Policy: ("using", "check"),
     r.Trigger: ("condition",),
@@ -30,7 +31,7 @@ _FIELDS: Mapping[type, tuple[str, ...]] = {
     r.Collation: ("locale",),
 }
 
-_KEYED = (r.Index, r.Exclusion)
+_KEYED = (r.Index, r.Exclusion, r.Statistics)
 """What has keys like those of an index."""
 
 
@@ -136,7 +137,7 @@ def pending(x: Resource, y: Resource | None) -> list[tuple[str, str, str]]:
 def as_json(x: Resource) -> Json:
     """The texts of a resource the server has spelled, for the ledger; `with_texts` reads them."""
     found: dict[str, Json] = {field: getattr(x, field) for field in _FIELDS.get(type(x), ())}
-    if isinstance(x, r.Index | r.Exclusion | r.AnyView):
+    if isinstance(x, r.Index | r.Exclusion | r.Statistics | r.AnyView):
         found["columns"] = to_json(x.columns)
     if isinstance(x, r.Exclusion):
         found["operators"] = list(x.operators)

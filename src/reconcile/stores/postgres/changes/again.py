@@ -26,6 +26,7 @@ from reconcile.stores.postgres.changes.policy import RecreatePolicy
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import standing_on
 from reconcile.stores.postgres.changes.routine import RecreateRoutine
+from reconcile.stores.postgres.changes.statistics import RecreateStatistics
 from reconcile.stores.postgres.changes.trigger import RecreateTrigger
 from reconcile.stores.postgres.changes.view import RecreateView
 from reconcile.stores.postgres.resources import (
@@ -42,6 +43,7 @@ from reconcile.stores.postgres.resources import (
     PostgresResource,
     PrimaryKey,
     Procedure,
+    Statistics,
     Trigger,
     Unique,
     View,
@@ -124,6 +126,7 @@ AGAIN: Mapping[type[Resource], Callable[[Any, Any], Change]] = {
     PrimaryKey: RecreateConstraint,
     Unique: RecreateConstraint,
     Check: RecreateConstraint,
+    Statistics: RecreateStatistics,
     Exclusion: RecreateConstraint,
     Policy: RecreatePolicy,
     Trigger: RecreateTrigger,

@@ -26,9 +26,10 @@ from reconcile.stores.postgres.resources import (
     Index,
     Key,
     PostgresResource,
+    Statistics,
 )
 
-_ON_COLUMNS = (Index, Key, Check, ForeignKey, Exclusion)
+_ON_COLUMNS = (Index, Key, Check, ForeignKey, Exclusion, Statistics)
 """What a table has on its columns."""
 
 
@@ -200,6 +201,8 @@ def uses(resource: PostgresResource, column: Column) -> bool:
             texts = [item.expression for item in resource.columns]
             named = [item.column for item in resource.columns]
             return name in (*named, *resource.include) or any(mentions(t, name) for t in (*texts, resource.where))
+        case Statistics():
+            return any(name == i.column or mentions(i.expression, name) for i in resource.columns)
         case Column():
             return mentions(resource.generated, name)
     return False
@@ -216,6 +219,8 @@ def comes_again(world: World, resource: Resource) -> bool:
         return True
     own = [r for r in world.live.children(home(world, resource.table)) if isinstance(r, Column)]
     own = [c for c in own if uses(resource, c) or uses(after, c)]
+    if isinstance(resource, Statistics):
+        return resource != after and any(retyped(world, c.address) for c in own)
     if isinstance(resource, Index | Exclusion) and isinstance(after, Index | Exclusion):
         changed = _without_options(resource) != _without_options(after)
         return changed and any(retyped(world, c.address) for c in own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import pairwise
 from typing import cast
@@ -14,15 +14,18 @@ from reconcile.stores.postgres.resources import (
     ROUTINES,
     Check,
     Column,
+    Exclusion,
     ForeignKey,
     Grant,
     Index,
+    IndexItem,
     Key,
     MaterializedView,
     Policy,
     PostgresResource,
     Routine,
     Sequence,
+    Statistics,
     Table,
     Trigger,
     View,
@@ -154,11 +157,17 @@ def _column_moved(
             return replace(resource, expression=text(resource.expression) or "")
         case Column() if inside and resource.generated is not None:
             return replace(resource, generated=text(resource.generated))
+        case Statistics() if inside:
+            items = _items_moved(
+                resource.columns, name, text
+            )  # the columns among them stand in the order of their names
+            items = tuple(sorted(items, key=lambda i: (i.column is None, i.column or "")))
+            return replace(resource, columns=items)
+        case Exclusion() if inside:
+            items, where = _items_moved(resource.columns, name, text), text(resource.where)
+            return replace(resource, columns=items, include=tuple(map(name, resource.include)), where=where)
         case Index() if inside:
-            items = tuple(
-                replace(i, column=name(i.column)) if i.column is not None else replace(i, expression=text(i.expression))
-                for i in resource.columns
-            )
+            items = _items_moved(resource.columns, name, text)
             include = tuple(map(name, resource.include))
             return replace(resource, columns=items, include=include, where=text(resource.where))
         case Grant() if inside:
@@ -174,6 +183,16 @@ def _column_moved(
         case View() | MaterializedView() if refers:
             return replace(resource, query=_output_kept(renamed_of(resource.query, old, now, bare=True), was, now))
     return resource
+
+
+def _items_moved(
+    items: Iterable[IndexItem], name: Callable[[str], str], text: Callable[[str | None], str | None]
+) -> tuple[IndexItem, ...]:
+    """Keys under the column's new name."""
+    return tuple(
+        replace(i, column=name(i.column)) if i.column is not None else replace(i, expression=text(i.expression))
+        for i in items
+    )
 
 
 def with_column(resource: PostgresResource, column: Address, name: str) -> PostgresResource:

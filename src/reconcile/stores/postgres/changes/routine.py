@@ -24,7 +24,7 @@ from reconcile.stores.postgres.changes.common import (
 )
 from reconcile.stores.postgres.changes.remaking import comes_again, is_made_again, remade
 from reconcile.stores.postgres.changes.routine_rules import can_replace, difference
-from reconcile.stores.postgres.resources import Check, Column, Index, PostgresResource, Routine
+from reconcile.stores.postgres.resources import Check, Column, Exclusion, Index, PostgresResource, Routine, Statistics
 from reconcile.stores.postgres.sqlaccess import keep_access, restore_access
 from reconcile.stores.postgres.sqlroutines import header, routine_statement
 from reconcile.stores.postgres.sqltext import as_written, comment_statement, ident, relation, routine_name
@@ -286,7 +286,7 @@ def _around(world: World, routine: Routine) -> list[Change]:
     columns = [
         c for c in users if isinstance(c, Column) and c.generated is not None and c == world.target.get(c.address)
     ]
-    inside = [u for u in users if isinstance(u, Index | Check)]
+    inside = [u for u in users if isinstance(u, Index | Check | Exclusion | Statistics)]
     return [
         *around(world, [routine.address]),
         *(RecreateColumn(c, c) for c in columns),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from reconcile.model import Resource
@@ -11,7 +11,8 @@ from reconcile.stores.postgres.dump import attached
 from reconcile.stores.postgres.dump.context import Context
 from reconcile.stores.postgres.dump.partitions import bound, partition_by, short_bound
 from reconcile.stores.postgres.dump.values import numbers, options, short, shown_name, sql, without_empty
-from reconcile.stores.postgres.names import generated
+from reconcile.stores.postgres.names import generated, join
+from reconcile.stores.postgres.parse.statistics import ALL
 from reconcile.stores.postgres.sqltables import identity_index
 
 
@@ -39,6 +40,7 @@ def _table(context: Context, x: r.Table) -> dict[str, Any]:
             "primary_key": None if key is None else _primary_key(key, x.address.parts[1]),
             "unique": section(r.Unique, _unique),
             "checks": section(r.Check, _check),
+            "statistics": _statistics(parts),
             "exclusions": section(r.Exclusion, _exclusion),
             "foreign_keys": section(r.ForeignKey, lambda k: _foreign_key(context, k)),
             "indexes": section(r.Index, index),
@@ -154,6 +156,23 @@ def _check(x: r.Check) -> Any:
         },
         "expression",
     )
+
+
+def _statistics(parts: Iterable[Resource]) -> dict[str, Any]:
+    found = {}
+    for x in parts:
+        if isinstance(x, r.Statistics):
+            own = x.table.parts[0] == x.schema
+            kinds = list(x.kinds) if x.kinds and x.kinds != ALL else []
+            found[x.address.parts[1] if own else join(*x.address.parts)] = without_empty(
+                {
+                    "kinds": kinds,
+                    "columns": [_item(i) for i in x.columns],
+                    "target": x.target,
+                    "comment": x.comment,
+                }
+            )
+    return found
 
 
 def _exclusion(x: r.Exclusion) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from reconcile.stores.postgres.introspect import (
     queries,
     routines,
     sequences,
+    statistics,
     tables,
     types,
     views,
@@ -32,7 +33,7 @@ from reconcile.stores.postgres.introspect import (
 from reconcile.stores.postgres.introspect.catalog import Catalog, Rows
 from reconcile.stores.postgres.resources import OWN_SCHEMA
 
-READERS = (tables, partitions, sequences, types, routines, constraints, indexes, views, attached, access)
+READERS = (tables, partitions, sequences, types, routines, constraints, indexes, statistics, views, attached, access)
 """One module a group of kinds: `QUERIES`, `names` to say what is called how, `read` to make resources of it."""
 
 QUERIES: Mapping[str, str] = {

@@ -160,10 +160,18 @@ where n.nspname = any(%(schemas)s) and c.relkind in ('i', 'I') and a.attstattarg
 """
 """Statistics targets of expressions in indexes."""
 
+STATISTICS = f"""
+select s.oid, s.stxrelid, n.nspname, s.stxname, s.stxkeys::int2[], s.stxkind::text[], @statistics_target@,
+       @statistics_expressions@
+from pg_statistic_ext s join pg_namespace n on n.oid = s.stxnamespace
+where n.nspname = any(%(schemas)s) and {own("pg_statistic_ext", "s.oid")}
+order by n.nspname, s.stxname
+"""
+
 COMMENTS = """
 select classoid, objoid, objsubid, description from pg_description
 where classoid in ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_type'::regclass, 'pg_policy'::regclass,
-                   'pg_trigger'::regclass, 'pg_collation'::regclass) and objoid >= 16384
+                   'pg_statistic_ext'::regclass, 'pg_trigger'::regclass, 'pg_collation'::regclass) and objoid >= 16384
 """
 
 REFERENCES = """
@@ -205,6 +213,8 @@ policies (p), triggers (t), routines (f), types (y) and extended statistics (s) 
 columns, types (t, elements of arrays), routines (f), collations (l). The type of a table's rows is that table."""
 
 _VERSIONED: dict[str, tuple[str, str, int]] = {
+    "statistics_target": ("nullif(s.stxstattarget, -1)", "null::int", 130000),
+    "statistics_expressions": ("pg_get_statisticsobjdef_expressions(s.oid)", "null::text[]", 140000),
     "compression": ("nullif(a.attcompression::text, '')", "null", 140000),
     "nulls_not_distinct": ("i.indnullsnotdistinct", "false", 150000),
     "set_columns": ("k.confdelsetcols", "null::int2[]", 150000),
@@ -238,10 +248,6 @@ union all
 select 'pg_type'::regclass, t.oid, 'type', array[ns.nspname::text, t.typname::text], 'base type'
 from pg_type t join ns on ns.oid = t.typnamespace
 where t.typtype = 'b' and not exists (select from pg_type x where x.typarray = t.oid)
-union all
-select 'pg_statistic_ext'::regclass, s.oid, 'statistics', array[ns.nspname::text, s.stxname::text],
-       'extended statistics'
-from pg_statistic_ext s join ns on ns.oid = s.stxnamespace
 union all
 select 'pg_ts_config'::regclass, c.oid, 'text_search_configuration', array[ns.nspname::text, c.cfgname::text],
        'text search configuration'

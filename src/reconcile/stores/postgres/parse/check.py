@@ -112,6 +112,11 @@ class _Checker:
                 return x.replace(refers=self._own(x.table, x.expression))
             case r.Index() | r.Exclusion():
                 return x.replace(refers=self._index(x))
+            case r.Statistics():
+                found = list(self._columns(x, [i.column for i in x.columns if i.column is not None]))
+                for item in x.columns:
+                    found += self._own(x.table, item.expression)
+                return x.replace(refers=_distinct(found))
             case r.ForeignKey():
                 return self._foreign_key(x)
             case r.View() | r.MaterializedView():
@@ -403,7 +408,9 @@ def _calling(x: r.Range) -> str | None:
     return x.subtype_diff and f"{x.subtype_diff}()"
 
 
-_IN_SCHEMA = frozenset({"table", "sequence", "view", "materialized_view", "collation", *r.TYPES, *r.ROUTINES})
+_IN_SCHEMA = frozenset(
+    {"statistics", "table", "sequence", "view", "materialized_view", "collation", *r.TYPES, *r.ROUTINES}
+)
 _OF_EXTENSION = {
     **dict.fromkeys(("vector", "halfvec", "sparsevec", "bit"), "vector"),
     "geometry": "postgis",

@@ -14,6 +14,7 @@ from reconcile.stores.postgres.parse.indexes import indexes, options
 from reconcile.stores.postgres.parse.partitions import bound, partition_by, partitions
 from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of
 from reconcile.stores.postgres.parse.sequences import identity as sequence_identity
+from reconcile.stores.postgres.parse.statistics import statistics
 from reconcile.stores.postgres.parse.vectors import column_type
 from reconcile.stores.postgres.sqltables import INDEX
 from reconcile.stores.postgres.sqltokens import as_default, tokens
@@ -78,6 +79,7 @@ class _Table:
             *exclusions(self.value, self.address, self.scope),
             *self.foreign_keys(),
             *indexes(self.value, self.address, self.named, self.scope),
+            *statistics(self.value, self.address, self.scope),
             *policies(self.value, self.address, self.scope),
             *triggers(self.value, self.address, self.scope),
             *self.partitions(),
