@@ -17,6 +17,7 @@ from reconcile.stores.postgres.changes.common import (
     Alteration,
     PostgresChange,
     differing,
+    renamed_first,
     requires,
     small,
 )
@@ -180,7 +181,7 @@ def alter_steps(
     meanwhile.
     """
     changed = set(differing(before, after))
-    needs = {has(change.address)} | requires(world, [before.table])
+    needs = {has(change.address)} | renamed_first(world, change.address) | requires(world, [before.table])
     hardens = "not_null" in changed and after.not_null
     identity = _identity_calls(world, before, after, changed)
     quick = [] if retyped else default_calls(before, after, changed)
@@ -343,7 +344,7 @@ def _set_not_null(
 ) -> list[Step]:
     """Through a check, validated before: SET NOT NULL then scans nothing (PostgreSQL 12 and later)."""
     table, name = relation(before.address), before.name
-    needs = {has(change.address)} | requires(world, [before.table])
+    needs = {has(change.address)} | renamed_first(world, change.address) | requires(world, [before.table])
     given = [has(change.address), ok(change.address)]
     final = alter_statement(before, "SET NOT NULL")
     if small(world, before.table):

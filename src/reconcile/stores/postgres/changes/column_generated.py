@@ -26,6 +26,7 @@ from reconcile.stores.postgres.changes.common import (
     ChangeComment,
     PostgresChange,
     only_comment_differs,
+    renamed_first,
     requires,
     small,
 )
@@ -76,7 +77,10 @@ class AlterColumnExpression(Alteration):
             1,
             "expression",
             [alter_statement(before, call)],
-            needs={has(self.address)} | requires(world, [before.table, *used(after)]) | _sources(world, after),
+            needs={has(self.address)}
+            | renamed_first(world, self.address)
+            | requires(world, [before.table, *used(after)])
+            | _sources(world, after),
             gives=[has(self.address), ok(self.address)],
             phase=Phase.CONTRACT,
             hazards=heavy,
@@ -137,7 +141,10 @@ def again_steps(change: PostgresChange, world: World, before: Column, after: Col
         1,
         "drop",
         [drop_statement(before)],
-        needs={has(change.address)} | settled(world, before) | _readers_away(world, before),
+        needs={has(change.address)}
+        | renamed_first(world, change.address)
+        | settled(world, before)
+        | _readers_away(world, before),
         gives=[no(change.address)],
         phase=Phase.CONTRACT,
         hazards=lost,

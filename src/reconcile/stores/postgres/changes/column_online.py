@@ -36,6 +36,7 @@ from reconcile.stores.postgres.changes.common import (
     Alteration,
     comments,
     differing,
+    renamed_first,
     requires,
     sequences_owned,
     small,
@@ -47,7 +48,7 @@ from reconcile.stores.postgres.changes.constraint import (
     validate_statement,
 )
 from reconcile.stores.postgres.changes.key import key_index
-from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
+from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded, rewritable
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, mentions, retyped, standing_on
 from reconcile.stores.postgres.changes.renaming import with_column
 from reconcile.stores.postgres.changes.swap import add_identity, named_not_null
@@ -176,11 +177,15 @@ class _Swap:
         self._take_over([*away, *keys, *swap])
         rows = () if not self.narrows else misfits(self.world, self.old, self.new)
         more = nulls(self.world, [self.change.address]) if self.new.not_null and self.new.using is None else []
-        return preceded(self.made, [*rows, *more])
+        return preceded(self.made, [*rows, *more, *rewritable(self.world, self.table)])
 
     def _start(self) -> frozenset[Fact]:
         """What has to be as declared before: the column, where it is renamed; columns its foreign keys refer to."""
-        needs = {has(self.change.address)} | requires(self.world, used(self.new))
+        needs = (
+            {has(self.change.address)}
+            | renamed_first(self.world, self.change.address)
+            | requires(self.world, used(self.new))
+        )
         for key in self.world.live.children(self.table):
             if isinstance(key, ForeignKey) and self.name in key.columns and key.address in self.world.target:
                 there = Address(key.address.store, "table", key.references)
@@ -228,8 +233,7 @@ class _Swap:
                 hint="take `strategy` out: it is changed in place; or drop what uses it before, and add it again after",
             )
         for part in parts:
-            names = set(part.columns) if isinstance(part, Key | ForeignKey) else {a.parts[-1] for a in part.refers}
-            names |= {i.column or "" for i in part.columns} if isinstance(part, Index) else set()
+            names = _columns(part)
             mine = part.container == self.table and not (isinstance(part, ForeignKey) and self._is_far(part))
             others = sorted(names - {self.name}) if mine else []
             twins = [n for n in others if _online(self.world, self.table.child("column", n))]
@@ -323,7 +327,7 @@ class _Swap:
     def _index(self, index: Index) -> list[str]:
         """Build it on the second column; the statements that put it in place."""
         helper = cast(Index, self._moved(index, "col"))
-        self._build(helper)
+        self._build(helper, index)
         calls = [
             f"DROP INDEX {object_name(index)}",
             f"ALTER INDEX {object_name(helper)} RENAME TO {ident(index.name)}",
@@ -334,11 +338,19 @@ class _Swap:
             calls.append(f"ALTER TABLE {relation(self.table)} REPLICA IDENTITY USING INDEX {ident(index.name)}")
         return calls
 
-    def _build(self, helper: Index) -> None:
+    def _others(self, part: Part) -> frozenset[Fact]:
+        """Its other columns, by the names they get and with the types they have in the end."""
+        others = [part.table.child("column", n) for n in sorted(_columns(part))]
+        others = [c for c in others if c in self.world.live and c != self.change.address]
+        later = [c for c in others if _online(self.world, c)]  # of a foreign key to this column: it waits for this one
+        names = [fact for c in later for fact in renamed_first(self.world, c)]
+        return requires(self.world, (c for c in others if c not in later)) | frozenset(names)
+
+    def _build(self, helper: Index, part: Part) -> None:
         number = self._number() - 1
         steps = build_steps(self.change, self.world, helper, number, self.phase, anew=self.fresh)
         if steps:
-            steps[0] = replace(steps[0], needs=steps[0].needs | {self._filled()})
+            steps[0] = replace(steps[0], needs=steps[0].needs | {self._filled()} | self._others(part))
         self.made += steps
         self.ready.add(ok(helper.address))
         self.helpers.append(helper.address)
@@ -346,7 +358,7 @@ class _Swap:
     def _key(self, key: Key) -> list[str]:
         moved = cast(Key, with_column(key, self.change.address, self.beside.parts[-1]))
         helper = replace(key_index(moved), address=self._helper(key, "col"))
-        self._build(helper)
+        self._build(helper, key)
         return [
             drop_statement(key),
             f"ALTER TABLE {relation(key.address)} ADD CONSTRAINT {ident(key.name)} {key_word(key)}"
@@ -356,7 +368,7 @@ class _Swap:
 
     def _constraint(self, part: Check | ForeignKey, suffix: str, needs: Iterable[Fact] = ()) -> list[str]:
         helper = cast("Check | ForeignKey", self._moved(part, suffix))
-        self._constrain(helper, "add", needs)
+        self._constrain(helper, "add", {*needs, *self._others(part)})
         self.helpers.append(helper.address)
         return [drop_statement(part), rename_statement(part, helper.name, part.name), *comments(part)]
 
@@ -411,6 +423,18 @@ class _Swap:
             ),  # those go in the same transaction
         )
         self.made.append(step)
+
+
+def _columns(part: Part) -> set[str]:
+    """The columns of its own table that it names."""
+    found = set(part.columns) if isinstance(part, Key | ForeignKey) else set()
+    if isinstance(part, Key | Index):
+        found |= set(part.include)
+    if isinstance(part, Index):
+        found |= {i.column for i in part.columns if i.column is not None}
+    refers = () if isinstance(part, ForeignKey) else part.refers
+    near = (a for a in refers if a.kind == "column" and a.parts[:2] == part.table.parts)
+    return found | {a.parts[-1] for a in near}
 
 
 def _online(world: World, column: Address) -> bool:

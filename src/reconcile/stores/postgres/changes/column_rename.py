@@ -13,6 +13,7 @@ from reconcile.model import Address, State
 from reconcile.stores.postgres.changes.column import RenameColumn
 from reconcile.stores.postgres.changes.common import PostgresChange, requires, small
 from reconcile.stores.postgres.changes.key import key_index
+from reconcile.stores.postgres.changes.preconditions import preceded, rewritable
 from reconcile.stores.postgres.changes.renaming import rename_column
 from reconcile.stores.postgres.changes.sync import TIDY, Pair, distinct, nothing_hangs_on
 from reconcile.stores.postgres.resources import Column, Index, Key, Table
@@ -86,7 +87,7 @@ class RenameColumnOnline(RenameColumn):
                 commit_before=True,
             )
         )
-        return steps
+        return preceded(steps, rewritable(world, table))
 
     def _indexes(self, world: World, done_: int) -> list[Step]:
         """Copies of the indexes under the new name: held contract steps may wait for days."""
@@ -178,7 +179,7 @@ def beside_step(
             "beside",
             [*gone, *pair.make()],
             address=new,
-            needs=requires(world, [pair.table]) | requires(world, pair.column.refers),
+            needs=requires(world, [pair.table]),
             gives=[has(new)],
             phase=phase,
         )

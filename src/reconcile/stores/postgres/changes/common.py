@@ -326,6 +326,12 @@ def _unnoticed(before: Resource, after: Resource) -> bool:
     return set(differing(before, after)) <= _UNNOTICED.get(before.address.kind, {"comment"})
 
 
+def renamed_first(world: World, column: Address) -> frozenset[Fact]:
+    """The end of the old name of a column that the plan renames: until then its new one is absent, or another's."""
+    old = world.where(column).parts[-1]
+    return frozenset() if old == column.parts[-1] else frozenset({no(Address(*column[:2], (*column.parts[:-1], old)))})
+
+
 def goes_first(world: World, addresses: Iterable[Address]) -> frozenset[Fact]:
     """What a removal needs of `addresses`: still being there, where this plan removes them too."""
     return frozenset(has(a) for a in addresses if world.drops(a) or remade(world, a))
