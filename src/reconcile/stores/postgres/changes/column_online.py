@@ -45,6 +45,7 @@ from reconcile.stores.postgres.changes.constraint import (
     add_statement,
     drop_statement,
     rename_statement,
+    unchecked,
     validate_statement,
 )
 from reconcile.stores.postgres.changes.key import key_index
@@ -63,8 +64,8 @@ from reconcile.stores.postgres.resources import (
     IndexItem,
     Key,
     Statistics,
-    Table,
 )
+from reconcile.stores.postgres.sqltables import marks
 from reconcile.stores.postgres.sqltext import (
     as_written,
     comment_statement,
@@ -224,7 +225,8 @@ class _Swap:
         others = [
             str(x.address)
             for x in self.world.live.children(self.table)
-            if isinstance(x, Exclusion | Statistics) and self._among(x.columns)
+            if (isinstance(x, Statistics) or (isinstance(x, Exclusion) and x.address in self.world.target))
+            and self._among(x.columns)
         ]
         if readers or others:
             raise PlanError(
@@ -297,7 +299,7 @@ class _Swap:
             calls.append(add_statement(helper, not_valid=True))
             after = {self._filled(), *needs}
             self._add(word, calls, address=helper.address, needs=after, gives=[has(helper.address)])
-            if not helper.not_valid:
+            if not unchecked(helper):
                 self._add(
                     "validate",
                     [validate_statement(helper)],
@@ -309,7 +311,7 @@ class _Swap:
                     long=True,
                     journalled=True,
                 )
-        self.ready.add(has(helper.address) if helper.not_valid else ok(helper.address))
+        self.ready.add(has(helper.address) if unchecked(helper) else ok(helper.address))
 
     def _helper(self, part: Part, suffix: str) -> Address:
         kind = "index" if isinstance(part, Index | Key) else part.address.kind
@@ -333,9 +335,7 @@ class _Swap:
             f"ALTER INDEX {object_name(helper)} RENAME TO {ident(index.name)}",
             *comments(index),
         ]
-        table = self.world.live.get(self.table)
-        if isinstance(table, Table) and table.replica_identity == index.name:
-            calls.append(f"ALTER TABLE {relation(self.table)} REPLICA IDENTITY USING INDEX {ident(index.name)}")
+        calls += marks(self.world.target.get(self.table), index.name)
         return calls
 
     def _others(self, part: Part) -> frozenset[Fact]:
@@ -364,6 +364,7 @@ class _Swap:
             f"ALTER TABLE {relation(key.address)} ADD CONSTRAINT {ident(key.name)} {key_word(key)}"
             f" USING INDEX {ident(helper.name)}{deferrable_clause(key.deferrable)}",
             *comments(key),
+            *marks(self.world.target.get(self.table), key.name),
         ]
 
     def _constraint(self, part: Check | ForeignKey, suffix: str, needs: Iterable[Fact] = ()) -> list[str]:

@@ -214,12 +214,12 @@ def rewritable(world: World, table: Address) -> list[Op]:
     """Rows that cannot be written as they are: they break a check that was never validated."""
     found = []
     for check in (*world.live.children(table), *(c for c in world.target.children(table) if world.creates(c.address))):
-        if not isinstance(check, Check) or not check.not_valid or check.leftover_of is not None:
+        if not isinstance(check, Check) or not check.not_valid or not check.enforced or check.leftover_of:
             continue
         used = [c.address for c in world.live.children(table) if mentions(check.expression, c.address.parts[-1])]
         if check.address in world.live or _steady(world, used):
             expression = _back(world, table, check.expression)
-            sql = f"SELECT {_shown(world, table)} FROM {_now(world, table)} WHERE NOT ({expression})"
+            sql = f"SELECT {shown(world, table)} FROM {_now(world, table)} WHERE NOT ({expression})"
             what = f"{check.address.parts[-1]} does not hold in {_plain(table)}, whose rows are to be written"
             found.append(no_rows(sql, what, "change or delete these rows, or drop the check before"))
     return found
