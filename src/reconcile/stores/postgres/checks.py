@@ -13,17 +13,19 @@ from psycopg.rows import TupleRow
 from reconcile.change import Server, Step
 from reconcile.errors import Problem, StoreError
 from reconcile.facts import Verb
-from reconcile.model import Address, State
+from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.resources import (
     ROUTINES,
     Check,
     Column,
     DefaultPrivileges,
+    Exclusion,
     Extension,
     ForeignKey,
     Grant,
     Index,
     PostgresResource,
+    Table,
     Unique,
     View,
 )
@@ -126,6 +128,7 @@ def unsupported(server: Server, desired: State) -> list[Problem]:
             problems += _vector(server, used, resource, f"the index method {resource.method}", oldest, desired)
         problems += _version_needs(server, resource)
         problems += _needs_18(server, resource)
+        problems += _partition_needs(server, resource, desired)
         problems += _access(server, resource)
     return problems
 
@@ -197,6 +200,20 @@ def _needs_18(server: Server, resource: object) -> list[Problem]:
         for what, used in wanted.items()
         if used and isinstance(resource, PostgresResource)
     ]
+
+
+def _partition_needs(server: Server, resource: Resource, desired: State) -> list[Problem]:
+    """What came to partitioned tables later than to others."""
+    table = desired.get(resource.container) if resource.container is not None else None
+    if not isinstance(table, Table) or table.partition_by is None:
+        return []
+    if isinstance(resource, Exclusion) and server.numbers < (17,):
+        what = "an exclusion constraint on a partitioned table needs PostgreSQL 17"
+    elif isinstance(resource, ForeignKey) and resource.not_valid and server.numbers < (18,):
+        what = "not_valid of a foreign key of a partitioned table needs PostgreSQL 18"
+    else:
+        return []
+    return [_problem(resource, f"{what}; {server.name} is {server.version}")]
 
 
 def _problem(resource: PostgresResource, what: str, hint: str | None = None) -> Problem:

@@ -18,7 +18,7 @@ from reconcile.change import Call, Op, Server, Sql, Step, Timeouts
 from reconcile.errors import Problem, StoreError
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, StoreSpec
-from reconcile.stores.postgres import builders, checks, checks_attached
+from reconcile.stores.postgres import builders, checks, checks_attached, detaching
 from reconcile.stores.postgres.backfill import Tell, obstacles
 from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.introspect import introspect, settle
@@ -150,15 +150,23 @@ class PostgresSession:
             return {}
         with self._translated():
             rows = self.connection.execute(
-                "SELECT n.nspname, c.relname, coalesce(t.reltuples, c.reltuples)::bigint,"
-                " CASE WHEN c.relkind = 'i' THEN pg_relation_size(c.oid) ELSE pg_total_relation_size(c.oid) END"
+                "SELECT n.nspname, c.relname, CASE WHEN c.relkind IN ('p', 'I') THEN (SELECT"
+                "  sum(nullif(x.reltuples, -1)) FROM pg_partition_tree(coalesce(t.oid, c.oid)) p"
+                "  JOIN pg_class x ON x.oid = p.relid AND p.isleaf)::bigint"
+                " ELSE coalesce(t.reltuples, c.reltuples)::bigint END,"
+                " CASE c.relkind WHEN 'i' THEN pg_relation_size(c.oid)"
+                "  WHEN 'I' THEN (SELECT sum(pg_relation_size(p.relid))::bigint FROM pg_partition_tree(c.oid) p)"
+                "  WHEN 'p' THEN (SELECT sum(pg_total_relation_size(p.relid))::bigint FROM pg_partition_tree(c.oid) p)"
+                "  ELSE pg_total_relation_size(c.oid) END"
                 " FROM unnest(%s::text[], %s::text[]) w(s, r) JOIN pg_namespace n ON n.nspname = w.s"
                 " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.r"
                 " LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid",
                 ([k[0] for k in wanted], [k[1] for k in wanted]),
             ).fetchall()
         return {
-            wanted[(schema, name)]: {"rows": int(tuples), "bytes": int(size)} if tuples >= 0 else {"bytes": int(size)}
+            wanted[(schema, name)]: {"rows": int(tuples), "bytes": int(size)}
+            if tuples is not None and tuples >= 0
+            else {"bytes": int(size)}
             for schema, name, tuples, size in rows
         }
 
@@ -196,6 +204,9 @@ class PostgresSession:
                 connection.execute(sql.encode())
             except (errors.DuplicateTable, errors.UndefinedObject) as error:
                 if not (concurrent and self._is_done(sql, error)):
+                    raise
+            except (errors.UndefinedTable, errors.ObjectNotInPrerequisiteState):
+                if not detaching.finish(connection, sql):
                     raise
             finally:
                 if not connection.closed:
