@@ -176,6 +176,13 @@ def _renames(
             notes.append(f"{resource.source}: renamed_from of {new} is done; delete it once every environment has it")
     if problems:
         raise PlanError("\n".join(problems), hint="remove renamed_from, or drop the one that is not wanted")
+    plain = Resource.renames_parts_of
+    for address, resource in desired.items():
+        if type(resource).renames_parts_of is plain or address not in live:
+            continue
+        if resource.renames_parts_of(live[address]):
+            change, live = package.renamed(live, address, resource)
+            renames.append((change, address, address))
     return live, renames, notes
 
 

@@ -198,6 +198,14 @@ class Resource(Record):
         del part
         return False
 
+    def renames_parts_of(self, live: Resource) -> bool:
+        """Whether it declares new names for parts that are no resources (values of an enum), and `live` has old ones.
+
+        The package's `renamed` is then asked for the change, with the address it has.
+        """
+        del live
+        return False
+
     def definition(self) -> tuple[object, ...] | None:
         """What identifies this apart from its name, or None where only the name does.
 

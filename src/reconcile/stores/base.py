@@ -229,7 +229,8 @@ class Package(Protocol):
     def renamed(self, live: State, old: Address, wanted: Resource) -> tuple[Change, State]:
         """The rename of `old` to what is `wanted`, and `live` as it will look afterwards (what refers to it included).
 
-        Where `live` has the new address too, it is that of a helper: a rename under way.
+        Where `live` has the new address too, it is that of a helper: a rename under way. Where the two are the same,
+        parts of it get other names (`Resource.renames_parts_of`).
         """
 
     def rename(self, before: Resource, after: Resource) -> Change:

@@ -95,6 +95,23 @@ def enum(name: str, *values: str, **more: Any) -> r.Enum:
     return r.Enum(address=at("enum", name), values=values, **more)
 
 
+def domain(name: str, type: str, **more: Any) -> r.Domain:
+    checks = tuple(r.DomainCheck(n, sql) for n, sql in sorted(more.pop("checks", {}).items()))
+    return r.Domain(address=at("domain", name), type=type, checks=checks, **more)
+
+
+def composite(name: str, **fields: str) -> r.Composite:
+    return r.Composite(address=at("composite", name), fields=tuple(r.Attribute(n, t) for n, t in fields.items()))
+
+
+def range_type(name: str, subtype: str, **more: Any) -> r.Range:
+    return r.Range(address=at("range", name), subtype=subtype, **more)
+
+
+def collation(name: str, locale: str, **more: Any) -> r.Collation:
+    return r.Collation(address=at("collation", name), locale=locale, **more)
+
+
 def sequence(name: str, **more: Any) -> r.Sequence:
     return r.Sequence(address=at("sequence", name), **more)
 

@@ -16,7 +16,7 @@ class Counterparts:
     def __init__(self, desired: State, live: State) -> None:
         self.desired, self.live = desired, live
         self._old: dict[Address, Address] = {}
-        for x in desired.of_kind("table", "column"):
+        for x in desired.of_kind("table", "column", *r.TYPES):
             was = getattr(x, "renamed_from", None)
             if was is not None:
                 self._old[x.address] = Address(x.address.store, x.address.kind, (*x.address.parts[:-1], was))

@@ -37,10 +37,12 @@ from reconcile.stores.postgres.changes import (
     statistics,
     table,
     trigger,
+    type_renaming,
     type_replace,
     view,
 )
 from reconcile.stores.postgres.changes.common import ChangeComment
+from reconcile.stores.postgres.resources import TYPES
 
 __all__ = ["KINDS", "ChangeComment", "change", "rename", "renamed"]
 
@@ -113,7 +115,7 @@ def rename(before: Resource, after: Resource) -> Change:
 
 
 def renamed(live: State, old: Address, wanted: Resource) -> tuple[Change, State]:
-    """The rename of a table or column, and `live` as it will look afterwards."""
+    """The rename of a table, column or type, or of values of an enum, and `live` as it will look afterwards."""
     before, new = live[old], wanted.address
     if old.kind == "table":
         state = renaming.rename_table(live, old, new)
@@ -125,4 +127,6 @@ def renamed(live: State, old: Address, wanted: Resource) -> tuple[Change, State]
             return column_rename.renamed(live, old, new)
         state = renaming.rename_column(live, old, new)
         return column.RenameColumn(before, state[new]), state  # type: ignore[arg-type]
+    if old.kind in TYPES:
+        return type_renaming.renamed(live, old, wanted)
     raise KeyError(f"{old.kind} has no rename")

@@ -16,7 +16,7 @@ from reconcile.stores.postgres.changes.again import around
 from reconcile.stores.postgres.changes.common import Alteration, in_schema, requires, small
 from reconcile.stores.postgres.changes.remaking import standing_on
 from reconcile.stores.postgres.changes.standing import STANDING
-from reconcile.stores.postgres.changes.type_remaking import columns_holding, is_type, reshaped, type_remade
+from reconcile.stores.postgres.changes.type_remaking import columns_holding, is_type, reshaped, there, type_remade
 from reconcile.stores.postgres.changes.type_replace import ReplaceType, around_type, field_actions, replace_steps
 from reconcile.stores.postgres.resources import Attribute, Column, Composite
 from reconcile.stores.postgres.sqltext import comment_statement, dotted, ident, object_name
@@ -59,9 +59,9 @@ class AlterComposite(Alteration):
         added = [a for a in self._actions() if not a.startswith("DROP ")]
         dropped = [a for a in self._actions() if a.startswith("DROP ")]
         alter, said = f"ALTER TYPE {object_name(self.before)}", self._comments()
-        there, given = {has(self.address)}, [has(self.address), ok(self.address)]
+        now, given = there(world, self.address), [has(self.address), ok(self.address)]
         if not added and not dropped:
-            return [self.step(world, 1, "comment", said, needs=there, gives=given)]
+            return [self.step(world, 1, "comment", said, needs=now, gives=given)]
         away = {no(x.address) for x in standing_on(world, [self.address], dropped=True)}
         away = away if reshaped(world, self.address) else set()
         steps = []
@@ -74,7 +74,7 @@ class AlterComposite(Alteration):
                     1,
                     "add",
                     calls,
-                    needs=there | away | waits,
+                    needs=now | away | waits,
                     gives=given,
                     phase=Phase.CONTRACT,
                     hazards=[Hazard.BREAKS_CLIENTS],
@@ -88,7 +88,7 @@ class AlterComposite(Alteration):
                     len(steps) + 1,
                     "drop",
                     [f"{alter} {', '.join(dropped)}", *([] if added else said)],
-                    needs=there | away | _settled(world, self.address),
+                    needs=now | away | _settled(world, self.address),
                     gives=[done(f"{self.address}/{len(steps) + 1}-drop")],  # who uses the type need not wait for it
                     phase=Phase.CONTRACT,
                     journalled=True,

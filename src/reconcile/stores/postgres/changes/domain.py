@@ -13,7 +13,7 @@ from reconcile.facts import has, ok
 from reconcile.hazards import Hazard
 from reconcile.stores.postgres.changes.common import Alteration, differing, requires, small
 from reconcile.stores.postgres.changes.preconditions import live_column, no_rows, preceded, shown
-from reconcile.stores.postgres.changes.type_remaking import columns_of, tightens, type_remade
+from reconcile.stores.postgres.changes.type_remaking import columns_of, there, tightens, type_remade
 from reconcile.stores.postgres.changes.type_replace import ReplaceType, around_type, replace_steps
 from reconcile.stores.postgres.resources import Column, Domain, DomainCheck
 from reconcile.stores.postgres.sqltext import as_written, comment_statement, ident, relation
@@ -42,7 +42,7 @@ class AlterDomain(Alteration):
         quick, strict, validated = self._calls(world)
         rows = any(not small(world, c.table) for c in self._columns(world))
         costs = [Hazard.DEPENDS_ON_DATA, Hazard.BLOCKS_WRITES] if rows else []
-        needs = {has(self.address)} | requires(world, self.after.refers)
+        needs = there(world, self.address) | requires(world, self.after.refers)
         calls = [
             (calls, phase, hazards)
             for calls, phase, hazards in (

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconcile.change import Change, Step, World
-from reconcile.facts import has, ok
+from reconcile.facts import ok
 from reconcile.stores.postgres.changes.common import Alteration, ChangeComment, differing, only_comment_differs
-from reconcile.stores.postgres.changes.type_remaking import only_adds
+from reconcile.stores.postgres.changes.type_remaking import only_adds, there
 from reconcile.stores.postgres.changes.type_replace import ReplaceType
 from reconcile.stores.postgres.resources import Enum
 from reconcile.stores.postgres.sqltext import comment_statement, literal, object_name
@@ -28,21 +28,19 @@ class AddEnumValues(Alteration):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        name, there, calls = object_name(self.before), list(self.before.values), []
+        name, known, calls = object_name(self.before), list(self.before.values), []
         for place, value in enumerate(self.after.values):
-            if value in there:
+            if value in known:
                 continue
             if place:
                 where = f" AFTER {literal(self.after.values[place - 1])}"
             else:
-                where = f" BEFORE {literal(there[0])}" if there else ""
+                where = f" BEFORE {literal(known[0])}" if known else ""
             calls.append(f"ALTER TYPE {name} ADD VALUE {literal(value)}{where}")
-            there.insert(place, value)
+            known.insert(place, value)
         if self.before.comment != self.after.comment:
             calls.append(comment_statement(self.after, self.before.name))
-        return [
-            self.step(world, 1, "add", calls, needs=[has(self.address)], gives=[has(self.address), ok(self.address)])
-        ]
+        return [self.step(world, 1, "add", calls, needs=there(world, self.address), gives=[ok(self.address)])]
 
 
 def alter(before: Enum, after: Enum) -> Change | None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import TypeGuard
 
 from reconcile.change import World
-from reconcile.facts import Fact, no
+from reconcile.facts import Fact, has, no
 from reconcile.model import Address, Resource
+from reconcile.stores.postgres.names import generated_multirange
 from reconcile.stores.postgres.resources import (
     TYPES,
     Column,
@@ -142,6 +143,12 @@ def domain_of(world: World, column: Column) -> Domain | None:
     return next((d for d in found if isinstance(d, Domain) and d.name in column.type), None)
 
 
+def there(world: World, address: Address) -> frozenset[Fact]:
+    """The type exists, and has been given the name it shall have."""
+    where = world.where(address)
+    return frozenset({has(address), *([no(where)] if where != address else [])})
+
+
 def old_type(world: World, address: Address) -> Address:
     """What a type that is made anew is called until nothing is of it any more."""
     for suffix in ("old", "old2"):
@@ -154,3 +161,14 @@ def old_type(world: World, address: Address) -> Address:
 def types_away(world: World, types: Iterable[Address]) -> frozenset[Fact]:
     """The old forms of types that the plan makes anew are gone."""
     return frozenset(no(old_type(world, a)) for a in types if type_remade(world, a))
+
+
+_MULTIRANGES = (14,)
+
+
+def range_makers(world: World, x: Range) -> list[tuple[str, str]]:
+    """(name, argument types) of the functions that make values of a range and take nothing of its own type."""
+    found = [(x.name, f"{x.subtype}, {x.subtype}"), (x.name, f"{x.subtype}, {x.subtype}, text")]
+    if world.server.numbers >= _MULTIRANGES:
+        found.append((x.multirange or generated_multirange(x.name), ""))
+    return found

@@ -33,11 +33,11 @@ from reconcile.stores.postgres.changes.type_remaking import (
     columns_of,
     is_type,
     old_type,
+    range_makers,
     type_remade,
     types_over,
 )
 from reconcile.stores.postgres.changes.types import type_change
-from reconcile.stores.postgres.names import generated_multirange
 from reconcile.stores.postgres.resources import (
     Check,
     Column,
@@ -247,20 +247,18 @@ def _aside(world: World, x: Type, old: Address) -> list[str]:
     calls = [f"ALTER {type_word(x)} {object_name(x)} RENAME TO {ident(old.parts[-1])}"]
     if not isinstance(x, Range):
         return calls
-    own = not any(type_remade(world, a) for a in x.refers)  # else the new ones take other types
-    names = [(x.name, f"{x.subtype}, {x.subtype}"), (x.name, f"{x.subtype}, {x.subtype}, text")] if own else []
-    if world.server.numbers >= _MULTIRANGES:
-        multirange = x.multirange or generated_multirange(x.name)
-        calls.append(f"ALTER TYPE {ident(x.schema, multirange)} RENAME TO {ident(helper_name(multirange, 'old'))}")
-        names.append((multirange, ""))
-    makers = [
-        f"ALTER FUNCTION {ident(x.schema, name)}({types}) RENAME TO {ident(helper_name(name, 'old'))}"
-        for name, types in names
+    makers = range_makers(world, x)
+    taken = [m for m in makers if not m[1] or not any(type_remade(world, a) for a in x.refers)]
+    calls += [
+        f"ALTER TYPE {ident(x.schema, name)} RENAME TO {ident(helper_name(name, 'old'))}"
+        for name, types in makers
+        if not types
     ]
-    return [*makers, *calls]
-
-
-_MULTIRANGES = (14,)
+    renames = (
+        f"ALTER FUNCTION {ident(x.schema, name)}({types}) RENAME TO {ident(helper_name(name, 'old'))}"
+        for name, types in taken  # others take another subtype than the new ones
+    )
+    return [*renames, *calls]
 
 
 def _reshaped(before: Type, after: Type) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from reconcile.model import Resource
 from reconcile.stores.postgres.resources.base import PostgresResource
 
 
@@ -14,6 +15,10 @@ class Enum(PostgresResource):
     renamed_values: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """(new, old)"""
     renamed_from: str | None = field(default=None, compare=False)
+
+    def renames_parts_of(self, live: Resource) -> bool:
+        """See `Resource.renames_parts_of`."""
+        return isinstance(live, Enum) and any(old in live.values for _, old in self.renamed_values)
 
 
 @dataclass(frozen=True)
