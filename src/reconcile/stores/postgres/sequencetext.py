@@ -19,23 +19,35 @@ def given_settings(options: Mapping[str, object]) -> list[str]:
     return [*found, *(["CYCLE"] if str(options.get("cycle")).lower() == "true" else [])]
 
 
-def all_settings(type_: str, options: Mapping[str, object]) -> list[str]:
-    """Every option, defaults spelled out, so that ALTER gives the same as CREATE; START too, which restarts nothing.
+def changed_settings(before: tuple[str, Mapping[str, object]], after: tuple[str, Mapping[str, object]]) -> list[str]:
+    """What differs between two (type, options), each value spelled out; START restarts nothing.
 
-    >>> all_settings("bigint", {"min": "5"})
-    ['INCREMENT BY 1', 'MINVALUE 5', 'NO MAXVALUE', 'START WITH 5', 'CACHE 1', 'NO CYCLE']
+    NO MINVALUE and NO MAXVALUE are not written: in ALTER SEQUENCE they may keep what was the default before. Another
+    type moves bounds that were those of the old one, so both are written then.
+
+    >>> changed_settings(("bigint", {"min": "5"}), ("bigint", {"cache": 2}))
+    ['MINVALUE 1', 'CACHE 2', 'START WITH 1']
     """
-    increment = _number(options, "increment") or 1
+    old, new = _effective(*before), _effective(*after)
+    always = {"min", "max"} if before[0] != after[0] else set()
+    found = [f"{word} {new[key]}" for key, word in _WORDS.items() if new[key] != old[key] or key in always]
+    found.sort(key=lambda setting: setting.startswith("START"))
+    if new["cycle"] != old["cycle"]:
+        found.append("CYCLE" if new["cycle"] else "NO CYCLE")
+    return found
+
+
+def _effective(type_: str, options: Mapping[str, object]) -> dict[str, int | bool]:
+    increment, start = _number(options, "increment") or 1, _number(options, "start")
     low, high = bounds(type_, options)
-    start = _number(options, "start")
-    return [
-        f"INCREMENT BY {increment}",
-        "NO MINVALUE" if options.get("min") is None else f"MINVALUE {options['min']}",
-        "NO MAXVALUE" if options.get("max") is None else f"MAXVALUE {options['max']}",
-        f"START WITH {start if start is not None else low if increment > 0 else high}",
-        f"CACHE {_number(options, 'cache') or 1}",
-        "CYCLE" if str(options.get("cycle")).lower() == "true" else "NO CYCLE",
-    ]
+    return {
+        "start": start if start is not None else low if increment > 0 else high,
+        "increment": increment,
+        "min": low,
+        "max": high,
+        "cache": _number(options, "cache") or 1,
+        "cycle": str(options.get("cycle")).lower() == "true",
+    }
 
 
 def bounds(type_: str, options: Mapping[str, object]) -> tuple[int, int]:

@@ -27,7 +27,7 @@ from reconcile.stores.postgres.changes.remaking import comes_again, generated_fr
 from reconcile.stores.postgres.changes.sequence import out_of_bounds, reset
 from reconcile.stores.postgres.changes.types import Type, TypeChange, is_vector, stored_vectors_fit, type_change
 from reconcile.stores.postgres.resources import Column, ForeignKey, Index, Key, PostgresResource, identity_sequence
-from reconcile.stores.postgres.sequencetext import all_settings, bounds
+from reconcile.stores.postgres.sequencetext import bounds, changed_settings
 from reconcile.stores.postgres.sqltables import column_calls
 from reconcile.stores.postgres.sqltext import (
     as_written,
@@ -243,7 +243,8 @@ def _identity_calls(world: World, before: Column, after: Column, changed: set[st
     if before.identity != after.identity:
         calls.append(alter_statement(before, f"SET GENERATED {identity_word(after.identity)}"))
     if {k: v for k, v in old.items() if k != "sequence_name"} != new:
-        settings = " ".join(f"SET {s}" for s in all_settings(after.type, new))
+        changed_to = changed_settings((before.type, old), (after.type, new))
+        settings = " ".join(f"SET {s}" for s in changed_to)
         calls += reset(alter_statement(before, settings), sequence, bounds(before.type, old), bounds(after.type, new))
     if name is not None and old.get("sequence_name") != name:
         calls.append(f"ALTER SEQUENCE {sequence} RENAME TO {ident(name)}")

@@ -235,7 +235,7 @@ def describe_difference(before: Resource | None, after: Resource | None, *, spel
     left, right = (_spelled_out(x) if spelled_out else x.attributes() for x in (before, after))
     parts = []
     for key in differing(before, after):
-        if key == "with":
+        if key in ("with", "identity_options"):
             parts += _options_difference(dict(left.get(key, ())), dict(right.get(key, ())))
         elif key in _OF_COLUMNS:
             pairs = _options_difference(dict(left.get(key, ())), dict(right.get(key, ())), "none")

@@ -24,7 +24,7 @@ from reconcile.stores.postgres.changes.common import (
 )
 from reconcile.stores.postgres.changes.preconditions import no_rows, preceded
 from reconcile.stores.postgres.resources import Sequence
-from reconcile.stores.postgres.sequencetext import all_settings, bounds, given_settings
+from reconcile.stores.postgres.sequencetext import bounds, changed_settings, given_settings
 from reconcile.stores.postgres.sqltext import comment_statement, ident, literal, object_name
 
 
@@ -83,7 +83,8 @@ class AlterSequence(Alteration):
         name, rows = object_name(self.before), list[Op]()
         if changed & {"type", *OPTIONS}:
             old, new = options_of(self.before), options_of(self.after)
-            settings = [f"AS {self.after.type}", *all_settings(self.after.type, new)]
+            settings = [f"AS {self.after.type}"] if self.after.type != self.before.type else []
+            settings += changed_settings((self.before.type, old), (self.after.type, new))
             wide, narrow = bounds(self.before.type, old), bounds(self.after.type, new)
             calls += reset(f"ALTER SEQUENCE {name} {' '.join(settings)}", name, wide, narrow)
             rows += out_of_bounds(object_name(self.before), wide, narrow)

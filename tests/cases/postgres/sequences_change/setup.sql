@@ -1,0 +1,1 @@
+SELECT nextval('kept'), nextval('shared'), nextval('small');
