@@ -88,6 +88,19 @@ UNION ALL
 SELECT 'event trigger ' || evtname, concat_ws(' ', evtevent, evtenabled, evttags::text, evtfoid::regproc, '|',
        obj_description(oid, 'pg_event_trigger')) FROM pg_event_trigger
 UNION ALL
+SELECT 'security ' || c.name, concat(r.relrowsecurity, r.relforcerowsecurity)
+FROM classes c JOIN pg_class r ON r.oid = c.oid WHERE c.relkind IN ('r', 'p')
+UNION ALL
+SELECT 'policy ' || c.name || '.' || p.polname, concat_ws(' ', p.polcmd, p.polpermissive, ARRAY(
+         SELECT CASE o WHEN 0 THEN 'public' ELSE pg_get_userbyid(o)::text END FROM unnest(p.polroles) o ORDER BY 1),
+       'using', pg_get_expr(p.polqual, p.polrelid), 'check', pg_get_expr(p.polwithcheck, p.polrelid),
+       '|', obj_description(p.oid, 'pg_policy'))
+FROM classes c JOIN pg_policy p ON p.polrelid = c.oid
+UNION ALL
+SELECT 'trigger ' || c.name || '.' || t.tgname,
+       concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled, '|', obj_description(t.oid, 'pg_trigger'))
+FROM classes c JOIN pg_trigger t ON t.tgrelid = c.oid WHERE NOT t.tgisinternal
+UNION ALL
 SELECT 'view ' || c.name, pg_get_viewdef(c.oid) FROM classes c WHERE c.relkind IN ('v', 'm')
 UNION ALL
 SELECT 'access ' || x.name, x.owner || array_to_string(ARRAY(

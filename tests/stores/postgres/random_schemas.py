@@ -47,6 +47,8 @@ CHECKS = ("n0 > 0", "n0 >= 0", "n0 in (1, 2, 3)", "x0 <> ''", "length(x0) < 50",
           "s0 in ('a', 'b')", "d0 > '2000-01-01'", "n1 is not null", "x1 in ('p', 'q')")  # fmt: skip
 EXPRESSIONS = ("lower(x0)", "n0 + 1", "coalesce(x1, x0)", "(n1 * 2)")
 WHERE = ("n0 > 0", "s0 = 'a'", "x0 is not null", "x1 <> 'z'")
+CHANGED = ("n0", "n1", "x0", "x1", "d0", "s0")
+TOUCH = "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$"
 SELECTED = ("id", "n0", "n1", "x0", "x1", "d0", "s0", "b0", "j0")
 COMMENTS = (None, None, None, "A comment", "It's another")
 
@@ -57,6 +59,7 @@ def generate(random: Random) -> Schema:
         "extensions": {"vector": {}},
         "enums": {e: _enum(random) for e in ENUMS if random.random() < 0.7},
         "sequences": {q: _sequence(random) for q in ("q0", "q1") if random.random() < 0.6},
+        "functions": {"touch()": {"definition": TOUCH}},
         "tables": {t: _table(random, t) for t in TABLES if random.random() < 0.7},
         "views": {v: _view(random, v) for v in ("w0", "w1", "w2") if random.random() < 0.6},
     }
@@ -75,11 +78,11 @@ def varied(random: Random, schema: Schema) -> Schema:
             _take(result["tables"], other["tables"], name)
         elif name in result["tables"]:
             fresh = other["tables"].get(name) or _table(random, name)
-            for part in ("columns", "unique", "checks", "foreign_keys", "indexes"):
+            for part in ("columns", "unique", "checks", "foreign_keys", "indexes", "policies", "triggers"):
                 for inner in sorted({*result["tables"][name][part], *fresh[part]}):
                     if random.random() < 0.25:
                         _take(result["tables"][name][part], fresh[part], inner)
-            for part in ("primary_key", "comment"):
+            for part in ("primary_key", "comment", "row_level_security"):
                 if random.random() < 0.2:
                     _take(result["tables"][name], fresh, part)
     if random.random() < 0.3:
@@ -126,6 +129,9 @@ def _rename_table(random: Random, old: Schema, new: Schema) -> None:
             for key in table["foreign_keys"].values():
                 if key["references"]["table"] == was:
                     key["references"] = {**key["references"], "table": now}
+            for policy in table["policies"].values():
+                if policy.get("reads") == was:
+                    policy |= {"reads": now, "using": _looked_up(now)}
         for view in new["views"].values():
             if view["from"] == was:
                 view["from"], view["query"] = now, view["query"].replace(quoted(was), quoted(now))
@@ -159,7 +165,11 @@ def _table(random: Random, name: str) -> dict[str, Any]:
         "checks": {f"{mark}_c{n}": _check(random) for n in range(3) if random.random() < 0.5},
         "foreign_keys": {f"{mark}_f{n}": _foreign_key(random) for n in range(2) if random.random() < 0.5},
         "indexes": {f"{mark}_i{n}": _index(random) for n in range(3) if random.random() < 0.6},
+        "policies": {f"p{n}": _policy(random) for n in range(3) if random.random() < 0.4},
+        "triggers": {f"{mark}_g{n}": _trigger(random) for n in range(3) if random.random() < 0.4},
     }
+    if random.random() < 0.5:
+        table["row_level_security"] = random.choice(("enabled", "forced"))
     if random.random() < 0.85:
         key = random.choice((["id"], ["id"], ["id", "n0"]))
         table["primary_key"] = random.choice((key, {"name": f"{mark}_key", "columns": key}))
@@ -239,6 +249,47 @@ def _index(random: Random) -> dict[str, Any]:
     return _commented(random, index)
 
 
+def _policy(random: Random) -> dict[str, Any]:
+    policy: dict[str, Any] = {"for": random.choice(("all", "all", "select", "insert", "update"))}
+    if random.random() < 0.3:
+        policy["as"] = "restrictive"
+    if random.random() < 0.4:
+        policy["to"] = random.choice((["public"], ["pg_monitor"], ["pg_read_all_settings", "pg_monitor"]))
+    if policy["for"] != "insert":
+        policy["using"] = random.choice(CHECKS)
+        if random.random() < 0.3:
+            other = random.choice(TABLES)
+            policy |= {"reads": other, "using": _looked_up(other)}
+    if policy["for"] != "select" and random.random() < 0.6:
+        policy["check"] = random.choice(CHECKS)
+    return _commented(random, policy)
+
+
+def _looked_up(table: str) -> str:
+    return f"id in (select z.id from {quoted(table)} z)"
+
+
+def _trigger(random: Random) -> dict[str, Any]:
+    trigger: dict[str, Any] = {"when": "after", "events": ["update"], "function": "touch()"}
+    kind = random.random()
+    if kind < 0.2:
+        trigger |= {"constraint": True, "deferrable": random.choice(("initially_deferred", "initially_immediate"))}
+    elif kind < 0.4:
+        trigger |= {"old_table": "was", "new_table": random.choice(("is_now", "fresh"))}
+    elif kind < 0.6:
+        trigger |= {"when": "before", "events": random.choice((["insert"], ["delete", "update"]))}
+    else:
+        trigger |= {"for_each": "row", "events": ["insert", "update"]}
+        trigger["of"] = random.sample(CHANGED, random.randint(1, 2))
+    if kind > 0.7 or kind < 0.1:
+        trigger["condition"] = re.sub(r"\b([a-z][01])\b(?!')", r"new.\1", random.choice(CHECKS))
+    if random.random() < 0.2:
+        trigger["enabled"] = random.choice(("disabled", "always", "replica"))
+    if random.random() < 0.2:
+        trigger["arguments"] = random.choice((["a"], ["it's", 1]))
+    return _commented(random, trigger)
+
+
 def _view(random: Random, name: str) -> dict[str, Any]:
     source = "w0" if name == "w1" and random.random() < 0.5 else random.choice(TABLES)
     columns = random.sample(SELECTED, random.randint(1, 4))
@@ -271,6 +322,8 @@ def repaired(schema: Schema) -> Schema:
         _keep(table, "unique", lambda u, c=columns: {*u["columns"], *u.get("include", ())} <= set(c))
         _keep(table, "checks", lambda k, c=columns: _holds(k["expression"], c, enums))
         _keep(table, "indexes", lambda i, c=columns: _index_fits(i, c, enums))
+        _keep(table, "policies", lambda p, c=columns: _policy_fits(p, c, tables, enums))
+        _keep(table, "triggers", lambda g, c=columns: _trigger_fits(g, c, enums))
     for table in tables.values():
         _keep(table, "foreign_keys", lambda f, t=table: _refers(f, t, tables))
     for _ in range(3):
@@ -336,6 +389,18 @@ def _index_fits(index: dict[str, Any], columns: dict[str, Any], enums: dict[str,
     return "where" not in index or _holds(index["where"], columns, enums)
 
 
+def _policy_fits(
+    policy: dict[str, Any], columns: dict[str, Any], tables: dict[str, Any], enums: dict[str, Any]
+) -> bool:
+    if "reads" in policy:
+        return policy["reads"] in tables and _holds(policy.get("check", "true"), columns, enums)
+    return all(_holds(policy.get(key, "true"), columns, enums) for key in ("using", "check"))
+
+
+def _trigger_fits(trigger: dict[str, Any], columns: dict[str, Any], enums: dict[str, Any]) -> bool:
+    return set(trigger.get("of", ())) <= set(columns) and _holds(trigger.get("condition", "true"), columns, enums)
+
+
 def _refers(key: dict[str, Any], table: dict[str, Any], tables: dict[str, Any]) -> bool:
     target = tables.get(key["references"]["table"])
     (name,), (there,) = key["columns"], key["references"]["columns"]
@@ -369,4 +434,9 @@ def _view_fits(view: dict[str, Any], tables: dict[str, Any], views: dict[str, An
 def document(schema: Schema) -> dict[str, Any]:
     """As a document of a schema file."""
     views = {n: {k: v for k, v in view.items() if k != "from"} for n, view in schema["views"].items()}
-    return {"store": "s", **{k: v for k, v in schema.items() if v}, **({"views": views} if views else {})}
+    tables = {n: {**table, "policies": _shown(table["policies"])} for n, table in schema["tables"].items()}
+    return {"store": "s", **{k: v for k, v in {**schema, "tables": tables, "views": views}.items() if v}}
+
+
+def _shown(policies: dict[str, Any]) -> dict[str, Any]:
+    return {n: {k: v for k, v in policy.items() if k != "reads"} for n, policy in policies.items()}
