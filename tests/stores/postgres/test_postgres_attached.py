@@ -177,7 +177,7 @@ def test_what_is_changed_by_hand_is_seen(store: Store, by_hand: str) -> None:
 def test_triggers_of_foreign_keys_that_were_switched_off_are_named(store: Store) -> None:
     store.execute('alter table audit."Members" disable trigger all')
     named = [n for n in store.live().not_modelled if n.address.kind == "trigger"]
-    assert len(named) == 2 and all("disabled here" in n.what for n in named)
+    assert len(named) == 2 and all("here disabled by hand" in n.what for n in named)
 
 
 DECLARED = """
@@ -371,3 +371,20 @@ def test_what_is_not_modelled_and_uses_a_column_keeps_it_as_it_is(
 def test_no_two_catalog_queries_have_one_name() -> None:
     names = [name for reader in READERS for name in reader.QUERIES]
     assert len(names) == len(set(names))
+
+
+def test_triggers_of_partitions_are_their_parent_s(postgres_database: str) -> None:
+    store = Store(postgres_database)
+    store.execute(
+        "create function f() returns trigger language plpgsql as 'begin return new; end';"
+        "create table t (a int) partition by list (a); create table p partition of t for values in (1);"
+        "create trigger g after insert on t for each row execute function f();"
+        "create trigger own after insert on p for each row execute function f()"
+    )
+    live = store.live()
+    assert {str(a)[4:] for a in live.state if a.kind == "trigger"} == {"trigger.public.t.g", "trigger.public.p.own"}
+    store.execute("alter table t disable trigger g")
+    assert store.live().not_modelled == live.not_modelled
+    store.execute("alter table p enable trigger g")
+    named = [f"{n.address.name}: {n.what}" for n in store.live().not_modelled]
+    assert named == ["public.p.g: trigger of a partitioned table, here enabled by hand"]
