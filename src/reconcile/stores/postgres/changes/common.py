@@ -17,6 +17,7 @@ from reconcile.stores.postgres.changes.homes import taken_over
 from reconcile.stores.postgres.changes.remaking import (
     comes_again,
     inside_remade,
+    is_made_again,
     remade,
     remade_types,
 )
@@ -379,7 +380,7 @@ def dependents_settled(world: World, address: Address, *, also: Iterable[Address
         detached = isinstance(dependent, Table) and after is not None and after.container != dependent.container
         if not detached and dependent.container is not None and _gone(world, dependent.container, address):
             continue
-        if comes_again(world, dependent):
+        if comes_again(world, dependent) or is_made_again(world, dependent.address):
             waits.add(no(dependent.address))
         elif after is not None and after != dependent and address not in after.refers:
             waits |= types_away(world, [dependent.address]) or {ok(dependent.address)}

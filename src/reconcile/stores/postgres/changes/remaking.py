@@ -8,7 +8,7 @@ read it, and with them the indexes, keys and checks on those. Pure predicates: w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from reconcile.change import World
@@ -16,7 +16,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.homes import home, homes, parts
 from reconcile.stores.postgres.changes.standing import STANDING
 from reconcile.stores.postgres.changes.type_remaking import reshaped, type_remade
-from reconcile.stores.postgres.changes.types import comparable
+from reconcile.stores.postgres.changes.types import comparable, joinable
 from reconcile.stores.postgres.resources import (
     ROUTINES,
     Check,
@@ -231,7 +231,7 @@ def comes_again(world: World, resource: Resource) -> bool:
     if isinstance(resource, ForeignKey):
         there = Address(resource.address.store, "table", resource.references)
         far = [world.live.get(c) for c in homes(world, there, resource.references_columns)]
-        return any(_incomparable(world, c) for c in (*own, *far) if isinstance(c, Column))
+        return any(_incomparable(world, c, joinable) for c in (*own, *far) if isinstance(c, Column))
     return False
 
 
@@ -240,9 +240,9 @@ def _without_options(index: Index | Exclusion) -> Resource:
     return index.replace(comment=None, with_=(), **valid)
 
 
-def _incomparable(world: World, column: Column) -> bool:
+def _incomparable(world: World, column: Column, fits: Callable[[str, str], bool] = comparable) -> bool:
     """Whether what was compared with the column before cannot be compared with its new type."""
     after = world.target.get(column.address)
     if not isinstance(after, Column):
         return False
-    return any(type_remade(world, a) for a in column.refers) or not comparable(column.type, after.type)
+    return any(type_remade(world, a) for a in column.refers) or not fits(column.type, after.type)

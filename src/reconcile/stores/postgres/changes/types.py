@@ -96,6 +96,15 @@ def comparable(old: str, new: str) -> bool:
     return before.base == after.base or any(before.base in f and after.base in f for f in families)
 
 
+def joinable(old: str, new: str) -> bool:
+    """Whether a foreign key holds on while a column on one side of it has the old type and on the other the new one."""
+    numbers = {Type.of(old).base, Type.of(new).base} & set(_NUMBERS)
+    return comparable(old, new) and (len(numbers) < 2 or numbers <= _INTEGERS)
+
+
+_INTEGERS = frozenset({"smallint", "integer", "bigint"})
+
+
 def type_change(old: str, new: str) -> TypeChange:
     """Judge a change between two canonical type texts."""
     before, after = Type.of(old), Type.of(new)
