@@ -113,6 +113,8 @@ def diff(
         if before is not None and policy.on_drift == "keep" and address in applied:
             after, left = _keep_drift(before, after, applied[address].canonical)
             kept += [address] if left else []
+        if before is not None and policy.names == "accept":
+            after = after.with_names_of(before)
         change = package.change(before, after)
         if change is not None:
             changes.append(change)

@@ -206,6 +206,11 @@ class Resource(Record):
         del live
         return False
 
+    def with_names_of(self, live: Resource) -> Resource:
+        """`policy.names: accept`: with its parts (checks of a domain) called as those of `live` that say the same."""
+        del live
+        return self
+
     def definition(self) -> tuple[object, ...] | None:
         """What identifies this apart from its name, or None where only the name does.
 

@@ -17,6 +17,7 @@ from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.resources import (
     ROUTINES,
     Check,
+    Collation,
     Column,
     DefaultPrivileges,
     Exclusion,
@@ -25,10 +26,12 @@ from reconcile.stores.postgres.resources import (
     Grant,
     Index,
     PostgresResource,
+    Range,
     Table,
     Unique,
     View,
 )
+from reconcile.stores.postgres.resources import Sequence as Sequence_
 from reconcile.stores.postgres.resources.access import PUBLIC
 from reconcile.stores.postgres.routine_checks import routine_problems
 from reconcile.suggest import meant
@@ -127,6 +130,7 @@ def unsupported(server: Server, desired: State) -> list[Problem]:
             oldest = _HNSW if resource.method == "hnsw" else (0, 1)
             problems += _vector(server, used, resource, f"the index method {resource.method}", oldest, desired)
         problems += _version_needs(server, resource)
+        problems += _type_needs(server, resource)
         problems += _needs_18(server, resource)
         problems += _partition_needs(server, resource, desired)
         problems += _access(server, resource)
@@ -173,11 +177,25 @@ def _version_needs(server: Server, resource: object) -> list[Problem]:
         "security_invoker": isinstance(resource, View) and "security_invoker" in dict(resource.with_),
         "nulls_not_distinct": isinstance(resource, Unique | Index) and resource.nulls_not_distinct,
         "the column list of on_delete": isinstance(resource, ForeignKey) and bool(resource.on_delete_columns),
+        "an unlogged sequence": isinstance(resource, Sequence_) and resource.unlogged,
     }
     return [
         _problem(resource, f"{what} needs PostgreSQL 15; {server.name} is {server.version}")
         for what, used in wanted.items()
         if used
+    ]
+
+
+def _type_needs(server: Server, resource: object) -> list[Problem]:
+    wanted: dict[str, tuple[int, bool]] = {}
+    if isinstance(resource, Range):
+        wanted = {"multirange": (14, resource.multirange is not None)}
+    elif isinstance(resource, Collation):
+        wanted = {"provider: builtin": (17, resource.provider == "builtin"), "rules": (16, resource.rules is not None)}
+    return [
+        _problem(resource, f"{what} needs PostgreSQL {version}; {server.name} is {server.version}")
+        for what, (version, used) in wanted.items()
+        if used and isinstance(resource, PostgresResource) and server.numbers < (version,)
     ]
 
 

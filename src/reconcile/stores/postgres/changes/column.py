@@ -28,6 +28,7 @@ from reconcile.stores.postgres.changes.common import (
 )
 from reconcile.stores.postgres.changes.homes import partitioned_by, parts, settings_on_partitions
 from reconcile.stores.postgres.changes.remaking import comes_again, is_made_again, uses
+from reconcile.stores.postgres.changes.type_remaking import domains_of
 from reconcile.stores.postgres.resources import Column, PostgresResource
 from reconcile.stores.postgres.sqltables import column_calls
 from reconcile.stores.postgres.sqltext import (
@@ -88,15 +89,19 @@ class AddColumn(Creation):
         if in_new_table(world, self.after) and not apart:
             return []
         column, hazards = self.after, []
-        filled = column.default is not None or column.identity or column.generated is not None
+        conditions = domains_of(world, column)
+        default = column.default or next((d.default for d in conditions[:1]), None)
+        filled = default is not None or column.identity or column.generated is not None
         if not small(world, column.table):
-            if column.not_null and not filled:
+            if (column.not_null or any(d.not_null for d in conditions)) and not filled:
                 raise PlanError(
                     f"{self.address} is not null and has no default, but {column.table} has rows",
                     where=column.source,
                     hint="give it a default; or add it without not_null, fill it, and set not_null after that",
                 )
-            if column.identity or (column.generated is not None and column.stored) or volatile(column.default):
+            looked_at = any(d.not_null or d.checks for d in conditions)  # the server writes rows to see that they fit
+            stored = column.generated is not None and column.stored
+            if column.identity or stored or volatile(default) or looked_at:
                 hazards = [Hazard.REWRITES_TABLE, Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES]
         return [
             self.step(

@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-alterdomain.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconcile.change import Change, Op, Phase, Step, World
@@ -101,7 +101,11 @@ class AlterDomain(Alteration):
         if before.not_null and not after.not_null:
             quick.append(alter_domain(before, "DROP NOT NULL"))
         used = bool(self._columns(world))
-        old, new = {c.name: c for c in before.checks}, {c.name: c for c in after.checks}
+        renamed = after.renamed_checks(before)
+        quick += [
+            alter_domain(before, f"RENAME CONSTRAINT {ident(was)} TO {ident(now)}") for was, now in renamed.items()
+        ]
+        old, new = _called(before, renamed), {c.name: c for c in after.checks}
         for name in (n for n in old if n not in new):
             quick.append(alter_domain(before, f"DROP CONSTRAINT {ident(name)}"))
         for name, check in new.items():
@@ -137,6 +141,11 @@ def _only_validates(before: DomainCheck, after: DomainCheck) -> bool:
     )
 
 
+def _called(x: Domain, names: Mapping[str, str]) -> dict[str, DomainCheck]:
+    """Its checks by the names they are to have."""
+    return {names.get(c.name, c.name): c for c in x.checks}
+
+
 def describe_domain(before: Domain, after: Domain) -> str:
     """`default none → 3, check a: value > 0 → value > 1, + check b: value < 9`."""
     parts = []
@@ -145,7 +154,9 @@ def describe_domain(before: Domain, after: Domain) -> str:
             parts.append(f"{key} {getattr(before, key) or 'none'} → {getattr(after, key) or 'none'}")
     if before.not_null != after.not_null:
         parts.append("not null" if after.not_null else "null allowed")
-    old, new = {c.name: c for c in before.checks}, {c.name: c for c in after.checks}
+    renamed = after.renamed_checks(before)
+    parts += [f"check {was} renamed {now}" for was, now in renamed.items()]
+    old, new = _called(before, renamed), {c.name: c for c in after.checks}
     parts += [f"- check {name}" for name in old if name not in new]
     for name, check in new.items():
         there = old.get(name)
@@ -166,8 +177,8 @@ def broken_values(world: World, before: Domain, after: Domain) -> list[Op]:
     """Rows whose values the domain will refuse, in every column of it."""
     if not tightens(before, after) or before.type != after.type:
         return []
-    valid = {(c.name, c.expression) for c in before.checks if not c.not_valid}
-    checks = [c for c in after.checks if not c.not_valid and (c.name, c.expression) not in valid]
+    valid = {c.expression for c in before.checks if not c.not_valid}
+    checks = [c for c in after.checks if not c.not_valid and c.expression not in valid]
     hardens = after.not_null and not before.not_null
     found = []
     for column in columns_of(world, before.address, inside=True):

@@ -20,6 +20,7 @@ from reconcile.stores.postgres.resources import (
     compared,
 )
 from reconcile.stores.postgres.sqltext import helper_name
+from reconcile.stores.postgres.sqltypes import read
 
 Type = Enum | Domain | Composite | Range
 
@@ -63,8 +64,8 @@ def only_adds(before: Enum, after: Enum) -> bool:
 
 def tightens(before: Domain, after: Domain) -> bool:
     """Whether values that are there already have to be looked at."""
-    valid = {(c.name, c.expression) for c in before.checks if not c.not_valid}
-    wanted = {(c.name, c.expression) for c in after.checks if not c.not_valid}
+    valid = {c.expression for c in before.checks if not c.not_valid}
+    wanted = {c.expression for c in after.checks if not c.not_valid}
     return bool(wanted - valid) or (after.not_null and not before.not_null)
 
 
@@ -135,12 +136,22 @@ def types_over(world: World, address: Address) -> list[Type]:
     return [u for u in users if (after := world.target.get(u.address)) is not None and address in after.refers]
 
 
-def domain_of(world: World, column: Column) -> Domain | None:
-    """The domain that the column will be of, as it is declared; None for an array of one and for other types."""
+def domains_of(world: World, column: Column) -> list[Domain]:
+    """The domain that the column will be of, and those it is made from; nothing for an array of one."""
     if column.type.endswith("[]"):
-        return None
-    found = (world.target.get(a) for a in column.refers if a.kind == "domain")
-    return next((d for d in found if isinstance(d, Domain) and d.name in column.type), None)
+        return []
+    found, todo = list[Domain](), list(column.refers)
+    while todo:
+        domain = world.target.get(todo.pop())
+        if isinstance(domain, Domain) and (found or mentions_type(column.type, domain)):
+            found.append(domain)
+            todo = list(domain.refers)
+    return found
+
+
+def mentions_type(text: str, x: Type) -> bool:
+    """Whether a type's text names it; a default may refer to another one."""
+    return read(text).name == x.name
 
 
 def there(world: World, address: Address) -> frozenset[Fact]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconcile.model import Resource
 from reconcile.stores.postgres.resources.base import PostgresResource
@@ -40,6 +40,26 @@ class Domain(PostgresResource):
     default: str | None = None
     checks: tuple[DomainCheck, ...] = ()
     renamed_from: str | None = field(default=None, compare=False)
+
+    def renamed_checks(self, live: Domain) -> dict[str, str]:
+        """Declared name by live name, of checks that say the same under names that only one of the two has."""
+        names = {c.name for c in self.checks}, {c.name for c in live.checks}
+        left = {c.expression: c.name for c in live.checks if c.name not in names[0]}
+        new = {c.expression: c.name for c in self.checks if c.name not in names[1]}
+        return {left[text]: new[text] for text in left if text in new}
+
+    def with_names_of(self, live: Resource) -> Resource:
+        """See `Resource.with_names_of`."""
+        assert isinstance(live, Domain)
+        kept = {new: old for old, new in self.renamed_checks(live).items()}
+        if not kept:
+            return self
+        checks = (replace(c, name=kept.get(c.name, c.name)) for c in self.checks)
+        written = self.declared
+        if isinstance(written, dict) and "checks" in written:
+            said = [{**c, "name": kept.get(c["name"], c["name"])} for c in written["checks"]]
+            written = {**written, "checks": said}
+        return replace(self, checks=tuple(sorted(checks, key=lambda c: c.name)), declared=written)
 
 
 @dataclass(frozen=True)
