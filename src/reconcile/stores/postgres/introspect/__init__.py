@@ -46,6 +46,9 @@ QUERIES: Mapping[str, str] = {
 }
 
 
+LARGE = ("references", "columns", "constraints", "indexes")
+
+
 def introspect(
     connection: psycopg.Connection[Any], store: str, schemas: Sequence[str], ledger: str | None = None
 ) -> Live:
@@ -89,16 +92,23 @@ def settle(connection: psycopg.Connection[Any], path: Sequence[str], last: Seque
 
 
 def fetch(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> Rows:
-    """The rows of all catalog queries over `schemas`, sent together."""
+    """The rows of all catalog queries over `schemas`: most sent together, those with a row a column or so alone.
+
+    Of what is sent together the driver holds all results at once, outside Python, beside the rows they become.
+    """
     version = connection.info.server_version
+
+    def sent(name: str) -> psycopg.Cursor[TupleRow]:
+        sql = queries.for_version(QUERIES[name], version).encode()
+        return _cursor(connection).execute(sql, {"schemas": list(schemas)}, prepare=False)
+
     with connection.pipeline():
-        cursors = {
-            name: _cursor(connection).execute(
-                queries.for_version(sql, version).encode(), {"schemas": list(schemas)}, prepare=False
-            )
-            for name, sql in QUERIES.items()
-        }
-    return {name: cursors.pop(name).fetchall() for name in QUERIES}  # what the driver holds of each is let go
+        cursors = {name: sent(name) for name in QUERIES if name not in LARGE}
+    rows = {name: cursor.fetchall() for name, cursor in cursors.items()}
+    for name in LARGE:
+        with sent(name) as cursor:
+            rows[name] = cursor.fetchall()
+    return rows
 
 
 def resources(catalog: Catalog, rows: Rows) -> State:

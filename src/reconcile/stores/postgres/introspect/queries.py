@@ -188,6 +188,7 @@ with used as (
                       'pg_proc'::regclass, 'pg_type'::regclass, 'pg_statistic_ext'::regclass)
     and d.objid >= 16384 and d.refobjid >= 16384 and d.deptype in ('n', 'a')
     and d.refclassid in ('pg_class'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass, 'pg_collation'::regclass)
+    and (f.oid is null or (d.refclassid, d.refobjid, d.refobjsubid) <> ('pg_class'::regclass, f.adrelid, f.adnum))
   union all
   select case when d.classid = 'pg_class'::regclass then 'i' else 'c' end, d.objid, 0,
          d.refclassid, d.refobjid, d.refobjsubid
@@ -196,7 +197,8 @@ with used as (
     and ((d.refclassid in ('pg_type'::regclass, 'pg_proc'::regclass, 'pg_collation'::regclass)
           and d.refobjid >= 16384)
          or (d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0
-             and (d.classid = 'pg_class'::regclass
+             and (d.classid = 'pg_class'::regclass and d.objid in (
+                    select indexrelid from pg_index where indexprs is not null or indpred is not null)
                   or d.refobjid in (select oid from pg_class where relkind = 'c' and oid >= 16384))))
 )
 select u.origin, u.oid, u.sub,
@@ -210,7 +212,9 @@ left join pg_class c on c.oid = e.typrelid and c.relkind <> 'c'
 """
 """What views (v), defaults and generated columns (d), indexes and composite types (i, by pg_class), checks (c),
 policies (p), triggers (t), routines (f), types (y) and extended statistics (s) are built from: relations (r) with
-columns, types (t, elements of arrays), routines (f), collations (l). The type of a table's rows is that table."""
+columns, types (t, elements of arrays), routines (f), collations (l). The type of a table's rows is that table.
+
+Left out is what their own rows say and what there is most of: the column of a default, the columns that are keys."""
 
 _VERSIONED: dict[str, tuple[str, str, int]] = {
     "statistics_target": ("nullif(s.stxstattarget, -1)", "null::int", 130000),
