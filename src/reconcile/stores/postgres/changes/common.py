@@ -236,13 +236,13 @@ def describe_difference(before: Resource | None, after: Resource | None, *, spel
     left, right = (_spelled_out(x) if spelled_out else x.attributes() for x in (before, after))
     parts = []
     for key in differing(before, after):
-        if key in ("with", "identity_options"):
+        if key in ("with", "options", "identity_options"):
             parts += _options_difference(dict(left.get(key, ())), dict(right.get(key, ())))
         elif key in _OF_COLUMNS:
             pairs = _options_difference(dict(left.get(key, ())), dict(right.get(key, ())), "none")
             parts += [f"{_OF_COLUMNS[key]} of {pair}" for pair in pairs]
         elif isinstance(left.get(key), bool) or isinstance(right.get(key), bool):
-            parts.append(f"{_words(key)} {str(bool(left.get(key))).lower()} → {str(bool(right.get(key))).lower()}")
+            parts.append(f"{_words(key)} {_truth(before, key)} → {_truth(after, key)}")
         else:
             parts.append(f"{_words(key)} {_shown(left.get(key))} → {_shown(right.get(key))}")
     return ", ".join(parts) or "unchanged, made again"
@@ -251,6 +251,11 @@ def describe_difference(before: Resource | None, after: Resource | None, *, spel
 def _spelled_out(resource: Resource) -> dict[str, Any]:
     values = {f.metadata.get("json", f.name): getattr(resource, f.name) for f in fields(resource) if f.compare}
     return {key: value for key, value in values.items() if value not in (None, ())}
+
+
+def _truth(resource: Resource, key: str) -> str:
+    """Also of what is true by default, and so not among the attributes."""
+    return str(bool(getattr(resource, key))).lower()
 
 
 def _nothing() -> Resource:

@@ -85,10 +85,10 @@ def users_of(world: World, key: PostgresResource) -> list[ForeignKey]:
 
 
 def hangs_on(user: ForeignKey, key: PostgresResource) -> bool:
-    """Whether a foreign key refers to the table and columns of a key."""
-    if not isinstance(key, Key):
+    """Whether a foreign key refers to the table and columns of a key: a live one to its index, of several alike."""
+    if not isinstance(key, Key) or user.references != key.table.parts:
         return False
-    return user.references == key.table.parts and set(user.references_columns) == set(key.columns)
+    return set(user.references_columns) == set(key.columns) and user.index in (None, key.name)
 
 
 def moves(world: World, user: ForeignKey) -> bool:

@@ -40,6 +40,10 @@ _LOCKED = (Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES, Hazard.BUILDS_INDEX, Hazar
 class DropExclusion(DropConstraint):
     """Nothing that worked fails."""
 
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        return describe_exclusion(self.before) if isinstance(self.before, Exclusion) else super().describe()
+
 
 def exclusion_needs(world: World, exclusion: Exclusion) -> frozenset[Fact]:
     """The table, the columns it names, and what its expressions refer to."""

@@ -30,6 +30,7 @@ from reconcile.stores.postgres.changes.constraint import (
     add_statement,
     columns_of,
     drop_statement,
+    hangs_on,
     narrowing,
     only_validates,
     unchecked,
@@ -37,7 +38,7 @@ from reconcile.stores.postgres.changes.constraint import (
     validated_steps,
 )
 from reconcile.stores.postgres.changes.homes import homes, keys_in, taken_over
-from reconcile.stores.postgres.changes.index import beside, hanging_on
+from reconcile.stores.postgres.changes.index import beside, carried, hanging_on, plainly
 from reconcile.stores.postgres.changes.index_parts import slow
 from reconcile.stores.postgres.changes.key import helper_built, key_index
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
@@ -69,11 +70,19 @@ def _needs(world: World, key: ForeignKey) -> frozenset[Fact]:
     table = target(key)
     there = homes(world, table, key.references_columns)
     there = [c for c in there if c in world.live or c in world.target]
-    hangs_on = referenced_key(world, key)
+    there_is = referenced_key(world, key)
     needs = requires(world, [key.table, table, *columns_of(world, key, key.columns), *there])
-    if hangs_on is not None and world.live.get(hangs_on.address) != hangs_on:
-        needs |= {ok(hangs_on.address)}
+    needs |= {no(r.address) for r in _going(world, key)}
+    if there_is is not None and world.live.get(there_is.address) != there_is:
+        needs |= {ok(there_is.address)}
     return needs | {ok(a) for a in (key.table, table) if persistence_changes(world, a)}
+
+
+def _going(world: World, key: ForeignKey) -> list[Resource]:
+    """Keys and indexes over what it refers to that this plan drops: added before, it would come to hang on them."""
+    columns = set(key.references_columns)
+    there = [r for r in world.live.children(target(key)) if world.drops(r.address)]
+    return [r for r in there if (set(r.columns) if isinstance(r, Key) else carried(r)) == columns]
 
 
 @dataclass(frozen=True)
@@ -146,11 +155,11 @@ def _swapped_key(world: World, key: ForeignKey) -> Key | Index | None:
     """What replaces what it hangs on, which cannot be swapped while anything hangs on it; None where it stays."""
     for resource in world.live.children(target(key)):
         after = world.target.get(resource.address)
-        if isinstance(resource, Key) and set(resource.columns) == set(key.references_columns):
-            if isinstance(after, Key) and set(differing(resource, after)) - {"comment"}:
+        if isinstance(resource, Key) and isinstance(after, Key) and hangs_on(key, resource):
+            if resource.replace(with_=(), comment=None) != after.replace(with_=(), comment=None):
                 return after
         elif isinstance(resource, Index) and isinstance(after, Index):
-            changed = set(differing(resource, after)) - {"comment", "with", "valid"}
+            changed = plainly(resource) != plainly(after)
             if changed and key.address in {k.address for k in hanging_on(world, resource)}:
                 return after
     return None

@@ -23,6 +23,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
     small,
 )
+from reconcile.stores.postgres.changes.constraint import moves
 from reconcile.stores.postgres.changes.homes import home, homes, taken_over
 from reconcile.stores.postgres.changes.index_options import BUILD
 from reconcile.stores.postgres.changes.index_parts import EXCLUSIVE, slow
@@ -31,7 +32,7 @@ from reconcile.stores.postgres.changes.key import build_helper
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade, retyped, uses
 from reconcile.stores.postgres.resources import Column, ForeignKey, Index, IndexItem, Key
-from reconcile.stores.postgres.sqltables import marks
+from reconcile.stores.postgres.sqltables import marks, without_statistics
 from reconcile.stores.postgres.sqltext import (
     helper_name,
     ident,
@@ -154,7 +155,7 @@ class ReplaceIndex(IndexBuild, Replacement):
         from reconcile.stores.postgres.changes.foreign_key import RecreateForeignKey
 
         if carried(self.after) != carried(self.before):
-            return []
+            return [RecreateForeignKey(k, k) for k in moving(world, self.before)]
         return [RecreateForeignKey(k, k) for k in hanging_on(world, self.before) if world.target.get(k.address) == k]
 
     def describe(self) -> str:
@@ -283,13 +284,26 @@ def _on_retyped(world: World, index: Index) -> bool:
 
 
 def hanging_on(world: World, index: Index) -> list[ForeignKey]:
-    """Live foreign keys that a unique index carries; none where a key has the same columns."""
+    """Live foreign keys that a unique index carries; where it is not known which, none if a key has its columns."""
     columns = carried(index)
-    keys = [r for r in world.live.children(index.table) if isinstance(r, Key) and set(r.columns) == columns]
-    if not columns or keys:
+    if not columns:
         return []
+    key = any(isinstance(r, Key) and set(r.columns) == columns for r in world.live.children(index.table))
     found = [k for k in world.live.of_kind("foreign_key") if isinstance(k, ForeignKey)]
-    return [k for k in found if k.references == index.table.parts and set(k.references_columns) == columns]
+    found = [k for k in found if k.references == index.table.parts and set(k.references_columns) == columns]
+    return [k for k in found if (not key if k.index is None else k.index == index.name)]
+
+
+def plainly(index: Index) -> Resource:
+    """Without what can be set in place."""
+    return index.replace(with_=(), valid=True, comment=None, columns=without_statistics(index.columns))
+
+
+def moving(world: World, index: Index) -> list[ForeignKey]:
+    """Foreign keys on the index that stay as they are and find something else to hang on."""
+    if carried(world.target.get(index.address)) == carried(index):
+        return []
+    return [k for k in hanging_on(world, index) if moves(world, k)]
 
 
 def carried(index: Resource | None) -> set[str | None]:
@@ -308,14 +322,17 @@ def _key_users(world: World, index: Index) -> frozenset[Fact]:
     """
     found, after = hanging_on(world, index), world.target.get(index.address)
     comes_back = carried(after) == carried(index)
-    staying = [str(k.address) for k in found if world.target.get(k.address) == k]
+    over = {k.address for k in moving(world, index)}
+    staying = [str(k.address) for k in found if world.target.get(k.address) == k and k.address not in over]
     if staying and not comes_back:
         raise PlanError(
             f"{index.address} is what {', '.join(staying)} hangs on",
             where=index.source,
             hint="drop the foreign key in one apply, change the index, and add it again",
         )
-    return frozenset(no(k.address) if comes_back or world.drops(k.address) else ok(k.address) for k in found)
+    return frozenset(
+        no(k.address) if comes_back or world.drops(k.address) or k.address in over else ok(k.address) for k in found
+    )
 
 
 def beside(index: Index) -> Index:
@@ -334,6 +351,12 @@ class DropIndex(Removal):
     def describe(self) -> str:
         """See `Change.describe`."""
         return describe_index(self.before)
+
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`: foreign keys that go over to another index."""
+        from reconcile.stores.postgres.changes.foreign_key import RecreateForeignKey
+
+        return [RecreateForeignKey(k, k) for k in moving(world, self.before)]
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""

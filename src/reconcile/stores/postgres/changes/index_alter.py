@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 
 from reconcile.change import Action, Change, Irreversible, Phase, Sql, Step, World
 from reconcile.facts import has, ok
-from reconcile.model import Resource, State
+from reconcile.model import State
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
@@ -19,14 +19,13 @@ from reconcile.stores.postgres.changes.common import (
     recreated_steps,
     requires,
 )
-from reconcile.stores.postgres.changes.index import IndexBuild, ReplaceIndex
+from reconcile.stores.postgres.changes.index import IndexBuild, ReplaceIndex, plainly
 from reconcile.stores.postgres.changes.index_options import AlterIndex, needs_rebuild, rebuild_steps
 from reconcile.stores.postgres.changes.index_parts import slow
 from reconcile.stores.postgres.changes.index_parts import steps as on_parts
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade
 from reconcile.stores.postgres.resources import Index
-from reconcile.stores.postgres.sqltables import without_statistics
 from reconcile.stores.postgres.sqltext import comment_statement, ident, index_statement, object_name
 
 
@@ -172,11 +171,6 @@ class RenameIndex(PostgresChange):
         return state.add((there or self.before).replace(address=self.after.address, live_name=None))
 
 
-def _plainly(index: Index) -> Resource:
-    """Without what can be set in place."""
-    return index.replace(with_=(), valid=True, comment=None, columns=without_statistics(index.columns))
-
-
 def alter(before: Index, after: Index) -> Change | None:
     """The change of an index that stays."""
     if before.container != after.container:
@@ -187,7 +181,7 @@ def alter(before: Index, after: Index) -> Change | None:
         return CompleteIndex(before, after)
     if before.partitioned:
         return ReplaceIndex(before, after)  # options of a partitioned index cannot be set
-    if _plainly(before) == _plainly(after):
+    if plainly(before) == plainly(after):
         if not before.valid:
             return RebuildIndex(before, after)
         if not needs_rebuild(before.with_, after.with_):

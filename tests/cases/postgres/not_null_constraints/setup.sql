@@ -1,0 +1,1 @@
+insert into people values ('a', 'b', 'c', null, 'e');
