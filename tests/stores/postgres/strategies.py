@@ -135,6 +135,7 @@ def _hnsw(m: int) -> str:
 _USES = """
 unique: {items_kind_key: [kind, id]}
 checks: {items_kind_check: kind >= 0}
+statistics: {items_kind_name: {kinds: [dependencies], columns: [kind, name]}}
 indexes: {items_kind: {columns: [kind]}, items_double: {columns: [{expression: kind * 2}], where: kind > 3}}
 """.strip()
 _FOREIGN = """
@@ -226,6 +227,11 @@ STRATEGIES = (
     Strategy("rebuild hnsw", _hnsw(8), _hnsw(16),
              "UPDATE items SET embedding = ARRAY[random(), random(), random()]::vector;",
              (constantly("UPDATE items SET embedding = '[1,2,3]' WHERE id = {n}"),)),
+    _column("add column, volatile default", extra="{type: uuid, not_null: true, default: gen_random_uuid()}"),
+    Strategy("replace primary key under a foreign key", items(table=_FOREIGN),
+             items(table=_FOREIGN).replace("primary_key: [id]\n    indexes: {parents_code",
+                                           "primary_key: {columns: [id], include: [code]}\n    indexes: {parents_code"),
+             work=(parents,)),
     _column("rename column online", remark="{type: text, renamed_from: note, strategy: online}", drop="note"),
     _column("retype column online", kind="{type: bigint, not_null: true, default: 0, strategy: online}"),
     Strategy("retype column online, with all that uses it",

@@ -313,6 +313,27 @@ def test_what_a_column_has_goes_over(tmp_path: Path, postgres_database: str) -> 
         sql(url, f"DROP OWNED BY {reader}; DROP ROLE {reader}")
 
 
+def test_declared_grants_on_columns_stay_from_the_first_step_to_the_last(
+    tmp_path: Path, postgres_database: str
+) -> None:
+    url = postgres_database
+    reader = f"online_reader_{postgres_database.rpartition('_')[2]}"
+    sql(url, f"CREATE ROLE {reader}")
+    grants = f"    grants: {{{reader}: [{{select: [size]}}, {{update: [size, title]}}]}}\n"
+    try:
+        folder = project(tmp_path, url, TYPES + grants, rows=100).declare(app=WIDER + grants)
+        for groups in range(len(folder.plan().groups)):
+            folder.declare(app=WIDER + grants)
+            begin(folder, groups)
+            assert not [c for c in folder.plan().resource_changes if c.address.kind == "grant"]
+            folder.apply("all")
+            assert folder.plan().steps == ()
+            folder.declare(app=TYPES + grants).apply("all")
+            assert folder.plan().steps == ()
+    finally:
+        sql(url, f"DROP OWNED BY {reader}; DROP ROLE {reader}")
+
+
 @pytest.mark.parametrize(
     ("more", "error"),
     [

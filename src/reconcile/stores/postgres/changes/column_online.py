@@ -53,7 +53,7 @@ from reconcile.stores.postgres.changes.preconditions import misfits, nulls, prec
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, mentions, retyped, standing_on
 from reconcile.stores.postgres.changes.renaming import with_column
 from reconcile.stores.postgres.changes.swap import add_identity, named_not_null
-from reconcile.stores.postgres.changes.sync import TIDY, Pair, nothing_hangs_on
+from reconcile.stores.postgres.changes.sync import TIDY, Pair, copy_grants, nothing_hangs_on
 from reconcile.stores.postgres.changes.types import TypeChange, is_vector, stored_vectors_fit, type_change
 from reconcile.stores.postgres.resources import (
     Check,
@@ -65,6 +65,7 @@ from reconcile.stores.postgres.resources import (
     Key,
     Statistics,
 )
+from reconcile.stores.postgres.sqlstatistics import statistics_statement, target_calls
 from reconcile.stores.postgres.sqltables import marks
 from reconcile.stores.postgres.sqltext import (
     as_written,
@@ -77,7 +78,7 @@ from reconcile.stores.postgres.sqltext import (
     relation,
 )
 
-Part = Index | Key | Check | ForeignKey
+Part = Index | Key | Check | ForeignKey | Statistics
 _CARRIED = frozenset({"comment", "with", "valid", "not_valid"})
 """Attributes of a part that it gets anew with the column: another change of them in the same plan is in them."""
 
@@ -171,6 +172,8 @@ class _Swap:
         for index in (p for p in own if isinstance(p, Index)):
             swap += self._index(index)
         keys = [call for key in own if isinstance(key, Key) for call in self._key(key)]
+        for statistics in (p for p in own if isinstance(p, Statistics)):
+            swap += self._statistics(statistics)
         for key in (p for p in own if isinstance(p, Check | ForeignKey)):
             swap += self._constraint(key, "col")
         unique = frozenset(self.ready)
@@ -225,8 +228,7 @@ class _Swap:
         others = [
             str(x.address)
             for x in self.world.live.children(self.table)
-            if (isinstance(x, Statistics) or (isinstance(x, Exclusion) and x.address in self.world.target))
-            and self._among(x.columns)
+            if isinstance(x, Exclusion) and x.address in self.world.target and self._among(x.columns)
         ]
         if readers or others:
             raise PlanError(
@@ -315,7 +317,7 @@ class _Swap:
 
     def _helper(self, part: Part, suffix: str) -> Address:
         kind = "index" if isinstance(part, Index | Key) else part.address.kind
-        if kind == "index":
+        if kind in ("index", "statistics"):
             return Address(part.address.store, kind, (part.address.parts[0], helper_name(part.name, suffix)))
         return Address(part.address.store, kind, (*part.address.parts[:2], helper_name(part.name, suffix)))
 
@@ -367,6 +369,24 @@ class _Swap:
             *marks(self.world.target.get(self.table), key.name),
         ]
 
+    def _statistics(self, statistics: Statistics) -> list[str]:
+        """Collect them on the second column too; the statements that put them in place."""
+        helper = cast(Statistics, self._moved(statistics, "col"))
+        there = None if self.fresh else self.world.live.get(helper.address)
+        if there != helper:
+            calls = [] if there is None else [f"DROP STATISTICS {object_name(helper)}"]
+            calls += [statistics_statement(helper), *target_calls(helper, None), f"ANALYZE {relation(self.table)}"]
+            needs = {self._filled(), *self._others(statistics)}
+            gives = [has(helper.address), ok(helper.address)]
+            self._add("statistics", calls, address=helper.address, needs=needs, gives=gives, long=True)
+        self.ready.add(ok(helper.address))
+        self.helpers.append(helper.address)
+        return [
+            f"DROP STATISTICS {object_name(statistics)}",
+            f"ALTER STATISTICS {object_name(helper)} RENAME TO {ident(statistics.name)}",
+            *comments(statistics),
+        ]
+
     def _constraint(self, part: Check | ForeignKey, suffix: str, needs: Iterable[Fact] = ()) -> list[str]:
         helper = cast("Check | ForeignKey", self._moved(part, suffix))
         self._constrain(helper, "add", {*needs, *self._others(part)})
@@ -394,6 +414,7 @@ class _Swap:
             *default,
             *identity,
             *([comment_statement(beside)] if self.new.comment is not None else []),
+            copy_grants(self.table, self.name, new),
             nothing_hangs_on(self.table, self.name),
             f"ALTER TABLE {table} DROP COLUMN {old}",
             f"ALTER TABLE {table} RENAME COLUMN {ident(new)} TO {old}",
@@ -431,7 +452,7 @@ def _columns(part: Part) -> set[str]:
     found = set(part.columns) if isinstance(part, Key | ForeignKey) else set()
     if isinstance(part, Key | Index):
         found |= set(part.include)
-    if isinstance(part, Index):
+    if isinstance(part, Index | Statistics):
         found |= {i.column for i in part.columns if i.column is not None}
     refers = () if isinstance(part, ForeignKey) else part.refers
     near = (a for a in refers if a.kind == "column" and a.parts[:2] == part.table.parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 
 from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres import resources as r
@@ -34,6 +35,7 @@ def marked(catalog: Catalog, rows: Iterable[Row], state: State) -> State:
             continue
         name = old if "__rc_" in new else new
         helpers = [x.replace(helper_of=name) for x in _on(state, column.address)]
+        helpers += _without_grants(state, table, new)
         state = state.add(column.replace(helper_of=name, beside=old, synced=digest), *helpers)
     return state
 
@@ -57,12 +59,25 @@ def _on(state: State, column: Address) -> Iterable[Resource]:
             yield key
 
 
+def _without_grants(state: State, table: Address, column: str) -> Iterable[Resource]:
+    """The grants on the table without those on the column, which has them from the other one."""
+    grant = state.get(r.grant_address(table))
+    if not isinstance(grant, r.Grant) or not any(column in p.columns for p in grant.grants or ()):
+        return []
+    kept = [replace(p, columns=tuple(c for c in p.columns if c != column)) for p in grant.grants or ()]
+    both = zip(kept, grant.grants or (), strict=True)
+    return [grant.replace(grants=tuple(sorted(p for p, was in both if p.columns or not was.columns)))]
+
+
 def _names(x: Resource) -> set[str]:
     match x:
         case r.Key():
             return {*x.columns, *x.include}
         case r.ForeignKey():
             return set(x.columns)
+        case r.Statistics():
+            texts = [i.expression for i in x.columns if i.expression]
+            return {i.column for i in x.columns if i.column} | {name for text in texts for _, name in named(text)}
         case r.Check():
             return {name for _, name in named(x.expression)}
         case r.Index():
