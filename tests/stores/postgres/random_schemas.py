@@ -15,6 +15,8 @@ Schema = dict[str, Any]
 
 TABLES = ("t0", "t1", "t2", "T 3")
 ENUMS = ("e0", "e1")
+VIEWS = {"w0": (), "m0": (), "w1": ("w0",), "m1": ("w0", "m0"), "w2": ("m0", "w1")}
+"""What of the others each may read; those of m are materialized."""
 VALUES = ("a", "b", "c", "d")
 TYPES = {
     "id": ("bigint", "integer"),
@@ -61,7 +63,7 @@ def generate(random: Random) -> Schema:
         "sequences": {q: _sequence(random) for q in ("q0", "q1") if random.random() < 0.6},
         "functions": {"touch()": {"definition": TOUCH}},
         "tables": {t: _table(random, t) for t in TABLES if random.random() < 0.7},
-        "views": {v: _view(random, v) for v in ("w0", "w1", "w2") if random.random() < 0.6},
+        "views": {v: _view(random, v) for v in VIEWS if random.random() < 0.6},
     }
     return repaired(schema)
 
@@ -291,7 +293,8 @@ def _trigger(random: Random) -> dict[str, Any]:
 
 
 def _view(random: Random, name: str) -> dict[str, Any]:
-    source = "w0" if name == "w1" and random.random() < 0.5 else random.choice(TABLES)
+    others = VIEWS[name]
+    source = random.choice(others) if others and random.random() < 0.5 else random.choice(TABLES)
     columns = random.sample(SELECTED, random.randint(1, 4))
     query = f"select {', '.join(columns)} from {quoted(source)}"
     shape = random.random()
@@ -301,7 +304,15 @@ def _view(random: Random, name: str) -> dict[str, Any]:
         query = f"select {columns[0]}, count(*) as how_many from {quoted(source)} group by {columns[0]}"
     elif shape < 0.6:
         query += f" where {random.choice(WHERE)}"
-    return _commented(random, {"from": source, "query": query})
+    view = _commented(random, {"from": source, "query": query})
+    if name.startswith("m"):
+        keys = [c for c in columns if c not in ("j0", "v0")]
+        view["indexes"] = {f"{name}_{k}": {"columns": [k]} for k in keys if random.random() < 0.5}
+        view |= {"with": {"fillfactor": 70}} if random.random() < 0.3 else {}
+        view |= {"with_data": False} if name == "m1" and random.random() < 0.3 else {}
+    if "*" not in query and random.random() < 0.3:
+        view["columns"] = {columns[0]: {"comment": random.choice(COMMENTS) or "A column"}}
+    return view
 
 
 # What has to fit together.
@@ -330,6 +341,13 @@ def repaired(schema: Schema) -> Schema:
         for name in list(views):
             if not _view_fits(views[name], tables, views, enums):
                 del views[name]
+                continue
+            selected = views[name]["query"].split(" from ")[0]
+            for part in ("columns", "indexes"):
+                named = {k: v.get("columns", [k])[0] for k, v in views[name].get(part, {}).items()}
+                for key, column in named.items():
+                    if "*" in selected or not re.search(rf"\b{column}\b", selected):
+                        del views[name][part][key]
     return schema
 
 
@@ -433,9 +451,12 @@ def _view_fits(view: dict[str, Any], tables: dict[str, Any], views: dict[str, An
 
 def document(schema: Schema) -> dict[str, Any]:
     """As a document of a schema file."""
-    views = {n: {k: v for k, v in view.items() if k != "from"} for n, view in schema["views"].items()}
+    shown = {n: {k: v for k, v in view.items() if k != "from"} for n, view in schema["views"].items()}
+    views = {n: view for n, view in shown.items() if not n.startswith("m")}
+    materialized = {n: view for n, view in shown.items() if n.startswith("m")}
     tables = {n: {**table, "policies": _shown(table["policies"])} for n, table in schema["tables"].items()}
-    return {"store": "s", **{k: v for k, v in {**schema, "tables": tables, "views": views}.items() if v}}
+    found = {**schema, "tables": tables, "views": views, "materialized_views": materialized}
+    return {"store": "s", **{k: v for k, v in found.items() if v}}
 
 
 def _shown(policies: dict[str, Any]) -> dict[str, Any]:
