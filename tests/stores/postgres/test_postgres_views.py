@@ -126,7 +126,8 @@ def test_changes_by_hand_are_seen(store: Store, statement: str) -> None:
 )
 def test_what_is_not_modelled_is_named(store: Store, statement: str, named: str) -> None:
     store.execute(statement)
-    assert [n.what for n in store.live().not_modelled] == [named]
+    found = [n.what for n in store.live().not_modelled]
+    assert found[0] == named and all(named in what for what in found)
 
 
 def test_a_view_of_everything_shows_columns_added_later(postgres_database: str) -> None:

@@ -141,6 +141,8 @@ select c.oid, c.relispopulated, t.reloptions,
                   where c.relkind = 'm' and a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
                   and (a.attstorage <> y.typstorage or @compression@ is not null or coalesce(a.attstattarget, -1) >= 0
                        or coalesce(a.attoptions::text ~ 'n_distinct', false))),
+                 (select 'extended statistics' from pg_statistic_ext s
+                  where c.relkind = 'm' and s.stxrelid = c.oid limit 1),
                  (select 'CLUSTER ON an index' from pg_index i where i.indrelid = c.oid and i.indisclustered)),
        (select array_agg(rtrim(pg_get_ruledef(r.oid), ';') order by r.rulename) from pg_rewrite r
         where r.ev_class = c.oid and r.rulename <> '_RETURN'),
