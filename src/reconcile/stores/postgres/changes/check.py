@@ -24,7 +24,7 @@ from reconcile.stores.postgres.changes.constraint import (
     only_validates,
     validated_steps,
 )
-from reconcile.stores.postgres.changes.homes import home, taken_over
+from reconcile.stores.postgres.changes.homes import home, same_name_gone, taken_over
 from reconcile.stores.postgres.changes.remaking import comes_again, mentions
 from reconcile.stores.postgres.resources import (
     Check,
@@ -67,7 +67,7 @@ class AddCheck(Creation):
             return []
         columns = [c for c in world.target.children(home(world, check.table)) if c.address.kind == "column"]
         phase = narrowing(world, check, _named(check, [c.address.parts[-1] for c in columns]))
-        needs = check_needs(world, check)
+        needs = check_needs(world, check) | same_name_gone(world, check)
         at_once = new or small(world, check.table)
         return validated_steps(self, world, check, None, needs=needs, phase=phase, at_once=at_once)
 

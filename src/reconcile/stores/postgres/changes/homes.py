@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import cast
 
 from reconcile.change import World
+from reconcile.facts import Fact, no
 from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.resources import Check, Column, PostgresResource, Table
 from reconcile.stores.postgres.sqltables import column_calls
@@ -68,15 +69,36 @@ def taken_over(world: World, resource: Resource) -> bool:
     parent = before.parent or after.parent
     state = world.live if before.parent else world.target
     assert parent is not None
-    return any(_alike(resource, other) for other in keys_in(state, parent))
+    return any(alike(resource, other) for other in keys_in(state, parent))
 
 
-def _alike(one: Resource, other: Resource) -> bool:
+def alike(one: Resource, other: Resource) -> bool:
+    """Whether two parts of different tables say the same; checks are told apart by their names."""
     if one.address.kind != other.address.kind:
         return False
     here = other.replace(address=one.address, container=one.container, live_name=None, comment=None)
     same = here == one.replace(comment=None, live_name=None)
     return same and (not isinstance(one, Check) or one.address.parts[-1] == other.address.parts[-1])
+
+
+def same_name_gone(world: World, rule: PostgresResource) -> frozenset[Fact]:
+    """Rules of the same kind and name, above or below in a tree of partitions, that this plan drops: they go first,
+    since the server would take the two for one."""
+    around = [*world.live.inside(rule.table), *_above(world, rule.table)]
+    name, kind = rule.address.parts[-1], rule.address.kind
+    same = (r for r in around if r.address.kind == kind and r.address.parts[-1] == name and r.address != rule.address)
+    return frozenset(no(r.address) for r in same if world.drops(r.address))
+
+
+def equal_below(world: World, rule: PostgresResource) -> frozenset[Fact]:
+    """Equal indexes and keys of partitions that this plan drops: they go first, since the server would attach them."""
+    found = (r for r in parts(world.live, rule.table) if r.table != rule.table and world.drops(r.address))
+    return frozenset(no(r.address) for r in found if alike(r, rule))
+
+
+def _above(world: World, table: Address) -> list[Resource]:
+    found = world.live.get(table)
+    return keys_in(world.live, found.parent) if isinstance(found, Table) and found.parent else []
 
 
 def partitions_below(world: World, table: Address, *, new: bool = False) -> list[Table]:

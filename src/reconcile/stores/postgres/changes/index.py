@@ -24,7 +24,7 @@ from reconcile.stores.postgres.changes.common import (
     small,
 )
 from reconcile.stores.postgres.changes.constraint import moves
-from reconcile.stores.postgres.changes.homes import home, homes, taken_over
+from reconcile.stores.postgres.changes.homes import equal_below, home, homes, taken_over
 from reconcile.stores.postgres.changes.index_options import BUILD
 from reconcile.stores.postgres.changes.index_parts import EXCLUSIVE, slow
 from reconcile.stores.postgres.changes.index_parts import steps as on_parts
@@ -97,6 +97,7 @@ class CreateIndex(IndexBuild, Creation):
         if small(world, index.table):
             calls = [index_statement(index, concurrently=False), *comments(index)]
             calls += marks(world.target.get(index.table), index.name) if world.creates(index.table) else []
+            needs |= equal_below(world, index)
             return [self.step(world, 1, "create", calls, needs=needs, gives=gives, phase=phase)]
         if slow(world, index.table):
             found = on_parts(self, world, index, needs=_needs(world, index), phase=phase)

@@ -71,7 +71,9 @@ class Names:
     def __init__(self, world: World) -> None:
         states = (world.live, world.target)
         self.taken = {(a.parts[0], a.parts[-1]) for s in states for a in s if a.kind in RELATIONS}
-        self.taken |= {(t.schema, n) for t in world.live.of_kind("table") if isinstance(t, Table) for n in t.inherited}
+        self.taken |= {
+            (t.schema, n) for t in world.live.of_kind("table") if isinstance(t, Table) for n, _ in t.inherited
+        }
 
     def choose(self, table: Table, middle: str | None, end: str) -> str:
         """`TABLE_COLUMNS_idx`, with a number where that is taken."""

@@ -31,6 +31,7 @@ from reconcile.stores.postgres.changes.constraint import (
     users_of,
     users_settled,
 )
+from reconcile.stores.postgres.changes.homes import equal_below
 from reconcile.stores.postgres.changes.index_options import key_options
 from reconcile.stores.postgres.changes.index_parts import EXCLUSIVE, slow
 from reconcile.stores.postgres.changes.key_parts import steps as on_parts
@@ -133,7 +134,7 @@ def key_steps(change: PostgresChange, world: World, key: Key, old: Key | None) -
     marked = marks(world.target.get(key.table), key.name) if old else []
     if small(world, key.table):
         calls = [*drop, add_statement(key), *comments(key), *marked]
-        needs |= needs_old | not_null
+        needs |= needs_old | not_null | equal_below(world, key)
         return [change.step(world, 1, "add", calls, needs=needs, gives=gives, phase=phase, hazards=hazards)]
     index = key_index(key)
     if slow(world, key.table):

@@ -17,7 +17,7 @@ from reconcile.model import Address, State
 from reconcile.stores.postgres import bounds
 from reconcile.stores.postgres.changes import table_alter
 from reconcile.stores.postgres.changes.common import Alteration, differing, requires, small
-from reconcile.stores.postgres.changes.homes import home, keys_in, taken_over
+from reconcile.stores.postgres.changes.homes import alike, home, keys_in, taken_over
 from reconcile.stores.postgres.changes.index_parts import coming
 from reconcile.stores.postgres.changes.partition import (
     SCAN,
@@ -36,7 +36,7 @@ from reconcile.stores.postgres.changes.partition import (
 )
 from reconcile.stores.postgres.changes.preconditions import NO_ROWS, preceded
 from reconcile.stores.postgres.changes.table import CreateTable, DropTable
-from reconcile.stores.postgres.resources import Check, Column, Table
+from reconcile.stores.postgres.resources import Check, Column, Exclusion, ForeignKey, Index, Key, Table
 from reconcile.stores.postgres.sqlpartitions import attach_statement, detach_statement, shown
 from reconcile.stores.postgres.sqltext import (
     comment_statement,
@@ -194,7 +194,7 @@ def _settled_calls(world: World, before: Table, table: Table) -> list[str]:
 
 @dataclass(frozen=True)
 class DetachPartition(Alteration):
-    """DETACH PARTITION; it keeps its rows and, as its own, what it had from its parent."""
+    """DETACH PARTITION; it keeps its rows and, as its own, what it had from its parent and is declared."""
 
     before: Table
     after: Table
@@ -216,7 +216,7 @@ class DetachPartition(Alteration):
         calls = [detach_statement(parent, self.address, "FINALIZE" if table.detaching else "")]
         calls += [f"{alter} {ident(c.name)} ADD {identity_clause(c)}" for c in columns if c.identity]
         calls += [comment_statement(c) for c in columns if c.comment is not None]
-        calls += _rest_calls(world, table, self.after)
+        calls += [*_let_go(world, table), *_rest_calls(world, table, self.after)]
         kept = [r for r in world.target.children(self.address) if taken_over(world, r)]
         gives = [fact(r.address) for r in kept for fact in (has, ok)]
         return [
@@ -231,6 +231,32 @@ class DetachPartition(Alteration):
                 hazards=[Hazard.BREAKS_CLIENTS],
             )
         ]
+
+
+def _let_go(world: World, table: Table) -> list[str]:
+    """Takes away what it had from its parent and is not declared of it as a table."""
+    alter, calls = f"ALTER TABLE {relation(table.address)}", []
+    declared = world.target.children(table.address)
+    names = {_whole(world, table, name): name for name, _ in table.inherited}
+    for rule in keys_in(world.live, parent_of(table)):
+        if any(alike(own, rule) for own in declared):
+            continue
+        if isinstance(rule, Index) and rule.name in names:
+            calls.append(f"DROP INDEX {ident(table.schema, names[rule.name])}")
+        elif isinstance(rule, Key | Exclusion) and rule.name in names:
+            calls.append(f"{alter} DROP CONSTRAINT {ident(names[rule.name])}")
+        elif isinstance(rule, Check | ForeignKey):
+            calls.append(f"{alter} DROP CONSTRAINT {ident(rule.name)}")
+    return calls
+
+
+def _whole(world: World, table: Table, name: str) -> str:
+    """The name, on top of the tree, of the index that a partition's belongs to."""
+    above = dict(table.inherited).get(name)
+    parent = world.live.get(table.parent) if table.parent else None
+    if above is None:
+        return name
+    return _whole(world, parent, above) if isinstance(parent, Table) else above
 
 
 def _same_columns(world: World, table: Table, columns: Iterable[Column]) -> None:

@@ -245,7 +245,10 @@ class RenameTable(PostgresChange):
                 world,
                 1,
                 "rename",
-                [f"ALTER TABLE {relation(self.before.address)} RENAME TO {ident(self.after.address.parts[-1])}"],
+                [
+                    f"ALTER TABLE {relation(self.before.address)} RENAME TO {ident(self.after.address.parts[-1])}",
+                    *_renamed_indexes(self.before, self.after.address.parts[-1]),
+                ],
                 gives=[*_renamed_facts(self.address, self.renames), no(self.before.address)],
                 phase=Phase.CONTRACT,
                 hazards=[Hazard.BREAKS_CLIENTS],
@@ -269,6 +272,14 @@ class RenameTable(PostgresChange):
 def _bare(column: Column) -> Column:
     """Without its default, which comes later."""
     return replace(column, default=None)
+
+
+def _renamed_indexes(partition: Table, name: str) -> list[str]:
+    """Indexes that a partition has from its table are called after it, and go on being so."""
+    old = partition.address.parts[-1]
+    found = [n for n, _ in partition.inherited if n.startswith(f"{old}_")]
+    pairs = [(n, f"{name}{n.removeprefix(old)}") for n in found if len(f"{name}{n.removeprefix(old)}".encode()) <= 63]
+    return [f"ALTER INDEX {ident(partition.schema, n)} RENAME TO {ident(new)}" for n, new in pairs]
 
 
 def _renamed_facts(address: Address, children: Sequence[Address]) -> list[Fact]:

@@ -44,8 +44,8 @@ class Catalog:
         self.inherited: frozenset[int] = frozenset()
         """Indexes of partitions that belong to an index of the parent."""
         self.collations: dict[int, Address] = {}
-        self.inherited_names: dict[int, list[str]] = defaultdict(list)
-        """Their names by the table they are on."""
+        self.inherited_names: dict[int, list[tuple[str, str]]] = defaultdict(list)
+        """By the table they are on: their names, and those of the ones they belong to."""
         self.left_out: dict[int, str] = {}
         """Why a table is not modelled as a whole."""
         self._addresses: dict[int, dict[str, Address]] = defaultdict(dict)
@@ -65,7 +65,7 @@ class Catalog:
         self.partitioned = {row[0]: row for row in rows["partitions"]}
         self.inherited = frozenset(row[0] for row in rows["inherited_indexes"])
         for row in rows["inherited_indexes"]:
-            self.inherited_names[row[1]].append(row[3])
+            self.inherited_names[row[1]].append((row[3], row[9]))
 
     def address(self, kind: str, *parts: str) -> Address:
         """An address whose first part is a schema, under the name it is shown by."""

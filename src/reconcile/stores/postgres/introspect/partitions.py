@@ -5,6 +5,7 @@ A partition's columns, and the constraints, indexes and foreign keys that come f
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
 from reconcile.stores.postgres.introspect.indexdef import keys
+from reconcile.stores.postgres.names import generated
 
 PARTITIONS = """
 select c.oid, n.nspname, c.relname, c.relkind::text, i.inhparent, pn.nspname, pc.relname,
@@ -29,11 +31,14 @@ order by n.nspname, c.relname
 
 INHERITED = """
 select i.inhrelid, x.indrelid, pn.nspname, c.relname, pc.relname,
-       coalesce(p.reloptions, '{}') <> coalesce(c.reloptions, '{}'), i.inhparent, x.indisvalid
+       coalesce(p.reloptions, '{}') <> coalesce(c.reloptions, '{}'), i.inhparent, x.indisvalid,
+       (select string_agg(a.attname::text, '_' order by a.attnum) from pg_attribute a where a.attrelid = p.oid),
+       p.relname, k.contype::text
 from pg_inherits i join pg_class c on c.oid = i.inhrelid and c.relkind in ('i', 'I')
 join pg_class p on p.oid = i.inhparent
 join pg_index x on x.indexrelid = i.inhrelid join pg_class pc on pc.oid = x.indrelid
 join pg_namespace pn on pn.oid = pc.relnamespace
+left join pg_constraint k on k.conindid = i.inhrelid and k.contype in ('p', 'u', 'x')
 where pn.nspname = any(%(schemas)s)
 """
 """Indexes that belong to one of the parent of their table; and whether their options are others."""
@@ -51,7 +56,7 @@ class Part:
     detaching: bool = False
     by: r.PartitionBy | None = None
     refers: tuple[Address, ...] = ()
-    inherited: tuple[str, ...] = ()
+    inherited: tuple[tuple[str, str], ...] = ()
 
 
 def names(catalog: Catalog, rows: Rows) -> None:
@@ -72,9 +77,11 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     for row in rows["columns"]:
         if row[0] in found or row[0] in catalog.partitioned:
             columns[row[0]][row[2]] = row
+    own = (row for row in rows["constraints"] if row[3] == "p" and not row[21])
+    keyed: dict[int, frozenset[int]] = defaultdict(frozenset, {row[1]: frozenset(row[8]) for row in own})
     for oid, row in found.items():
         if catalog.has_table(oid):
-            _other_columns(catalog, oid, columns[oid], columns[row[4]])
+            _other_columns(catalog, oid, columns[oid], columns[row[4]], keyed[oid])
     _other_indexes(catalog, rows)
 
 
@@ -130,13 +137,15 @@ def _leave_trees(catalog: Catalog, found: Mapping[int, Row], roots: Mapping[int,
             catalog.leave(catalog.tables[oid], reason)
 
 
-_IDENTITY_AT = 5
+_NOT_NULL_AT, _IDENTITY_AT = 4, 5
 
 
-def _other_columns(catalog: Catalog, oid: int, own: Mapping[str, Row], parent: Mapping[str, Row]) -> None:
+def _other_columns(
+    catalog: Catalog, oid: int, own: Mapping[str, Row], parent: Mapping[str, Row], key: frozenset[int]
+) -> None:
     """A partition's column may have a default, NOT NULL or storage of its own: changing the parent's may not reach it.
 
-    Before 17 a partition has no identity of its own.
+    Those of a primary key of its own are NOT NULL by that. Before 17 a partition has no identity of its own.
     """
     for name, row in own.items():
         there = parent.get(name)
@@ -145,6 +154,8 @@ def _other_columns(catalog: Catalog, oid: int, own: Mapping[str, Row], parent: M
         mine, theirs = list(row[3:]), list(there[3:])
         if not row[_IDENTITY_AT]:
             mine[_IDENTITY_AT - 3] = theirs[_IDENTITY_AT - 3]
+        if row[1] in key:
+            mine[_NOT_NULL_AT - 3] = theirs[_NOT_NULL_AT - 3]
         address = catalog.tables[oid].child("column", name)
         if mine != theirs:
             catalog.leave(address, "column of a partition with settings that differ from its parent's")
@@ -154,7 +165,7 @@ def _other_columns(catalog: Catalog, oid: int, own: Mapping[str, Row], parent: M
 
 def _other_indexes(catalog: Catalog, rows: Rows) -> None:
     """Comments and options that an index or constraint of a partition has and its parent's has not."""
-    for oid, relation, schema, name, table, differs, *_ in rows["inherited_indexes"]:
+    for oid, relation, schema, name, table, differs, *more in rows["inherited_indexes"]:
         if not catalog.has_table(relation):
             continue
         address = catalog.address("index", schema, name)
@@ -162,6 +173,19 @@ def _other_indexes(catalog: Catalog, rows: Rows) -> None:
             catalog.leave(address, f"options of an index of the partition {table} that its parent's has not")
         elif catalog.comment(oid) is not None:
             catalog.leave(address, f"comment on an index of the partition {table}")
+        elif not _usual(name, table, *more[2:]):
+            catalog.leave(address, f"name of an index that the partition {table} has from its parent")
+
+
+_ENDS = {"p": "pkey", "u": "key", "x": "excl", None: "idx"}
+
+
+def _usual(name: str, table: str, middle: str, _whole: str, kind: str | None) -> bool:
+    """Whether an index is called as the server would call it: `TABLE_COLUMNS_idx`, perhaps with a number."""
+    number = name[len(name.rstrip("0123456789")) :]
+    numbers = {number[n:] for n in range(len(number) + 1)}
+    middles = (None,) if kind == "p" else (middle, re.sub(r"(?<=expr)\d+", "", middle))
+    return any(name == generated(table, m, f"{_ENDS[kind]}{n}") for m in middles for n in numbers)
 
 
 def attached_to(catalog: Catalog, rows: Rows) -> Callable[[int], tuple[tuple[str, str, str, bool], ...]]:
@@ -172,7 +196,7 @@ def attached_to(catalog: Catalog, rows: Rows) -> Callable[[int], tuple[tuple[str
 
     def attached(oid: int) -> tuple[tuple[str, str, str, bool], ...]:
         found: list[tuple[str, str, str, bool]] = []
-        for child, _, schema, name, table, _, _, valid in below.get(oid, ()):
+        for child, _, schema, name, table, _, _, valid, *_ in below.get(oid, ()):
             found += [(catalog.schema(schema), table, name, valid), *attached(child)]
         return tuple(found)
 

@@ -45,8 +45,8 @@ class Table(PostgresResource):
     detaching: bool = False
     """Of a partition: DETACH CONCURRENTLY was broken off and waits for FINALIZE."""
 
-    inherited: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    """Live, of a partition: names of the indexes that it has from its parent."""
+    inherited: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+    """Live, of a partition: names of the indexes that it has from its parent, and of those there."""
 
     @property
     def table(self) -> Address:
