@@ -42,6 +42,15 @@ EVENTS = "  events: {columns: {at: date, kind: text}, partition_by: {range: [at]
         (EVENTS + "partitions: {a: default, b: default}}", "is a second default partition"),
         (EVENTS + "primary_key: [kind]}", "lacks 'at', by which table 'events' is partitioned"),
         (EVENTS + "indexes: {i: {columns: [kind], unique: true}}}", "index 'i' lacks 'at'"),
+        (
+            EVENTS
+            + "indexes: {i: {columns: [kind]}}, partitions: {a: {default: true, indexes: {j: {columns: [kind]}}}}}",
+            "index 'j' of partition 'a' comes from its table: see s.yaml:",
+        ),
+        (
+            EVENTS + "primary_key: [at], partitions: {a: {default: true, primary_key: [at]}}}",
+            "primary key 'a_pkey' of partition 'a' comes from its table",
+        ),
         (EVENTS + "checks: {c: {expression: 'true', no_inherit: true}}}", "cannot be NO INHERIT"),
         ("  t: {columns: {a: int}, partitions: {p: default}}", "the table of partition 'p' is not partitioned"),
         ("  t: {columns: {a: int}, partition_by: {range: [b]}}", "column 'b', by which table 't' is partitioned"),

@@ -64,6 +64,8 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
             if not cloned or row[5] != row[18]:  # a clone fires as its parent does, until somebody says otherwise
                 what = "trigger of a partitioned table" if cloned else "trigger of a constraint or partitioned table"
                 catalog.leave(address, f"{what}, here {'enabled' if row[5] == 'O' else _ENABLED[row[5]]} by hand")
+            elif catalog.comment(row[0]) is not None:
+                catalog.leave(address, "comment on a trigger that a partition has from its table")
         else:
             yield _trigger(catalog, address, on, row)
 

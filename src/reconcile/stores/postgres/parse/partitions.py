@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reconcile.model import Address, Resource, Source
 from reconcile.stores.postgres.parse.indexes import index_key
 from reconcile.stores.postgres.parse.scope import Scope, as_map
-from reconcile.stores.postgres.resources import Check, Index, IndexItem, Key, PartitionBy, Table
+from reconcile.stores.postgres.resources import (
+    Check,
+    Index,
+    IndexItem,
+    Key,
+    PartitionBy,
+    PrimaryKey,
+    Table,
+    compared,
+)
 from reconcile.stores.postgres.sqltokens import tokens
 from reconcile.yamlio import Map
 
@@ -103,11 +112,16 @@ def check(found: Sequence[Resource], scope: Scope) -> None:
                 needed.setdefault(above.address, []).append((table, key))
                 above = tables.get(above.parent) if above.parent else None
     defaults: dict[Address, Table] = {}
+    rules: dict[Address, list[Index | PrimaryKey]] = {}
+    for x in found:
+        if isinstance(x, Index | PrimaryKey) and x.container in needed:
+            rules.setdefault(x.container, []).append(x)
     for x in found:
         if isinstance(x, Table) and x.bound == "DEFAULT" and x.parent is not None:
             first = defaults.setdefault(x.parent, x)
             if first is not x:
                 scope.problem(x.source, f"partition {x.name!r} is a second default partition", f"see {first.source}")
+        _twice(x, tables, rules, scope)
         if x.container not in needed:
             continue
         if isinstance(x, Key) or (isinstance(x, Index) and x.unique):
@@ -129,3 +143,20 @@ def _unique(x: Key | Index, needed: Sequence[tuple[Table, IndexItem]], scope: Sc
             what = f"{noun} {name!r} lacks {key.column!r}, by which table {table.name!r} is partitioned"
             scope.problem(x.source, what, "a unique rule of a partitioned table has to include its partition key")
             return
+
+
+def _twice(
+    x: Resource, tables: Mapping[Address, Table], rules: Mapping[Address, Sequence[Index | PrimaryKey]], scope: Scope
+) -> None:
+    """What a partition has from its table already cannot be its own as well."""
+    if not isinstance(x, Index | PrimaryKey) or x.container is None:
+        return
+    table = tables.get(x.container)
+    while table is not None and table.parent is not None:
+        for other in rules.get(table.parent, ()):
+            same = isinstance(x, Index) and isinstance(other, Index) and compared(x) == compared(other)
+            if same or (isinstance(x, PrimaryKey) and isinstance(other, PrimaryKey)):
+                noun = x.address.kind.replace("_", " ")
+                what = f"{noun} {x.name!r} of partition {x.table.parts[-1]!r} comes from its table: see {other.source}"
+                scope.problem(x.source, what, "declare it of one of the two")
+        table = tables.get(table.parent)
