@@ -76,6 +76,43 @@ SELECT 'sequence ' || c.name, concat_ws(' ', format_type(q.seqtypid, NULL), q.se
         WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')))
 FROM classes c JOIN pg_sequence q ON q.seqrelid = c.oid
 UNION ALL
+SELECT 'identity ' || d.refobjid::regclass || '.' || a.attname, concat_ws(' ', format_type(q.seqtypid, NULL),
+       q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcache, q.seqcycle, r.relpersistence,
+       '| ' || obj_description(r.oid, 'pg_class'))
+FROM pg_depend d JOIN pg_sequence q ON q.seqrelid = d.objid JOIN pg_class r ON r.oid = d.objid
+JOIN spaces s ON s.oid = r.relnamespace
+JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'i'
+UNION ALL
+SELECT 'domain ' || s.nspname || '.' || t.typname, concat_ws(' ', format_type(t.typbasetype, t.typtypmod),
+       t.typcollation::regcollation, t.typnotnull, 'default=' || pg_get_expr(t.typdefaultbin, 0),
+       (SELECT string_agg(concat_ws(' ', k.conname, pg_get_constraintdef(k.oid), k.convalidated,
+                                    obj_description(k.oid, 'pg_constraint')), '; ' ORDER BY k.conname)
+        FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'),
+       '| ' || obj_description(t.oid, 'pg_type'))
+FROM pg_type t JOIN spaces s ON s.oid = t.typnamespace WHERE t.typtype = 'd'
+UNION ALL
+SELECT 'composite ' || s.nspname || '.' || c.relname, concat_ws(' ', (
+         SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attcollation::regcollation,
+                                     col_description(c.oid, a.attnum)), '; ' ORDER BY a.attname)
+         FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+       '| ' || obj_description(c.reltype, 'pg_type'))
+FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace WHERE c.relkind = 'c'
+UNION ALL
+SELECT 'range ' || s.nspname || '.' || t.typname, concat_ws(' ', format_type(g.rngsubtype, NULL),
+       g.rngcollation::regcollation, o.opcname, g.rngcanonical, g.rngsubdiff,
+       format_type((to_jsonb(g) ->> 'rngmultitypid')::oid, NULL),
+       obj_description((to_jsonb(g) ->> 'rngmultitypid')::oid, 'pg_type'),
+       (SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
+        WHERE d.classid = 'pg_proc'::regclass AND d.refobjid = t.oid AND d.deptype = 'i'),
+       '| ' || obj_description(t.oid, 'pg_type'))
+FROM pg_range g JOIN pg_type t ON t.oid = g.rngtypid JOIN spaces s ON s.oid = t.typnamespace
+JOIN pg_opclass o ON o.oid = g.rngsubopc
+UNION ALL
+SELECT 'collation ' || s.nspname || '.' || c.collname, concat((to_jsonb(c) - array['oid', 'collnamespace',
+       'collowner', 'collversion'])::text, ' | ', obj_description(c.oid, 'pg_collation'))
+FROM pg_collation c JOIN spaces s ON s.oid = c.collnamespace
+UNION ALL
 SELECT 'routine ' || s.nspname || '.' || p.oid::regprocedure, concat(
          CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) END,
          CASE WHEN p.prokind = 'a' THEN pg_get_function_arguments(p.oid) || format_type(a.aggtranstype, NULL)

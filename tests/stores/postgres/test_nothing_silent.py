@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests import catalog
 from tests.projects import Folder
 from tests.stores.postgres.by_hand import ROWS, Base, ByHand
+from tests.stores.postgres.by_hand_types import TYPE_ROWS
 
 from reconcile import workflow
 from reconcile.errors import ReconcileError
@@ -77,7 +78,7 @@ def templates(reconcile_sandbox: Scratch, tmp_path_factory: pytest.TempPathFacto
         found.drop(name)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", [*ROWS, *TYPE_ROWS], ids=str)
 def test_what_is_done_by_hand_is_seen_and_undone(row: ByHand, templates: Templates, tmp_path: Path) -> None:
     if templates.version < row.base.since:
         return  # there is nothing of the kind on this server
