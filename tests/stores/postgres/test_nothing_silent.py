@@ -111,3 +111,32 @@ def is_named(folder: Folder) -> bool:
         return bool(folder.plan().observed["not_modelled"])
     except ReconcileError as error:
         return "does not model" in str(error)
+
+
+BASES = sorted({row.base.name: row.base for row in ROWS}.items())
+
+
+@pytest.mark.parametrize("base", [base for _, base in BASES], ids=[name for name, _ in BASES])
+def test_what_is_imported_declares_all_of_it(base: Base, templates: Templates, tmp_path: Path) -> None:
+    if templates.version < base.since:
+        return  # there is nothing of the kind on this server
+    copy, fresh = templates.copy(base), f"{templates.prefix}_fresh"
+    templates.execute("CREATE DATABASE {} TEMPLATE template0", fresh)
+    try:
+        folder = templates.folder(tmp_path / "project", templates.url(copy), base)
+        for old in (folder.path / "schema").iterdir():
+            old.unlink()
+        assert folder.command("import").returncode in (0, 2)
+        assert [s.id for s in folder.plan().steps] == [], "an import, and nothing to do"
+        if base.before:
+            with psycopg.connect(templates.url(fresh), autocommit=True) as connection:
+                connection.execute(base.before.encode())
+        folder.stores["s"]["url"] = as_url(templates.url(fresh))
+        folder.settings["ledger"] = {"file": "fresh.db"}
+        folder.declare()
+        folder.apply("all")
+        there, here = catalog.objects(templates.url(copy)), catalog.objects(templates.url(fresh))
+        assert catalog.differences(there, here) == [], "and an empty server becomes the same by it"
+    finally:
+        templates.drop(copy)
+        templates.drop(fresh)
