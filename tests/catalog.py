@@ -45,7 +45,7 @@ SELECT 'column ' || c.name || '.' || a.attname,
                  '| ' || col_description(c.oid, a.attnum))
 FROM classes c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-WHERE c.relkind IN ('r', 'v', 'm')
+WHERE c.relkind IN ('r', 'p', 'v', 'm')
 UNION ALL
 SELECT 'constraint ' || c.name || '.' || k.conname,
        regexp_replace(pg_get_constraintdef(k.oid), ' WITH \\([^)]*\\)', '') || ' ' || k.convalidated || ' | '

@@ -41,7 +41,6 @@ class ByHand:
 TABLES = Base(
     "tables",
     """
-extensions: {vector: {}}
 tables:
   users:
     comment: Who
@@ -158,6 +157,25 @@ tables:
       places_some: {kinds: [mcv, ndistinct], columns: [zip, city, half], target: 50, comment: Together}
       places_lower: {columns: [{expression: lower(city)}]}
       places_both: {kinds: [dependencies], columns: [country, {expression: upper(zip)}]}
+""",
+    since=14,
+)
+
+PARTITIONED = Base(
+    "partitioned",
+    """
+tables:
+  events:
+    columns:
+      id: {type: bigint, not_null: true}
+      kind: {type: text, storage: main, compression: pglz, statistics: 50, options: {n_distinct: 5}}
+    primary_key: [id]
+    partition_by: {range: [id]}
+    indexes: {events_kind_idx: {columns: [kind]}}
+    statistics: {events_both: {columns: [id, kind]}}
+    partitions:
+      events_low: {from: [0], to: [100], with: {fillfactor: 70}, unlogged: true, replica_identity: full}
+      events_high: {from: [100], to: [200]}
 """,
     since=14,
 )
@@ -329,6 +347,29 @@ ROWS: list[ByHand] = [
             "ALTER TABLE places ALTER city TYPE varchar(40)",
             "ALTER TABLE places DROP zip CASCADE",
             "ALTER TABLE places ALTER half DROP EXPRESSION",
+        )
+    ),
+    *(
+        ByHand(PARTITIONED, sql)
+        for sql in (
+            "ALTER TABLE events ALTER kind SET STATISTICS -1",
+            "ALTER TABLE events ALTER kind SET STORAGE extended",
+            "ALTER TABLE events_low RESET (fillfactor)",
+            "ALTER TABLE events_high SET (fillfactor = 50)",
+            "ALTER TABLE events_low SET LOGGED",
+            "ALTER TABLE events_high SET UNLOGGED",
+            "ALTER TABLE events_low REPLICA IDENTITY DEFAULT",
+            "ALTER TABLE events_high REPLICA IDENTITY NOTHING",
+            "DROP STATISTICS events_both",
+            "DROP TABLE events_high",
+        )
+    ),
+    *(
+        ByHand(PARTITIONED, sql, named=True)
+        for sql in (
+            "ALTER TABLE events_low ALTER kind SET STATISTICS 7",
+            "ALTER TABLE events_low ALTER kind RESET (n_distinct)",
+            "ALTER TABLE ONLY events ALTER kind SET COMPRESSION DEFAULT",
         )
     ),
     ByHand(STATISTICS, "CREATE STATISTICS more ON country, zip FROM places", prune="extra"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -71,8 +71,10 @@ def as_url(conninfo: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def templates(reconcile_sandbox: Scratch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
-    found = Templates(reconcile_sandbox.postgres_url, tmp_path_factory.mktemp("templates"))
+def templates(
+    postgres_version: str, postgres_servers: Callable[[str], Scratch], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Templates]:
+    found = Templates(postgres_servers(postgres_version).postgres_url, tmp_path_factory.mktemp("templates"))
     yield found
     for name in found.made.values():
         found.drop(name)
