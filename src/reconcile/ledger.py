@@ -24,7 +24,7 @@ LOCK_SECONDS = 60.0
 SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Applied:
     """What an address was when it was last applied or found equal."""
 
@@ -366,7 +366,9 @@ class Ledger:
         )
         read = cache(json.loads)  # most tables have columns that other tables have
         found = {}
-        for address, live, declared, canonical, print_, run in rows:
+        rows.reverse()
+        while rows:  # let go one by one: there are as many as there are objects
+            address, live, declared, canonical, print_, run = rows.pop()
             where = Address.parse(str(address))
             there = where if live == address else Address.parse(str(live))
             found[where] = Applied(where, read(declared), read(canonical), str(print_), there, str(run))

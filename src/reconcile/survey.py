@@ -204,7 +204,9 @@ def survey(reading: Reading, options: Options) -> Survey:
     problems: list[Problem] = []
     errors: list[str] = []
     for name, store in reading.stores.items():
-        own = State.of(r for r in reading.desired.values() if r.address.store == name)
+        own = reading.desired
+        if len(reading.stores) > 1:
+            own = State.of(r for r in own.values() if r.address.store == name)
         problems += store.session.unsupported(own)
         if problems:
             continue

@@ -62,7 +62,7 @@ def canonical(session: Connected, desired: State, live: Live, known: Mapping[str
     build = [x for x in open_ if x.address not in work.done]
     if build:
         work.build(build)
-    state = State({a: work.done.get(a, x) for a, x in desired.items()})
+    state = State({a: work.done.get(a, x) for a, x in desired.items()}) if work.done else desired
     return Canonical(state, tuple(work.problems), tuple(work.receipts), work.learned, tuple(work.unproved))
 
 
@@ -101,7 +101,8 @@ class _Work:
             return x
         y = self.others.of(x)
         if y is not None and x == y:
-            self.done[x.address] = x.replace(columns=y.columns) if isinstance(y, VIEWS) else x
+            if isinstance(y, VIEWS):
+                self.done[x.address] = x.replace(columns=y.columns)
             return x
         full = filled(x, y)
         if y is not None:

@@ -19,21 +19,23 @@ from reconcile.stores.postgres.sqltypes import read
 from reconcile.suggest import meant
 
 
-def check(found: Sequence[Resource], scope: Scope) -> list[Resource]:
-    """`found` with foreign keys completed and `refers` filled; what names something undeclared is reported."""
+def check(found: list[Resource], scope: Scope) -> list[Resource]:
+    """`found`, its foreign keys completed and `refers` filled; what names something undeclared is reported."""
     checker = _Checker(found, scope)
     checker.names()
     partitioning(found, scope)
-    completed = [checker.completed(resource) for resource in found]
-    settings(completed, scope)
-    return completed
+    for number, resource in enumerate(found):
+        found[number] = checker.completed(resource)
+    settings(found, scope)
+    return found
 
 
 class _Checker:
     def __init__(self, found: Sequence[Resource], scope: Scope) -> None:
         self.found, self.scope = found, scope
-        self.by_address = {x.address: x for x in found}
+        self.declared = dict.fromkeys(x.address for x in found)
         self.has_composites = any(isinstance(x, r.Composite) for x in found)
+        self.by_address = {x.address: x for x in found} if self.has_composites else {}
         self.columns: dict[Address, dict[str, r.Column]] = defaultdict(dict)
         self.keys: dict[Address, list[tuple[str, ...]]] = defaultdict(list)
         self.primary: dict[Address, r.PrimaryKey] = {}
@@ -52,7 +54,7 @@ class _Checker:
                 self.keys[x.address] += self.keys[x.parent]
                 if x.parent in self.primary:
                     self.primary.setdefault(x.address, self.primary[x.parent])
-        self.extensions = {a.parts[0] for a in self.by_address if a.kind == "extension"}
+        self.extensions = {a.parts[0] for a in self.declared if a.kind == "extension"}
         self.named_types = bool(scope.collations) or not r.TYPES.isdisjoint(scope.types.values())
         """Whether any type or collation is declared that a text could name."""
         self.relations = {
@@ -94,7 +96,7 @@ class _Checker:
         parts, kind = x.address.parts, x.address.kind
         around = [self.scope.address("schema", parts[0])] if kind in _IN_SCHEMA else []
         around += [self.scope.address("extension", e) for e in _extensions(x)]
-        declared = [a for a in around if a in self.by_address]
+        declared = [a for a in around if a in self.declared]
         return x.replace(refers=_distinct((*x.refers, *declared))) if declared else x
 
     def _own_references(self, x: Resource) -> Resource:
@@ -138,7 +140,7 @@ class _Checker:
             case r.Grant():
                 return x.replace(refers=self._granted(x))
             case r.DefaultPrivileges():
-                return x.replace(refers=tuple(a for a in x.refers if a in self.by_address))
+                return x.replace(refers=tuple(a for a in x.refers if a in self.declared))
         return x
 
     def _table(self, x: r.Table) -> tuple[Address, ...]:
@@ -225,10 +227,10 @@ class _Checker:
                 self.scope.problem(x.source, f"on_delete column {name!r} is not one of foreign key {x.name!r}")
         schema, table = x.references
         target = r.table_address(self.scope.store, schema, table)
-        if target not in self.by_address:
+        if target not in self.declared:
             if not self.scope.is_external(schema, table):
                 shown = table if schema == self.scope.first else join(schema, table)
-                tables = [_table(a, self.scope.first) for a in self.by_address if a.kind == "table"]
+                tables = [_table(a, self.scope.first) for a in self.declared if a.kind == "table"]
                 self.scope.problem(
                     x.source,
                     f"foreign key {x.name!r} references table {shown!r}, which is neither declared nor external",
@@ -355,7 +357,7 @@ class _Checker:
 
     def _from(self, x: r.Trigger, other: tuple[str, str]) -> list[Address]:
         target = r.table_address(self.scope.store, *other)
-        if target in self.by_address:
+        if target in self.declared:
             return [target]
         if not self.scope.is_external(*other):
             self.scope.problem(
@@ -385,8 +387,8 @@ class _Checker:
             return x
         schema, table, column = x.owned_by
         target = r.table_address(self.scope.store, schema, table)
-        if target not in self.by_address:
-            tables = [_table(a, self.scope.first) for a in self.by_address if a.kind == "table"]
+        if target not in self.declared:
+            tables = [_table(a, self.scope.first) for a in self.declared if a.kind == "table"]
             self.scope.problem(
                 x.source,
                 f"owned_by of sequence {x.name!r} names table {table!r}, which is not declared",
