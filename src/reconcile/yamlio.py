@@ -121,6 +121,12 @@ class Map(dict[str, Any]):
         if key in origin._known():
             known[key] = (origin.at(key), origin.value_at(key))
 
+    def spend(self, *keys: str) -> None:
+        """Let go of values that have been read: a large file is not held beside what it declares."""
+        for key in keys:
+            if key in self:
+                self[key] = None  # the key stays, since places go by the number of the key
+
     def _number(self, key: str) -> int | tuple[Source, Source] | None:
         if self._keys is None and len(self) <= _FEW:  # as most are: not worth a table
             return next((number for number, name in enumerate(self) if name == key), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from reconcile.model import Address
@@ -13,6 +13,13 @@ from reconcile.stores.postgres.sqltokens import unwrap
 
 Row = tuple[Any, ...]
 Rows = Mapping[str, list[Row]]
+
+
+def spent(rows: list[Row]) -> Iterator[Row]:
+    """Each row in turn, let go of once the next is asked for: for the last who reads what there is most of."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
 
 
 def _as_is(text: str) -> str:
@@ -58,7 +65,7 @@ class Catalog:
         self.schemas = frozenset(row[1] for row in rows["schemas"])
         for _, oid, sub, text in rows["comments"]:
             self._comments[oid, sub] = text
-        for origin, oid, sub, kind, target, target_sub in rows["references"]:
+        for origin, oid, sub, kind, target, target_sub in spent(rows["references"]):
             self._uses[origin, oid, sub].append((kind, target, target_sub))
         for row in rows["columns"]:
             self.columns[row[0]][row[1]] = row[2]

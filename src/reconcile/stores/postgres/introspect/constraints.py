@@ -8,7 +8,7 @@ from typing import Any
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect import queries
-from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
+from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows, spent
 from reconcile.stores.postgres.introspect.indexdef import is_plain, keys, options
 
 QUERIES = {"constraints": queries.CONSTRAINTS}
@@ -23,7 +23,7 @@ def names(catalog: Catalog, rows: Rows) -> None:
 def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     """Those of the modelled tables."""
     of_constraint = {row[0]: row for row in rows["indexes"] if row[13] is not None}
-    for row in rows["constraints"]:
+    for row in spent(rows["constraints"]):
         _, relation, name, kind = row[:4]
         table = catalog.tables.get(relation)
         if table is None or relation in catalog.left_out or kind == "t":

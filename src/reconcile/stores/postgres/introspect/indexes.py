@@ -8,7 +8,7 @@ from dataclasses import replace
 from reconcile.model import Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect import queries
-from reconcile.stores.postgres.introspect.catalog import Catalog, Rows
+from reconcile.stores.postgres.introspect.catalog import Catalog, Rows, spent
 from reconcile.stores.postgres.introspect.indexdef import keys, options
 from reconcile.stores.postgres.introspect.partitions import attached_to
 
@@ -26,7 +26,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     """Those that no constraint has, of the modelled tables and materialized views."""
     attached = attached_to(catalog, rows)
     targets = {(oid, number): target for oid, number, target in rows["index_statistics"]}
-    for row in rows["indexes"]:
+    for row in spent(rows["indexes"]):
         oid, relation, schema, name, method, unique, valid, not_distinct, count, numbers = row[:10]
         reloptions, definition, predicate, constraint, _, tablespace = row[10:16]
         table = catalog.relations.get(relation)

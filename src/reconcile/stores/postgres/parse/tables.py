@@ -70,7 +70,7 @@ class _Table:
             replica_identity=_replica_identity(self.value.get("replica_identity")),
             cluster_on=self.value.get("cluster_on"),
         )
-        return [
+        found = [
             table,
             *columns,
             *([key] if key else []),
@@ -84,6 +84,8 @@ class _Table:
             *triggers(self.value, self.address, self.scope),
             *self.partitions(),
         ]
+        self.value.spend("columns", "unique", "checks", "foreign_keys", "indexes")
+        return found
 
     def partitions(self) -> list[Resource]:
         """`partitions:`, each with what it has of its own and its partitions."""
