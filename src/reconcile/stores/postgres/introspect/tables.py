@@ -9,7 +9,7 @@ from typing import Any
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect import queries
-from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
+from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows, spent
 from reconcile.stores.postgres.introspect.holders import HOLDERS, holders
 from reconcile.stores.postgres.introspect.indexdef import options
 from reconcile.stores.postgres.introspect.partitions import Part, part
@@ -138,15 +138,15 @@ def _not_null(catalog: Catalog, row: Row) -> dict[str, Any]:
     }
 
 
-def _columns(
-    catalog: Catalog,
-    rows: Iterable[Row],
-    more: _Columns,
-) -> Iterator[Resource]:
+def _columns(catalog: Catalog, rows: list[Row], more: _Columns) -> Iterator[Resource]:
+    """Of plain tables; rows that are of others too, views and partitions, stay for those who read them."""
     tables, gone = catalog.tables, catalog.left_out
-    for row in rows:
+    kept = []
+    for row in spent(rows):
         oid, number, name, type_ = row[:4]
         table = tables.get(oid)
+        if table is None or oid in catalog.partitioned:
+            kept.append(row)
         if table is None or oid in gone or oid in catalog.roots:
             continue
         yield r.Column(
@@ -156,6 +156,7 @@ def _columns(
             position=number,
             **_attributes(catalog, row, more),
         )
+    rows += kept
 
 
 def _attributes(
