@@ -153,8 +153,9 @@ def _refuse_not_modelled(desired: State, live: Live, options: Options) -> None:
     ]
     if lines:
         raise PlanError("\n".join(lines), hint="take it out of the YAML, or list it under the store's `ignore:`")
-    if options.prune == "all" and live.not_modelled:
-        names = "\n".join(f"  {n.address}  {n.what}" for n in live.not_modelled)
+    staying = [n for n in live.not_modelled if n.of is None or n.of in desired]
+    if options.prune == "all" and staying:
+        names = "\n".join(f"  {n.address}  {n.what}" for n in staying)
         raise PlanError(
             f"--prune cannot remove what this version does not model:\n{names}",
             hint="drop them by hand, list them under the store's `ignore:`, or use --prune=extra",

@@ -64,6 +64,8 @@ class NotModelled:
     address: Address
     what: str
     """In PostgreSQL's, Neo4j's or Qdrant's own words: "partitioned table", "trigger"."""
+    of: Address | None = None
+    """The modelled object that this is a detail of, and goes with; None for one that stands by itself."""
 
 
 @dataclass(frozen=True)

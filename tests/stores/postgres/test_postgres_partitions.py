@@ -9,6 +9,7 @@ from tests.stores.postgres.writing import Database, sql
 
 from reconcile.change import Sql, Timeouts
 from reconcile.diff import Options, diff
+from reconcile.errors import PlanError
 from reconcile.policy import Policy
 from reconcile.stores.postgres import PACKAGE
 from reconcile.stores.postgres.resources import Table
@@ -162,3 +163,25 @@ def test_what_a_partition_has_otherwise_is_named(store: Store, statement: str, n
     assert store.live().not_modelled == ()
     store.execute(*statement.split("; "))
     assert named in {str(n.address).removeprefix("app.") for n in store.live().not_modelled}
+
+
+def test_details_of_a_partition_do_not_keep_it_from_being_dropped(store: Store) -> None:
+    taken_to(store, TREE)
+    store.execute("alter index events_2025_lower_idx rename to odd")
+    fewer = "\n".join(line for line in TREE.split("\n") if "events_2025:" not in line)
+
+    def pruned(text: str) -> list[str]:
+        found = diff(
+            store.canonical(text)[0].state,
+            store.live(),
+            {},
+            PACKAGE,
+            Policy(),
+            lambda _a, _c: "managed",
+            Options(prune="all"),
+        )
+        return [str(c.address) for c in found.changes if c.address.kind == "table"]
+
+    assert pruned(fewer) == ["app.table.public.events_2025"]
+    with pytest.raises(PlanError, match="odd"):
+        pruned(TREE)

@@ -65,7 +65,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
                 what = "trigger of a partitioned table" if cloned else "trigger of a constraint or partitioned table"
                 catalog.leave(address, f"{what}, here {'enabled' if row[5] == 'O' else _ENABLED[row[5]]} by hand")
             elif catalog.comment(row[0]) is not None:
-                catalog.leave(address, "comment on a trigger that a partition has from its table")
+                catalog.leave(address, "comment on a trigger that a partition has from its table", on)
         else:
             yield _trigger(catalog, address, on, row)
 

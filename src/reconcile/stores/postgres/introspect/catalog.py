@@ -87,9 +87,9 @@ class Catalog:
         schema, _, bare = name.rpartition(".")
         return f"{self.schema(schema)}.{bare}" if schema else bare
 
-    def leave(self, address: Address, what: str) -> None:
-        """Note something as not modelled."""
-        self.not_modelled.append(NotModelled(address, what))
+    def leave(self, address: Address, what: str, of: Address | None = None) -> None:
+        """Note something as not modelled; `of` is the modelled object that it is a detail of."""
+        self.not_modelled.append(NotModelled(address, what, of))
 
     def comment(self, oid: int, sub: int = 0) -> str | None:
         """COMMENT ON the object, or on its column `sub`."""

@@ -48,7 +48,9 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
 
 def _of_parent(catalog: Catalog, table: Address, row: Row) -> None:
     if catalog.comment(row[0]) is not None:
-        catalog.leave(table.child("constraint", row[2]), "comment on a constraint that a partition has from its parent")
+        catalog.leave(
+            table.child("constraint", row[2]), "comment on a constraint that a partition has from its parent", table
+        )
 
 
 def _constraint_reason(catalog: Catalog, row: Row, index: Row | None) -> str | None:

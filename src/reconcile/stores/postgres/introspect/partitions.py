@@ -158,9 +158,11 @@ def _other_columns(
             mine[_NOT_NULL_AT - 3] = theirs[_NOT_NULL_AT - 3]
         address = catalog.tables[oid].child("column", name)
         if mine != theirs:
-            catalog.leave(address, "column of a partition with settings that differ from its parent's")
+            catalog.leave(
+                address, "column of a partition with settings that differ from its parent's", catalog.tables[oid]
+            )
         elif catalog.comment(oid, row[1]) is not None:
-            catalog.leave(address, "comment on a column of a partition")
+            catalog.leave(address, "comment on a column of a partition", catalog.tables[oid])
 
 
 def _other_indexes(catalog: Catalog, rows: Rows) -> None:
@@ -168,13 +170,13 @@ def _other_indexes(catalog: Catalog, rows: Rows) -> None:
     for oid, relation, schema, name, table, differs, *more in rows["inherited_indexes"]:
         if not catalog.has_table(relation):
             continue
-        address = catalog.address("index", schema, name)
+        address, of = catalog.address("index", schema, name), catalog.tables[relation]
         if differs:
-            catalog.leave(address, f"options of an index of the partition {table} that its parent's has not")
+            catalog.leave(address, f"options of an index of the partition {table} that its parent's has not", of)
         elif catalog.comment(oid) is not None:
-            catalog.leave(address, f"comment on an index of the partition {table}")
+            catalog.leave(address, f"comment on an index of the partition {table}", of)
         elif not _usual(name, table, *more[2:]):
-            catalog.leave(address, f"name of an index that the partition {table} has from its parent")
+            catalog.leave(address, f"name of an index that the partition {table} has from its parent", of)
 
 
 _ENDS = {"p": "pkey", "u": "key", "x": "excl", None: "idx"}
