@@ -1,7 +1,7 @@
 """For all tests. The servers come from our own pytest plugin, as they do for users.
 
-What is about PostgreSQL alone runs on every major version that is installed (18 and 16 come with the wheel, others with
-Debian's packages): RECONCILE_TEST_POSTGRES="18 15" narrows that. A server given by URL is the only one.
+What is about PostgreSQL alone runs on the major versions that RECONCILE_TEST_POSTGRES="18 16 15" names, or on the latest
+one: 18 and 16 come with the wheel, others with Debian's packages. A server given by URL is the only one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconcile.sandbox import PREFIX
-from reconcile.sandbox.postgres import IN_WHEEL, LATEST, installed
+from reconcile.sandbox.postgres import IN_WHEEL, LATEST
 from reconcile.sandbox.scratch import Scratch, postgres_database
 
 pytest_plugins = ["pytester"]
@@ -32,7 +32,7 @@ def postgres_versions() -> tuple[str, ...]:
     """Major versions to test with; "given" for a server named by URL."""
     if os.environ.get(f"{PREFIX}POSTGRES_URL"):
         return ("given",)
-    return tuple(os.environ.get("RECONCILE_TEST_POSTGRES", "").split()) or installed()
+    return tuple(os.environ.get("RECONCILE_TEST_POSTGRES", LATEST).split())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
