@@ -1,7 +1,7 @@
 """For all tests. The servers come from our own pytest plugin, as they do for users.
 
-What is about PostgreSQL alone runs on the major versions that RECONCILE_TEST_POSTGRES="18 16 15" names, or on the latest
-one: 18 and 16 come with the wheel, others with Debian's packages. A server given by URL is the only one.
+What is about PostgreSQL alone runs on the major versions that RECONCILE_TEST_POSTGRES="18 16 15" names, else on the
+latest: 18 and 16 come with the wheel, others with Debian's packages. A server given by URL is the only one.
 """
 
 from __future__ import annotations
