@@ -16,8 +16,8 @@ demo: setup ## The main job, from YAML to applied to drift, on real servers
 	@scripts/demo.sh
 
 .PHONY: test
-test: setup ## Everything, on real servers
-	@$(BIN)/pytest
+test: setup ## Everything, on real servers, two workers with servers of their own
+	@$(BIN)/pytest -n 2
 
 .PHONY: unit
 unit: setup ## What needs no server

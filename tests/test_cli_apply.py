@@ -175,10 +175,10 @@ def test_import_names_what_it_leaves_out(reconcile: Reconcile, project: Path, po
     assert reconcile("import", "--out", "one").returncode == 1
     assert reconcile("import", "--out", "one", "--force").returncode == 0
     with psycopg.connect(postgres_database, autocommit=True) as connection:
-        connection.execute("CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1")
+        connection.execute("CREATE TEXT SEARCH CONFIGURATION f (COPY = english)")
     done = reconcile("import", "--out", "two")
     assert done.returncode == 2
-    assert "not modelled: app.function.public.f()" in done.stderr
+    assert "not modelled: app.text_search_configuration.public.f" in done.stderr
     assert any((project / "two").iterdir())
 
 

@@ -74,7 +74,9 @@ def _undeclared(found: Reading) -> tuple[list[Json], list[Json]]:
     for name, store in found.stores.items():
         classify = found.project.selections[name].classify
         for address, resource in store.live.state.items():
-            if address in managed or resource.system or classify(address, resource.container) != "managed":
+            if address in managed or resource.system or resource.only_declared:
+                continue
+            if classify(address, resource.container) != "managed":
                 continue
             if resource.container in managed:
                 files = store.package.dump(store.live, store.server, store.spec, address.__eq__)

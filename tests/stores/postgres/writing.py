@@ -188,8 +188,7 @@ def offline(version: str = "18.4") -> Server:
 def changes(before: State, after: State) -> list[Change]:
     """The changes between two states, as the core finds them for objects that all were applied."""
     pairs = [(before.get(a), after.get(a)) for a in {**before.resources, **after.resources}]
-    counted = [(b, a) for b, a in pairs if a is not None or not (b and b.only_declared)]
-    return [c for b, a in counted if (c := PACKAGE.change(b, a)) is not None]
+    return [c for b, a in pairs if (c := PACKAGE.change(b, a)) is not None]
 
 
 def world(before: State, after: State, *, empty: bool = False, version: str = "18.4") -> World:
