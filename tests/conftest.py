@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _possible(item: pytest.Item) -> bool:
     version = (
-        item.callspec.params.get("postgres_version", "")
+        str(item.callspec.params.get("postgres_version", ""))
         if isinstance(item, pytest.Function) and hasattr(item, "callspec")
         else ""
     )

@@ -125,7 +125,7 @@ def again(name: str, needs: str = "", **options: object) -> list[Step]:
 
 def ordered(steps: list[Step]) -> list[str]:
     """Ends of ids, a bar between groups."""
-    found = group(order(steps, lambda f: f.verb == "has", lambda s: s.id), lambda s: 100)
+    found = group(order(steps, lambda f: f.verb == "has", lambda s: (s.id,)), lambda s: 100)
     shown = [s.id.removeprefix("s.table.") for s in found]
     return [f"{'| ' if i and s.group != found[i - 1].group else ''}{shown[i]}" for i, s in enumerate(found)]
 

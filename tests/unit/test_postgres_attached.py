@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.stores.postgres.writing import (
@@ -136,8 +137,8 @@ def test_a_constraint_trigger_has_a_constraint_s_name() -> None:
 # -- laws ------------------------------------------------------------------------------------------------------
 
 READS = (at("column", "a", "x"),)
-AFTER = {"events": ("insert",), "function": ("public", "f()")}
-UPDATE = {"when": "before", "events": ("update",), "for_each": "row", "function": ("public", "f()")}
+AFTER: dict[str, Any] = {"events": ("insert",), "function": ("public", "f()")}
+UPDATE: dict[str, Any] = {"when": "before", "events": ("update",), "for_each": "row", "function": ("public", "f()")}
 
 
 def first() -> State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.stores.postgres.reading import Store, at, different
@@ -72,7 +73,9 @@ AGGREGATES = {
 def declared() -> str:
     """All of it in YAML (JSON is YAML)."""
     sections = {"functions": FUNCTIONS, "procedures": PROCEDURES, "aggregates": AGGREGATES}
-    written = {k: {key: {"definition": text} for key, text in found.items()} for k, found in sections.items()}
+    written: dict[str, Any] = {
+        k: {key: {"definition": text} for key, text in found.items()} for k, found in sections.items()
+    }
     events = {"x": {"event": "ddl_command_end", "tags": ["create table"], "function": "ddl()", "enabled": "replica"}}
     written["event_triggers"] = events
     return TABLES + "".join(f"{key}: {json.dumps(value)}\n" for key, value in written.items())
