@@ -52,6 +52,7 @@ def import_(
     left_out: list[tuple[str, str]] = []
     partial: list[tuple[str, str]] = []
     taken_up: set[Address] = set()
+    resources = 0
 
     def wanted(address: Address) -> bool:
         return not globs or any(fnmatchcase(str(address), glob) for glob in globs)
@@ -60,7 +61,9 @@ def import_(
         for name, seen in found.stores.items():
             if store is not None and name != store:
                 continue
-            taken_up |= {a for a, r in seen.live.state.items() if wanted(a) and not r.system}
+            taken = {a: r for a, r in seen.live.state.items() if wanted(a) and not r.system}
+            taken_up |= taken.keys()
+            resources += sum(not r.only_declared for r in taken.values())  # what others only qualify is no object
             left_out += [(str(n.address), n.what) for n in seen.live.not_modelled if wanted(n.address)]
             partial += [(name, reason) for reason in seen.live.partial]
             prefix = "" if len(found.stores) == 1 or store else f"{name}_"
@@ -71,10 +74,10 @@ def import_(
                 written[folder / _prefixed(file, prefix)] = text
     if globs and not taken_up:
         raise ReconcileError("nothing live matches " + ", ".join(globs), hint="see: reconcile plan, its `?` lines")
-    taken = [str(path) for path in written if path.exists()]
-    if taken and not force:
+    existing = [str(path) for path in written if path.exists()]
+    if existing and not force:
         raise ReconcileError(
-            "these files are there already: " + ", ".join(taken),
+            "these files are there already: " + ", ".join(existing),
             hint="choose another folder with --out, or overwrite them with --force",
         )
     declared = _declared(project, taken_up)
@@ -94,7 +97,7 @@ def import_(
         for address, where in declared.items()
         if (project.directory / where.file).resolve() not in ours
     )
-    return Imported(tuple(written), len(taken_up), tuple(left_out), tuple(partial), twice)
+    return Imported(tuple(written), resources, tuple(left_out), tuple(partial), twice)
 
 
 def _prefixed(file: str, prefix: str) -> str:
