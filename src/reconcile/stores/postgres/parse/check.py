@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.names import join, split
-from reconcile.stores.postgres.parse.fields import composites_of
+from reconcile.stores.postgres.parse.fields import composites_of, enums_of
 from reconcile.stores.postgres.parse.partitions import check as partitioning
 from reconcile.stores.postgres.parse.routines import references
 from reconcile.stores.postgres.parse.scope import Scope
@@ -35,7 +35,8 @@ class _Checker:
         self.found, self.scope = found, scope
         self.declared = dict.fromkeys(x.address for x in found)
         self.has_composites = any(isinstance(x, r.Composite) for x in found)
-        self.by_address = {x.address: x for x in found} if self.has_composites else {}
+        self.has_enums = any(isinstance(x, r.Enum) for x in found)
+        self.by_address = {x.address: x for x in found} if self.has_composites or self.has_enums else {}
         self.columns: dict[Address, dict[str, r.Column]] = defaultdict(dict)
         self.keys: dict[Address, list[tuple[str, ...]]] = defaultdict(list)
         self.primary: dict[Address, r.PrimaryKey] = {}
@@ -93,6 +94,8 @@ class _Checker:
         x = self._own_references(x)
         if self.has_composites and (inside := composites_of(x, self.by_address)):
             x = x.replace(refers=_distinct((*x.refers, *inside)))
+        if self.has_enums and (compared := enums_of(x, self.by_address)):
+            x = x.replace(refers=_distinct((*x.refers, *compared)))
         parts, kind = x.address.parts, x.address.kind
         around = [self.scope.address("schema", parts[0])] if kind in _IN_SCHEMA else []
         around += [self.scope.address("extension", e) for e in _extensions(x)]

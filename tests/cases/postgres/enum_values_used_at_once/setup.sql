@@ -1,0 +1,1 @@
+INSERT INTO jobs (state, owner) VALUES ('queued', NULL), ('done', 'a');
