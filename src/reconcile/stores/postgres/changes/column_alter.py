@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from reconcile.change import Change, Irreversible, Op, Phase, Step, World
+from reconcile.change import Change, Irreversible, Phase, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.again import around, companions_of
 from reconcile.stores.postgres.changes.column import refuse_held, used
+from reconcile.stores.postgres.changes.column_identity import (
+    alter_statement,
+    identity_calls,
+    identity_rows,
+    with_sequence_gone,
+)
 from reconcile.stores.postgres.changes.column_not_null import added_steps, altered_calls, is_plain, validate_step
 from reconcile.stores.postgres.changes.common import (
     Alteration,
@@ -24,10 +30,8 @@ from reconcile.stores.postgres.changes.common import (
 from reconcile.stores.postgres.changes.homes import partitioned_by, partitions_below, parts, settings_on_partitions
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, standing_on, users
-from reconcile.stores.postgres.changes.sequence import out_of_bounds, reset
 from reconcile.stores.postgres.changes.types import Type, TypeChange, is_vector, stored_vectors_fit, type_change
-from reconcile.stores.postgres.resources import Column, ForeignKey, Index, Key, PostgresResource, identity_sequence
-from reconcile.stores.postgres.sequencetext import bounds, changed_settings
+from reconcile.stores.postgres.resources import Column, ForeignKey, Index, Key, PostgresResource
 from reconcile.stores.postgres.sqltables import column_calls
 from reconcile.stores.postgres.sqltext import (
     as_written,
@@ -35,8 +39,6 @@ from reconcile.stores.postgres.sqltext import (
     dotted,
     helper_name,
     ident,
-    identity_clause,
-    identity_word,
     relation,
 )
 
@@ -183,7 +185,7 @@ def alter_steps(
     changed = set(differing(before, after))
     needs = {has(change.address)} | renamed_first(world, change.address) | requires(world, [before.table])
     hardens = "not_null" in changed and after.not_null
-    identity = _identity_calls(world, before, after, changed)
+    identity = identity_calls(world, before, after, changed)
     quick = [] if retyped else default_calls(before, after, changed)
     if after.identity is None:  # it is a kind of default: the old one goes first
         quick, identity = [*identity, *quick], []
@@ -216,11 +218,7 @@ def alter_steps(
         steps += preceded([last], nulls(world, [change.address]))
     if retyped:
         steps.append(_retype(change, world, before, after, quick, needs, number=len(steps) + 1))
-    return preceded(steps, _identity_rows(world, before, after))
-
-
-def alter_statement(column: Column, what: str) -> str:
-    return f"ALTER TABLE {relation(column.address)} ALTER COLUMN {ident(column.name)} {what}"
+    return preceded(with_sequence_gone(world, before, after, steps), identity_rows(world, before, after))
 
 
 def default_calls(before: Column, after: Column, changed: set[str]) -> list[str]:
@@ -229,40 +227,6 @@ def default_calls(before: Column, after: Column, changed: set[str]) -> list[str]
         return []
     what = "DROP DEFAULT" if after.default is None else f"SET DEFAULT {as_written(after, 'default')}"
     return [alter_statement(before, what)]
-
-
-def _identity_calls(world: World, before: Column, after: Column, changed: set[str]) -> list[str]:
-    if not changed & {"identity", "identity_options"}:
-        return []
-    if after.identity is None:
-        return [alter_statement(before, "DROP IDENTITY")]
-    if before.identity is None:
-        return [alter_statement(before, f"ADD {identity_clause(after)}")]
-    calls, old, new = [], dict(before.identity_options), dict(after.identity_options)
-    sequence, name = ident(before.schema, identity_name(world, before)), new.pop("sequence_name", None)
-    if before.identity != after.identity:
-        calls.append(alter_statement(before, f"SET GENERATED {identity_word(after.identity)}"))
-    if {k: v for k, v in old.items() if k != "sequence_name"} != new:
-        changed_to = changed_settings((before.type, old), (after.type, new))
-        settings = " ".join(f"SET {s}" for s in changed_to)
-        calls += reset(alter_statement(before, settings), sequence, bounds(before.type, old), bounds(after.type, new))
-    if name is not None and old.get("sequence_name") != name:
-        calls.append(f"ALTER SEQUENCE {sequence} RENAME TO {ident(name)}")
-    return calls
-
-
-def identity_name(world: World, column: Column) -> str:
-    """What the sequence of an identity column is called now: renames of the table leave it alone."""
-    table, name = world.where(column.address).parts[-2:]
-    return dict(column.identity_options).get("sequence_name") or identity_sequence(table, name)
-
-
-def _identity_rows(world: World, before: Column, after: Column) -> list[Op]:
-    if not (before.identity and after.identity) or before.identity_options == after.identity_options:
-        return []
-    wide = bounds(before.type, dict(before.identity_options))
-    sequence = ident(before.schema, identity_name(world, before))
-    return out_of_bounds(sequence, wide, bounds(after.type, dict(after.identity_options)))
 
 
 def _key_settled(world: World, column: Column) -> frozenset[Fact]:

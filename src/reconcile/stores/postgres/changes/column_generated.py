@@ -16,10 +16,10 @@ from reconcile.stores.postgres.changes.column import added, drop_statement, sett
 from reconcile.stores.postgres.changes.column_alter import (
     AlterColumn,
     AlterColumnType,
-    alter_statement,
     alter_steps,
     around_retyped,
 )
+from reconcile.stores.postgres.changes.column_identity import alter_statement
 from reconcile.stores.postgres.changes.column_online import AlterColumnOnline
 from reconcile.stores.postgres.changes.common import (
     Alteration,

@@ -19,13 +19,13 @@ from reconcile.stores.postgres.changes.again import around, companions_of
 from reconcile.stores.postgres.changes.column import used
 from reconcile.stores.postgres.changes.column_alter import (
     AlterColumnType,
-    alter_statement,
     around_retyped,
     cast_of,
     compared_with,
     refuse_stored_vectors,
     users_away,
 )
+from reconcile.stores.postgres.changes.column_identity import alter_statement
 from reconcile.stores.postgres.changes.column_rename import (
     backfill_step,
     beside_step,

@@ -23,7 +23,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
 )
 from reconcile.stores.postgres.changes.preconditions import no_rows, preceded
-from reconcile.stores.postgres.resources import Sequence
+from reconcile.stores.postgres.resources import Column, Sequence
 from reconcile.stores.postgres.sequencetext import bounds, changed_settings, given_settings
 from reconcile.stores.postgres.sqltext import comment_statement, ident, literal, object_name
 
@@ -42,6 +42,23 @@ def goes_with_owner(world: World, sequence: Sequence) -> bool:
     """Whether the plan drops the column or table that owns it, which takes the sequence along."""
     column = owner(sequence)
     return column is not None and world.drops(column)
+
+
+def follows_default(world: World, before: Column, after: Column) -> Sequence | None:
+    """The live sequence that the default of a column takes its values from, where an identity takes its place."""
+    if before.identity is not None or after.identity is None or not (before.default or "").startswith("nextval("):
+        return None
+    found = [r for a in before.refers if isinstance(r := world.live.get(a), Sequence)]
+    return found[0] if len(found) == 1 else None
+
+
+def goes_into_identity(world: World, sequence: Sequence) -> bool:
+    """Whether the plan drops a sequence with the step that makes the identity in place of its only default."""
+    users = world.dependents(sequence.address)
+    if not world.drops(sequence.address) or len(users) != 1 or not isinstance(users[0], Column):
+        return False
+    after = world.target.get(users[0].address)
+    return isinstance(after, Column) and follows_default(world, users[0], after) == sequence
 
 
 @dataclass(frozen=True)
@@ -132,14 +149,14 @@ def out_of_bounds(sequence: str, before: tuple[int, int], after: tuple[int, int]
 
 @dataclass(frozen=True)
 class DropSequence(Removal):
-    """DROP SEQUENCE; nothing where its owning column goes, which takes it along."""
+    """DROP SEQUENCE; nothing where its owning column goes or becomes an identity, which takes it along."""
 
     before: Sequence
     after: None
 
     def steps(self, world: World) -> Steps[Step]:
         """See `Change.steps`."""
-        if goes_with_owner(world, self.before):
+        if goes_with_owner(world, self.before) or goes_into_identity(world, self.before):
             return []
         column = owner(self.before)
         waits = dependents_settled(world, self.address)

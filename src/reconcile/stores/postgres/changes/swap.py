@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconcile.change import World
-from reconcile.stores.postgres.changes.column_alter import identity_name
+from reconcile.stores.postgres.changes.column_identity import identity_name
 from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.resources import Column
 from reconcile.stores.postgres.resources.databases import identity_sequence
