@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from reconcile.stores.postgres.canonical import Connected
 
 PREFIX = "_reconcile_scratch_"
-_SCRATCH = re.compile(rf'"?{PREFIX}(\d+)"?')
+_SCRATCH = re.compile(rf'"?{PREFIX}\d+_(\d+)"?')
 
 _POSSIBLE = """
 select has_database_privilege(current_database(), 'CREATE'), pg_is_in_recovery(),
@@ -139,7 +139,8 @@ class _Scratch:
         self.built = {(a.parts[0], n) for a in self.needed if a in self.desired for n in built_names(self.desired[a])}
         first = session.schemas[0]
         self.schemas = list(dict.fromkeys([first, *sorted(a.parts[0] for a in (*self.needed, *self.wanted))]))
-        self.scratch = {name: f"{PREFIX}{n}" for n, name in enumerate(self.schemas)}
+        own = f"{PREFIX}{connection.info.backend_pid}_"  # another plan of this moment would wait for equal names
+        self.scratch = {name: f"{own}{n}" for n, name in enumerate(self.schemas)}
         self.names = {scratch: name for name, scratch in self.scratch.items()}
         self.result = Built()
         self.broken: set[Address] = set()
