@@ -182,6 +182,17 @@ def test_column_attributes(database: Database) -> None:
         database.to(identity(value))
 
 
+def test_an_identity_goes_on_where_the_sequence_of_the_default_was(database: Database) -> None:
+    numbers = sequence("numbers")
+    default = {"default": "nextval('numbers'::regclass)", "refers": (at("sequence", "numbers"),)}
+    database.to(users(numbers).add(column("users", "id", "bigint", not_null=True, **default)))
+    database.execute("INSERT INTO users (name) SELECT 'user ' || n FROM generate_series(1, 9) n")
+    database.to(users().add(column("users", "id", "bigint", not_null=True, identity="by_default")))
+    database.execute("INSERT INTO users (name) VALUES ('one more')")
+    assert database.execute("SELECT max(id) FROM users") == [(10,)]
+    assert database.execute("SELECT pg_get_serial_sequence('users', 'id')") == [("public.users_id_seq",)]
+
+
 def test_set_not_null_goes_on_after_any_prefix(database: Database) -> None:
     database.to(users())
     database.execute(ROWS)
