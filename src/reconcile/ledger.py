@@ -9,14 +9,14 @@ import getpass
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
 from reconcile.errors import ReconcileError, RefusedError
-from reconcile.model import Address, Json
+from reconcile.model import Address, Json, Resource
 
 LOCK_SECONDS = 60.0
 """How long a lock holds without being renewed; the holder renews at a third of it."""
@@ -92,6 +92,9 @@ class Database(Protocol):
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """Run one statement with `?` placeholders; rows, if it returns any. Commits at once."""
+
+    def rows(self, sql: str) -> Iterator[tuple[object, ...]]:
+        """The rows of one statement without placeholders, a few thousand at a time."""
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         """Run one statement for each of `rows`, sent together; inside `transaction`."""
@@ -357,21 +360,19 @@ class Ledger:
 
     # --- applied state -------------------------------------------------------------------------------------
 
-    def applied(self) -> dict[Address, Applied]:
-        """Everything applied, by declared address."""
+    def applied(self, alike: Mapping[Address, Resource] | None = None) -> dict[Address, Applied]:
+        """Everything applied, by declared address: by the very addresses of `alike`, where those are equal."""
         if not self.exists():
             return {}
-        rows = self._sql(
-            "SELECT address, live, declared, canonical, fingerprint, run FROM {t}applied WHERE target = ''"
-        )
-        read = cache(json.loads)  # most tables have columns that other tables have
+        query = "SELECT address, live, declared, canonical, fingerprint, run FROM {t}applied WHERE target = ''"
+        read, same = cache(json.loads), cache(str)  # most tables have columns that other tables have
         found = {}
-        rows.reverse()
-        while rows:  # let go one by one: there are as many as there are objects
-            address, live, declared, canonical, print_, run = rows.pop()
+        for address, live, declared, canonical, print_, run in self._db.rows(query.format(t=self._db.prefix)):
             where = Address.parse(str(address))
+            if alike is not None and (resource := alike.get(where)) is not None:
+                where = resource.address
             there = where if live == address else Address.parse(str(live))
-            found[where] = Applied(where, read(declared), read(canonical), str(print_), there, str(run))
+            found[where] = Applied(where, read(declared), read(canonical), str(print_), there, same(run))
         return found
 
     def record(self, rows: Iterable[Applied], gone: Iterable[Address], known: Mapping[str, Json]) -> None:

@@ -60,6 +60,10 @@ class SqliteDatabase:
             except sqlite3.Error as error:
                 raise ReconcileError(f"the ledger failed: {error}", where=str(self.path)) from error
 
+    def rows(self, sql: str) -> Iterator[tuple[object, ...]]:
+        """See `Database`."""
+        yield from self.execute(sql)
+
     def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         """See `Database`."""
         with self._guard:

@@ -83,6 +83,7 @@ def _packed(mark: Any) -> int:
 
 
 _FEW = 8
+_SHORT = 24
 
 
 class Map(dict[str, Any]):
@@ -242,7 +243,7 @@ class _Builder:
         self.anchors_open: set[str] = set()
         self.aliased = 0
         self.shared: dict[str, str] = {}
-        """Each key once: the same few stand in every table."""
+        """Each key and short value once: the same few stand in every table."""
         self.roots: list[tuple[Any, Source]] = []
 
     def documents(self) -> list[Map]:
@@ -391,7 +392,7 @@ class _Builder:
         if event.tag is not None and event.tag not in _TEXT_TAGS:
             self._tag(event)
         if not event.implicit[0] or event.tag is not None or (text and text[0] not in _MAYBE):
-            value: Any = text
+            value: Any = self.shared.setdefault(text, text) if len(text) <= _SHORT else text
         else:
             value = self._plain(text, event)
         if event.anchor:

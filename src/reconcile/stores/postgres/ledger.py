@@ -19,6 +19,10 @@ _CREATE_LOCK = 7230511842
 """Advisory lock of the transaction that makes the tables: two first runs must not race."""
 
 
+_AT_ONCE = 5000
+"""Rows fetched in one go."""
+
+
 class PostgresDatabase:
     """`Database` over a schema; a connection may be given, whose transaction is then written in."""
 
@@ -79,6 +83,12 @@ class PostgresDatabase:
         with self._explained(sql):
             cursor = self._open().execute(query.encode(), parameters or None)
             return cursor.fetchall() if cursor.description is not None else []
+
+    def rows(self, sql: str) -> Iterator[tuple[object, ...]]:
+        """See `Database`: by a cursor of the server's."""
+        with self._explained(sql), self.transaction(), self._open().cursor("applied") as cursor:
+            cursor.itersize = _AT_ONCE
+            yield from cursor.execute(sql.encode())
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         """See `Database`."""

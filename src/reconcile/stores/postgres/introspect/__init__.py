@@ -30,7 +30,7 @@ from reconcile.stores.postgres.introspect import (
     types,
     views,
 )
-from reconcile.stores.postgres.introspect.catalog import Catalog, Rows
+from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
 from reconcile.stores.postgres.resources import OWN_SCHEMA
 
 READERS = (tables, partitions, sequences, types, routines, constraints, indexes, statistics, views, attached, access)
@@ -46,7 +46,8 @@ QUERIES: Mapping[str, str] = {
 }
 
 
-LARGE = ("references", "columns", "constraints", "indexes")
+LARGE = frozenset({"references", "columns", "constraints", "indexes"})
+"""Queries with a row a column or so."""
 
 
 def introspect(
@@ -71,9 +72,9 @@ def introspect(
             # pg_get_expr takes a lock on the table: behind somebody's ALTER TABLE an error is better than silence
             connection.execute("set local lock_timeout = '10s'")
         settle(connection, managed)
+        catalog = Catalog(store)
         rows = fetch(connection, managed)
-    catalog = Catalog(store)
-    state = resources(catalog, rows)
+        state = resources(catalog, rows)
     others = [NotModelled(Address(store, kind, tuple(parts)), what) for kind, parts, what in rows["not_modelled"]]
     hidden = tuple(
         f"no USAGE on schema {name}: GRANT USAGE ON SCHEMA {name} to the role that connects"
@@ -92,7 +93,7 @@ def settle(connection: psycopg.Connection[Any], path: Sequence[str], last: Seque
 
 
 def fetch(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> Rows:
-    """The rows of all catalog queries over `schemas`: most sent together, those with a row a column or so alone.
+    """The rows of all catalog queries over `schemas`: most sent together, those of `LARGE` when they are asked for.
 
     Of what is sent together the driver holds all results at once, outside Python, beside the rows they become.
     """
@@ -104,11 +105,20 @@ def fetch(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> Rows:
 
     with connection.pipeline():
         cursors = {name: sent(name) for name in QUERIES if name not in LARGE}
-    rows = {name: cursor.fetchall() for name, cursor in cursors.items()}
-    for name in LARGE:
-        with sent(name) as cursor:
-            rows[name] = cursor.fetchall()
-    return rows
+    return _Rows({name: cursor.fetchall() for name, cursor in cursors.items()}, sent)
+
+
+class _Rows(dict[str, list[Row]]):
+    """Rows by name of their query; a query that was not sent yet is sent when its rows are asked for."""
+
+    def __init__(self, rows: Mapping[str, list[Row]], send: Callable[[str], psycopg.Cursor[TupleRow]]) -> None:
+        super().__init__(rows)
+        self._send = send
+
+    def __missing__(self, name: str) -> list[Row]:
+        with self._send(name) as cursor:
+            self[name] = cursor.fetchall()
+        return self[name]
 
 
 def resources(catalog: Catalog, rows: Rows) -> State:

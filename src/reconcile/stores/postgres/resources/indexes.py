@@ -11,7 +11,7 @@ from reconcile.stores.postgres.resources.base import Pairs, PostgresResource, co
 _REINDEXED = re.compile(r"(.+)_cc(?:new|old)[0-9]*")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class IndexItem:
     """One key of an index: a column or an expression, never both. None means the default."""
 
