@@ -11,7 +11,7 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
 
@@ -32,7 +32,8 @@ class Applied:
     declared: Json
     canonical: Json
     """Attributes in the server's spelling, restricted to what was declared."""
-    fingerprint: str
+    fingerprint: str = field(compare=False)
+    """Of the live resource; written for who looks into the ledger, not read back."""
     live: Address
     """Where it stands in the store (differs under `names: accept`)."""
     run: str
@@ -364,15 +365,15 @@ class Ledger:
         """Everything applied, by declared address: by the very addresses of `alike`, where those are equal."""
         if not self.exists():
             return {}
-        query = "SELECT address, live, declared, canonical, fingerprint, run FROM {t}applied WHERE target = ''"
+        query = "SELECT address, live, declared, canonical, run FROM {t}applied WHERE target = ''"
         read, same = cache(json.loads), cache(str)  # most tables have columns that other tables have
         found = {}
-        for address, live, declared, canonical, print_, run in self._db.rows(query.format(t=self._db.prefix)):
+        for address, live, declared, canonical, run in self._db.rows(query.format(t=self._db.prefix)):
             where = Address.parse(str(address))
             if alike is not None and (resource := alike.get(where)) is not None:
                 where = resource.address
             there = where if live == address else Address.parse(str(live))
-            found[where] = Applied(where, read(declared), read(canonical), str(print_), there, same(run))
+            found[where] = Applied(where, read(declared), read(canonical), "", there, same(run))
         return found
 
     def record(self, rows: Iterable[Applied], gone: Iterable[Address], known: Mapping[str, Json]) -> None:

@@ -48,6 +48,8 @@ QUERIES: Mapping[str, str] = {
 
 LARGE = frozenset({"references", "columns", "constraints", "indexes"})
 """Queries with a row a column or so."""
+_AT_ONCE = 10_000
+"""Rows of them that are fetched in one go."""
 
 
 def introspect(
@@ -95,29 +97,36 @@ def settle(connection: psycopg.Connection[Any], path: Sequence[str], last: Seque
 def fetch(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> Rows:
     """The rows of all catalog queries over `schemas`: most sent together, those of `LARGE` when they are asked for.
 
-    Of what is sent together the driver holds all results at once, outside Python, beside the rows they become.
+    Of what is sent together the driver holds all results at once, outside Python, beside the rows they become; of the
+    large ones it holds a part, and of their rows only what is being read is there.
     """
     version = connection.info.server_version
-
-    def sent(name: str) -> psycopg.Cursor[TupleRow]:
-        sql = queries.for_version(QUERIES[name], version).encode()
-        return _cursor(connection).execute(sql, {"schemas": list(schemas)}, prepare=False)
-
+    wanted = {"schemas": list(schemas)}
+    texts = {name: queries.for_version(sql, version).encode() for name, sql in QUERIES.items()}
     with connection.pipeline():
-        cursors = {name: sent(name) for name in QUERIES if name not in LARGE}
-    return _Rows({name: cursor.fetchall() for name, cursor in cursors.items()}, sent)
+        cursors = {
+            name: _cursor(connection).execute(sql, wanted, prepare=False)
+            for name, sql in texts.items()
+            if name not in LARGE
+        }
+
+    def later(name: str) -> list[Row]:
+        with connection.cursor(f"reconcile_{name}", row_factory=tuple_row) as cursor:
+            cursor.itersize = _AT_ONCE
+            return list(cursor.execute(texts[name], wanted))
+
+    return _Rows({name: cursor.fetchall() for name, cursor in cursors.items()}, later)
 
 
 class _Rows(dict[str, list[Row]]):
-    """Rows by name of their query; a query that was not sent yet is sent when its rows are asked for."""
+    """Rows by name of their query; those of a query that was not sent yet come when they are asked for."""
 
-    def __init__(self, rows: Mapping[str, list[Row]], send: Callable[[str], psycopg.Cursor[TupleRow]]) -> None:
+    def __init__(self, rows: Mapping[str, list[Row]], later: Callable[[str], list[Row]]) -> None:
         super().__init__(rows)
-        self._send = send
+        self._later = later
 
     def __missing__(self, name: str) -> list[Row]:
-        with self._send(name) as cursor:
-            self[name] = cursor.fetchall()
+        self[name] = self._later(name)
         return self[name]
 
 

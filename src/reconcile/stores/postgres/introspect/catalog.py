@@ -57,6 +57,8 @@ class Catalog:
         """Why a table is not modelled as a whole."""
         self._addresses: dict[int, dict[str, Address]] = defaultdict(dict)
         """Of columns by relation and name: each once, since keys, indexes and foreign keys refer to them."""
+        self.shared = dict[str, str]().setdefault
+        """Each name and type once: the same few stand in every table."""
         self._comments: dict[tuple[int, int], str] = {}
         self._uses: dict[tuple[str, int, int], list[tuple[str, int, int]]] = defaultdict(list)
 
@@ -68,7 +70,7 @@ class Catalog:
         for origin, oid, sub, kind, target, target_sub in spent(rows["references"]):
             self._uses[origin, oid, sub].append((kind, target, target_sub))
         for row in rows["columns"]:
-            self.columns[row[0]][row[1]] = row[2]
+            self.columns[row[0]][row[1]] = self.shared(row[2], row[2])
         self.partitioned = {row[0]: row for row in rows["partitions"]}
         self.inherited = frozenset(row[0] for row in rows["inherited_indexes"])
         for row in rows["inherited_indexes"]:

@@ -24,7 +24,7 @@ select set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, YMD', 
        set_config('IntervalStyle', 'postgres', true), set_config('extra_float_digits', '1', true),
        set_config('bytea_output', 'hex', true), set_config('standard_conforming_strings', 'on', true),
        set_config('quote_all_identifiers', 'off', true), set_config('check_function_bodies', 'off', true),
-       set_config('jit', 'off', true), set_config('search_path', (
+       set_config('jit', 'off', true), set_config('cursor_tuple_fraction', '1', true), set_config('search_path', (
            select string_agg(quote_ident(s.name), ', ' order by s.place)
            from (select x.name, min(x.place) as place
                  from (select p.name, p.place from unnest(%(path)s::text[]) with ordinality p(name, place)

@@ -143,16 +143,16 @@ def _columns(catalog: Catalog, rows: list[Row], more: _Columns) -> Iterator[Reso
     tables, gone = catalog.tables, catalog.left_out
     kept = []
     for row in spent(rows):
-        oid, number, name, type_ = row[:4]
+        oid, number, _, type_ = row[:4]
         table = tables.get(oid)
         if table is None or oid in catalog.partitioned:
             kept.append(row)
         if table is None or oid in gone or oid in catalog.roots:
             continue
         yield r.Column(
-            address=catalog.column(oid, name),
+            address=catalog.column(oid, catalog.columns[oid][number]),
             container=table,
-            type=catalog.spell(type_),
+            type=catalog.shared(type_ := catalog.spell(type_), type_),
             position=number,
             **_attributes(catalog, row, more),
         )
