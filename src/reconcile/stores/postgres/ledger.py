@@ -87,8 +87,9 @@ class PostgresDatabase:
     def rows(self, sql: str) -> Iterator[tuple[object, ...]]:
         """See `Database`: by a cursor of the server's."""
         with self._explained(sql), self.transaction(), self._open().cursor("applied") as cursor:
-            cursor.itersize = _AT_ONCE
-            yield from cursor.execute(sql.encode())
+            cursor.execute(sql.encode())
+            while rows := cursor.fetchmany(_AT_ONCE):
+                yield from rows
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         """See `Database`."""

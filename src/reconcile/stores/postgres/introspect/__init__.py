@@ -112,8 +112,11 @@ def fetch(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> Rows:
 
     def later(name: str) -> list[Row]:
         with connection.cursor(f"reconcile_{name}", row_factory=tuple_row) as cursor:
-            cursor.itersize = _AT_ONCE
-            return list(cursor.execute(texts[name], wanted))
+            cursor.execute(texts[name], wanted)
+            rows: list[Row] = []
+            while part := cursor.fetchmany(_AT_ONCE):
+                rows += part
+            return rows
 
     return _Rows({name: cursor.fetchall() for name, cursor in cursors.items()}, later)
 
