@@ -75,7 +75,7 @@ def test_what_cannot_be_proved_is_shown_short_and_blocks() -> None:
     shown = text.render(plan_json.empty(unproved=[unproved]))
     assert "  ?  app.view.public.v  cannot prove equal: query: the role may not CREATE\n" in shown
     assert "       declared  select 1 from t and x" in shown
-    assert "Blocked: 1 change cannot be proved to be one: see `cannot prove equal` above\n" in shown
+    assert "Blocked: 1 change cannot be proved to be one (`cannot prove equal` above): declare what is live" in shown
     assert max(map(len, shown.splitlines())) < 130
 
 

@@ -9,6 +9,8 @@ HOW = {
     "text": "the same but for white space and type aliases",
     "known": "the ledger knows how the server spells it",
     "server": "the server spelled it so in a scratch build",
+    "temp": "the server spelled it so in a scratch build of temporary objects",
+    "sandbox": "a server of the same major version spelled it so in the sandbox",
     "default": "the server's default",
     "unset": "not declared: left as the server has it",
 }

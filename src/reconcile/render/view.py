@@ -225,7 +225,8 @@ def _asides(observed: Json) -> tuple[Aside, ...]:
     found += [Aside(a, "moved in the store, left alone (on_drift: keep)") for a in observed.get("kept", ())]
     for entry in observed.get("unproved", ()):
         declared, live = (words.shortened(" ".join(entry[side].split()), 100) for side in ("declared", "live"))
-        below = (f"declared  {declared}", f"live      {live}")
+        where = f"  ({entry['where']})" if entry.get("where") else ""
+        below = (f"declared  {declared}{where}", f"live      {live}")
         what = f"cannot prove equal: {entry['path']}: {entry['how']}".replace(": : ", ": ")
         found.append(Aside(entry["address"], what, tuple(map(words.printable, below))))
     unmanaged = observed.get("unmanaged", ())
@@ -267,5 +268,7 @@ def _blocked(observed: Json, lines: Sequence[Line]) -> tuple[str, ...]:
     unproved = observed.get("unproved", ())
     if unproved:
         count = words.counted(len(unproved), "change")
-        kept.append((len(lines) + 2, f"Blocked: {count} cannot be proved to be one: see `cannot prove equal` above"))
+        what = f"{count} cannot be proved to be one (`cannot prove equal` above)"
+        sentence = f"Blocked: {what}: declare what is live, or see `equality:`"
+        kept.append((len(lines) + 2, sentence))
     return tuple(words.printable(sentence) for _, sentence in sorted(kept, key=lambda pair: pair[0]))

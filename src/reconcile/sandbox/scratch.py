@@ -118,18 +118,24 @@ class Scratch:
 
 
 @contextmanager
-def postgres_database(server: str) -> Iterator[str]:
+def postgres_database(server: str, encoding: str = "") -> Iterator[str]:
     """The URL of a fresh empty database, dropped afterwards whoever is connected to it.
 
     Args:
         server: URL of a role that may create databases.
+        encoding: another than the cluster's.
     """
     import psycopg
     from psycopg import sql
 
     name = f"reconcile_{secrets.token_hex(6)}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        options: sql.Composable = sql.SQL("")
+        if encoding and encoding != connection.info.parameter_status("server_encoding"):
+            # the C locale goes with every encoding; the provider is chosen from 15 on
+            provider = " LOCALE_PROVIDER libc" if connection.info.server_version >= 150000 else ""
+            options = sql.SQL(f" ENCODING {{}}{provider} LOCALE 'C'").format(sql.Literal(encoding))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0{}").format(sql.Identifier(name), options))
     try:
         yield urllib.parse.urlsplit(server)._replace(path=f"/{name}").geturl()
     finally:

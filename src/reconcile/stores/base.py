@@ -90,7 +90,9 @@ class Receipt:
     declared: str
     live: str
     how: str
-    """"text", "known" (ledger), "server" (scratch build), "default", "unset"."""
+    """"text", "known" (ledger), "server" (scratch build), "temp" (one in pg_temp), "sandbox", "default", "unset"."""
+    where: Source | None = None
+    """Where it is declared, told of what could not be proved."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class Canonical:
     """New entries for `known`, kept in the ledger by the next apply."""
     unproved: tuple[Receipt, ...] = ()
     """Pairs that may be equal but cannot be proved so here; `how` says why."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the plan should know of how spellings were compared."""
 
 
 class Transaction(Protocol):

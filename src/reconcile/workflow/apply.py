@@ -19,6 +19,7 @@ from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows
 from reconcile.workflow.plan import blocked_in
 
 if TYPE_CHECKING:
+    from reconcile.model import Json
     from reconcile.project import Project
 
 
@@ -50,8 +51,10 @@ def apply(project: Project, made: Plan, on_event: OnEvent = lambda event: None) 
             f"the plan has steps that are not allowed:\n{reasons}", hint=f"to allow them, add:  {options}"
         )
     if made.observed.get("unproved"):
-        names = "\n".join(f"  {u['address']}: {u['how']}" for u in made.observed["unproved"])
-        raise BlockedError(f"these cannot be proved equal or different here:\n{names}")
+        raise BlockedError(
+            f"these cannot be proved equal or different here:\n{_unproved(made.observed['unproved'])}",
+            hint="declare each as the store has it (`reconcile plan` shows both), or see `equality:` of the store",
+        )
     ledger = open_ledger(project)
     try:
         epoch = ledger.lock_state().epoch
@@ -187,6 +190,11 @@ def _fresh(made: Plan, found: Reading) -> None:
     if moved:
         lines = "\n".join(f"  {line}" for line in moved)
         raise RefusedError(f"the plan is stale; since it was made, this moved:\n{lines}", hint="make a new plan")
+
+
+def _unproved(entries: Json) -> str:
+    places = (f"{u['where']}: " if u.get("where") else "" for u in entries)
+    return "\n".join(f"  {place}{u['address']}: {u['how']}" for place, u in zip(places, entries, strict=True))
 
 
 def _proved(made: Plan, found: Reading, run: str) -> Survey:

@@ -177,7 +177,10 @@ def _observed(found: Survey, built: Steps, read_seconds: float) -> dict[str, Jso
         "partial": {name: list(s.live.partial) for name, s in found.reading.stores.items() if s.live.partial},
         "unproved": [_receipt(r) for c in found.canonical.values() for r in c.unproved],
         "equal": [_receipt(r) for c in found.canonical.values() for r in c.receipts],
-        "notes": [n for _, d in differences for n in d.notes],
+        "notes": [
+            *(n for c in found.canonical.values() for n in c.notes),
+            *(n for _, d in differences for n in d.notes),
+        ],
         "records": sum(1 for _ in unrecorded(found)),
         "inputs": {"desired": load.digest(project), "variables": dict(project.variables or {})},
         "blocked": [],
@@ -185,7 +188,7 @@ def _observed(found: Survey, built: Steps, read_seconds: float) -> dict[str, Jso
 
 
 def _receipt(receipt: Receipt) -> Json:
-    return {k: str(v) for k, v in vars(receipt).items()}
+    return {k: str(v) for k, v in vars(receipt).items() if v is not None}
 
 
 def _summary(built: Steps) -> dict[str, Json]:

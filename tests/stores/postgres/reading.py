@@ -37,9 +37,9 @@ class CountingSession(PostgresSession):
     built = 0
 
     @contextmanager
-    def scratch(self) -> Iterator[psycopg.Connection[TupleRow]]:
+    def scratch(self, *, lent: bool = False) -> Iterator[psycopg.Connection[TupleRow]]:
         self.built += 1
-        with super().scratch() as connection:
+        with super().scratch(lent=lent) as connection:
             yield connection
 
 

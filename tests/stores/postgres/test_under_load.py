@@ -102,8 +102,8 @@ class Watching(PostgresSession):
         self.built = 0
 
     @contextmanager
-    def scratch(self) -> Iterator[psycopg.Connection[TupleRow]]:
-        with super().scratch() as connection:
+    def scratch(self, *, lent: bool = False) -> Iterator[psycopg.Connection[TupleRow]]:
+        with super().scratch(lent=lent) as connection:
             yield connection
             self.built += 1
             self.locks += connection.execute(

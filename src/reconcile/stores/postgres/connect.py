@@ -31,7 +31,7 @@ _FIXED = {
     "keepalives_interval": "10",
     "keepalives_count": "3",
 }
-_SETTINGS = (
+SETTINGS = (
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET row_security = off;"
     " SET standard_conforming_strings = on; SET check_function_bodies = off; SET client_min_messages = warning;"
     " SET lock_timeout = '10s'"
@@ -62,7 +62,7 @@ def connect(spec: StoreSpec, application: str) -> Connection:
     except psycopg.OperationalError as error:
         raise _explained(error, spec, parts, url) from None
     try:
-        connection.execute(_SETTINGS)
+        connection.execute(SETTINGS)
         _refuse_transaction_pooler(connection, lambda: psycopg.connect(info, autocommit=True), spec)
         role = spec.resolve("role")
         if role:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import errors
@@ -26,6 +27,9 @@ from reconcile.stores.postgres.locks import Waiting, lock_first
 from reconcile.stores.postgres.operations import OPERATIONS
 from reconcile.stores.postgres.sqltext import relation
 from reconcile.stores.postgres.violations import violations
+
+if TYPE_CHECKING:
+    from reconcile.stores.postgres.lent import Lent
 
 _CONCURRENT = re.compile(r"^\s*(CREATE (?:UNIQUE )?INDEX|DROP INDEX|REINDEX INDEX) CONCURRENTLY ", re.I)
 _NAME = r'"((?:[^"]|"")+)"'
@@ -73,7 +77,8 @@ class PostgresSession:
     def __init__(self, spec: StoreSpec, project: str, environment: str) -> None:
         self.name = spec.name
         self.schemas: tuple[str, ...] = tuple(spec.settings.get("schemas") or ("public",))
-        self.equality = str(spec.settings.get("equality") or "server")
+        self.equality = str(spec.settings.get("equality") or "auto")
+        self._lent: Lent | None = None
         self._spec = spec
         self._application = f"reconcile {project}/{environment}"[:63]
         self._open: Connection | None = None
@@ -108,8 +113,11 @@ class PostgresSession:
         """See `Session.canonical`."""
         from reconcile.stores.postgres.canonical import canonical
 
-        with self._translated():
-            return canonical(self, desired, live, known)
+        try:
+            with self._translated():
+                return canonical(self, desired, live, known)
+        finally:
+            self._give_back()
 
     def unsupported(self, desired: State) -> Sequence[Problem]:
         """See `Session.unsupported`."""
@@ -288,12 +296,18 @@ class PostgresSession:
         return False
 
     @contextmanager
-    def scratch(self) -> Iterator[Connection]:
+    def scratch(self, *, lent: bool = False) -> Iterator[Connection]:
         """The connection inside a transaction that is always rolled back, for building what is to be read back.
 
         Locks are given up on after 200 ms; the caller makes its schema and settles the search path in it.
+
+        Args:
+            lent: in an empty database of the sandbox's instead, which ends with `canonical`.
+
+        Raises:
+            NotLent: there is none.
         """
-        connection = self.connection
+        connection = self._borrowed().connection if lent else self.connection
         try:
             with self._translated(), connection.transaction(force_rollback=True):
                 connection.execute(
@@ -304,6 +318,18 @@ class PostgresSession:
         finally:
             if not connection.closed and connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                 connection.rollback()
+
+    def _borrowed(self) -> Lent:
+        from reconcile.stores.postgres.lent import Lent
+
+        if self._lent is None or self._lent.connection.closed:
+            self._lent = Lent(self.connection)
+        return self._lent
+
+    def _give_back(self) -> None:
+        lent, self._lent = self._lent, None
+        if lent is not None:
+            lent.close()
 
     def mark(self, content: Mapping[str, str] | None) -> Mapping[str, str]:
         """See `Session.mark`: the ledger, or the other stores' marks, say whose this is."""

@@ -6,7 +6,7 @@ An empty difference costs nothing here; a small one a small scratch build, howev
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,13 +34,13 @@ class Connected(Protocol):
     name: str
     schemas: tuple[str, ...]
     equality: str
-    """"server": a scratch build may be made; "text": none."""
+    """Where something may be built: see `ways.build`."""
 
     def server(self) -> Server:
         """Version and extensions."""
 
-    def scratch(self) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
-        """A transaction that is always rolled back."""
+    def scratch(self, *, lent: bool = False) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
+        """A transaction that is always rolled back, on request in a database of the sandbox's."""
 
 
 def canonical(session: Connected, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
@@ -63,7 +63,8 @@ def canonical(session: Connected, desired: State, live: Live, known: Mapping[str
     if build:
         work.build(build)
     state = State({a: work.done.get(a, x) for a, x in desired.items()}) if work.done else desired
-    return Canonical(state, tuple(work.problems), tuple(work.receipts), work.learned, tuple(work.unproved))
+    unproved, notes = tuple(work.unproved), tuple(dict.fromkeys(work.notes))
+    return Canonical(state, tuple(work.problems), tuple(work.receipts), work.learned, unproved, notes)
 
 
 class _Work:
@@ -76,6 +77,7 @@ class _Work:
         self.problems: list[Problem] = []
         self.receipts: list[Receipt] = []
         self.unproved: list[Receipt] = []
+        self.notes: list[str] = []
         self.learned: dict[str, Json] = {}
         self._closure: Closure | None = None
 
@@ -143,13 +145,13 @@ class _Work:
                     self.receipts.append(Receipt(x.address, path, ours.get(path) or "", text or "", how))
         self._finish(x, after)
 
-    def _built(self, wanted: Sequence[Resource]) -> Built:
-        from reconcile.stores.postgres.canonical.scratch import Built, build
+    def _built(self, wanted: Sequence[Resource], compared: Iterable[Address]) -> Built:
+        from reconcile.stores.postgres.canonical.ways import build
 
-        if self.session.equality == "text":
-            return Built(impossible="equality: text is set, so the server is not asked for its spelling")
-        result = build(self.session, self.closure, self.live, wanted)
+        result = build(self.session, self.closure, self.live, wanted, compared)
         self.problems += result.problems
+        if result.note is not None:
+            self.notes.append(f"store {self.session.name}: {result.note}")
         return result
 
     def _finish(self, x: Resource, after: Resource) -> None:
@@ -161,10 +163,12 @@ class _Work:
         alike: dict[str, list[Resource]] = defaultdict(list)
         for x in open_:
             alike[self.closure.key(x)].append(x)
-        result = self._built([first for first, *_ in alike.values()])
+        is_live = {x.address for x in open_ if self.others.of(x) is not None}
+        compared = [those[0].address for those in alike.values() if any(x.address in is_live for x in those)]
+        result = self._built([first for first, *_ in alike.values()], compared)
         wrong = [x for first, *rest in alike.values() if first.address not in result.found for x in rest]
         if wrong and result.impossible is None:  # for each its own problem, at its own line
-            again = self._built(wrong)
+            again = self._built(wrong, is_live)
             result.found.update(again.found)
             result.reasons.update(again.reasons)
         for key, those in alike.items():
@@ -174,7 +178,7 @@ class _Work:
         for x in open_:
             entry = self.learned.get(self.closure.key(x))
             if entry is not None:
-                self.settle(x, entry, "server")
+                self.settle(x, entry, result.how)
                 continue
             y = self.others.of(x)
             full = filled(x, y)
@@ -182,4 +186,4 @@ class _Work:
             reason = result.reasons.get(x.address, result.impossible)
             if y is not None and reason is not None:
                 for path, declared, theirs in pending(self.done[x.address], y):
-                    self.unproved.append(Receipt(x.address, path, declared, theirs, reason))
+                    self.unproved.append(Receipt(x.address, path, declared, theirs, reason, x.source))

@@ -33,12 +33,6 @@ if TYPE_CHECKING:
 PREFIX = "_reconcile_scratch_"
 _SCRATCH = re.compile(rf'"?{PREFIX}\d+_(\d+)"?')
 
-_POSSIBLE = """
-select has_database_privilege(current_database(), 'CREATE'), pg_is_in_recovery(),
-       current_setting('transaction_read_only')::bool,
-       array(select distinct evtenabled::text from pg_event_trigger where evtenabled <> 'D')
-"""
-
 _OUTSIDE = """
 select distinct v.relname, tn.nspname, t.relname
 from pg_depend d
@@ -51,7 +45,7 @@ where vn.nspname = any(%s) and tn.nspname = any(%s)
 """
 """Live relations in scope that scratch objects came to depend on."""
 
-_HERE = (errors.InsufficientPrivilege, errors.LockNotAvailable, errors.QueryCanceled, errors.ReadOnlySqlTransaction)
+HERE = (errors.InsufficientPrivilege, errors.LockNotAvailable, errors.QueryCanceled, errors.ReadOnlySqlTransaction)
 """Errors that say nothing about what is declared."""
 
 
@@ -66,28 +60,10 @@ class Built:
     """Why one object could not be built here, where that is not the fault of what is declared."""
     impossible: str | None = None
     """Why nothing could be."""
-
-
-def build(session: Connected, closure: Closure, live: Live, wanted: Sequence[Resource]) -> Built:
-    """Make `wanted` and what they need, read them back, roll back."""
-    with session.scratch() as connection:
-        reason = _impossible(connection)
-        if reason is not None:
-            return Built(impossible=reason)
-        return _Scratch(session, connection, closure, live, wanted).run()
-
-
-def _impossible(connection: psycopg.Connection[Any]) -> str | None:
-    row = connection.execute(_POSSIBLE).fetchone()
-    assert row is not None
-    may_create, standby, read_only, triggers = row
-    if standby or read_only:
-        return "the database cannot be written, so nothing can be built to compare with"
-    if triggers and not _silenced(connection, triggers):
-        return "the database has event triggers, which a scratch build would fire"
-    if not may_create:
-        return "the role may not CREATE in this database, so nothing can be built to compare with"
-    return None
+    how: str = "server"
+    """Where it was built, as a `Receipt` says it."""
+    note: str | None = None
+    """What a reader of the plan should know of how it was built."""
 
 
 def _is_late(x: Resource) -> bool:
@@ -96,27 +72,9 @@ def _is_late(x: Resource) -> bool:
     return type(x) in LATE or (x.container is not None and x.container.kind == "materialized_view")
 
 
-def _silenced(connection: psycopg.Connection[Any], enabled: Sequence[str]) -> bool:
-    """Keep event triggers from firing until the end of this transaction; whether that can be done.
+class Scratch:
+    """One build in the live database, in schemas of its own; `run` once."""
 
-    `event_triggers` came with 17; as a replica, a session fires only those that are enabled for replicas or always.
-    Both settings are a superuser's, or of whom they were granted to.
-    """
-    ways = ["SET LOCAL event_triggers = off"] if connection.info.server_version >= 170000 else []
-    ways += ["SET LOCAL session_replication_role = replica"] if set(enabled) <= {"O"} else []
-    for way in ways:
-        connection.execute("SAVEPOINT reconcile_silence")
-        try:
-            connection.execute(way.encode())
-        except errors.InsufficientPrivilege:
-            connection.execute("ROLLBACK TO SAVEPOINT reconcile_silence")
-        else:
-            connection.execute("RELEASE SAVEPOINT reconcile_silence")
-            return True
-    return False
-
-
-class _Scratch:
     def __init__(
         self,
         session: Connected,
@@ -153,7 +111,7 @@ class _Scratch:
         """Build all, read back."""
         settle(self.connection, [])
         self._execute(*(f"CREATE SCHEMA {ident(s)}" for s in self.names))
-        self._extensions()
+        self.extensions()
         settle(self.connection, [self.scratch[self.schemas[0]]], self.schemas[:1])
         self._paths()
         self._look_in(self.declared)
@@ -177,7 +135,7 @@ class _Scratch:
         for x in late:
             self._try(x, (LATE.get(type(x)) or PARTS[type(x)])(self, x))
         self._look_in(self.everywhere)
-        self._read()
+        self.read()
         return self.result
 
     def _paths(self) -> None:
@@ -189,12 +147,12 @@ class _Scratch:
     def _look_in(self, path: str) -> None:
         self.connection.execute("SELECT set_config('search_path', %s, true)", (path,))
 
-    def _extensions(self) -> None:
+    def extensions(self) -> None:
         there = {x.address for x in self.live.state.of_kind("extension")}
         for x in self.desired.of_kind("extension"):
             if x.address not in there:
                 schema = ident(self.scratch[self.schemas[0]])
-                if self._attempt(f"CREATE EXTENSION {ident(x.name)} SCHEMA {schema} CASCADE") is not None:
+                if self.attempt(f"CREATE EXTENSION {ident(x.name)} SCHEMA {schema} CASCADE") is not None:
                     self.lacking = True
 
     # -- statements --------------------------------------------------------------------------------------------
@@ -236,7 +194,7 @@ class _Scratch:
     def _table(self, table: Address, parts: Sequence[Resource]) -> bool:
         """All of a table in one go; its columns alone, and False, where that fails."""
         statements = [PARTS[type(x)](self, x) for x in parts if type(x) in PARTS]
-        if self._attempt(self._create(table, with_texts=True), *statements) is None:
+        if self.attempt(self._create(table, with_texts=True), *statements) is None:
             return True
         x = self.desired[table]
         if isinstance(x, r.Table) and x.parent is not None:
@@ -244,9 +202,9 @@ class _Scratch:
                 self.broken.add(table)
             else:
                 self._try(x, self._create(table, with_texts=False))
-        elif self._attempt(self._create(table, with_texts=False)) is None:
+        elif self.attempt(self._create(table, with_texts=False)) is None:
             pass
-        elif table in self.split and self._attempt(self._create(table, with_texts=False, split=False)) is None:
+        elif table in self.split and self.attempt(self._create(table, with_texts=False, split=False)) is None:
             self._execute(f"DROP TABLE {self.name(table)}")
             self._try(x, self._create(table, with_texts=False))  # how it is partitioned is what is wrong
             self._execute(self._create(table, with_texts=False, split=False))
@@ -300,10 +258,10 @@ class _Scratch:
         if first is not None:
             raise first
 
-    def _attempt(self, *statements: str) -> psycopg.Error | None:
+    def attempt(self, *statements: str) -> psycopg.Error | None:
         """Run them so that an error leaves nothing; the error. What is not declared is looked up where it lives."""
         error = self._once(*statements)
-        if isinstance(error, _MISSING) and self.everywhere:
+        if isinstance(error, MISSING) and self.everywhere:
             self._look_in(self.everywhere)
             error = self._once(*statements)
             self._look_in(self.declared)
@@ -314,7 +272,7 @@ class _Scratch:
         try:
             self._execute(*statements, "RELEASE SAVEPOINT reconcile_scratch")
         except psycopg.Error as error:
-            if self.connection.closed or (isinstance(error, psycopg.OperationalError) and not isinstance(error, _HERE)):
+            if self.connection.closed or (isinstance(error, psycopg.OperationalError) and not isinstance(error, HERE)):
                 raise
             self.connection.execute("ROLLBACK TO SAVEPOINT reconcile_scratch")
             return error
@@ -322,16 +280,16 @@ class _Scratch:
 
     def _try(self, x: Resource, sql: str | Sequence[str]) -> bool:
         """Build one object; an error is a problem of its YAML line, unless it is of this place."""
-        error = self._attempt(*([sql] if isinstance(sql, str) else sql))
+        error = self.attempt(*([sql] if isinstance(sql, str) else sql))
         if error is None:
             return True
         self.broken.add(x.address)
         primary = self._shown(error.diag.message_primary or str(error).split("\n")[0])
-        if isinstance(error, _HERE):
-            self.result.reasons[x.address] = primary
+        if not self.says(error):
+            self.result.reasons[x.address] = f"{self.elsewhere}{primary}"
         elif isinstance(error, errors.UndefinedFunction) and PREFIX in (error.diag.message_primary or ""):
             self.result.reasons[x.address] = f"it calls a function of the live table's row type: {primary}"
-        elif not (self.lacking and isinstance(error, _MISSING)) and not self._follows(x, error):
+        elif not (self.lacking and isinstance(error, MISSING)) and not self._follows(x, error):
             label = f"{x.address.kind.replace('_', ' ')} {join(*x.address.parts)}"
             hint = self._shown(error.diag.message_hint or "") or None
             self.result.problems.append(Problem(f"{label}: PostgreSQL says: {primary}", where=x.source, hint=hint))
@@ -350,10 +308,17 @@ class _Scratch:
             where = self._shown(error.diag.context or "") or None
             self.result.problems.append(Problem(f"{label}: PostgreSQL says: {primary}", where=x.source, hint=where))
 
+    elsewhere = ""
+    """What is said before an error that tells nothing of what is declared."""
+
+    def says(self, error: psycopg.Error) -> bool:
+        """Whether an error may be the fault of what is declared."""
+        return not isinstance(error, HERE)
+
     def _follows(self, x: Resource, error: psycopg.Error) -> bool:
         """Whether the error only follows from another object that could not be built."""
         around = {*self.closure.needs(x), *x.refers}
-        return isinstance(error, _MISSING) and bool(around & self.broken)
+        return isinstance(error, MISSING) and bool(around & self.broken)
 
     def _shown(self, text: str) -> str:
         return _SCRATCH.sub(lambda m: self.schemas[int(m[1])], text)
@@ -364,7 +329,7 @@ class _Scratch:
             return text
         return _SCRATCH.sub(lambda m: as_shown(self.schemas[int(m[1])]), text)
 
-    def _read(self) -> None:
+    def read(self) -> None:
         state = read(self.connection, self.session.name, self.names, self._spell)
         rows = self.connection.execute(_OUTSIDE, (list(self.names), self.schemas)).fetchall()
         outside = {name: (schema, relation) for name, schema, relation in rows if self._is_declared(schema, relation)}
@@ -383,4 +348,4 @@ class _Scratch:
         return any(Address(self.session.name, k, (schema, name)) in self.desired for k in BUILT)
 
 
-_MISSING = (errors.UndefinedObject, errors.UndefinedFunction, errors.UndefinedTable, errors.UndefinedColumn)
+MISSING = (errors.UndefinedObject, errors.UndefinedFunction, errors.UndefinedTable, errors.UndefinedColumn)
