@@ -6,7 +6,7 @@ imports its driver only inside `connect` (and what that imports), never at impor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from reconcile.change import Call, Change, Server, Step, Timeouts
 from reconcile.embeddings import Embedding
 from reconcile.errors import Problem
+from reconcile.findings import Finding
 from reconcile.model import Address, Json, Resource, Source, State
 
 if TYPE_CHECKING:
@@ -191,6 +192,39 @@ class Telling(Protocol):
     """A session that tells how far a long call has come, where somebody listens."""
 
     tell: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One store's part of a mirror: what carries the ids."""
+
+    address: Address
+    """A table, a label (`graph.label.Person`) or a collection."""
+    key: str | None
+    """The column, property or payload field that is the id; None for a point's own id."""
+    source: Source | None = None
+
+
+@runtime_checkable
+class Verifies(Protocol):
+    """A session that can say whether content agrees with what is declared. Reads only."""
+
+    def verify(self, desired: State, sample: int) -> Sequence[Finding]:
+        """Every disagreement within this store, counted by bounded queries, with at most `sample` keys of each.
+
+        Args:
+            desired: what is declared for this store.
+            sample: how many keys to show, and how many stored vectors to look at where all would be too many (×100).
+        """
+
+    def ids(self, side: Side) -> Iterator[str]:
+        """Every id of a mirror's side as text (integers in decimal, UUIDs in lower case with hyphens), in any order.
+
+        Streamed: memory does not grow with their number. Rows without an id are left out.
+
+        Raises:
+            StoreError: the table, label, collection or key is not there.
+        """
 
 
 class Package(Protocol):

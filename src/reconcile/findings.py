@@ -1,0 +1,41 @@
+"""What `reconcile verify` finds: content that does not agree with what is declared. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconcile.model import Address, Source
+
+
+class Rule(StrEnum):
+    """What a finding is about."""
+
+    CONSTRAINT = "constraint"
+    """Content breaks a constraint that is declared but not enforced by the server."""
+    VECTOR = "vector"
+    """Stored vectors do not have the declared size."""
+    VOCABULARY = "vocabulary"
+    """Names in use that no vocabulary lists."""
+    MIRROR = "mirror"
+    """An id is in one store and not in another."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One disagreement between content and declaration."""
+
+    address: Address
+    rule: Rule
+    what: str
+    """In the store's own words, without the count: "nodes without the property name"."""
+    count: int
+    sample: tuple[str, ...] = ()
+    """A few keys of what disagrees, as they are written in the store's own queries."""
+    query: str | None = None
+    """What shows all of them, to be pasted."""
+    source: Source | None = None
+    """Where it is declared."""
+    hint: str | None = None
+    bounded: bool = False
+    """Whether counting stopped at a bound, or only a sample was looked at: there may be more than `count`."""
