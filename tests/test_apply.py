@@ -83,6 +83,16 @@ def test_blocking_hazards_stop_an_apply_and_say_what_to_paste(folder: Folder) ->
     assert folder.live() == before
 
 
+def test_what_cannot_be_proved_after_an_apply_is_said_with_its_reason(folder: Folder) -> None:
+    folder.stores["app"]["equality"] = "text"
+    with pytest.raises(PartialError, match="cannot be proved here") as error:
+        folder.declare(app="tables: {notes: {columns: {id: int, at: {type: date, default: \"'2026-01-01'\"}}}}").apply(
+            "all"
+        )
+    assert "app.column.public.notes.at: equality: text is set" in str(error.value)
+    assert "bug" not in str(error.value)
+
+
 STALE = {
     "a touched column changed": "ALTER TABLE documents ALTER size SET DEFAULT 7",
     "a touched column went": "ALTER TABLE documents DROP size CASCADE",

@@ -214,6 +214,13 @@ def _proved(made: Plan, found: Reading, run: str) -> Survey:
         ) from error
     promised = {c.address for c in made.resource_changes}
     left = [c for d in after.differences.values() for c in d.changes if c.address in promised]
+    why = {str(u.address): u.how for c in after.canonical.values() for u in c.unproved}
+    if left and all(str(c.address) in why for c in left):
+        lines = "\n".join(f"  {c.address}: {why[str(c.address)]}" for c in left)
+        raise PartialError(
+            f"run {run} carried out every step; that these are as declared cannot be proved here:\n{lines}",
+            hint=f"reconcile apply --abandon {run}",
+        )
     if left:
         lines = "\n".join(f"  {c.action.value} {c.address}  {c.describe()}" for c in left)
         raise PartialError(

@@ -336,15 +336,20 @@ def unproved(store: Store) -> list[tuple[str, ...]]:
     return [(str(u.address), u.path, u.declared, u.live, u.how) for u in result.unproved]
 
 
-def test_event_triggers_are_never_fired_by_a_plan(postgres_database: str) -> None:
+@pytest.mark.parametrize("enabled", ["enable", "enable replica", "enable always"])
+def test_event_triggers_are_never_fired_by_a_plan(enabled: str, postgres_database: str) -> None:
     store = Store(postgres_database)
     store.execute("create table t (a text default 'x', b text default 'y')")
     store.execute(
         "create table log (a text)",
         "create function e() returns event_trigger language plpgsql as 'begin insert into public.log values (tg_tag); end'",
         "create event trigger x on ddl_command_end execute function e()",
+        "create event trigger y on ddl_command_end execute function e()",
+        f"alter event trigger x {enabled}",
     )
+    before = store.execute("select evtname, evtenabled from pg_event_trigger order by 1")
     assert unproved(store) == []
+    assert store.execute("select evtname, evtenabled from pg_event_trigger order by 1") == before
     name = postgres_database.rsplit("/", 1)[1]
     store.execute(f"create role r_{name} login", f"grant create on database {name} to r_{name}")
     try:

@@ -16,6 +16,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.base import Live
 from reconcile.stores.postgres.canonical.closure import Closure
 from reconcile.stores.postgres.canonical.scratch import Built, Scratch
+from reconcile.stores.postgres.sqltext import ident
 
 if TYPE_CHECKING:
     from reconcile.stores.postgres.canonical import Connected
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 _POSSIBLE = """
 select pg_is_in_recovery(), current_setting('transaction_read_only')::bool,
        has_database_privilege(current_database(), 'CREATE'),
-       array(select distinct evtenabled::text from pg_event_trigger where evtenabled <> 'D' and evtevent <> 'login')
+       array(select array[evtname, evtenabled::text] from pg_event_trigger
+             where evtenabled <> 'D' and evtevent <> 'login' order by evtname)
 """
 """Event triggers of logins have fired when this is asked."""
 
@@ -98,19 +100,24 @@ def _impossible(connection: psycopg.Connection[Any]) -> str | None:
     return None if may_create else NO_CREATE
 
 
-def _silenced(connection: psycopg.Connection[Any], enabled: Sequence[str]) -> bool:
-    """Keep event triggers from firing until the end of this transaction; whether that can be done.
+def _silenced(connection: psycopg.Connection[Any], enabled: Sequence[tuple[str, str]]) -> bool:
+    """Keep event triggers, (name, how it is enabled), from firing until the end of this transaction, if possible.
 
     `event_triggers` came with 17; as a replica, a session fires only those that are enabled for replicas or always.
-    Both settings are a superuser's, or of whom they were granted to.
+    Both settings are a superuser's, or of whom they were granted to. Before 17 the others are disabled, which fires
+    nothing, locks nothing of a user's, and is rolled back with the build.
     """
-    ways = ["SET LOCAL event_triggers = off"] if connection.info.server_version >= 170000 else []
-    ways += ["SET LOCAL session_replication_role = replica"] if set(enabled) <= {"O"} else []
+    disable = [f"ALTER EVENT TRIGGER {ident(name)} DISABLE" for name, how in enabled if how != "O"]
+    ways = [["SET LOCAL session_replication_role = replica", *disable]]
+    if connection.info.server_version >= 170000:
+        ways.insert(0, ["SET LOCAL event_triggers = off"])
     for way in ways:
         connection.execute("SAVEPOINT reconcile_silence")
         try:
-            connection.execute(way.encode())
-        except errors.InsufficientPrivilege:
+            for statement in way:
+                connection.execute(statement.encode())
+        except (errors.InsufficientPrivilege, errors.LockNotAvailable, errors.InternalError_):
+            # the last: another plan has just disabled them, "tuple concurrently updated"
             connection.execute("ROLLBACK TO SAVEPOINT reconcile_silence")
         else:
             connection.execute("RELEASE SAVEPOINT reconcile_silence")
