@@ -77,15 +77,7 @@ class RecreateConstraint(Replacement):
                 False,
             )
         rows = broken(world, key) if isinstance(key, Check) and self.before != key else ()
-        drop = self.step(
-            world,
-            1,
-            "drop",
-            [drop_statement(self.before)],
-            needs={has(self.address)} | users_settled(world, self.before),
-            gives=[no(self.address)],
-            phase=Phase.CONTRACT,
-        )
+        drop = self.drop_step(world, [drop_statement(self.before)], needs=users_settled(world, self.before))
         add = self.step(
             world,
             2,

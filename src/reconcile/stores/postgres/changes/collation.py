@@ -55,14 +55,10 @@ class DropCollation(Removal):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         return [
-            self.step(
+            self.drop_step(
                 world,
-                1,
-                "drop",
                 [f"DROP COLLATION {object_name(self.before)}"],
                 needs=_drop_needs(world, self.before),
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
                 hazards=[Hazard.BREAKS_CLIENTS],
             )
         ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import cast
 
-from reconcile.change import Action, Change, Phase, Step, World
+from reconcile.change import Change, Phase, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
@@ -16,8 +16,8 @@ from reconcile.stores.postgres.changes import sync
 from reconcile.stores.postgres.changes.circular import waits_for_table
 from reconcile.stores.postgres.changes.common import (
     Creation,
-    PostgresChange,
     Removal,
+    Renaming,
     comments,
     dependents_settled,
     goes_first,
@@ -252,22 +252,11 @@ def settled(world: World, column: Column) -> frozenset[Fact]:
 
 
 @dataclass(frozen=True)
-class RenameColumn(PostgresChange):
+class RenameColumn(Renaming):
     """RENAME COLUMN. Views, indexes, constraints and checks follow by themselves."""
-
-    action: ClassVar[Action] = Action.RENAME
 
     before: Column
     after: Column
-
-    @property
-    def reason(self) -> str | None:
-        """See `Change.reason`."""
-        return "rename_declared"
-
-    def describe(self) -> str:
-        """See `Change.describe`."""
-        return f"renamed from {self.before.address.parts[-1]}"
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""

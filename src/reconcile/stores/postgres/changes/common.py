@@ -75,6 +75,13 @@ class PostgresChange(Change):
             ),
         )
 
+    def drop_step(
+        self, world: World, calls: Iterable[str], *, needs: Iterable[Fact] = (), hazards: Iterable[Hazard] = ()
+    ) -> Step:
+        """The step that drops it, where others have gone first (`needs`)."""
+        needs, gives = {has(self.address), *needs}, [no(self.address)]
+        return self.step(world, 1, "drop", calls, needs=needs, gives=gives, phase=Phase.CONTRACT, hazards=hazards)
+
     def concurrent_step(
         self,
         number: int,
@@ -137,6 +144,24 @@ class Removal(PostgresChange):
     def describe(self) -> str:
         """See `Change.describe`."""
         return self.address.kind.replace("_", " ")
+
+
+class Renaming(PostgresChange):
+    """Both are there; the object stays as it is under another name."""
+
+    action: ClassVar[Action] = Action.RENAME
+    cause: ClassVar[str] = "rename_declared"
+    """Its reason; another where it is a policy that asks for the name."""
+
+    @property
+    def reason(self) -> str | None:
+        """See `Change.reason`."""
+        return self.cause
+
+    def describe(self) -> str:
+        """See `Change.describe`."""
+        assert self.before is not None
+        return f"renamed from {self.before.name}"
 
 
 class Alteration(PostgresChange):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from reconcile.change import Action, Change, Phase, Step, World
+from reconcile.change import Change, Phase, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
@@ -15,6 +15,7 @@ from reconcile.stores.postgres.changes.common import (
     Alteration,
     PostgresChange,
     Removal,
+    Renaming,
     comments,
     dependents_settled,
     differing,
@@ -143,14 +144,10 @@ class DropConstraint(Removal):
         if in_new_table(world, self.before):
             return []
         return [
-            self.step(
+            self.drop_step(
                 world,
-                1,
-                "drop",
                 [drop_statement(self.before)],
-                needs={has(self.address)} | users_settled(world, self.before) | requires(world, [self.before.table]),
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
+                needs=users_settled(world, self.before) | requires(world, [self.before.table]),
                 hazards=self.hazards,
             )
         ]
@@ -267,22 +264,13 @@ class ValidateConstraint(Alteration):
 
 
 @dataclass(frozen=True)
-class RenameConstraint(PostgresChange):
+class RenameConstraint(Renaming):
     """RENAME CONSTRAINT, to the declared name."""
 
-    action: ClassVar[Action] = Action.RENAME
+    cause: ClassVar[str] = "rename_enforced"
 
     before: PostgresResource
     after: PostgresResource
-
-    @property
-    def reason(self) -> str | None:
-        """See `Change.reason`."""
-        return "rename_enforced"
-
-    def describe(self) -> str:
-        """See `Change.describe`."""
-        return f"renamed from {self.before.name}"
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reconcile.change import Phase, Step, World
+from reconcile.change import Step, World
 from reconcile.facts import has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, to_json
@@ -97,15 +97,4 @@ class DropType(Removal):
         """See `Change.steps`."""
         schema = Address(self.address.store, "schema", (self.before.schema,))
         waits = dependents_settled(world, self.address) | goes_first(world, [schema, *self.before.refers])
-        return [
-            self.step(
-                world,
-                1,
-                "drop",
-                [drop_call(self.before)],
-                needs={has(self.address)} | waits,
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
-                hazards=[Hazard.BREAKS_CLIENTS],
-            )
-        ]
+        return [self.drop_step(world, [drop_call(self.before)], needs=waits, hazards=[Hazard.BREAKS_CLIENTS])]

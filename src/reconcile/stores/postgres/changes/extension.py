@@ -97,14 +97,10 @@ class DropExtension(Removal):
         waits = dependents_settled(world, self.address)
         schema = [Address(self.address.store, "schema", (self.before.in_schema,))] if self.before.in_schema else []
         return [
-            self.step(
+            self.drop_step(
                 world,
-                1,
-                "drop",
                 [f"DROP EXTENSION {ident(self.before.name)}"],
-                needs={has(self.address)} | waits | goes_first(world, schema),
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
+                needs=waits | goes_first(world, schema),
                 hazards=[Hazard.BREAKS_CLIENTS],
             )
         ]

@@ -183,15 +183,7 @@ class RecreateForeignKey(Replacement):
         if other is not None and not small(world, other.table) and not comes_again(world, world.live[other.address]):
             helper = key_index(other) if isinstance(other, Key) else beside(other)
             built = _built(world, other, helper)  # not missing while the new index is being built
-        drop = self.step(
-            world,
-            1,
-            "drop",
-            [drop_statement(self.before)],
-            needs={has(self.address)} | ({built} if built else set()),
-            gives=[no(self.address)],
-            phase=Phase.CONTRACT,
-        )
+        drop = self.drop_step(world, [drop_statement(self.before)], needs=({built} if built else set()))
         calls = [add_statement(key, not_valid=key.not_valid or not valid), *comments(key)]
         needs = {no(self.address)} | _needs(world, key)
         add = self.step(world, 2, "add", calls, needs=needs, gives=gives if valid else gives[:1], phase=Phase.CONTRACT)
@@ -282,15 +274,7 @@ class DropForeignKey(Removal):
         if taken_over(world, key) or (world.drops(key.table) and not dropped_apart(world, key)):
             return []
         return [
-            self.step(
-                world,
-                1,
-                "drop",
-                [drop_statement(key)],
-                needs={has(self.address)} | goes_first(world, [key.table, target(key), *key.refers]),
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
-            )
+            self.drop_step(world, [drop_statement(key)], needs=goes_first(world, [key.table, target(key), *key.refers]))
         ]
 
 

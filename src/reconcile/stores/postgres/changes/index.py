@@ -220,14 +220,10 @@ class ReplaceIndex(IndexBuild, Replacement):
             []
             if world.drops(old.table)
             else [
-                self.step(
+                self.drop_step(
                     world,
-                    1,
-                    "drop",
                     [f"DROP INDEX {object_name(old)}"],
-                    needs={has(self.address)} | users,
-                    gives=[no(self.address)],
-                    phase=Phase.CONTRACT,
+                    needs=users,
                     hazards=[] if small(world, old.table) else gap,
                 )
             ]
@@ -371,18 +367,7 @@ class DropIndex(Removal):
         if split or world.empty(index.table) or _on_retyped(world, index):
             hazards += EXCLUSIVE if split else ()
             calls = [f"DROP INDEX {object_name(index)}"]
-            return [
-                self.step(
-                    world,
-                    1,
-                    "drop",
-                    calls,
-                    needs=needs,
-                    gives=[no(self.address)],
-                    phase=Phase.CONTRACT,
-                    hazards=hazards,
-                )
-            ]
+            return [self.drop_step(world, calls, needs=needs, hazards=hazards)]
         return [
             self.concurrent_step(
                 1,

@@ -12,7 +12,7 @@ from reconcile.model import State
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
-    PostgresChange,
+    Renaming,
     comments,
     differing,
     only_comment_differs,
@@ -128,22 +128,13 @@ def _without_valid(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class RenameIndex(PostgresChange):
+class RenameIndex(Renaming):
     """ALTER INDEX … RENAME TO, to the declared name."""
 
-    action: ClassVar[Action] = Action.RENAME
+    cause: ClassVar[str] = "rename_enforced"
 
     before: Index
     after: Index
-
-    @property
-    def reason(self) -> str | None:
-        """See `Change.reason`."""
-        return "rename_enforced"
-
-    def describe(self) -> str:
-        """See `Change.describe`."""
-        return f"renamed from {self.before.name}"
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""

@@ -99,16 +99,10 @@ class DropPolicy(Removal):
         if dropped_with_table(world, policy):
             return []
         return [
-            self.step(
+            self.drop_step(
                 world,
-                1,
-                "drop",
                 [drop_policy(policy)],
-                needs={has(self.address)}
-                | goes_first(world, [policy.table, *policy.refers])
-                | _others_first(world, policy),
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
+                needs=goes_first(world, [policy.table, *policy.refers]) | _others_first(world, policy),
                 hazards=_cost(world, policy)[1] if policy.table in world.target else (),
             )
         ]
@@ -194,14 +188,10 @@ class RecreatePolicy(Replacement):
             ]
         early, late = settled_before(world, _made_needs(world, self.after), self.before, self.after)
         return [
-            self.step(
+            self.drop_step(
                 world,
-                1,
-                "drop",
                 [drop],
-                needs={has(self.address)} | away | early,
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
+                needs=away | early,
                 hazards=[] if _only_casts_differ(self.before, self.after) else hazards,
             ),
             self.step(

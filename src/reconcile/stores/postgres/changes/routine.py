@@ -97,14 +97,10 @@ class DropRoutine(Removal):
         circle = _circle(world, self.before)
         needs = _settled(world, self.before, circle) | goes_first(world, _drop_after(self.before))
         return [
-            self.step(
+            self.drop_step(
                 world,
-                1,
-                "drop",
                 [*map(_release, circle), _drop_statement(self.before)],
-                needs={has(self.address)} | needs | _named_so(world, self.before),
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
+                needs=needs | _named_so(world, self.before),
                 hazards=[Hazard.BREAKS_CLIENTS],
             )
         ]
@@ -244,17 +240,10 @@ class RecreateRoutine(Alteration):
         old, new = self.before, self.after
         defaults = [c for c in world.dependents(self.address) if isinstance(c, Column) and c.generated is None]
         held = [c for c in defaults if (after := world.target.get(c.address)) and self.address in after.refers]
-        drop = self.step(
+        drop = self.drop_step(
             world,
-            1,
-            "drop",
             [keep_access(old), *map(_release, held), _drop_statement(old)],
-            needs={has(self.address)}
-            | _settled(world, old)
-            | goes_first(world, _drop_after(old))
-            | _named_so(world, old),
-            gives=[no(self.address)],
-            phase=Phase.CONTRACT,
+            needs=_settled(world, old) | goes_first(world, _drop_after(old)) | _named_so(world, old),
             hazards=[] if old == new else [Hazard.BREAKS_CLIENTS],
         )
         create = self.step(

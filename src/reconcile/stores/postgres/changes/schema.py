@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reconcile.change import Change, Phase, Step, World
+from reconcile.change import Change, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import has, no, ok
 from reconcile.hazards import Hazard
@@ -50,14 +50,10 @@ class DropSchema(Removal):
                 hint="drop or move what it holds first; nothing is dropped by CASCADE",
             )
         return [
-            self.step(
+            self.drop_step(
                 world,
-                1,
-                "drop",
                 [f"DROP SCHEMA {ident(self.before.name)}"],
-                needs=[has(self.address), *(no(r.address) for r in inside)],
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
+                needs=[*(no(r.address) for r in inside)],
                 hazards=[Hazard.BREAKS_CLIENTS],
             )
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Steps
 from dataclasses import dataclass
 
-from reconcile.change import Change, Op, Phase, Step, World
+from reconcile.change import Change, Op, Step, World
 from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
@@ -162,14 +162,10 @@ class DropSequence(Removal):
         waits = dependents_settled(world, self.address)
         schema = Address(self.address.store, "schema", (self.before.schema,))
         return [
-            self.step(
+            self.drop_step(
                 world,
-                1,
-                "drop",
                 [f"DROP SEQUENCE {object_name(self.before)}"],
-                needs={has(self.address)} | waits | goes_first(world, [schema, *([column] if column else [])]),
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
+                needs=waits | goes_first(world, [schema, *([column] if column else [])]),
                 hazards=[Hazard.BREAKS_CLIENTS],
             )
         ]

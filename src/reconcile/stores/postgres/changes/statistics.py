@@ -82,14 +82,8 @@ class DropStatistics(Removal):
         if world.drops(self.before.table):
             return []
         return [
-            self.step(
-                world,
-                1,
-                "drop",
-                [f"DROP STATISTICS {object_name(self.before)}"],
-                needs={has(self.address)} | requires(world, [self.before.table]),
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
+            self.drop_step(
+                world, [f"DROP STATISTICS {object_name(self.before)}"], needs=requires(world, [self.before.table])
             )
         ]
 
@@ -144,19 +138,7 @@ class RecreateStatistics(Replacement):
         """See `Change.steps`."""
         old, new = self.before, self.after
         drop: Iterable[Step] = (
-            []
-            if world.drops(old.table)
-            else [
-                self.step(
-                    world,
-                    1,
-                    "drop",
-                    [f"DROP STATISTICS {object_name(old)}"],
-                    needs=[has(self.address)],
-                    gives=[no(self.address)],
-                    phase=Phase.CONTRACT,
-                )
-            ]
+            [] if world.drops(old.table) else [self.drop_step(world, [f"DROP STATISTICS {object_name(old)}"])]
         )
         create = self.step(
             world,

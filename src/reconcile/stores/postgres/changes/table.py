@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, cast
+from typing import cast
 
-from reconcile.change import Action, Change, Phase, Step, World
+from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.changes.circular import goes_before_table, waits_for_table
 from reconcile.stores.postgres.changes.common import (
     Creation,
-    PostgresChange,
     Removal,
+    Renaming,
     comments,
     dependents_settled,
     goes_first,
@@ -219,24 +219,13 @@ def dropped_apart(world: World, key: PostgresResource) -> bool:
 
 
 @dataclass(frozen=True)
-class RenameTable(PostgresChange):
+class RenameTable(Renaming):
     """ALTER TABLE … RENAME TO, within its schema. What refers to it follows by itself."""
-
-    action: ClassVar[Action] = Action.RENAME
 
     before: Table
     after: Table
     renames: tuple[Address, ...] = ()
     """The addresses of what is in it, as they will be."""
-
-    @property
-    def reason(self) -> str | None:
-        """See `Change.reason`."""
-        return "rename_declared"
-
-    def describe(self) -> str:
-        """See `Change.describe`."""
-        return f"renamed from {self.before.address.parts[-1]}"
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""

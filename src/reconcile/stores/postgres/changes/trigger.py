@@ -108,17 +108,7 @@ class DropTrigger(Removal):
         """See `Change.steps`."""
         if dropped_with_table(world, self.before):
             return []
-        return [
-            self.step(
-                world,
-                1,
-                "drop",
-                [drop_trigger(self.before)],
-                needs={has(self.address)} | _away(world, self.before),
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
-            )
-        ]
+        return [self.drop_step(world, [drop_trigger(self.before)], needs=_away(world, self.before))]
 
 
 @dataclass(frozen=True)
@@ -177,15 +167,7 @@ class RecreateTrigger(Replacement):
         """See `Change.steps`."""
         early, late = settled_before(world, _made_needs(world, self.after), self.before, self.after)
         return [
-            self.step(
-                world,
-                1,
-                "drop",
-                [drop_trigger(self.before)],
-                needs={has(self.address)} | _away(world, self.before) | early,
-                gives=[no(self.address)],
-                phase=Phase.CONTRACT,
-            ),
+            self.drop_step(world, [drop_trigger(self.before)], needs=_away(world, self.before) | early),
             self.step(
                 world,
                 2,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
-from reconcile.change import Action, Change, Phase, Step, World
+from reconcile.change import Change, Phase, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, State
-from reconcile.stores.postgres.changes.common import PostgresChange, in_schema
+from reconcile.stores.postgres.changes.common import (
+    Renaming,
+    in_schema,
+)
 from reconcile.stores.postgres.changes.custom_type import type_word
 from reconcile.stores.postgres.changes.renaming import rename_simple, renamed_in, spelled
 from reconcile.stores.postgres.changes.type_remaking import Type, range_makers
@@ -35,22 +37,11 @@ from reconcile.stores.postgres.sqltokens import Token, tokens
 
 
 @dataclass(frozen=True)
-class RenameType(PostgresChange):
+class RenameType(Renaming):
     """ALTER TYPE … RENAME TO, within its schema. Columns, views and functions follow by themselves."""
-
-    action: ClassVar[Action] = Action.RENAME
 
     before: Type
     after: Type
-
-    @property
-    def reason(self) -> str | None:
-        """See `Change.reason`."""
-        return "rename_declared"
-
-    def describe(self) -> str:
-        """See `Change.describe`."""
-        return f"renamed from {self.before.address.parts[-1]}"
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
@@ -96,18 +87,11 @@ def _range_calls(world: World, x: Range, name: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class RenameEnumValues(PostgresChange):
+class RenameEnumValues(Renaming):
     """ALTER TYPE … RENAME VALUE: rows, defaults and conditions have the new name at once."""
-
-    action: ClassVar[Action] = Action.RENAME
 
     before: Enum
     after: Enum
-
-    @property
-    def reason(self) -> str | None:
-        """See `Change.reason`."""
-        return "rename_declared"
 
     @property
     def _pairs(self) -> list[tuple[str, str]]:
