@@ -26,7 +26,7 @@ LAYERS = (
     ("model", "facts", "hazards", "suggest"),
     ("errors",),
     ("embeddings", "yamlerrors", "schemas"),
-    ("findings", "change", "yamlio", "yamldump", "references", "ledger", "policy", "selection"),
+    ("findings", "change", "yamlio", "yamldump", "references", "ledger_rows", "ledger", "policy", "selection"),
     ("wording", "ledger_file"),
     ("stores",),
     ("project", "load", "validation"),

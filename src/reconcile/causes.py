@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconcile.ledger import Applied
+from reconcile.ledger_rows import Applied
 from reconcile.model import Json
 
 Path = tuple[str, ...]

@@ -18,7 +18,7 @@ from reconcile.policy import Policy
 from reconcile.stores.base import Live, Package
 
 if TYPE_CHECKING:
-    from reconcile.ledger import Applied
+    from reconcile.ledger_rows import Applied
 
 Classify = Callable[[Address, Address | None], str]
 """(address, container) -> "managed", "ignored" or "external"."""

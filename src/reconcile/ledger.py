@@ -11,68 +11,17 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
 
 from reconcile.errors import ReconcileError, RefusedError
+from reconcile.ledger_rows import TABLES, Applied, Lock, Run, World, run_of
 from reconcile.model import Address, Json, Resource
 
 LOCK_SECONDS = 60.0
 """How long a lock holds without being renewed; the holder renews at a third of it."""
 
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What an address was when it was last applied or found equal."""
-
-    address: Address
-    declared: Json
-    canonical: Json
-    """Attributes in the server's spelling, restricted to what was declared."""
-    fingerprint: str = field(compare=False)
-    """Of the live resource; written for who looks into the ledger, not read back."""
-    live: Address
-    """Where it stands in the store (differs under `names: accept`)."""
-    run: str
-
-
-@dataclass(frozen=True)
-class World:
-    """Which project, environment and stores a ledger belongs to."""
-
-    project: str
-    environment: str
-    stores: Mapping[str, str]
-    """Store name -> identity."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One apply of one plan. Times are UTC seconds since 1970."""
-
-    id: str
-    number: int
-    digest: str
-    who: str
-    started: float
-    finished: float | None
-    outcome: str
-    """`running`, `done`, `stopped` (part-way), `undone` (failed before anything changed), `abandoned`."""
-    message: str
-    plan: Json = None
-
-
-@dataclass(frozen=True)
-class Lock:
-    """The lock as it stands; `epoch` grows with each taking."""
-
-    run: str | None
-    holder: str | None
-    epoch: int
-    expired: bool
 
 
 class Database(Protocol):
@@ -116,26 +65,6 @@ def holder() -> str:
     return f"{user}@{platform.node()} pid {os.getpid()}"
 
 
-_TABLES = (
-    "CREATE TABLE {t}meta (key text PRIMARY KEY, value text NOT NULL)",
-    "CREATE TABLE {t}stores (store text NOT NULL, target text NOT NULL DEFAULT '', identity text NOT NULL,"
-    " PRIMARY KEY (store, target))",
-    "CREATE TABLE {t}lock (id integer PRIMARY KEY, run text, holder text, epoch bigint NOT NULL,"
-    " expires double precision NOT NULL)",
-    "INSERT INTO {t}lock (id, epoch, expires) VALUES (1, 0, 0)",
-    "CREATE TABLE {t}runs (id text PRIMARY KEY, number bigint NOT NULL, digest text NOT NULL, plan text NOT NULL,"
-    " who text NOT NULL, started double precision NOT NULL, finished double precision, outcome text NOT NULL,"
-    " message text NOT NULL DEFAULT '')",
-    "CREATE TABLE {t}journal (run text NOT NULL, step text NOT NULL, state text NOT NULL,"
-    " at double precision NOT NULL, seconds double precision, detail text NOT NULL DEFAULT '',"
-    " PRIMARY KEY (run, step))",
-    "CREATE TABLE {t}applied (address text NOT NULL, target text NOT NULL DEFAULT '', live text NOT NULL,"
-    " declared text NOT NULL, canonical text NOT NULL, fingerprint text NOT NULL, run text NOT NULL,"
-    " at double precision NOT NULL, PRIMARY KEY (address, target))",
-    "CREATE TABLE {t}known (key text PRIMARY KEY, value text NOT NULL)",
-)
-
-
 class Ledger:
     """Reads answer as an empty ledger would while none is there; the first write makes it."""
 
@@ -163,7 +92,7 @@ class Ledger:
             ReconcileError: it was written by a newer version of the tool.
         """
         if not self.exists():
-            tables = [statement.format(t=self._db.prefix) for statement in _TABLES]
+            tables = [statement.format(t=self._db.prefix) for statement in TABLES]
             version = f"INSERT INTO {self._db.prefix}meta (key, value) VALUES ('schema_version', '{SCHEMA_VERSION}')"
             self._db.create([*tables, version])
             self._there = True
@@ -308,7 +237,7 @@ class Ledger:
             " ORDER BY number DESC LIMIT ?",
             limit,
         )
-        return [_run(row) for row in rows]
+        return [run_of(row) for row in rows]
 
     def run(self, run: str) -> Run | None:
         """One run with its plan."""
@@ -317,7 +246,7 @@ class Ledger:
         rows = self._sql(
             "SELECT id, number, digest, who, started, finished, outcome, message, plan FROM {t}runs WHERE id = ?", run
         )
-        return _run(rows[0]) if rows else None
+        return run_of(rows[0]) if rows else None
 
     def unfinished(self) -> Run | None:
         """The latest run that began and neither ended nor was abandoned."""
@@ -403,18 +332,3 @@ class Ledger:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-def _run(row: Sequence[object]) -> Run:
-    run, number, digest, who, started, finished, outcome, message, *plan = row
-    return Run(
-        str(run),
-        int(str(number)),
-        str(digest),
-        str(who),
-        float(str(started)),
-        None if finished is None else float(str(finished)),
-        str(outcome),
-        str(message),
-        json.loads(str(plan[0])) if plan else None,
-    )

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from reconcile.change import Server
 from reconcile.diff import Difference, Options, diff, scope
 from reconcile.errors import PlanError, Problem, ProjectError, ReconcileError, StoreError
-from reconcile.ledger import Applied, Ledger
-from reconcile.ledger import World as Stamp
+from reconcile.ledger import Ledger
 from reconcile.ledger_file import open_file
+from reconcile.ledger_rows import Applied
+from reconcile.ledger_rows import World as Stamp
 from reconcile.model import Address, Json, Resource, State, declared_only
 from reconcile.plan import fingerprint
 from reconcile.stores import package

@@ -3,7 +3,7 @@
 import pytest
 
 from reconcile.causes import causes
-from reconcile.ledger import Applied
+from reconcile.ledger_rows import Applied
 from reconcile.model import Address, Json
 
 ADDRESS = Address("s", "index", ("i",))

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from reconcile.errors import RefusedError
-from reconcile.ledger import Applied, Ledger, World
+from reconcile.ledger import Ledger
 from reconcile.ledger_file import open_file
+from reconcile.ledger_rows import Applied, World
 from reconcile.model import Address
 
 

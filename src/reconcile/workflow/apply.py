@@ -12,7 +12,7 @@ from reconcile.apply import Event, OnEvent, execute
 from reconcile.change import Phase
 from reconcile.errors import BlockedError, PartialError, ReconcileError, RefusedError, Unchecked
 from reconcile.freshness import remaining, stale
-from reconcile.ledger import Run
+from reconcile.ledger_rows import Run
 from reconcile.plan import Plan
 from reconcile.policy import refusal
 from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows, survey, world_of

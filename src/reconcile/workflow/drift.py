@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconcile.causes import changed_paths
-from reconcile.ledger import Applied
+from reconcile.ledger_rows import Applied
 from reconcile.model import Json, declared_only
 from reconcile.survey import Reading, reading
 

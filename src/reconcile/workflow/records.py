@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reconcile import planfile
 from reconcile.change import Step
 from reconcile.errors import ReconcileError
-from reconcile.ledger import Run
+from reconcile.ledger_rows import Run
 from reconcile.model import Address, Json
 from reconcile.survey import open_ledger
 

@@ -13,7 +13,7 @@ from tests.stores.postgres.writing import Database, at, column, extension, index
 
 from reconcile.change import Sql, Timeouts
 from reconcile.errors import ReconcileError, RefusedError, StoreError
-from reconcile.ledger import Applied, World
+from reconcile.ledger_rows import Applied, World
 from reconcile.model import Source
 from reconcile.stores.base import StoreSpec
 from reconcile.stores.postgres.ledger import open_ledger
