@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconcile import load, yamldump
 from reconcile.errors import ProjectError, ReconcileError
-from reconcile.model import Address, Source
+from reconcile.model import Address, Resource, Source
 from reconcile.survey import reading
 
 if TYPE_CHECKING:
@@ -48,11 +48,41 @@ def import_(
     if store is not None and store not in project.stores:
         raise ReconcileError(f'no store "{store}"', hint=f"one of: {', '.join(project.stores)}")
     folder = project.directory / (out or Path("schema"))
-    written: dict[Path, str] = {}
-    left_out: list[tuple[str, str]] = []
-    partial: list[tuple[str, str]] = []
-    taken_up: set[Address] = set()
-    resources = 0
+    found = _read(project, globs, store, folder)
+    if globs and not found.taken_up:
+        raise ReconcileError("nothing live matches " + ", ".join(globs), hint="see: reconcile plan, its `?` lines")
+    existing = [str(path) for path in found.texts if path.exists()]
+    if existing and not force:
+        raise ReconcileError(
+            "these files are there already: " + ", ".join(existing),
+            hint="choose another folder with --out, or overwrite them with --force",
+        )
+    declared = _declared(project, found.taken_up)
+    _write(found.texts)
+    ours = {path.resolve() for path in found.texts}
+    if ours.isdisjoint(path.resolve() for path, _ in load.files(project, [])):
+        declared = {}  # beside the project: to be looked at
+    twice = tuple(
+        (address, str(where))
+        for address, where in declared.items()
+        if (project.directory / where.file).resolve() not in ours
+    )
+    resources = sum(not r.only_declared for r in found.taken_up.values())  # what qualifies others is no object
+    return Imported(tuple(found.texts), resources, tuple(found.left_out), tuple(found.partial), twice)
+
+
+@dataclass
+class _Found:
+    """What is to be written, and what is not."""
+
+    texts: dict[Path, str] = field(default_factory=dict)
+    taken_up: dict[Address, Resource] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    partial: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _read(project: Project, globs: tuple[str, ...], store: str | None, folder: Path) -> _Found:
+    result = _Found()
 
     def wanted(address: Address) -> bool:
         return not globs or any(fnmatchcase(str(address), glob) for glob in globs)
@@ -61,43 +91,26 @@ def import_(
         for name, seen in found.stores.items():
             if store is not None and name != store:
                 continue
-            taken = {a: r for a, r in seen.live.state.items() if wanted(a) and not r.system}
-            taken_up |= taken.keys()
-            resources += sum(not r.only_declared for r in taken.values())  # what others only qualify is no object
-            left_out += [(str(n.address), n.what) for n in seen.live.not_modelled if wanted(n.address)]
-            partial += [(name, reason) for reason in seen.live.partial]
+            result.taken_up |= {a: r for a, r in seen.live.state.items() if wanted(a) and not r.system}
+            result.left_out += [(str(n.address), n.what) for n in seen.live.not_modelled if wanted(n.address)]
+            result.partial += [(name, reason) for reason in seen.live.partial]
             prefix = "" if len(found.stores) == 1 or store else f"{name}_"
             files = seen.package.dump(seen.live, seen.server, seen.spec, wanted, _place(project, folder, prefix))
             if not files and not globs:  # so that a plan finds what to compare with
                 files = {"schema.yaml": yamldump.dump({"store": name}, ["nothing is there yet"])}
-            for file, text in files.items():
-                written[folder / _prefixed(file, prefix)] = text
-    if globs and not taken_up:
-        raise ReconcileError("nothing live matches " + ", ".join(globs), hint="see: reconcile plan, its `?` lines")
-    existing = [str(path) for path in written if path.exists()]
-    if existing and not force:
-        raise ReconcileError(
-            "these files are there already: " + ", ".join(existing),
-            hint="choose another folder with --out, or overwrite them with --force",
-        )
-    declared = _declared(project, taken_up)
+            result.texts |= {folder / _prefixed(file, prefix): text for file, text in files.items()}
+    return result
+
+
+def _write(texts: Mapping[Path, str]) -> None:
     try:
-        for path, text in written.items():
+        for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise ReconcileError(
             f"cannot write {error.filename}: {error.strerror}", hint="name a folder with --out"
         ) from error
-    ours = {path.resolve() for path in written}
-    if ours.isdisjoint(path.resolve() for path, _ in load.files(project, [])):
-        declared = {}  # beside the project: to be looked at
-    twice = tuple(
-        (address, str(where))
-        for address, where in declared.items()
-        if (project.directory / where.file).resolve() not in ours
-    )
-    return Imported(tuple(written), resources, tuple(left_out), tuple(partial), twice)
 
 
 def _prefixed(file: str, prefix: str) -> str:
