@@ -8,15 +8,17 @@ be tested without a server).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from reconcile.facts import Fact
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Json, Resource, State
+
+_T = TypeVar("_T")
 
 
 class Action(Enum):
@@ -179,6 +181,45 @@ class World:
     asked becomes part of the plan's fingerprints."""
     raw: Mapping[Address, Address] = field(default_factory=dict)
     """Where an address of `live` stands in the store itself, if elsewhere: before the renames of this plan."""
+    _known: dict[str, dict[Any, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, question: str, key: Hashable, answer: Callable[[], _T]) -> _T:
+        """The answer to `question` about `key`, worked out when it is first asked for."""
+        known = self._known.setdefault(question, {})
+        if key not in known:
+            known[key] = answer()
+        found: _T = known[key]
+        return found
+
+    def follows(
+        self,
+        question: str,
+        address: Address,
+        below: Callable[[Address], Iterable[Address]],
+        answer: Callable[[Address], bool],
+    ) -> bool:
+        """Whether `question` holds of an address, where that depends on whether it holds of others.
+
+        Each is asked once, those that others depend on first: so a chain may be long. In a ring of them nothing
+        follows from itself.
+
+        Args:
+            below: on which others it depends.
+            answer: whether it holds, all of those being known.
+        """
+        known: dict[Address, bool] = self._known.setdefault(question, {})
+        todo, seen = [address], set[Address]()
+        while todo:
+            now = todo[-1]
+            if now in known:
+                todo.pop()
+            elif now in seen:
+                known[now] = False
+                known[now] = answer(now)
+            else:
+                seen.add(now)
+                todo += [a for a in below(now) if a not in known and a not in seen]
+        return known[address]
 
     def where(self, address: Address) -> Address:
         """Where it stands in the store now."""

@@ -348,7 +348,16 @@ class State(Mapping[Address, Resource]):
 
     def of_kind(self, *kinds: str) -> list[Resource]:
         """Those of the kinds, in order."""
+        if len(kinds) == 1:
+            return list(self._kinds.get(kinds[0], ()))
         return [r for a, r in self.resources.items() if a.kind in kinds]
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for address, resource in self.resources.items():
+            found.setdefault(address.kind, []).append(resource)
+        return found
 
     @cached_property
     def _children(self) -> Mapping[Address, list[Resource]]:

@@ -176,22 +176,22 @@ def group(steps: Sequence[Step], limit: Callable[[Step], int]) -> list[Step]:
     Args:
         limit: how many steps a transaction of this step's store may hold.
     """
-    result: list[Step] = []
+    groups: list[int | None] = []
     number, size, current = 0, 0, None
     pairs = _again(steps)
     for i, step in enumerate(steps):
         place: Hashable = (step.address.store, step.phase)
         if not step.transactional:
             current = None
-            result.append(replace(step, group=None))
+            groups.append(None)
             continue
         if place != current or step.commit_before or size >= limit(step):
             taken = _dropped_just_before(pairs, i, size) if place == current else 0
             number, size, current = number + 1, taken, place
-            result[i - taken :] = [replace(s, group=f"g{number}") for s in result[i - taken :]]
+            groups[i - taken :] = [number] * taken
         size += 1
-        result.append(replace(step, group=f"g{number}"))
-    return result
+        groups.append(number)
+    return [replace(s, group=None if g is None else f"g{g}") for s, g in zip(steps, groups, strict=True)]
 
 
 def _dropped_just_before(pairs: Mapping[int, int], i: int, size: int) -> int:

@@ -24,7 +24,7 @@ from reconcile.stores.postgres.changes.foreign_key import RecreateForeignKey
 from reconcile.stores.postgres.changes.index import ReplaceIndex
 from reconcile.stores.postgres.changes.policy import RecreatePolicy
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
-from reconcile.stores.postgres.changes.remaking import standing_on
+from reconcile.stores.postgres.changes.remaking import readers_of, standing_on
 from reconcile.stores.postgres.changes.routine import RecreateRoutine
 from reconcile.stores.postgres.changes.statistics import RecreateStatistics
 from reconcile.stores.postgres.changes.trigger import RecreateTrigger
@@ -137,6 +137,13 @@ def recreated(before: PostgresResource, after: PostgresResource) -> Change:
 def around(world: World, addresses: Iterable[Address]) -> list[Change]:
     """What stands on any of `addresses`, made again as it is."""
     return [recreated(x, x) for x in standing_on(world, addresses)]
+
+
+def above(world: World, change: Change) -> list[Change]:
+    """What stands on something dropped and made again; of a companion only the next, since it has come with all."""
+    if change.before == change.after:
+        return [recreated(x, x) for x in readers_of(world, change.address)]
+    return around(world, [change.address])
 
 
 def companions_of(world: World, resources: Iterable[PostgresResource]) -> list[Change]:

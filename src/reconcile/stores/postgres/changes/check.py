@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconcile.change import Change, Phase, Step, World
@@ -25,10 +25,10 @@ from reconcile.stores.postgres.changes.constraint import (
     validated_steps,
 )
 from reconcile.stores.postgres.changes.homes import home, same_name_gone, taken_over
-from reconcile.stores.postgres.changes.remaking import comes_again, mentions
+from reconcile.stores.postgres.changes.named import columns_used
+from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.resources import (
     Check,
-    Column,
 )
 
 
@@ -38,8 +38,7 @@ class DropCheck(DropConstraint):
 
 def check_needs(world: World, check: Check) -> frozenset[Fact]:
     """The table, what the expression refers to, and every column of the table that this plan adds or retypes."""
-    columns = [r for r in world.target.children(home(world, check.table)) if isinstance(r, Column)]
-    named = [c.address for c in columns if mentions(check.expression, c.address.parts[-1])]
+    named = [c.address for c in columns_used(world, world.target, home(world, check.table), check)]
     refers = [a for a in check.refers if a != check.address]
     return requires(world, [check.table, *refers, *named])
 
@@ -65,15 +64,11 @@ class AddCheck(Creation):
             or (new and not check.not_valid and not waits_for_table(world, check))
         ):
             return []
-        columns = [c for c in world.target.children(home(world, check.table)) if c.address.kind == "column"]
-        phase = narrowing(world, check, _named(check, [c.address.parts[-1] for c in columns]))
+        columns = columns_used(world, world.target, home(world, check.table), check)
+        phase = narrowing(world, check, [c.address.parts[-1] for c in columns])
         needs = check_needs(world, check) | same_name_gone(world, check)
         at_once = new or small(world, check.table)
         return validated_steps(self, world, check, None, needs=needs, phase=phase, at_once=at_once)
-
-
-def _named(check: Check, columns: Iterable[str]) -> list[str]:
-    return [c for c in columns if mentions(check.expression, c)]
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ from reconcile.stores.postgres.changes.common import (
     sequences_owned,
     small,
 )
-from reconcile.stores.postgres.changes.homes import partitioned_by, parts, settings_on_partitions
-from reconcile.stores.postgres.changes.remaking import comes_again, is_made_again, uses
+from reconcile.stores.postgres.changes.homes import partitioned_by, settings_on_partitions
+from reconcile.stores.postgres.changes.named import users_of_column, uses
+from reconcile.stores.postgres.changes.remaking import comes_again, is_made_again
 from reconcile.stores.postgres.changes.type_remaking import domains_of
 from reconcile.stores.postgres.resources import Column, PostgresResource
 from reconcile.stores.postgres.sqltables import column_calls
@@ -225,8 +226,8 @@ def settled(world: World, column: Column) -> frozenset[Fact]:
     """What of its own table, and elsewhere, has to be gone or changed before the column is dropped."""
     waits, staying = set(dependents_settled(world, column.address)), []
     refuse_held(column, "be dropped")
-    for resource in parts(world.live, column.table):
-        if resource.address == column.address or not uses(resource, column):
+    for resource in users_of_column(world, column):
+        if resource.address == column.address:
             continue
         after = world.target.get(resource.address)
         if after is None or comes_again(world, resource) or is_made_again(world, resource.address):

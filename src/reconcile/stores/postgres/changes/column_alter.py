@@ -28,10 +28,11 @@ from reconcile.stores.postgres.changes.common import (
     small,
 )
 from reconcile.stores.postgres.changes.homes import partitioned_by, partitions_below, parts, settings_on_partitions
+from reconcile.stores.postgres.changes.named import keys_to
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, standing_on, users
 from reconcile.stores.postgres.changes.types import Type, TypeChange, is_vector, stored_vectors_fit, type_change
-from reconcile.stores.postgres.resources import Column, ForeignKey, Index, Key, PostgresResource
+from reconcile.stores.postgres.resources import Column, Index, Key, PostgresResource
 from reconcile.stores.postgres.sqltables import column_calls
 from reconcile.stores.postgres.sqltext import (
     as_written,
@@ -110,9 +111,8 @@ def around_retyped(world: World, column: Column) -> list[Change]:
 
 def compared_with(world: World, column: Column) -> list[PostgresResource]:
     """Live indexes and constraints that use the column, foreign keys of other tables to it included."""
-    name, table = column.address.parts[-1], column.table.parts
-    keys = [k for k in world.live.of_kind("foreign_key") if isinstance(k, ForeignKey)]
-    far = [k for k in keys if k.references == table and name in k.references_columns and k.table != column.table]
+    name = column.address.parts[-1]
+    far = [k for k in keys_to(world, column.table) if name in k.references_columns and k.table != column.table]
     return [*users(world, column), *far]
 
 

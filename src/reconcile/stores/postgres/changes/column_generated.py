@@ -31,7 +31,8 @@ from reconcile.stores.postgres.changes.common import (
     small,
 )
 from reconcile.stores.postgres.changes.giving import column_grants
-from reconcile.stores.postgres.changes.remaking import made_again, retypes, standing_on, users, uses
+from reconcile.stores.postgres.changes.named import columns_used
+from reconcile.stores.postgres.changes.remaking import made_again, retypes, standing_on, users
 from reconcile.stores.postgres.changes.types import type_change
 from reconcile.stores.postgres.resources import Column
 from reconcile.stores.postgres.sqltext import as_written
@@ -169,8 +170,8 @@ def _readers_away(world: World, column: Column) -> frozenset[Fact]:
 
 def _sources(world: World, column: Column) -> frozenset[Fact]:
     """The columns its expression reads, as declared."""
-    columns = [r for r in world.target.children(column.table) if isinstance(r, Column)]
-    return requires(world, [c.address for c in columns if c.address != column.address and uses(column, c)])
+    columns = columns_used(world, world.target, column.table, column)
+    return requires(world, [c.address for c in columns if c.address != column.address])
 
 
 def alter(before: Column, after: Column) -> Change | None:

@@ -49,8 +49,9 @@ from reconcile.stores.postgres.changes.constraint import (
     validate_statement,
 )
 from reconcile.stores.postgres.changes.key import key_index
+from reconcile.stores.postgres.changes.named import mentions
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded, rewritable
-from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, mentions, retyped, standing_on
+from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, retyped, standing_on
 from reconcile.stores.postgres.changes.renaming import with_column
 from reconcile.stores.postgres.changes.swap import add_identity, named_not_null
 from reconcile.stores.postgres.changes.sync import TIDY, Pair, copy_grants, nothing_hangs_on

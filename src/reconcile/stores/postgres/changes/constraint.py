@@ -24,6 +24,7 @@ from reconcile.stores.postgres.changes.common import (
     requires,
 )
 from reconcile.stores.postgres.changes.homes import homes
+from reconcile.stores.postgres.changes.named import keys_to
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.resources import (
@@ -82,7 +83,7 @@ def rename_statement(resource: PostgresResource, old: str, new: str) -> str:
 
 def users_of(world: World, key: PostgresResource) -> list[ForeignKey]:
     """Live foreign keys that hang on a key: those to its table and columns."""
-    return [f for f in world.live.of_kind("foreign_key") if isinstance(f, ForeignKey) and hangs_on(f, key)]
+    return [f for f in keys_to(world, key.table) if hangs_on(f, key)] if isinstance(key, Key) else []
 
 
 def hangs_on(user: ForeignKey, key: PostgresResource) -> bool:

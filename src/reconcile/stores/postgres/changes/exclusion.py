@@ -28,8 +28,9 @@ from reconcile.stores.postgres.changes.constraint import (
     narrowing,
 )
 from reconcile.stores.postgres.changes.index_options import key_options
+from reconcile.stores.postgres.changes.named import columns_used
 from reconcile.stores.postgres.changes.preconditions import conflicts, preceded
-from reconcile.stores.postgres.changes.remaking import comes_again, uses
+from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.resources import Column, Exclusion
 from reconcile.stores.postgres.sqltables import marks
 from reconcile.stores.postgres.sqltext import exclusion_clause
@@ -47,7 +48,7 @@ class DropExclusion(DropConstraint):
 
 def exclusion_needs(world: World, exclusion: Exclusion) -> frozenset[Fact]:
     """The table, the columns it names, and what its expressions refer to."""
-    columns = [r for r in world.target.children(exclusion.table) if isinstance(r, Column) and uses(exclusion, r)]
+    columns = columns_used(world, world.target, exclusion.table, exclusion)
     return requires(world, [exclusion.table, *(c.address for c in columns), *exclusion.refers])
 
 
@@ -83,7 +84,7 @@ class AddExclusion(Creation):
 
 
 def _columns(world: World, exclusion: Exclusion) -> list[Column]:
-    return [r for r in world.target.children(exclusion.table) if isinstance(r, Column) and uses(exclusion, r)]
+    return columns_used(world, world.target, exclusion.table, exclusion)
 
 
 def describe_exclusion(exclusion: Exclusion) -> str:

@@ -40,7 +40,7 @@ def parts(state: State, table: Address) -> list[PostgresResource]:
 def partitioned_by(world: World, column: Address) -> Table | None:
     """The live table, of the column's or a partition of it, whose rows are told apart by the column, if it stays."""
     table, name = Address(column.store, "table", column.parts[:2]), column.parts[-1]
-    for found in (world.live.get(table), *world.live.inside(table)):
+    for found in (world.live.get(table), *_partitions(world, world.live, table)):
         if not isinstance(found, Table) or found.partition_by is None or found.address not in world.target:
             continue
         for key in found.partition_by.keys:
@@ -103,9 +103,15 @@ def _above(world: World, table: Address) -> list[Resource]:
 
 def partitions_below(world: World, table: Address, *, new: bool = False) -> list[Table]:
     """The partitions, at any depth, that a table has and does not lose; on request those that this plan makes."""
-    state = world.target if new else world.live
-    found = [r for r in state.inside(table) if isinstance(r, Table)]
+    found = _partitions(world, world.target if new else world.live, table)
     return [t for t in found if (world.creates(t.address) if new else not world.drops(t.address))]
+
+
+def _partitions(world: World, state: State, table: Address) -> list[Table]:
+    def looked_up() -> list[Table]:
+        return [r for r in state.inside(table) if isinstance(r, Table)]
+
+    return world.once("partitions", (state is world.live, table), looked_up)
 
 
 def settings_on_partitions(world: World, before: Column | None, after: Column, more: Sequence[Table] = ()) -> list[str]:

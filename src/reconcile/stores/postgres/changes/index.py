@@ -29,9 +29,10 @@ from reconcile.stores.postgres.changes.index_options import BUILD
 from reconcile.stores.postgres.changes.index_parts import EXCLUSIVE, slow
 from reconcile.stores.postgres.changes.index_parts import steps as on_parts
 from reconcile.stores.postgres.changes.key import build_helper
+from reconcile.stores.postgres.changes.named import columns_used, keys_to
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
-from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade, retyped, uses
-from reconcile.stores.postgres.resources import Column, ForeignKey, Index, IndexItem, Key
+from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade, retyped
+from reconcile.stores.postgres.resources import ForeignKey, Index, IndexItem, Key
 from reconcile.stores.postgres.sqltables import marks, without_statistics
 from reconcile.stores.postgres.sqltext import (
     helper_name,
@@ -45,7 +46,7 @@ from reconcile.stores.postgres.sqltext import (
 
 def _needs(world: World, index: Index) -> frozenset[Fact]:
     """The table, its columns the index uses, and what its expressions refer to."""
-    columns = [r for r in world.target.children(home(world, index.table)) if isinstance(r, Column) and uses(index, r)]
+    columns = columns_used(world, world.target, home(world, index.table), index)
     refers = [a for a in index.refers if a != index.address]
     return requires(world, [index.table, *(c.address for c in columns), *refers])
 
@@ -276,8 +277,7 @@ def _built_beside(change: PostgresChange, world: World, index: Index, phase: Pha
 
 
 def _on_retyped(world: World, index: Index) -> bool:
-    columns = [r for r in world.live.children(home(world, index.table)) if isinstance(r, Column)]
-    return any(retyped(world, c.address) for c in columns if uses(index, c))
+    return any(retyped(world, c.address) for c in columns_used(world, world.live, home(world, index.table), index))
 
 
 def hanging_on(world: World, index: Index) -> list[ForeignKey]:
@@ -286,8 +286,7 @@ def hanging_on(world: World, index: Index) -> list[ForeignKey]:
     if not columns:
         return []
     key = any(isinstance(r, Key) and set(r.columns) == columns for r in world.live.children(index.table))
-    found = [k for k in world.live.of_kind("foreign_key") if isinstance(k, ForeignKey)]
-    found = [k for k in found if k.references == index.table.parts and set(k.references_columns) == columns]
+    found = [k for k in keys_to(world, index.table) if set(k.references_columns) == columns]
     return [k for k in found if (not key if k.index is None else k.index == index.name)]
 
 

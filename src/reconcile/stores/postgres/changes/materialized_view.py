@@ -22,7 +22,7 @@ from reconcile.stores.postgres.changes.common import (
     differing,
     only_comment_differs,
 )
-from reconcile.stores.postgres.changes.remaking import reads, remade, standing_on, uprooted
+from reconcile.stores.postgres.changes.remaking import readers_of, reads, remade, uprooted
 from reconcile.stores.postgres.changes.view import (
     IN_PLACE,
     DropView,
@@ -140,7 +140,7 @@ class ReplaceMaterializedView(Replacement):
         ]
         rename = f"ALTER MATERIALIZED VIEW {relation(helper)} RENAME TO {ident(new.name)}"
         take_over = [f"ALTER INDEX {ident(new.schema, name)} RENAME TO {ident(i.name)}" for name, i in names]
-        above = {no(x.address) for x in standing_on(world, [self.address])}
+        above = {no(x.address) for x in readers_of(world, self.address)}
         breaks = [] if new.columns[: len(old.columns)] == old.columns else [Hazard.BREAKS_CLIENTS]
         return [
             self.step(

@@ -14,7 +14,8 @@ from reconcile.change import Call, Op, Step, World
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.column import volatile
 from reconcile.stores.postgres.changes.homes import home, homes
-from reconcile.stores.postgres.changes.remaking import is_made_again, mentions, retyped, uses
+from reconcile.stores.postgres.changes.named import columns_used, mentions
+from reconcile.stores.postgres.changes.remaking import is_made_again, retyped
 from reconcile.stores.postgres.changes.renaming import renamed_in
 from reconcile.stores.postgres.changes.types import Type, is_vector
 from reconcile.stores.postgres.resources import (
@@ -200,8 +201,7 @@ def broken(world: World, rule: Check | ForeignKey) -> list[Op]:
         return []
     if isinstance(rule, ForeignKey):
         return orphans(world, rule)
-    columns = [r for r in world.target.children(home(world, rule.table)) if isinstance(r, Column)]
-    used = [c.address for c in columns if mentions(rule.expression, c.address.parts[-1])]
+    used = [c.address for c in columns_used(world, world.target, home(world, rule.table), rule)]
     if not used or not _steady(world, used):
         return []
     expression = _back(world, rule.table, str(as_written(rule, "expression")))
@@ -280,7 +280,7 @@ def conflicts(world: World, exclusion: Exclusion) -> list[Op]:
     """Pairs of rows for which every operator holds; not asked where this plan changes what is compared."""
     table = exclusion.table
     top = home(world, table)
-    used = [r.address for r in world.target.children(top) if isinstance(r, Column) and uses(exclusion, r)]
+    used = [c.address for c in columns_used(world, world.target, top, exclusion)]
     if table not in world.live or not used or not _steady(world, used):
         return []
     keys = ", ".join(f"{sql} AS k{n}" for n, sql in enumerate(_index_items(world, exclusion)))

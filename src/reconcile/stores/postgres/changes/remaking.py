@@ -13,7 +13,8 @@ from typing import cast
 
 from reconcile.change import World
 from reconcile.model import Address, Resource
-from reconcile.stores.postgres.changes.homes import home, homes, parts
+from reconcile.stores.postgres.changes.homes import home, homes
+from reconcile.stores.postgres.changes.named import columns_used, users_of_column, uses
 from reconcile.stores.postgres.changes.standing import STANDING
 from reconcile.stores.postgres.changes.type_remaking import reshaped, type_remade
 from reconcile.stores.postgres.changes.types import comparable, joinable
@@ -31,14 +32,30 @@ from reconcile.stores.postgres.resources import (
 
 _ON_COLUMNS = (Index, Key, Check, ForeignKey, Exclusion, Statistics)
 """What a table has on its columns."""
+_STANDING_KINDS = frozenset(re.sub("(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in STANDING)
+"""As addresses have them."""
 
 
 def remade(world: World, address: Address) -> bool:
     """Whether the plan drops this view, policy or trigger, and makes it again: for itself or for what it stands on."""
+    if address.kind not in _STANDING_KINDS:
+        return False
+    return world.follows("remade", address, lambda a: _stands_on(world, a), lambda a: _remade(world, a))
+
+
+def _remade(world: World, address: Address) -> bool:
     before, after = world.live.get(address), world.target.get(address)
     if before is None or type(after) is not type(before) or type(before) not in STANDING:
         return False
     return STANDING[type(before)].replaced(before, after) or uprooted(world, before)
+
+
+def _stands_on(world: World, address: Address) -> list[Address]:
+    """Others that may be remade too, on which something stands."""
+    found = world.live.get(address)
+    if found is None or type(found) not in STANDING:
+        return []
+    return [a for a in STANDING[type(found)].reads(world, found) if a.kind in _STANDING_KINDS and a != address]
 
 
 def dropped_with_table(world: World, resource: PostgresResource) -> bool:
@@ -135,22 +152,19 @@ def _retyped_sources(world: World, column: Column) -> list[Column]:
 
 def generated_from(world: World, column: Column) -> list[Column]:
     """Live generated columns that read it."""
-    found = [r for r in world.live.children(column.table) if isinstance(r, Column) and r.generated is not None]
-    return [r for r in found if r.address != column.address and uses(r, column)]
+    found = (r for r in users_of_column(world, column) if isinstance(r, Column) and r.generated is not None)
+    return [r for r in found if r.address != column.address]
 
 
 def held_by(world: World, resource: PostgresResource) -> list[Column]:
     """Columns made again in this plan that an index, key, check or foreign key uses: it goes before and comes after."""
-    columns = [
-        r for r in world.live.children(home(world, resource.table)) if isinstance(r, Column) and uses(resource, r)
-    ]
+    columns = columns_used(world, world.live, home(world, resource.table), resource)
     return [c for c in columns if is_made_again(world, c.address)]
 
 
 def users(world: World, column: Column) -> list[PostgresResource]:
     """Live indexes, keys, checks and foreign keys of its table that use the column."""
-    found = [r for r in parts(world.live, column.table) if isinstance(r, _ON_COLUMNS)]
-    return [r for r in found if uses(r, column)]
+    return [r for r in users_of_column(world, column) if isinstance(r, _ON_COLUMNS)]
 
 
 def remade_types(world: World, column: Column) -> list[Address]:
@@ -171,6 +185,11 @@ def standing_on(world: World, addresses: Iterable[Address], *, dropped: bool = F
     return list(found.values())
 
 
+def readers_of(world: World, address: Address) -> list[PostgresResource]:
+    """Live views, policies, triggers that read it directly, and stay."""
+    return list({r.address: r for r in _readers(world, address) if r.address in world.target}.values())
+
+
 def _readers(world: World, address: Address) -> Iterable[PostgresResource]:
     """Those that stand on it; of a column also those that may take whole rows of its table."""
     near = [*world.dependents(address), *world.live.children(address)]
@@ -182,32 +201,6 @@ def _readers(world: World, address: Address) -> Iterable[PostgresResource]:
             yield cast(PostgresResource, reader)
 
 
-def mentions(sql: str | None, name: str) -> bool:
-    """Whether a text names `name` as a whole word; may say yes for a string or another object's name."""
-    return sql is not None and re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", sql) is not None
-
-
-def uses(resource: PostgresResource, column: Column) -> bool:
-    """Whether an object of the same table names the column."""
-    name = column.address.parts[-1]
-    match resource:
-        case Key():
-            return name in (*resource.columns, *resource.include)
-        case ForeignKey():
-            return name in (*resource.columns, *resource.on_delete_columns)
-        case Check():
-            return column.address in resource.refers or mentions(resource.expression, name)
-        case Index() | Exclusion():
-            texts = [item.expression for item in resource.columns]
-            named = [item.column for item in resource.columns]
-            return name in (*named, *resource.include) or any(mentions(t, name) for t in (*texts, resource.where))
-        case Statistics():
-            return any(name == i.column or mentions(i.expression, name) for i in resource.columns)
-        case Column():
-            return mentions(resource.generated, name)
-    return False
-
-
 def comes_again(world: World, resource: Resource) -> bool:
     """Whether the plan drops this and makes it again around something else: of a kind that stands, or of a table."""
     if type(resource) in STANDING:
@@ -217,8 +210,7 @@ def comes_again(world: World, resource: Resource) -> bool:
         return False
     if held_by(world, resource) or resource.container != after.container or calls_remade(world, resource):
         return True
-    own = [r for r in world.live.children(home(world, resource.table)) if isinstance(r, Column)]
-    own = [c for c in own if uses(resource, c) or uses(after, c)]
+    own = columns_used(world, world.live, home(world, resource.table), resource, after)
     if isinstance(resource, Statistics):
         return resource != after and any(retyped(world, c.address) for c in own)
     if isinstance(resource, Index | Exclusion) and isinstance(after, Index | Exclusion):

@@ -118,8 +118,9 @@ def _drop_after(routine: Routine) -> list[Address]:
 
 def _circle(world: World, routine: Routine) -> list[PostgresResource]:
     """Parts of tables that go in this plan too, but only after the routine, which is built from their rows."""
-    tables = {t for t in tables_under(world, routine.address) if world.drops(t)}
-    held = [cast(PostgresResource, d) for d in world.dependents(routine.address) if d.container in tables]
+    parts = [d for d in world.dependents(routine.address) if d.container is not None and world.drops(d.container)]
+    tables = tables_under(world, routine.address) if parts else set()
+    held = [cast(PostgresResource, d) for d in parts if d.container in tables]
     return sorted(held, key=lambda d: d.address)
 
 

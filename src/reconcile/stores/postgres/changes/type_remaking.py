@@ -34,12 +34,22 @@ def type_remade(world: World, address: Address) -> bool:
     """Whether the plan puts a new type in place of this one, every column of the old one written anew."""
     if address.kind not in TYPES:
         return False
+    return world.follows("type remade", address, lambda a: _made_from(world, a), lambda a: _type_remade(world, a))
+
+
+def _type_remade(world: World, address: Address) -> bool:
     before, after = world.live.get(address), world.target.get(address)
     if not is_type(before) or not is_type(after) or type(before) is not type(after):
         return False
-    if _by_itself(world, before, after):
-        return True
-    return any(type_remade(world, a) for a in before.refers if a in after.refers)
+    return _by_itself(world, before, after) or any(type_remade(world, a) for a in _made_from(world, address))
+
+
+def _made_from(world: World, address: Address) -> list[Address]:
+    """The types that a type is made from, and stays so."""
+    before, after = world.live.get(address), world.target.get(address)
+    if not is_type(before) or not is_type(after):
+        return []
+    return [a for a in before.refers if a.kind in TYPES and a in after.refers]
 
 
 def _by_itself(world: World, before: Type, after: Type) -> bool:
@@ -88,12 +98,13 @@ def stored(world: World, address: Address) -> bool:
 
 def columns_holding(world: World, address: Address) -> list[Column]:
     """Live columns that hold values of the type, inside other types too."""
-    found = []
-    for user in world.dependents(address):
-        if isinstance(user, Column):
-            found.append(user)
-        elif is_type(user):
-            found += columns_holding(world, user.address)
+    found, todo = [], [address]
+    while todo:
+        for user in world.dependents(todo.pop(0)):
+            if isinstance(user, Column):
+                found.append(user)
+            elif is_type(user):
+                todo.append(user.address)
     return found
 
 
@@ -107,6 +118,14 @@ def reshaped(world: World, address: Address) -> bool:
 
 def contained(world: World, address: Address) -> bool:
     """Whether a table holds the domain inside an array, composite or range: then the server validates nothing of it."""
+    return world.follows("contained", address, lambda a: _domains_over(world, a), lambda a: _contained(world, a))
+
+
+def _domains_over(world: World, address: Address) -> list[Address]:
+    return [user.address for user in world.dependents(address) if isinstance(user, Domain)]
+
+
+def _contained(world: World, address: Address) -> bool:
     for user in world.dependents(address):
         if isinstance(user, Column | MaterializedView):
             if not isinstance(user, Column) or user.type.endswith("[]"):
@@ -121,12 +140,13 @@ def contained(world: World, address: Address) -> bool:
 
 def columns_of(world: World, address: Address, *, inside: bool = False) -> list[Column]:
     """Live columns of the type, or arrays of it; on request also those of domains over it."""
-    found = []
-    for user in world.dependents(address):
-        if isinstance(user, Column):
-            found.append(user)
-        elif inside and isinstance(user, Domain):
-            found += columns_of(world, user.address, inside=True)
+    found, todo = [], [address]
+    while todo:
+        for user in world.dependents(todo.pop(0)):
+            if isinstance(user, Column):
+                found.append(user)
+            elif inside and isinstance(user, Domain):
+                todo.append(user.address)
     return found
 
 

@@ -25,8 +25,9 @@ from reconcile.stores.postgres.changes.common import (
 )
 from reconcile.stores.postgres.changes.custom_type import drop_call, made, type_word
 from reconcile.stores.postgres.changes.homes import parts
+from reconcile.stores.postgres.changes.named import mentions
 from reconcile.stores.postgres.changes.preconditions import leftovers, misfits, preceded
-from reconcile.stores.postgres.changes.remaking import calls_remade, comes_again, mentions, standing_on
+from reconcile.stores.postgres.changes.remaking import calls_remade, comes_again, standing_on
 from reconcile.stores.postgres.changes.standing import STANDING
 from reconcile.stores.postgres.changes.type_remaking import (
     Type,
@@ -130,9 +131,10 @@ def _users(world: World, x: Type) -> _Users:
     early: set[Fact] = {no(s.address) for s in standing_on(world, [x.address, *_at(columns)], dropped=True)}
     early |= {fact for c in columns for fact in users_away(world, c)}
     late, held, staying = set[Fact](), dict[Address, PostgresResource](), list[str]()
+    own = {c.address for c in columns}
     for user in (*world.dependents(x.address), *_bound(world, x, columns)):
         after = world.target.get(user.address)
-        if type(user) in STANDING or user in columns:
+        if type(user) in STANDING or user.address in own:
             continue
         if (
             after is None

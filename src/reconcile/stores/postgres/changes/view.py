@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Phase, Step, World
@@ -26,7 +27,7 @@ from reconcile.stores.postgres.changes.common import (
     only_comment_differs,
     requires,
 )
-from reconcile.stores.postgres.changes.remaking import reads, remade, retyped, standing_on
+from reconcile.stores.postgres.changes.remaking import readers_of, reads, remade, retyped
 from reconcile.stores.postgres.changes.standing import can_replace
 from reconcile.stores.postgres.resources import AnyView, Index, MaterializedView, View
 from reconcile.stores.postgres.sqlaccess import keep_access, restore_access
@@ -51,13 +52,19 @@ def _columns_first(world: World, view: AnyView, beside: bool) -> frozenset[Fact]
     found: set[Fact] = set()
     for table in view.refers:
         if table.kind == "table" and not world.creates(table):
-            columns = [r.address for s in (world.target, world.live) for r in s.children(table)]
-            columns = [c for c in columns if c.kind == "column"]
-            found |= {has(c) for c in columns if world.creates(c)}
-            found |= {ok(c) for c in columns if c in world.target and retyped(world, c)}
+            moving, gone = world.once("columns that move", table, partial(_moving, world, table))
+            found |= moving
             if (remade(world, view.address) and not beside) or world.creates(view.address):
-                found |= {no(c) for c in columns if world.drops(c)}
+                found |= gone
     return frozenset(found)
+
+
+def _moving(world: World, table: Address) -> tuple[frozenset[Fact], frozenset[Fact]]:
+    """Columns that are new or get another type; columns that go."""
+    columns = [r.address for s in (world.target, world.live) for r in s.children(table) if r.address.kind == "column"]
+    new = {has(c) for c in columns if world.creates(c)}
+    new |= {ok(c) for c in columns if c in world.target and retyped(world, c)}
+    return frozenset(new), frozenset(no(c) for c in columns if world.drops(c))
 
 
 def drop_needs(world: World, view: AnyView) -> frozenset[Fact]:
@@ -192,14 +199,14 @@ class RecreateView(Alteration):
 
     def companions(self, world: World) -> Iterable[Change]:
         """See `Change.companions`."""
-        from reconcile.stores.postgres.changes.again import around
+        from reconcile.stores.postgres.changes.again import above
 
-        return around(world, [self.address])
+        return above(world, self)
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         old, new = self.before, self.after
-        above = {no(x.address) for x in standing_on(world, [self.address])}
+        above = {no(x.address) for x in readers_of(world, self.address)}
         breaks = [] if old == new or not old.columns else [Hazard.BREAKS_CLIENTS]
         heavy = isinstance(new, MaterializedView) and isinstance(old, MaterializedView) and filled(old, new)
         made = [self.address, *(i.address for i in indexes_of(world.target, new))]
