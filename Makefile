@@ -19,6 +19,11 @@ demo: setup ## The main job, from YAML to applied to drift, on real servers
 test: setup ## Everything, on real servers, two workers with servers of their own
 	@$(BIN)/pytest -n 2
 
+.PHONY: versions
+versions: setup ## All that is about PostgreSQL, on every version there are servers of: 18, 16, Debian's 15
+	@scripts/older_postgres
+	@RECONCILE_TEST_POSTGRES="18 16 15" $(BIN)/pytest -n 2 tests/test_cases.py tests/stores/postgres -k "not neo4j and not qdrant"
+
 .PHONY: unit
 unit: setup ## What needs no server
 	@$(BIN)/pytest -q tests/unit tests/test_layers.py

@@ -1,7 +1,8 @@
 """For all tests. The servers come from our own pytest plugin, as they do for users.
 
-What is about PostgreSQL alone runs on the major versions that RECONCILE_TEST_POSTGRES="18 16 15" names, else on the
-latest: 18 and 16 come with the wheel, others with Debian's packages. A server given by URL is the only one.
+What is about PostgreSQL alone runs on the major versions that RECONCILE_TEST_POSTGRES="18 16 15" names: 18 and 16 come
+with the wheel, others with Debian's packages. Where it names none, all runs on the latest, and what is marked `older`
+on those of 16 and 15 that are here too. A server given by URL is the only one, and is asked for its version.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from reconcile.sandbox import PREFIX
-from reconcile.sandbox.postgres import IN_WHEEL, LATEST
+from reconcile.sandbox.postgres import IN_WHEEL, LATEST, installed
 from reconcile.sandbox.scratch import Scratch, postgres_database
 
 pytest_plugins = ["pytester"]
@@ -24,22 +27,59 @@ _HERE = Path(__file__).parent
 
 def pytest_configure(config: pytest.Config) -> None:
     """Markers."""
+    config.addinivalue_line("markers", "older: runs on older versions of PostgreSQL too, without being asked to")
     config.addinivalue_line("markers", "pgvector: needs the extension vector, which only the wheel's servers have")
     config.addinivalue_line("markers", "since(major): needs what came with that version, or its way of spelling")
 
 
-def postgres_versions() -> tuple[str, ...]:
-    """Major versions to test with; "given" for a server named by URL."""
-    if os.environ.get(f"{PREFIX}POSTGRES_URL"):
-        return ("given",)
-    return tuple(os.environ.get("RECONCILE_TEST_POSTGRES", LATEST).split())
+OLDER = ("16", "15")
+_GIVEN = os.environ.get(f"{PREFIX}POSTGRES_URL")
+
+
+@cache
+def _given(url: str) -> tuple[str, bool]:
+    """Of a server named by URL: its major version, and whether it has pgvector."""
+    asked = (
+        "SELECT current_setting('server_version_num')::int / 10000,"
+        " EXISTS (SELECT FROM pg_available_extensions WHERE name = 'vector')"
+    )
+    with psycopg.connect(url) as connection:
+        row = connection.execute(asked).fetchone()
+    assert row is not None
+    return str(row[0]), row[1]
+
+
+def postgres_versions(*, older: bool = False) -> tuple[str, ...]:
+    """Major versions to test with.
+
+    Args:
+        older: whether to add older ones where nobody says which.
+    """
+    if _GIVEN:
+        return (_given(_GIVEN)[0],)
+    if asked := os.environ.get("RECONCILE_TEST_POSTGRES", "").split():
+        return tuple(asked)
+    return (LATEST, *(v for v in OLDER if older and v in installed()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which older versions nothing was tested on, for want of a server."""
+    if not (_GIVEN or os.environ.get("RECONCILE_TEST_POSTGRES")):
+        for version in set(OLDER) - set(installed()):
+            hint = f"apt-get install postgresql-{version}"
+            terminalreporter.write_line(f"Not tested on PostgreSQL {version}, which is not here: {hint}")
+
+
+def _has_pgvector(version: str) -> bool:
+    return _given(_GIVEN)[1] if _GIVEN else version in IN_WHEEL
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Tests of the PostgreSQL package once a version; all others on the latest."""
     own = metafunc.definition.path.is_relative_to(_HERE / "stores" / "postgres")
     if own and "postgres_version" in metafunc.fixturenames:
-        metafunc.parametrize("postgres_version", postgres_versions(), indirect=True, scope="session")
+        older = metafunc.definition.get_closest_marker("older") is not None
+        metafunc.parametrize("postgres_version", postgres_versions(older=older), indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -59,12 +99,12 @@ def _possible(item: pytest.Item) -> bool:
         return True
     since = item.get_closest_marker("since")
     old = since is not None and int(version) < since.args[0]
-    return not old and (version in IN_WHEEL or item.get_closest_marker("pgvector") is None)
+    return not old and (_has_pgvector(version) or item.get_closest_marker("pgvector") is None)
 
 
 @pytest.fixture(scope="session")
 def postgres_version(request: pytest.FixtureRequest) -> str:
-    """The major version that this test runs on, or "given"."""
+    """The major version that this test runs on."""
     return str(getattr(request, "param", LATEST))
 
 
@@ -75,7 +115,7 @@ def postgres_servers(reconcile_sandbox: Scratch) -> Iterator[Callable[[str], Scr
     with ExitStack() as stack:
 
         def of_version(version: str) -> Scratch:
-            if version in ("given", LATEST):
+            if _GIVEN or version == LATEST:
                 return reconcile_sandbox
             if version not in others:
                 others[version] = Scratch({f"{PREFIX}POSTGRES_VERSION": version})

@@ -12,6 +12,8 @@ from tests.stores.postgres.reading import Store, different
 
 from reconcile.stores.postgres.sqltokens import faithful
 
+pytestmark = pytest.mark.older
+
 HEAD = """
 store: app
 schemas: {audit: , Odd: }

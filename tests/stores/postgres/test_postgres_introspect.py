@@ -12,6 +12,8 @@ from tests.stores.postgres.reading import Store
 from reconcile.model import to_json
 from reconcile.stores.postgres.introspect import fetch, introspect, settle
 
+pytestmark = pytest.mark.older
+
 SCHEMA = """
 create schema audit;
 create extension vector;

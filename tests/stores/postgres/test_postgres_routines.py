@@ -17,6 +17,8 @@ from reconcile.stores.base import Context
 from reconcile.stores.postgres import PACKAGE
 from reconcile.yamlio import parse as read_yaml
 
+pytestmark = pytest.mark.older
+
 TABLES = (
     "store: app\nenums: {mood: [sad, ok]}\ntables: {docs: {columns: {id: bigint, path: text}, primary_key: [id]}}\n"
 )

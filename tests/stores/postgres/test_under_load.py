@@ -35,7 +35,10 @@ def folder(path: Path, url: str, before: str) -> Folder:
     return found
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "strategy",
+    [pytest.param(s, id=s.name, marks=[pytest.mark.pgvector] if "vector" in s.before else []) for s in STRATEGIES],
+)
 def test_clients_go_on_while_the_table_changes(strategy: Strategy, tmp_path: Path, postgres_database: str) -> None:
     project = folder(tmp_path, postgres_database, strategy.before)
     if strategy.setup:
