@@ -221,8 +221,8 @@ def _match(desired: State, live: State) -> tuple[State, dict[Address, Address]]:
 
 def _without(state: State, other: State) -> list[Resource]:
     """What of `state` has no counterpart in `other`, in order."""
-    alone = state.keys() - other.keys()
-    return [r for r in state.values() if r.address in alone] if alone else []
+    there = other.keys()
+    return [r for a, r in state.items() if a not in there]
 
 
 def _definition(resource: Resource) -> object:

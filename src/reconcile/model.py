@@ -72,6 +72,10 @@ class Address(NamedTuple):
         Raises:
             ValueError: fewer than three parts, or a stray quote.
         """
+        if '"' not in text and "(" not in text:  # as nearly all are, and a ledger has one of each resource
+            plain = text.split(".")
+            if len(plain) > 2 and all(plain):
+                return cls(plain[0], plain[1], tuple(plain[2:]))
         store, _, rest = text.partition(".")
         kind, _, name = rest.partition(".")
         parts = name.split(".") if _SIMPLE.fullmatch(name) else _PART.findall(name)
@@ -260,6 +264,8 @@ def to_json(value: object) -> Json:
     """Dataclasses, tuples and mappings as plain JSON values; defaults inside nested dataclasses are left out."""
     if type(value) in _SCALARS:
         return value
+    if type(value) is tuple:
+        return [v if type(v) in _SCALARS else to_json(v) for v in value]
     if isinstance(value, Address | Source):
         return str(value)
     if isinstance(value, list | tuple):
@@ -348,9 +354,10 @@ class State(Mapping[Address, Resource]):
 
     def of_kind(self, *kinds: str) -> list[Resource]:
         """Those of the kinds, in order."""
-        if len(kinds) == 1:
-            return list(self._kinds.get(kinds[0], ()))
-        return [r for a, r in self.resources.items() if a.kind in kinds]
+        found = [self._kinds[kind] for kind in kinds if kind in self._kinds]
+        if len(found) > 1:
+            return [r for a, r in self.resources.items() if a.kind in kinds]
+        return list(found[0]) if found else []
 
     @cached_property
     def _kinds(self) -> Mapping[str, list[Resource]]:

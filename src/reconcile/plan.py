@@ -235,6 +235,8 @@ def _wait_for_names(steps: list[Step], changes: Sequence[Change], world: World) 
     Raises:
         PlanError: the other object stays.
     """
+    if not changes:
+        return steps
     holders = {(*r.namespace, r.name): r for r in world.live.values() if r.namespace is not None}
     waits: dict[Address, set[Fact]] = {}
     for change in changes:

@@ -251,12 +251,12 @@ def unrecorded(found: Survey) -> Iterator[tuple[Resource, Resource, Address]]:
     """Declared and live alike, but not in the ledger as such: (desired, live, where it stands)."""
     applied = found.reading.applied
     for name, difference in found.differences.items():
-        state = found.canonical[name].state
+        wanted, seen, raw = found.canonical[name].state.resources, difference.live.resources, difference.raw
         for address in difference.equal:
-            live, where = difference.live[address], difference.raw.get(address, address)
+            desired, live, where = wanted[address], seen[address], raw.get(address, address)
             old = applied.get(address)
-            if old is None or (old.declared, old.canonical, old.live) != (*_forms(state[address], live), where):
-                yield state[address], live, where
+            if old is None or old.live != where or (old.declared, old.canonical) != _forms(desired, live):
+                yield desired, live, where
 
 
 def _forms(desired: Resource, live: Resource) -> tuple[Json, Json]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import errors
@@ -121,7 +122,8 @@ def unsupported(server: Server, desired: State) -> list[Problem]:
     """What is declared and cannot be had on this server, each with its YAML line."""
     problems = [p for r in desired.of_kind("extension") if isinstance(r, Extension) and (p := _extension(server, r))]
     used = _pgvector(server, desired)
-    for resource in desired.values():
+    asked = _asked(server.numbers)
+    for address, resource in desired.items():
         if isinstance(resource, Column):
             name = _type_name(resource.type)
             if name in _VECTOR_TYPES:
@@ -129,12 +131,28 @@ def unsupported(server: Server, desired: State) -> list[Problem]:
         elif isinstance(resource, Index) and resource.method in ("hnsw", "ivfflat"):
             oldest = _HNSW if resource.method == "hnsw" else (0, 1)
             problems += _vector(server, used, resource, f"the index method {resource.method}", oldest, desired)
-        problems += _version_needs(server, resource)
-        problems += _type_needs(server, resource)
-        problems += _needs_18(server, resource)
-        problems += _partition_needs(server, resource, desired)
-        problems += _access(server, resource)
+        for check in asked.get(address.kind, ()):
+            problems += check(server, resource, desired)
     return problems
+
+
+_Check: TypeAlias = Callable[[Server, Resource, State], list[Problem]]
+
+
+def _asked(version: tuple[int, ...]) -> Mapping[str, list[_Check]]:
+    """What is looked at closer on a server of that version, by kind: of most resources nothing."""
+    found: dict[str, list[_Check]] = defaultdict(list)
+    for newest, check, kinds in (
+        (15, _version_needs, ("view", "unique", "index", "foreign_key", "sequence")),
+        (17, _type_needs, ("range", "collation")),
+        (18, _needs_18, ("column", "check", "foreign_key")),
+        (18, _partition_needs, ("exclusion", "foreign_key")),
+        (None, _access, ("grant", "default_privileges")),
+    ):
+        if newest is None or version < (newest,):
+            for kind in kinds:
+                found[kind].append(check)
+    return found
 
 
 @cache
@@ -157,7 +175,7 @@ def missing_roles(server: Server, resource: PostgresResource, roles: Iterable[st
     ]
 
 
-def _access(server: Server, resource: object) -> list[Problem]:
+def _access(server: Server, resource: Resource, _: State) -> list[Problem]:
     if isinstance(resource, Grant | DefaultPrivileges):
         first = [resource.owner] if isinstance(resource, Grant) else [resource.role]
         grants = resource.grants or ()
@@ -170,8 +188,8 @@ def _access(server: Server, resource: object) -> list[Problem]:
     return []
 
 
-def _version_needs(server: Server, resource: object) -> list[Problem]:
-    if server.numbers >= (15,) or not isinstance(resource, PostgresResource):
+def _version_needs(server: Server, resource: Resource, _: State) -> list[Problem]:
+    if not isinstance(resource, PostgresResource):
         return []
     wanted = {
         "security_invoker": isinstance(resource, View) and "security_invoker" in dict(resource.with_),
@@ -186,7 +204,7 @@ def _version_needs(server: Server, resource: object) -> list[Problem]:
     ]
 
 
-def _type_needs(server: Server, resource: object) -> list[Problem]:
+def _type_needs(server: Server, resource: Resource, _: State) -> list[Problem]:
     wanted: dict[str, tuple[int, bool]] = {}
     if isinstance(resource, Range):
         wanted = {"multirange": (14, resource.multirange is not None)}
@@ -199,9 +217,7 @@ def _type_needs(server: Server, resource: object) -> list[Problem]:
     ]
 
 
-def _needs_18(server: Server, resource: object) -> list[Problem]:
-    if server.numbers >= (18,):
-        return []
+def _needs_18(server: Server, resource: Resource, _: State) -> list[Problem]:
     wanted: dict[str, bool] = {}
     if isinstance(resource, Column):
         named = (resource.not_null_name, resource.not_null_comment) != (None, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reconcile.model import Address, Json, Resource, State
 from reconcile.stores.base import Canonical, Live, Receipt
@@ -16,7 +16,15 @@ from reconcile.stores.postgres.canonical.access import filled_grant, spelled
 from reconcile.stores.postgres.canonical.closure import Closure
 from reconcile.stores.postgres.canonical.counterparts import Counterparts
 from reconcile.stores.postgres.canonical.fill import filled
-from reconcile.stores.postgres.canonical.texts import as_json, pending, same_parts, taken, texts, with_texts
+from reconcile.stores.postgres.canonical.texts import (
+    as_json,
+    pending,
+    same_parts,
+    spelling,
+    taken,
+    texts,
+    with_texts,
+)
 from reconcile.stores.postgres.resources import VIEWS, DefaultPrivileges, Grant
 from reconcile.stores.postgres.resources.access import columns_renamed
 
@@ -80,6 +88,8 @@ class _Work:
         self.notes: list[str] = []
         self.learned: dict[str, Json] = {}
         self._closure: Closure | None = None
+        self._spellings: dict[str, Mapping[str, Any]] = {}
+        """What `spelling` made of what is known, by key: many resources have one."""
 
     @property
     def closure(self) -> Closure:
@@ -107,6 +117,9 @@ class _Work:
                 self.done[x.address] = x.replace(columns=y.columns)
             return x
         full = filled(x, y)
+        if y is not None and not isinstance(y, VIEWS) and list(texts(full)) == list(texts(y)):
+            self._finish(x, full)
+            return full
         if y is not None:
             for path, declared, theirs in same_parts(full, y):
                 self.receipts.append(Receipt(x.address, path, declared, theirs, "text"))
@@ -129,15 +142,18 @@ class _Work:
     def look_up(self, open_: Sequence[Resource]) -> None:
         """Settle what earlier runs learned the spelling of."""
         for x in open_:
-            entry = self.known.get(self.closure.key(x))
+            key = self.closure.key(x)
+            entry = self.known.get(key)
             if isinstance(entry, Mapping):
-                self.settle(x, entry, "known")
+                self.settle(x, key, entry, "known")
 
-    def settle(self, x: Resource, spelled: Mapping[str, Json], how: str) -> None:
+    def settle(self, x: Resource, key: str, spelled: Mapping[str, Json], how: str) -> None:
         """Give `x` the texts of `spelled`; receipts for those that differ from the declared and equal the live."""
         y = self.others.of(x)
         full = filled(x, y)
-        after = with_texts(full, spelled)
+        if key not in self._spellings:
+            self._spellings[key] = spelling(type(x), spelled)
+        after = with_texts(full, spelled, self._spellings[key])
         if y is not None:
             theirs, ours = dict(texts(y)), dict(texts(full))
             for path, text in texts(after):
@@ -176,9 +192,10 @@ class _Work:
             if spelled is not None:
                 self.learned[key] = as_json(spelled)
         for x in open_:
-            entry = self.learned.get(self.closure.key(x))
+            key = self.closure.key(x)
+            entry = self.learned.get(key)
             if entry is not None:
-                self.settle(x, entry, result.how)
+                self.settle(x, key, entry, result.how)
                 continue
             y = self.others.of(x)
             full = filled(x, y)

@@ -51,6 +51,7 @@ class Closure:
         self._has_routines = any(a.kind in ROUTINES for found in self._objects.values() for a in found)
         self._needs: dict[Address, frozenset[Address]] = {}
         self._keys: dict[Address, str] = {}
+        self._digests: dict[object, str] = {}
 
     def needs(self, x: Resource) -> frozenset[Address]:
         """Addresses of the tables, views, enums and sequences that `x` needs, its own table included, and theirs."""
@@ -118,23 +119,28 @@ class Closure:
         return self._keys[x.address]
 
     def _key(self, x: Resource) -> str:
-        parts: list[Json] = [_FORMAT, list(self.world), x.address.kind, [list(t) for t in texts(x)]]
-        if isinstance(x, r.Index | r.Exclusion):
-            parts.append([x.method, [i.column for i in x.columns]])
-        if isinstance(x, r.Statistics):
-            parts.append([i.column for i in x.columns])
         own = self._own(x)
-        if own is not None:
-            parts.append([[c.address.parts[-1], c.type, c.collation] for c in own])
-            named = [text for _, text in texts(x)] + [c.type for c in own]
+        said = tuple(texts(x))
+        keyed: tuple[Json, ...] = ()
+        if isinstance(x, r.Index | r.Exclusion):
+            keyed = ((x.method, tuple([i.column for i in x.columns])),)
+        elif isinstance(x, r.Statistics):
+            keyed = (tuple([i.column for i in x.columns]),)
+        if own is None:
+            place = x.container.parts if x.container else None
+            return self._digest((x.address.kind, said, *keyed, place), self.needs(x))
+        parts = (x.address.kind, said, *keyed, tuple([(c.address.parts[-1], c.type, c.collation) for c in own]))
+        found = self._digests.get(parts)  # many tables have the same check
+        if found is None:
+            named = [text for _, text in said] + [c.type for c in own]
             wanted = {a for text in named for b in self.named(text) for a in (b, *self.needs(self.desired[b]))}
-            wanted.discard(x.address)
-        else:
-            wanted = set(self.needs(x))
-            parts.append(list(x.container.parts) if x.container else None)
-        for address in sorted(wanted):
-            parts.append([str(address), *self._definition(address)])
-        return "pg:" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+            found = self._digests[parts] = self._digest(parts, wanted - {x.address})
+        return found
+
+    def _digest(self, parts: tuple[Json, ...], wanted: Iterable[Address]) -> str:
+        """The hash of what is said, and of the definitions of what that needs."""
+        all_ = [_FORMAT, self.world, *parts, *([str(a), *self._definition(a)] for a in sorted(wanted))]
+        return "pg:" + hashlib.sha256(json.dumps(all_, sort_keys=True).encode()).hexdigest()
 
     def _own(self, x: Resource) -> list[r.Column] | None:
         """The columns that `x` names, where nothing else of its table counts; None where more may.

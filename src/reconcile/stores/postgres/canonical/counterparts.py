@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from operator import itemgetter
 
 from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.sqltokens import folded
+
+_PLACE = itemgetter(0, 1)
 
 
 class Counterparts:
@@ -88,13 +91,9 @@ def _key(x: Resource) -> object:
 
 def columns_in_order(desired: State, others: Counterparts) -> dict[Address, list[r.Column]]:
     """The columns of each declared table in the order they will have: live ones as they stand, new ones last."""
-    found: dict[Address, list[r.Column]] = defaultdict(list)
+    found: dict[Address, list[tuple[int, int, r.Column]]] = defaultdict(list)
     for x in desired.of_kind("column"):
         if isinstance(x, r.Column):
-            found[x.table].append(x)
-
-    def place(x: r.Column) -> tuple[int, int]:
-        y = others.of(x)
-        return (0, y.position) if isinstance(y, r.Column) else (1, x.position)
-
-    return {table: sorted(columns, key=place) for table, columns in found.items()}
+            y = others.of(x)
+            found[x.table].append((0, y.position, x) if isinstance(y, r.Column) else (1, x.position, x))
+    return {table: [x for *_, x in sorted(those, key=_PLACE)] for table, those in found.items()}

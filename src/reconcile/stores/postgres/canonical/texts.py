@@ -148,24 +148,33 @@ def as_json(x: Resource) -> Json:
     return found | parts_json(x)
 
 
-def with_texts(x: Resource, spelled: Mapping[str, Json]) -> Resource:
-    """`x` in the spelling that `as_json` noted."""
-    changes = {field: spelled.get(field) for field in _FIELDS.get(type(x), ())}
-    if isinstance(x, r.VIEWS):
+def spelling(kind: type[Resource], spelled: Mapping[str, Json]) -> dict[str, Any]:
+    """What `as_json` noted of a resource of that kind, as fields: as far as it is the same for all that it is of."""
+    changes: dict[str, Any] = {field: spelled.get(field) for field in _FIELDS.get(kind, ())}
+    if issubclass(kind, r.VIEWS):
         changes["columns"] = tuple((name, type_) for name, type_ in spelled["columns"])
-        if isinstance(x, r.View):
+        if issubclass(kind, r.View):
             changes["column_defaults"] = tuple((name, sql) for name, sql in spelled["column_defaults"])
-    elif isinstance(x, _KEYED):
-        items = zip(_items(spelled["columns"]), x.columns, strict=True)
-        changes["columns"] = tuple(dataclasses.replace(item, statistics=own.statistics) for item, own in items)
-        if isinstance(x, r.Exclusion):
+    elif issubclass(kind, _KEYED):
+        changes["columns"] = _items(spelled["columns"])
+        if issubclass(kind, r.Exclusion):
             changes["operators"] = tuple(spelled["operators"])
-    elif isinstance(x, r.Table) and (by := spelled.get("partition_by")) is not None:
+    elif issubclass(kind, r.Table) and (by := spelled.get("partition_by")) is not None:
         changes["partition_by"] = r.PartitionBy(by["strategy"], _items(by["keys"]))
-    return x.replace(**changes, **parts_from(x, spelled))
+    return changes
+
+
+def with_texts(x: Resource, spelled: Mapping[str, Json], fields: Mapping[str, Any]) -> Resource:
+    """`x` in the spelling that `as_json` noted; `fields` is what `spelling` says of that."""
+    if isinstance(x, _KEYED) and any(own.statistics is not None for own in x.columns):
+        items = zip(fields["columns"], x.columns, strict=True)
+        own_targets = tuple(dataclasses.replace(item, statistics=own.statistics) for item, own in items)
+        fields = {**fields, "columns": own_targets}
+    return x.replace(**fields, **parts_from(x, spelled))
 
 
 def _items(spelled: Json) -> tuple[IndexItem, ...]:
     return tuple(
-        IndexItem(**{**item, "parameters": tuple((k, v) for k, v in item.get("parameters", ()))}) for item in spelled
+        IndexItem(**{**item, "parameters": tuple((k, v) for k, v in item.get("parameters", ())), "statistics": None})
+        for item in spelled
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from reconcile.stores.postgres.names import join
 from reconcile.stores.postgres.resources import IndexItem, plain
@@ -17,6 +18,12 @@ def keys(definition: str, columns: tuple[str | None, ...]) -> tuple[IndexItem, .
     """
     if is_plain(definition, columns):
         return tuple([plain(c) for c in columns if c is not None])
+    method = -1 if '"' in definition else definition.find(" USING ")
+    return _keys(definition[method + 1 :], columns)
+
+
+@lru_cache(maxsize=4096)  # without the names of index and table, those of many tables are the same
+def _keys(definition: str, columns: tuple[str | None, ...]) -> tuple[IndexItem, ...]:
     found = tokens(definition)
     start = next(i for i, t in enumerate(found) if t.text == "USING") + 1
     while found[start].text != "(":

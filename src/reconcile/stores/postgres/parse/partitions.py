@@ -104,6 +104,8 @@ def check(found: Sequence[Resource], scope: Scope) -> None:
     See https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-LIMITATIONS
     """
     tables = {x.address: x for x in found if isinstance(x, Table)}
+    if not any(table.partition_by or table.partition_of for table in tables.values()):
+        return
     needed: dict[Address, list[tuple[Table, IndexItem]]] = {}
     for table in tables.values():
         for key in table.partition_by.keys if table.partition_by else ():
