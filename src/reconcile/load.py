@@ -138,6 +138,9 @@ def _add(resource: Resource, found: dict[Address, Resource], project: Project, p
         )  # fmt: skip
 
 
+_NESTED = (Map, Seq)
+
+
 class _Variables:
     """Replaces `${var.NAME}` in values, in place."""
 
@@ -151,14 +154,14 @@ class _Variables:
                 if isinstance(inner, str):
                     if "${" in inner:
                         value[key] = self.text(inner, value.value_at(key))
-                elif isinstance(inner, Map | Seq):
+                elif type(inner) in _NESTED:
                     self.inside(inner)
             return
         for index, inner in enumerate(value):
             if isinstance(inner, str):
                 if "${" in inner:
                     value[index] = self.text(inner, value.at(index))
-            elif isinstance(inner, Map | Seq):
+            elif type(inner) in _NESTED:
                 self.inside(inner)
 
     def text(self, text: str, where: Source) -> Any:

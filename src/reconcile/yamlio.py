@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Float(float):
 class _Places:
     """All places of a file: a mapping's own, then those of its keys and values in turn; a list's, then its items'.
 
-    Numbers in an array, since there are ten times as many as are ever asked for: `line << 24 | column`.
+    Numbers in an array, since there are ten times as many as are ever asked for: `line << 32 | column`.
     """
 
     __slots__ = ("file", "marks")
@@ -71,16 +71,14 @@ class _Places:
 
     def __getitem__(self, index: int) -> Source:
         mark = self.marks[index]
-        return Source(self.file, mark >> 24, mark & 0xFFFFFF)
+        return Source(self.file, mark >> 32, mark & _COLUMN)
 
 
+_COLUMN = (1 << 32) - 1
+_BEGIN = 1 << 32 | 1
+"""The first line and column, which a parser's marks count from 0."""
 _NOWHERE = _Places("")
-_NOWHERE.add(1 << 24 | 1, ())
-
-
-def _packed(mark: Any) -> int:
-    return (mark.line + 1 << 24) | min(mark.column + 1, 0xFFFFFF)  # type: ignore[no-any-return]
-
+_NOWHERE.add(_BEGIN, ())
 
 _FEW = 8
 _SHORT = 24
@@ -115,6 +113,16 @@ class Map(dict[str, Any]):
             return found[1]
         return self._places[self._first if found is None else self._first + 2 * found + 2]
 
+    def entries(self) -> Iterator[tuple[str, Any, Source]]:
+        """Keys, values, and where each key is written."""
+        if self._keys is not None:
+            yield from ((key, value, self.at(key)) for key, value in self.items())
+            return
+        file, marks = self._places.file, self._places.marks
+        for place, (key, value) in enumerate(self.items()):
+            mark = marks[self._first + 2 * place + 1]
+            yield key, value, Source(file, mark >> 32, mark & _COLUMN)
+
     def take(self, key: str, origin: Map, value: Any) -> None:
         """Set `key` to `value`, which is written where `origin` has the key."""
         known = self._known()
@@ -130,7 +138,7 @@ class Map(dict[str, Any]):
 
     def _number(self, key: str) -> int | tuple[Source, Source] | None:
         if self._keys is None and len(self) <= _FEW:  # as most are: not worth a table
-            return next((number for number, name in enumerate(self) if name == key), None)
+            return list(self).index(key) if key in self else None
         return self._known().get(key)
 
     def _known(self) -> dict[str, int | tuple[Source, Source]]:
@@ -161,7 +169,7 @@ def _placed(source: Source | None) -> tuple[_Places, int]:
     if source is None:
         return _NOWHERE, 0
     places = _Places(source.file)
-    return places, places.add(source.line << 24 | source.column, ())
+    return places, places.add(source.line << 32 | source.column, ())
 
 
 def merge(base: Map, over: Map) -> Map:
@@ -335,16 +343,17 @@ class _Builder:
                     self._problem(event.start_mark, '"<<" is there twice', "write one: `<<: [*a, *b]`")
                 merged, position = merged or self._merged(value, event.start_mark), len(target)
             elif key in target:
-                first = marks[2 * list(target).index(key)] >> 24
+                first = marks[2 * list(target).index(key)] >> 32
                 self._problem(event.start_mark, f'key "{key}" is already on line {first}', "keep one of the two")
             else:
                 target[key] = value
-                marks += (_packed(event.start_mark), _packed(inner.start_mark))
+                mark, inside = event.start_mark, inner.start_mark
+                marks.append((mark.line << 32) + mark.column + _BEGIN)
+                marks.append((inside.line << 32) + inside.column + _BEGIN)
+        mark = start.start_mark
         target._places, target._first, target._keys = (
-            self.places,
-            self.places.add(_packed(start.start_mark), marks),
-            None,
-        )
+            self.places, self.places.add((mark.line << 32) + mark.column + _BEGIN, marks), None,
+        )  # fmt: skip
         return _with_merged(target, merged, position) if merged else target
 
     def _list(self, start: Any, depth: int) -> Seq:
@@ -360,9 +369,11 @@ class _Builder:
             else:
                 value = self._value(event, depth)
             target.append(value)
-            marks.append(_packed(event.start_mark))
+            mark = event.start_mark
+            marks.append((mark.line << 32) + mark.column + _BEGIN)
+        mark = start.start_mark
         target._places, target._first, target._count = (
-            self.places, self.places.add(_packed(start.start_mark), marks), len(marks),
+            self.places, self.places.add((mark.line << 32) + mark.column + _BEGIN, marks), len(marks),
         )  # fmt: skip
         return target
 
@@ -426,6 +437,8 @@ class _Builder:
             the same after this one.
         """
         text = event.value
+        if text and "(" not in text and ")" not in text:
+            return before
         if key is not None and not text:
             between = self.text[key.end_mark.index : event.start_mark.index]
             if ":" not in _COMMENT.sub("", between):

@@ -55,7 +55,8 @@ class _Checker:
                 self.keys[x.address] += self.keys[x.parent]
                 if x.parent in self.primary:
                     self.primary.setdefault(x.address, self.primary[x.parent])
-        self.extensions = {a.parts[0] for a in self.declared if a.kind == "extension"}
+        self.extensions = {a.parts[0]: a for a in self.declared if a.kind == "extension"}
+        self.schemas = {a.parts[0]: a for a in self.declared if a.kind == "schema"}
         self.named_types = bool(scope.collations) or not r.TYPES.isdisjoint(scope.types.values())
         """Whether any type or collation is declared that a text could name."""
         self.relations = {
@@ -96,10 +97,12 @@ class _Checker:
             x = x.replace(refers=_distinct((*x.refers, *inside)))
         if self.has_enums and (compared := enums_of(x, self.by_address)):
             x = x.replace(refers=_distinct((*x.refers, *compared)))
-        parts, kind = x.address.parts, x.address.kind
-        around = [self.scope.address("schema", parts[0])] if kind in _IN_SCHEMA else []
-        around += [self.scope.address("extension", e) for e in _extensions(x)]
-        declared = [a for a in around if a in self.declared]
+        around = []
+        if self.schemas and x.address.kind in _IN_SCHEMA:
+            around += [self.schemas.get(x.address.parts[0])]
+        if self.extensions:
+            around += [self.extensions.get(e) for e in _extensions(x)]
+        declared = [a for a in around if a is not None]
         return x.replace(refers=_distinct((*x.refers, *declared))) if declared else x
 
     def _own_references(self, x: Resource) -> Resource:
@@ -337,7 +340,7 @@ class _Checker:
     def _may_be_there(self, schema: str, name: str) -> bool:
         """Whether a function that is not declared may be the server's own, an extension's or somebody else's."""
         ours = self.scope.is_external(schema, name) or self.scope.is_external(schema, f"{name}()")
-        return ours or name in _TRIGGER_FUNCTIONS or bool(self.extensions - _WITHOUT_TRIGGERS)
+        return ours or name in _TRIGGER_FUNCTIONS or bool(self.extensions.keys() - _WITHOUT_TRIGGERS)
 
     def _policy(self, x: r.Policy) -> tuple[Address, ...]:
         """Columns of its table, and what its conditions look up elsewhere."""

@@ -16,8 +16,7 @@ def indexes(table: Map, address: Address, columns: dict[str, Column], scope: Sco
     """`indexes:` of a table; an index is in the schema of its table."""
     section = as_map(table.get("indexes"))
     found = []
-    for name, value in section.items():
-        source = section.at(name)
+    for name, value, source in section.entries():
         scope.short(name, source)
         found.append(_index(name, value, source, address, columns, scope, "partition_by" in table))
     return found

@@ -47,6 +47,8 @@ class Scope:
         """Schemas that declared extensions are in: on the search path of all that is read and run."""
         self._spelled = {f"{schema}.{name}": (schema, name) for schema, name in self.types}
         self._spelled.update({name: (schema, name) for schema, name in self.types if schema == self.first})
+        self._read: dict[str, tuple[str, tuple[Address, ...]]] = {}
+        """Types by their text: the same few stand in every table."""
         external = context.spec.settings.get("external") or ()
         self.selection = Selection(external=tuple(str(g) for g in external))
 
@@ -104,6 +106,11 @@ class Scope:
 
     def type(self, text: str) -> tuple[str, tuple[Address, ...]]:
         """A type as the server spells it, and the address of what declares it, if that is in the project."""
+        if text not in self._read:
+            self._read[text] = self._type(text)
+        return self._read[text]
+
+    def _type(self, text: str) -> tuple[str, tuple[Address, ...]]:
         type_ = read(text)
         exact = text.strip().removesuffix("[]").strip()
         found = None if type_.builtin and exact == type_.name else self._spelled.get(exact)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from reconcile.model import Address, Resource, Source
@@ -33,8 +34,8 @@ def tables(document: Map, scope: Scope) -> list[Resource]:
     """`tables:` of a document: each table, then its columns, constraints and indexes."""
     found: list[Resource] = []
     section = as_map(document.get("tables"))
-    for key, value in section.items():
-        found += _Table(key, as_map(value), section.at(key), scope).resources()
+    for key, value, source in section.entries():
+        found += _Table(key, as_map(value), source, scope).resources()
     return found
 
 
@@ -96,9 +97,7 @@ class _Table:
         return found
 
     def _section(self, name: str) -> Iterable[tuple[str, Any, Source]]:
-        found = as_map(self.value.get(name))
-        for key, value in found.items():
-            source = found.at(key)
+        for key, value, source in as_map(self.value.get(name)).entries():
             self.scope.short(key, source)
             yield key, value, source
 
@@ -212,8 +211,7 @@ class _Table:
         text = self.scope.sql(value, settings.value_at(key), key)
         if key != "default":
             return text
-        words = [t for t in tokens(text) if t.kind != "space"]
-        if len(words) == 1 and words[0].kind == "word" and text.lower() not in _CONSTANTS:
+        if _is_no_constant(text):
             self.scope.problem(
                 settings.value_at(key),
                 f"{key} {text!r} is no SQL constant",
@@ -305,6 +303,13 @@ class _Table:
                 )
             )
         return found
+
+
+@lru_cache(maxsize=4096)
+def _is_no_constant(sql: str) -> bool:
+    """Whether it is a lone word that stands for no value."""
+    words = [t for t in tokens(sql) if t.kind != "space"]
+    return len(words) == 1 and words[0].kind == "word" and sql.lower() not in _CONSTANTS
 
 
 def _not_null(value: Map, scope: Scope, source: Source) -> dict[str, Any]:
