@@ -102,8 +102,9 @@ def diff(
     raw = _raw_addresses(renames, live.state, state, matched)
     changes: list[Change] = [change for change, _, _ in renames]
     equal, unknown, kept = [], [], []
+    there = state.resources
     for address, after in desired.items():
-        before = state.get(address)
+        before = there.get(address)
         if before is None and live.partial:
             unknown.append(address)
             continue
@@ -191,7 +192,7 @@ def _renames(
 
 def _declared_renames(desired: State) -> list[tuple[Address, Address, Resource]]:
     """(old, new, resource) of every `renamed_from`, containers first."""
-    found = [(r.address, r, name) for r in desired.values() if (name := getattr(r, "renamed_from", None)) is not None]
+    found = [(r.address, r, name) for r in desired.values() if (name := vars(r).get("renamed_from")) is not None]
     return [
         (Address(new.store, new.kind, (*new.parts[:-1], name)), new, resource)
         for new, resource, name in sorted(found, key=lambda entry: len(entry[0].parts))

@@ -297,9 +297,10 @@ class Ledger:
         query = "SELECT address, live, declared, canonical, run FROM {t}applied WHERE target = ''"
         read, same = cache(json.loads), cache(str)  # most tables have columns that other tables have
         found = {}
+        resources = {} if alike is None else alike
         for address, live, declared, canonical, run in self._db.rows(query.format(t=self._db.prefix)):
             where = Address.parse(str(address))
-            if alike is not None and (resource := alike.get(where)) is not None:
+            if (resource := resources.get(where)) is not None:
                 where = resource.address
             there = where if live == address else Address.parse(str(live))
             found[where] = Applied(where, read(declared), read(canonical), "", there, same(run))

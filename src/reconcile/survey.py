@@ -96,7 +96,7 @@ def reading(project: Project, *, declared: bool = True) -> Iterator[Reading]:
             desired = project.desired() if declared else State()
         stores = _all(futures)
         _same_world(project, ledger, stores)
-        yield Reading(project, stores, ledger, ledger.applied(desired), ledger.known(), desired)
+        yield Reading(project, stores, ledger, ledger.applied(desired.resources), ledger.known(), desired)
     finally:
         for session in sessions.values():
             session.close()
@@ -107,7 +107,9 @@ def reread(old: Reading) -> Reading:
     """The same stores, read again over the same connections."""
     with ThreadPoolExecutor(max_workers=max(len(old.stores), 1)) as pool:
         futures = {name: pool.submit(_again, old.project, store) for name, store in old.stores.items()}
-    return replace(old, stores=_all(futures), applied=old.ledger.applied(old.desired), known=old.ledger.known())
+    return replace(
+        old, stores=_all(futures), applied=old.ledger.applied(old.desired.resources), known=old.ledger.known()
+    )
 
 
 def open_ledger(project: Project) -> Ledger:

@@ -117,7 +117,7 @@ class _Work:
                 self.done[x.address] = x.replace(columns=y.columns)
             return x
         full = filled(x, y)
-        if y is not None and not isinstance(y, VIEWS) and list(texts(full)) == list(texts(y)):
+        if y is not None and not isinstance(y, VIEWS) and texts(full) == texts(y):
             self._finish(x, full)
             return full
         if y is not None:

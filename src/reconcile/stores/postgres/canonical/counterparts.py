@@ -11,6 +11,7 @@ from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.sqltokens import folded
 
 _PLACE = itemgetter(0, 1)
+_RENAMED = frozenset(("table", "column", *r.TYPES))
 
 
 class Counterparts:
@@ -19,16 +20,16 @@ class Counterparts:
     def __init__(self, desired: State, live: State) -> None:
         self.desired, self.live = desired, live
         self._old: dict[Address, Address] = {}
-        for x in desired.of_kind("table", "column", *r.TYPES):
-            was = getattr(x, "renamed_from", None)
-            if was is not None:
+        for x in desired.values():
+            was = vars(x).get("renamed_from")
+            if was is not None and x.address.kind in _RENAMED:
                 self._old[x.address] = Address(x.address.store, x.address.kind, (*x.address.parts[:-1], was))
         self._by_text: dict[object, Resource] | None = None
         self._found: dict[Address, Resource | None] = {}
 
     def of(self, x: Resource) -> Resource | None:
         """The live resource to compare `x` with, under its own address."""
-        found = self.live.get(x.address)
+        found = self.live.resources.get(x.address)
         if found is not None:
             return found
         if x.address not in self._found:

@@ -35,22 +35,22 @@ _KEYED = (r.Index, r.Exclusion, r.Statistics)
 """What has keys like those of an index."""
 
 
-def texts(x: Resource) -> Iterator[tuple[str, str | None]]:
+def texts(x: Resource) -> list[tuple[str, str | None]]:
     """(path, SQL) of everything that the server may spell otherwise: also keys of an index and defaults of a view."""
-    for field in _FIELDS.get(type(x), ()):
-        yield field, getattr(x, field)
+    if type(x) not in _FIELDS:
+        return []
+    found = [(field, getattr(x, field)) for field in _FIELDS[type(x)]]
+    if isinstance(x, r.Column | r.Check):  # most there are
+        return found
     if isinstance(x, _KEYED):
-        for n, item in enumerate(x.columns):
-            yield f"columns.{n}", _item_text(item)
+        found += [(f"columns.{n}", _item_text(item)) for n, item in enumerate(x.columns)]
         if isinstance(x, r.Exclusion):
-            yield from ((f"operators.{n}", name) for n, name in enumerate(x.operators))
+            found += [(f"operators.{n}", name) for n, name in enumerate(x.operators)]
     elif isinstance(x, r.View):
-        for name, sql in x.column_defaults:
-            yield f"columns.{name}.default", sql
+        found += [(f"columns.{name}.default", sql) for name, sql in x.column_defaults]
     elif isinstance(x, r.Table) and x.partition_by is not None:
-        for n, item in enumerate(x.partition_by.keys):
-            yield f"partition_by.{n}", _item_text(item)
-    yield from part_texts(x)
+        found += [(f"partition_by.{n}", _item_text(item)) for n, item in enumerate(x.partition_by.keys)]
+    return [*found, *part_texts(x)]
 
 
 def _is_type(path: str) -> bool:
@@ -59,8 +59,8 @@ def _is_type(path: str) -> bool:
 
 def _item_text(item: IndexItem) -> str | None:
     """A key of an index but a plain column, in the words of CREATE INDEX."""
-    if item.expression is None and not (item.opclass or item.parameters or item.collation):
-        return None
+    if not (item.opclass or item.parameters or item.collation):
+        return None if item.expression is None else f"({item.expression})"
     parts = [
         item.column if item.column is not None else f"({item.expression})",
         f"collate {item.collation}" if item.collation else "",
@@ -111,7 +111,9 @@ def taken(x: Resource, y: Resource) -> Resource:
 
 def _items_taken(ours: tuple[IndexItem, ...], theirs: tuple[IndexItem, ...]) -> tuple[IndexItem, ...]:
     return tuple(
-        dataclasses.replace(a, expression=b.expression) if same(a.expression, b.expression) else a
+        dataclasses.replace(a, expression=b.expression)
+        if a.expression != b.expression and same(a.expression, b.expression)
+        else a
         for a, b in zip(ours, theirs, strict=True)
     )
 
