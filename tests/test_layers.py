@@ -23,13 +23,13 @@ DRIVERS = {"psycopg", "neo4j", "qdrant_client", "rich", "jsonschema", "deepdiff"
 # From what everything may use to what uses everything. A module may import from its own row and the rows above.
 LAYERS = (
     ("exits",),
-    ("model", "facts", "hazards", "suggest"),
+    ("model", "facts", "hazards", "suggest", "idsets"),
     ("errors",),
     ("embeddings", "yamlerrors", "schemas"),
     ("findings", "change", "yamlio", "yamldump", "references", "ledger_rows", "ledger", "policy", "selection"),
     ("wording", "ledger_file"),
     ("stores",),
-    ("project", "load", "validation"),
+    ("project", "mirrors", "load", "validation"),
     ("order", "diff", "causes", "plan", "planfile", "survey", "starter", "freshness", "apply"),
     ("workflow",),
     ("render", "api"),

@@ -90,3 +90,7 @@ class Project:
     def drift(self) -> Json:
         """What moved in the stores since the last apply; see `workflow.drift`."""
         return workflow.drift(self.loaded)
+
+    def verify(self, *addresses: str, sample: int = 10) -> Json:
+        """Whether what the stores hold agrees with what is declared; see `workflow.verify`."""
+        return workflow.verify(self.loaded, addresses, sample)

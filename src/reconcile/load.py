@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconcile import wording
 from reconcile.errors import Problem, ProjectError
+from reconcile.mirrors import resolved
 from reconcile.model import Address, Resource, Source, State
 from reconcile.stores import package
 from reconcile.stores.base import Context
@@ -55,6 +56,8 @@ def desired(project: Project) -> State:
         if len(problems) == before and not unread:  # half a store would give false dangling references
             for resource in _parse(project, name, documents, problems):
                 _add(resource, found, project, problems)
+    if not problems:
+        resolved(project, State(found), problems)
     if problems:
         raise ProjectError(problems)
     return State(found)

@@ -59,6 +59,8 @@ class Project:
     """Whether others use its stores too."""
     variables: Mapping[str, Any] | None = None
     include: tuple[str, ...] = DEFAULT_INCLUDE
+    mirrors: Map = field(default_factory=Map)
+    """By name, as written; `mirrors.resolved` sets them against what is declared."""
     source: Source = field(default_factory=lambda: Source(FILE, 1))
 
     @classmethod
@@ -295,6 +297,7 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         shared=bool(over.get("shared", False)),
         variables=dict(merged.get("variables") or {}),
         include=tuple(merged.get("include", DEFAULT_INCLUDE)),
+        mirrors=merged.get("mirrors") or Map(),
         source=document.at("include") if "include" in document else document.at(),
     )
 

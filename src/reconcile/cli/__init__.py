@@ -25,6 +25,7 @@ COMMANDS = {
     "apply": "Carry out a plan: a saved one, or a new one after asking.",
     "show": "Print a saved plan, exactly as `plan` printed it.",
     "drift": "Show what moved in the stores since the last apply.",
+    "verify": "Check that what the stores hold agrees with what is declared.",
     "import": "Write YAML from live stores.",
     "status": "Show the ledger: lock, last run, what is recorded.",
     "history": "List the runs of this project and environment, newest first.",

@@ -57,6 +57,28 @@ def drift(report: Json) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def verify(report: Json) -> str:
+    """What `reconcile verify` found, as a comment or job summary."""
+    from reconcile.render import verify as text
+
+    scope = re.sub(r"[^\w./-]", "_", f"{report['project']}/{report['environment']}")
+    lines = [f"<!-- reconcile-verify:{scope} -->", f"### {_escaped(text.title(report))}", ""]
+    lines += [f"**{_escaped(text.closing(report))}**", ""]
+    for finding in text.own(report):
+        place = text.place(finding["source"])
+        lines.append(f"- {_code(finding['address'])} {_escaped(text.said(finding))} {_escaped(place)}".rstrip())
+        lines += [f"  - {_code(line)}" for line in text.more(finding)]
+    lines += [""] * bool(text.own(report))
+    for mirror in report["mirrors"]:
+        lines += [f"Mirror {_code(mirror['name'])}", "", "| | side | ids | |", "|---|---|--:|---|"]
+        for symbol, name, ids, below in text.sides(mirror):
+            told = "<br>".join(_escaped(line) for line in below)
+            lines.append(f"| {symbol.strip()} | {_code(name).replace('|', chr(92) + '|')} | {ids} | {told} |")
+        lines.append("")
+    lines += [f"- store {s['store']} was not looked at: {_escaped(s['why'])}" for s in report["not_looked_at"]]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
 def _warnings(shown: View) -> list[str]:
     lines = []
     if shown.notes:

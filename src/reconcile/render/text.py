@@ -39,7 +39,7 @@ def render(plan: Json, *, width: int | None = None, colour: bool = False) -> str
 
 def asides(entries: Sequence[Aside], *, colour: bool = False, symbol: str = words.UNMANAGED) -> list[str]:
     """Lines `  ?  ADDRESS   what`, aligned, with what is to paste below."""
-    paint = _painter(colour)
+    paint = painter(colour)
     column = max((min(len(e.address), _ADDRESS) for e in entries), default=0)
     lines = []
     for entry in entries:
@@ -76,7 +76,7 @@ def question(plan: Json) -> str:
 
 class _Text:
     def __init__(self, shown: View, width: int | None, colour: bool) -> None:
-        self.view, self.width, self.paint, self.colour = shown, width, _painter(colour), colour
+        self.view, self.width, self.paint, self.colour = shown, width, painter(colour), colour
         every = [line for top in shown.lines for line in (top, *top.children)]
         self.digits = len(str(len(shown.lines)))
         self.address = max((min(len(self._label(line)), _ADDRESS) for line in every), default=0)
@@ -149,7 +149,7 @@ class _Text:
         return " · ".join(self.paint(p, _RED if p.strip() in blocking else _DIM) for p in parts)
 
 
-def _painter(colour: bool) -> Callable[[str, str], str]:
+def painter(colour: bool) -> Callable[[str, str], str]:
     """Wraps text in the ANSI code given, or leaves it as it is."""
     if not colour:
         return lambda text, _: text

@@ -206,7 +206,21 @@ class Side:
 
 
 @runtime_checkable
-class Verifies(Protocol):
+class Listing(Protocol):
+    """A session that can give the ids of a mirror's side. Reads only."""
+
+    def ids(self, side: Side) -> Iterator[str]:
+        """Every id of a mirror's side as text (integers in decimal, UUIDs in lower case with hyphens), in any order.
+
+        Streamed: memory does not grow with their number. Rows without an id are left out.
+
+        Raises:
+            StoreError: the table, label, collection or key is not there.
+        """
+
+
+@runtime_checkable
+class Verifies(Listing, Protocol):
     """A session that can say whether content agrees with what is declared. Reads only."""
 
     def verify(self, desired: State, sample: int) -> Sequence[Finding]:
@@ -217,13 +231,20 @@ class Verifies(Protocol):
             sample: how many keys to show, and how many stored vectors to look at where all would be too many (×100).
         """
 
-    def ids(self, side: Side) -> Iterator[str]:
-        """Every id of a mirror's side as text (integers in decimal, UUIDs in lower case with hyphens), in any order.
 
-        Streamed: memory does not grow with their number. Rows without an id are left out.
+@runtime_checkable
+class Mirroring(Protocol):
+    """A package whose stores can be a side of a mirror."""
 
-        Raises:
-            StoreError: the table, label, collection or key is not there.
+    sides: Sequence[str]
+    """What carries ids, as the keys of a mirror's side and as kinds of address: table, label, collection."""
+
+    def side(self, kind: str, entry: Map, desired: State, context: Context) -> Side | None:
+        """The side that `entry` of `mirrors:` names; None, reported to `context`, where it is not declared.
+
+        Args:
+            kind: the one of `sides` that `entry` has as a key.
+            desired: what is declared for this store.
         """
 
 

@@ -7,6 +7,7 @@ from reconcile.workflow.drift import drift
 from reconcile.workflow.import_ import Imported, import_
 from reconcile.workflow.plan import blocked_in, plan
 from reconcile.workflow.records import abandon, forget, history, status, unlock
+from reconcile.workflow.verify import verify
 
 __all__ = [
     "Event",
@@ -25,4 +26,5 @@ __all__ = [
     "resume",
     "status",
     "unlock",
+    "verify",
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconcile.change import Change, Server
 from reconcile.model import Address, Resource, State
-from reconcile.stores.base import Context, Live, Package, Session, StoreSpec
+from reconcile.stores.base import Context, Live, Package, Session, Side, StoreSpec
 from reconcile.stores.neo4j import changes
 from reconcile.stores.neo4j import dump as dumping
 from reconcile.stores.neo4j import parse as parsing
@@ -25,6 +25,7 @@ class Neo4j:
     ranks: Mapping[str, int] = {"constraint": 0, "index": 1}
     containers: frozenset[str] = frozenset()
     holds_ledger = False
+    sides = ("label",)
 
     def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
         """Constraints and indexes."""
@@ -63,6 +64,12 @@ class Neo4j:
     def rename(self, before: Resource, after: Resource) -> Change:
         """See `changes.rename`."""
         return changes.rename(before, after)
+
+    def side(self, kind: str, entry: Map, desired: State, context: Context) -> Side | None:
+        """A side of a mirror: a label, and the property that is the id."""
+        from reconcile.stores.neo4j.mirrored import side
+
+        return side(kind, entry, desired, context)
 
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """A graph holds no ledger."""

@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 from reconcile.change import Call, Op, Server, Step, Timeouts
 from reconcile.errors import Problem, StoreError, UnsupportedError
 from reconcile.model import Address, Json, Resource, State
-from reconcile.stores.base import Canonical, Live, StoreSpec
-from reconcile.stores.neo4j import checks, cypher, faults, guard, introspect
+from reconcile.stores.base import Canonical, Live, Side, StoreSpec
+from reconcile.stores.neo4j import checks, cypher, faults, guard, introspect, mirrored
 from reconcile.stores.neo4j.canonical import canonical
 from reconcile.stores.neo4j.resources import FAILED, VECTOR, Index, SchemaObject
 from reconcile.stores.neo4j.transaction import Neo4jTransaction
@@ -159,6 +159,19 @@ class Neo4jSession:
             if faults.code_of(error) in faults.TOO_MUCH:
                 return None
             raise
+
+    def ids(self, side: Side) -> Iterator[str]:
+        """See `stores.base.Verifies`: the values of a property of a label's nodes."""
+        import neo4j
+
+        head = cypher.prefix(self.server())
+        with (
+            self.translated(),
+            self._driver.session(
+                database=self._database, fetch_size=mirrored.AT_ONCE, default_access_mode=neo4j.READ_ACCESS
+            ) as session,
+        ):
+            yield from mirrored.ids(session, side, head, self.place)
 
     # -- writing -----------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconcile.change import Change, Server
 from reconcile.model import Address, Resource, State
-from reconcile.stores.base import Context, Live, Session, StoreSpec
+from reconcile.stores.base import Context, Live, Session, Side, StoreSpec
 
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
@@ -52,6 +52,7 @@ class PostgresPackage:
     ranks: Mapping[str, int] = {kind: rank for rank, kind in enumerate(_ORDER)}
     containers = frozenset({"table", "view", "materialized_view"})
     holds_ledger = True
+    sides = ("table", "view", "materialized_view")
 
     def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
         """The documents of one store as resources; problems go to `context`."""
@@ -97,6 +98,12 @@ class PostgresPackage:
         from reconcile.stores.postgres.changes import rename
 
         return rename(before, after)
+
+    def side(self, kind: str, entry: Map, desired: State, context: Context) -> Side | None:
+        """A side of a mirror: a table or view, and the column that is the id."""
+        from reconcile.stores.postgres.mirrored import side
+
+        return side(kind, entry, desired, context)
 
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """The ledger in `schema` of this database."""

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import errors
 
-from reconcile.change import Call, Op, Server, Sql, Step, Timeouts
+from reconcile.change import Call, Op, Server, Sql, Step, Timeouts, World
 from reconcile.errors import Problem, StoreError
+from reconcile.findings import Finding
 from reconcile.model import Address, Json, State
-from reconcile.stores.base import Canonical, Live, StoreSpec
+from reconcile.stores.base import Canonical, Live, Side, StoreSpec
 from reconcile.stores.postgres import builders, checks, checks_attached, detaching
 from reconcile.stores.postgres.backfill import Tell, obstacles
 from reconcile.stores.postgres.connect import Connection, connect, explained
@@ -131,6 +132,24 @@ class PostgresSession:
             found = checks.preflight(self.connection, self.server(), steps)
             found += obstacles(self.connection, steps, f"store {self.name}")
             return [*found, *violations(self.connection, self.schemas, steps)]
+
+    def verify(self, desired: State, sample: int) -> Sequence[Finding]:
+        """See `stores.base.Verifies`: constraints the server does not enforce on all rows, sizes of vectors."""
+        from reconcile.stores.postgres.verifying import verify
+
+        live, server = self.introspect().state, self.server()
+        with self._translated():
+            return verify(self.connection, self.schemas, World(self.name, server, live, live), desired, sample)
+
+    def ids(self, side: Side) -> Iterator[str]:
+        """See `stores.base.Verifies`: the values of a column."""
+        from reconcile.stores.postgres import mirrored
+
+        try:
+            with self._translated():
+                yield from mirrored.ids(self.connection, side)
+        except StoreError as error:
+            raise mirrored.missing(error, side) from error.__cause__
 
     def is_empty(self, address: Address) -> bool:
         """See `Session.is_empty`; False where it cannot be shown: absent, or rows that may be hidden."""

@@ -83,7 +83,7 @@ def _ask(connection: psycopg.Connection[TupleRow], schemas: tuple[str, ...], ste
     if rows:
         unit = str(call.args["unit"])
         count = f"{LIMIT}+ {unit}s" if len(rows) > LIMIT else f"{len(rows)} {unit}{'s' if len(rows) > 1 else ''}"
-        sample = "; ".join(_row(names, row) for row in rows[:_SAMPLES])
+        sample = "; ".join(row_shown(names, row) for row in rows[:_SAMPLES])
         yield Problem(
             f"{what}: {count} ({sample}{'; …' if len(rows) > _SAMPLES else ''})",
             where=str(step.address),
@@ -91,7 +91,8 @@ def _ask(connection: psycopg.Connection[TupleRow], schemas: tuple[str, ...], ste
         )
 
 
-def _row(names: Sequence[str], row: Sequence[Any]) -> str:
+def row_shown(names: Sequence[str], row: Sequence[Any]) -> str:
+    """`id = 17, name = 'a'`, values cut to what a line holds."""
     return ", ".join(
         f"{value} times" if name == "times" else f"{name} = {_value(value)}"
         for name, value in zip(names, row, strict=True)

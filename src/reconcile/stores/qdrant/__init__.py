@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reconcile.change import Change, Server
 from reconcile.errors import PlanError
 from reconcile.model import Address, Resource, State
-from reconcile.stores.base import Context, Live, Session, StoreSpec
+from reconcile.stores.base import Context, Live, Session, Side, StoreSpec
 
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
@@ -23,6 +23,7 @@ class QdrantPackage:
     schema = "qdrant.schema.json"
     ranks: Mapping[str, int] = MappingProxyType({"collection": 0, "payload_index": 1, "alias": 2})
     containers = frozenset({"collection"})
+    sides = ("collection",)
 
     def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
         """Collections, payload indexes, aliases."""
@@ -75,6 +76,12 @@ class QdrantPackage:
             PlanError: always.
         """
         raise PlanError(f"{before.address} cannot become {after.address}: Qdrant cannot rename")
+
+    def side(self, kind: str, entry: Map, desired: State, context: Context) -> Side | None:
+        """A side of a mirror: a collection, and the payload field that is the id, if it is not the point's own."""
+        from reconcile.stores.qdrant.mirrored import side
+
+        return side(kind, entry, desired, context)
 
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """Qdrant cannot hold one: it has no transactions."""

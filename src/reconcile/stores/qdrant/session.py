@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from reconcile.change import Call, Http, Op, Server, Step, Timeouts
 from reconcile.errors import Problem, StoreError
+from reconcile.findings import Finding
 from reconcile.model import Address, Json, State
-from reconcile.stores.base import Canonical, Live, Transaction
-from reconcile.stores.qdrant import checks, options, wire
+from reconcile.stores.base import Canonical, Live, Side, Transaction
+from reconcile.stores.qdrant import checks, mirrored, options, wire
 from reconcile.stores.qdrant.canonical import canonical
 from reconcile.stores.qdrant.introspect import introspect
 from reconcile.stores.qdrant.resources import Collection
@@ -128,6 +129,15 @@ class QdrantSession:
             self.introspect()
         _, read_only = checks.limits_of_key(self._key())
         return checks.preflight(steps, self._infos, self._aliases, read_only)
+
+    def verify(self, desired: State, sample: int) -> Sequence[Finding]:
+        """See `stores.base.Verifies`: the size of stored vectors."""
+        declared = [(r, self._name(r.address)) for r in desired.values() if isinstance(r, Collection)]
+        return mirrored.verify(self.http, declared, sample)
+
+    def ids(self, side: Side) -> Iterator[str]:
+        """See `stores.base.Verifies`: of points, or the values of one payload field."""
+        return mirrored.ids(self.http, self._name(side.address), side)
 
     @contextmanager
     def transaction(self, steps: Sequence[Step]) -> Iterator[Transaction]:

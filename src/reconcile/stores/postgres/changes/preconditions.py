@@ -218,11 +218,17 @@ def rewritable(world: World, table: Address) -> list[Op]:
             continue
         used = [c.address for c in world.live.children(table) if mentions(check.expression, c.address.parts[-1])]
         if check.address in world.live or _steady(world, used):
-            expression = _back(world, table, check.expression)
-            sql = f"SELECT {shown(world, table)} FROM {_now(world, table)} WHERE NOT ({expression})"
             what = f"{check.address.parts[-1]} does not hold in {_plain(table)}, whose rows are to be written"
+            sql = failing(world, check)
             found.append(no_rows(sql, what, "change or delete these rows, or drop the check before"))
     return found
+
+
+def failing(world: World, check: Check) -> str:
+    """The query for rows of its table for which a check does not hold, whether or not the server looks at them."""
+    table, only = check.table, "ONLY " if check.no_inherit else ""
+    expression = _back(world, table, check.expression)
+    return f"SELECT {shown(world, table)} FROM {only}{_now(world, table)} WHERE NOT ({expression})"
 
 
 def misfits(world: World, before: Column, after: Column) -> list[Op]:

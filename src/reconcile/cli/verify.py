@@ -1,0 +1,44 @@
+"""`reconcile verify`."""
+
+from __future__ import annotations
+
+import click
+
+from reconcile.cli import options, terminal
+from reconcile.cli.context import Invocation, pass_invocation
+from reconcile.exits import Exit
+from reconcile.render import json_, markdown, verify
+
+
+@click.command("verify")
+@click.argument("addresses", metavar="[ADDRESS]...", nargs=-1)
+@options.format_option("text", "json", "markdown")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=0, max=100_000),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many keys of each finding to list; they are all counted.",
+)
+@pass_invocation
+def command(invocation: Invocation, addresses: tuple[str, ...], format_: str, sample: int) -> int:
+    """Check that what the stores hold agrees with what is declared.
+
+    Rows and nodes that break constraints which the server does not enforce, stored vectors of another size, names
+    outside the vocabulary, and the declared `mirrors:`: ids that are in one store and not in the other. Read-only.
+    Exits 2 when anything disagrees.
+
+    ADDRESS narrows it to declared objects with all that is in them, and to mirrors with such a side; globs in quotes.
+    """
+    from reconcile import workflow
+
+    report = workflow.verify(invocation.project(), addresses, sample)
+    if format_ == "json":
+        shown = json_.render(report)
+    elif format_ == "markdown":
+        shown = markdown.verify(report)
+    else:
+        shown = verify.render(report, colour=terminal.coloured())
+    terminal.write(shown)
+    return Exit.CLEAN if report["clean"] else Exit.FINDINGS

@@ -1,0 +1,130 @@
+"""What `reconcile verify` found, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconcile.model import Json
+from reconcile.render import words
+from reconcile.render.text import painter
+
+WRONG, RIGHT, SKIPPED = "✗", "✓", words.UNMANAGED
+_RED, _GREEN, _YELLOW, _DIM, _BOLD = "31", "32", "33", "2", "1"
+_ADDRESS, _WHAT = 50, 60
+"""Widest columns; what is longer pushes the rest of its line to the right."""
+
+
+def title(report: Json) -> str:
+    """The first line of every format."""
+    stores = words.counted(len(report["stores"]) - len(report["not_looked_at"]), "store")
+    read = f"{stores} looked at in {report['seconds']} s"
+    return f"reconcile verify · {report['project']} · {report['environment']} · {read}"
+
+
+def closing(report: Json) -> str:
+    """The last line: how much disagrees, and what was looked at."""
+    mirrors = report["mirrors"]
+    agree = sum(1 for mirror in mirrors if mirror["agrees"])
+    said = f"{agree} of {len(mirrors)} mirrors agree{'s' if agree == 1 else ''}"
+    if agree == len(mirrors):
+        said = "the mirror agrees" if agree == 1 else f"all {agree} mirrors agree"
+    skipped = [f"not looked at: {words.listed([s['store'] for s in report['not_looked_at']])}"]
+    tail = [said] * bool(mirrors) + skipped * bool(report["not_looked_at"])
+    if report["clean"]:
+        return "; ".join(["Clean: what the stores hold agrees with what is declared", *tail]) + "."
+    count = len(report["findings"])
+    where = len({f["address"] for f in report["findings"]})
+    head = f"Found: {count} disagreement{'s' * (count != 1)} at {where} address{'es' * (where != 1)}"
+    return "; ".join([head, *tail]) + "."
+
+
+def said(finding: Json) -> str:
+    """`12 nodes without the property name`.
+
+    >>> said({"count": 1, "bounded": True, "what": "rows: a > 0 does not hold"})
+    'at least 1 row: a > 0 does not hold'
+    """
+    what = words.printable(finding["what"])
+    if not finding["count"]:
+        return what
+    noun, space, rest = what.partition(" ")
+    if finding["count"] == 1:
+        noun = noun.removesuffix("s") if not noun.endswith("s:") else noun.removesuffix("s:") + ":"
+    return f"{'at least ' * finding['bounded']}{finding['count']:,} {noun}{space}{rest}"
+
+
+def place(source: Json) -> str:
+    """`schema/graph.yaml:22`."""
+    return "" if source is None else f"{source['file']}:{source['line']}"
+
+
+def more(finding: Json) -> Iterator[str]:
+    """What stands below a finding: some of its keys, the query for all, what to do."""
+    if finding["sample"]:
+        yield keys(finding)
+    if finding["query"]:
+        yield "all of them: " + words.printable(" ".join(finding["query"].split()))
+    if finding["hint"]:
+        yield words.printable(finding["hint"])
+
+
+def keys(part: Json) -> str:
+    """A few keys, and whether there are more."""
+    shown = [words.printable(key) or '""' for key in part["sample"]]
+    separator = "; " if any(" " in key for key in shown) else ", "
+    return separator.join([*shown, *["…"] * (part["count"] > len(shown) or bool(part.get("bounded")))])
+
+
+def sides(mirror: Json) -> Iterator[tuple[str, str, str, list[str]]]:
+    """For each side of a mirror: symbol, what it is, how many ids it has, and what is wrong with them."""
+    for number, side in enumerate(mirror["sides"]):
+        key = f" {side['key']}" if side["key"] else ""
+        name = words.printable(side["address"] + key)
+        if side.get("problem"):
+            yield WRONG, name, "not compared", [words.printable(side["problem"])]
+            continue
+        below = []
+        for word in ("missing", "extra", "repeated"):
+            part = side.get(word)
+            if part and part["count"]:
+                said_ = "occurring more than once" if word == "repeated" else word
+                below.append(f"{part['count']:,} {said_}" + (f": {keys(part)}" if part["sample"] else ""))
+        symbol = WRONG if below else RIGHT if number else " "
+        yield symbol, name, f"{side['ids']:,} id{'s' * (side['ids'] != 1)}", below
+
+
+def own(report: Json) -> list[Json]:
+    """The findings within one store: those of mirrors are shown with their mirror."""
+    return [f for f in report["findings"] if f["rule"] != "mirror"]
+
+
+def render(report: Json, *, colour: bool = False) -> str:
+    """The report for the terminal."""
+    paint = painter(colour)
+    lines = [paint(title(report), _BOLD), ""]
+    found = own(report)
+    column = max((min(len(f["address"]), _ADDRESS) for f in found), default=0)
+    what = max((min(len(said(f)), _WHAT) for f in found), default=0)
+    for finding in found:
+        address, text = words.printable(finding["address"]), said(finding)
+        line = f"  {paint(WRONG, _RED)}  {address:<{column}}  {text:<{what}}  {paint(place(finding['source']), _DIM)}"
+        lines.append(line.rstrip())
+        lines += [paint(f"       {line}", _DIM) for line in more(finding)]
+    lines += [""] * bool(found)
+    for mirror in report["mirrors"]:
+        lines += [*_mirror(mirror, colour=colour), ""]
+    for skipped in report["not_looked_at"]:
+        lines.append(f"  {paint(SKIPPED, _YELLOW)}  {skipped['store']}  not looked at: {skipped['why']}")
+    lines += [""] * bool(report["not_looked_at"])
+    return "\n".join([*lines, paint(closing(report), _GREEN if report["clean"] else _RED)]) + "\n"
+
+
+def _mirror(mirror: Json, *, colour: bool) -> Iterator[str]:
+    paint = painter(colour)
+    rows = list(sides(mirror))
+    column = max(min(len(name), _ADDRESS) for _, name, _, _ in rows)
+    count = max(len(ids) for _, _, ids, _ in rows)
+    yield f"Mirror {mirror['name']}  {paint(place(mirror['source']), _DIM)}"
+    for symbol, name, ids, below in rows:
+        yield f"  {paint(symbol, _RED if symbol == WRONG else _GREEN)}  {name:<{column}}  {ids:>{count}}"
+        yield from (f"       {line}" for line in below)

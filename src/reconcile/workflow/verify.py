@@ -1,0 +1,258 @@
+"""`reconcile verify`: does what the stores hold agree with what is declared? Reads only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from reconcile import idsets
+from reconcile.change import Server
+from reconcile.errors import ReconcileError, StoreError
+from reconcile.findings import Finding, Rule
+from reconcile.idsets import NONE, IdSet, Part
+from reconcile.mirrors import Mirror, resolved
+from reconcile.model import Address, Json, Source, State
+from reconcile.stores import package
+from reconcile.stores.base import Listing, Session, Side, Verifies
+from reconcile.suggest import meant
+
+if TYPE_CHECKING:
+    from reconcile.project import Project
+
+SAMPLE = 10
+"""Keys shown of each finding, unless asked otherwise."""
+
+_What = tuple[Address, str | None]
+"""What a side is, wherever it is written: two mirrors may share one, which is then read once."""
+
+
+@dataclass
+class _Looked:
+    """What one store answered."""
+
+    server: Server
+    findings: Sequence[Finding] = ()
+    sides: dict[_What, IdSet | str] = field(default_factory=dict)
+    """The ids of each side, or why they could not be read."""
+    skipped: str | None = None
+    """Why it was not looked at."""
+
+
+def verify(project: Project, addresses: Sequence[str] = (), sample: int = SAMPLE) -> dict[str, Json]:
+    """Compare content with what is declared, in all stores at once. Changes nothing anywhere.
+
+    Args:
+        addresses: globs of what to look at: declared objects with all that is in them, and sides of mirrors;
+            everything where there are none.
+        sample: how many keys of each finding to name.
+
+    Returns:
+        `at`, `seconds`, `project`, `environment`, `stores`, `findings` (as `findings.Finding`, those of mirrors
+        included), `mirrors` (`name`, `agrees`, `source`, and `sides` with their number of `ids`, and `missing`,
+        `extra` and `repeated`, each with `count` and `sample`), `not_looked_at` ([{store, why}]), `clean`.
+
+    Raises:
+        ProjectError: all that is wrong with the YAML.
+        StoreError: a store cannot be reached or read; all of them are named.
+        ReconcileError: an address matches nothing.
+    """
+    began = time.monotonic()
+    desired = project.desired()
+    chosen, mirrors = _chosen(addresses, desired, resolved(project, desired, []))
+    sides = {_what(side): side for mirror in mirrors for side in mirror.sides}
+    named = {a.store for a in chosen} | {side.address.store for side in sides.values()}
+    with TemporaryDirectory(prefix="reconcile-") as folder, ExitStack() as opened:
+        with ThreadPoolExecutor(max_workers=max(len(project.stores), 1)) as pool:
+            futures = {}
+            for spec in project.stores.values():
+                if addresses and spec.name not in named:
+                    continue
+                session = package(spec.kind).connect(spec, project.name, project.environment)
+                opened.callback(session.close)
+                own = State.of(r for a, r in chosen.items() if a.store == spec.name)
+                files = {
+                    side: Path(folder, f"{n}.db")
+                    for n, side in enumerate(sides.values())
+                    if side.address.store == spec.name
+                }
+                futures[spec.name] = pool.submit(_look, spec.kind, session, own, files, sample)
+        _raise([error for future in futures.values() if (error := future.exception()) is not None])
+        looked = {name: future.result() for name, future in futures.items()}
+        compared = [_compared(mirror, looked, sample) for mirror in mirrors]
+    return _report(project, looked, compared, time.monotonic() - began)
+
+
+def _what(side: Side) -> _What:
+    return side.address, side.key
+
+
+def _chosen(globs: Sequence[str], desired: State, mirrors: Sequence[Mirror]) -> tuple[State, Sequence[Mirror]]:
+    """What the globs name, what is in it, and the mirrors with such a side."""
+    if not globs:
+        return desired, mirrors
+    sides = [side.address for mirror in mirrors for side in mirror.sides]
+    names = list(dict.fromkeys(map(str, (*desired, *sides))))
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in names):
+            raise ReconcileError(
+                f"{glob} matches nothing that is declared",
+                hint=meant(glob, names) or "addresses are STORE.KIND.NAME, as the plan prints them",
+            )
+
+    def named(address: Address) -> bool:
+        return any(fnmatchcase(str(address), glob) for glob in globs)
+
+    found = {address for address in desired if named(address)}
+    found |= {r.address for address in list(found) for r in desired.inside(address)}
+    return (
+        desired.filter(lambda r: r.address in found),
+        [mirror for mirror in mirrors if any(named(side.address) for side in mirror.sides)],
+    )
+
+
+def _raise(errors: Sequence[BaseException]) -> None:
+    """All errors as one; a bug of ours as it is."""
+    for error in errors:
+        if len(errors) == 1 or not isinstance(error, ReconcileError):
+            raise error
+    if errors:
+        raise StoreError("\n".join(map(str, errors)))
+
+
+def _look(kind: str, session: Session, desired: State, files: Mapping[Side, Path], sample: int) -> _Looked:
+    """Everything about one store, over its one connection."""
+    looked = _Looked(session.server())
+    if isinstance(session, Verifies):
+        looked.findings = session.verify(desired, sample)
+    else:
+        looked.skipped = f"this version cannot verify a store of kind {kind}"
+    for side, path in files.items():
+        if not isinstance(session, Listing):
+            looked.sides[_what(side)] = f"this version cannot list the ids of a store of kind {kind}"
+            continue
+        try:
+            looked.sides[_what(side)] = idsets.fill(path, session.ids(side), sample)
+        except StoreError as error:
+            if session.transient(error):
+                raise
+            looked.sides[_what(side)] = error.what
+    return looked
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side of a mirror, compared."""
+
+    side: Side
+    ids: IdSet | str
+    missing: Part = NONE
+    """What the first side has and this one has not."""
+    extra: Part = NONE
+    """The other way round."""
+
+
+@dataclass(frozen=True)
+class _Compared:
+    mirror: Mirror
+    sides: tuple[_Side, ...]
+
+    def findings(self) -> Iterator[Finding]:
+        """Each disagreement of its sides."""
+        original = self.sides[0].side.address
+        for found in self.sides:
+            address, source = found.side.address, found.side.source
+            if isinstance(found.ids, str):
+                what = f"mirror {self.mirror.name} was not compared: {found.ids}"
+                yield Finding(address, Rule.MIRROR, what, 0, source=source, bounded=True)
+                continue
+            parts = (
+                ("ids that occur more than once", found.ids.repeated),
+                (f"ids missing that {original} has", found.missing),
+                (f"ids that {original} does not have", found.extra),
+            )
+            for what, part in parts:
+                if part.count:
+                    yield Finding(address, Rule.MIRROR, what, part.count, part.sample, source=source)
+
+    def to_json(self) -> Json:
+        return {
+            "name": self.mirror.name,
+            "source": self.mirror.source.to_json(),
+            "agrees": not any(self.findings()),
+            "sides": [_side(found, first=found is self.sides[0]) for found in self.sides],
+        }
+
+
+def _side(found: _Side, *, first: bool) -> Json:
+    side, ids = found.side, found.ids
+    entry: dict[str, Json] = {
+        "address": str(side.address),
+        "key": side.key,
+        "source": _source(side.source),
+        "ids": ids.count if isinstance(ids, IdSet) else None,
+    }
+    if isinstance(ids, str):
+        return {**entry, "problem": ids}
+    entry["repeated"] = asdict(ids.repeated)
+    return entry if first else {**entry, "missing": asdict(found.missing), "extra": asdict(found.extra)}
+
+
+def _compared(mirror: Mirror, looked: Mapping[str, _Looked], sample: int) -> _Compared:
+    """The sides of a mirror, each but the first compared with the first."""
+    read = [(side, looked[side.address.store].sides[_what(side)]) for side in mirror.sides]
+    original = read[0][1]
+    found = [_Side(*read[0])]
+    for side, ids in read[1:]:
+        if isinstance(ids, str) or isinstance(original, str):
+            found.append(_Side(side, ids))
+            continue
+        found.append(_Side(side, ids, idsets.missing(original, ids, sample), idsets.missing(ids, original, sample)))
+    return _Compared(mirror, tuple(found))
+
+
+def _report(
+    project: Project, looked: Mapping[str, _Looked], compared: Sequence[_Compared], seconds: float
+) -> dict[str, Json]:
+    findings = [f for store in looked.values() for f in store.findings]
+    findings += [f for mirror in compared for f in mirror.findings()]
+    return {
+        "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "seconds": f"{seconds:.1f}",
+        "project": project.name,
+        "environment": project.environment,
+        "stores": [
+            {"name": name, "kind": found.server.kind, "version": found.server.version} for name, found in looked.items()
+        ],
+        "findings": [_finding(f) for f in findings],
+        "mirrors": [mirror.to_json() for mirror in compared],
+        "not_looked_at": [
+            {"store": name, "why": found.skipped} for name, found in looked.items() if found.skipped is not None
+        ],
+        "clean": not findings,
+    }
+
+
+def _finding(finding: Finding) -> Json:
+    return {
+        "address": str(finding.address),
+        "rule": str(finding.rule),
+        "what": finding.what,
+        "count": finding.count,
+        "bounded": finding.bounded,
+        "sample": list(finding.sample),
+        "query": finding.query,
+        "hint": finding.hint,
+        "source": _source(finding.source),
+    }
+
+
+def _source(source: Source | None) -> Json:
+    return None if source is None else source.to_json()
