@@ -80,7 +80,7 @@ def cypher(folder: Folder, statement: str) -> None:
     settings = folder.stores["graph"]
     auth = (settings["user"], settings["password"]) if "password" in settings else None
     with GraphDatabase.driver(settings["url"], auth=auth) as driver:
-        driver.execute_query(statement)  # type: ignore[arg-type]  # its own type is LiteralString
+        driver.execute_query(statement)
 
 
 def http(folder: Folder, method: str, path: str, body: Any) -> Any:
