@@ -28,8 +28,9 @@ def closing(report: Json) -> str:
     said = f"{agree} of {len(mirrors)} mirrors agree{'s' if agree == 1 else ''}"
     if agree == len(mirrors):
         said = "the mirror agrees" if agree == 1 else f"all {agree} mirrors agree"
-    skipped = [f"not looked at: {words.listed([s['store'] for s in report['not_looked_at']])}"]
-    tail = [said] * bool(mirrors) + skipped * bool(report["not_looked_at"])
+    tail = [said] * bool(mirrors)
+    if skipped := [s["store"] for s in report["not_looked_at"]]:
+        tail.append(f"not looked at: {words.listed(skipped)}")
     if report["clean"]:
         return "; ".join(["Clean: what the stores hold agrees with what is declared", *tail]) + "."
     count = len(report["findings"])
