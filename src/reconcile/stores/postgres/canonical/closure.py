@@ -123,7 +123,7 @@ class Closure:
         said = tuple(texts(x))
         keyed: tuple[Json, ...] = ()
         if isinstance(x, r.Index | r.Exclusion):
-            keyed = ((x.method, tuple([i.column for i in x.columns])),)
+            keyed = ((x.method, tuple([(i.column, i.order, i.nulls) for i in x.columns])),)
         elif isinstance(x, r.Statistics):
             keyed = (tuple([i.column for i in x.columns]),)
         if own is None:

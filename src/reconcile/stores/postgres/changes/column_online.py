@@ -14,7 +14,7 @@ from reconcile.change import Change, Irreversible, Phase, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address
+from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.again import around, companions_of
 from reconcile.stores.postgres.changes.column import used
 from reconcile.stores.postgres.changes.column_alter import (
@@ -49,7 +49,7 @@ from reconcile.stores.postgres.changes.constraint import (
     validate_statement,
 )
 from reconcile.stores.postgres.changes.key import key_index
-from reconcile.stores.postgres.changes.named import mentions
+from reconcile.stores.postgres.changes.named import keys_to, mentions
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded, rewritable
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, retyped, standing_on
 from reconcile.stores.postgres.changes.renaming import with_column
@@ -178,6 +178,7 @@ class _Swap:
         for key in (p for p in own if isinstance(p, Check | ForeignKey)):
             swap += self._constraint(key, "col")
         unique = frozenset(self.ready)
+        self.ready |= {ok(p.address) for p in parts if renames(self.world, self.world.live[p.address])}
         away = [call for key in far for call in self._constraint(key, "ref", unique)]
         self._take_over([*away, *keys, *swap])
         rows = () if not self.narrows else misfits(self.world, self.old, self.new)
@@ -203,15 +204,14 @@ class _Swap:
     def _parts(self) -> list[Part]:
         """What stays and has to be on the new column; what of it changes too is built as it will be, if it can."""
         found: dict[Address, Part] = {}
-        name, table = self.name, self.table.parts
-        keys = (k for k in self.world.live.of_kind("foreign_key") if isinstance(k, ForeignKey))
-        near = [k for k in keys if k.references == table and name in k.references_columns]
+        near = [k for k in keys_to(self.world, self.table) if self.name in k.references_columns]
         for part in (*compared_with(self.world, self.old), *near):
             after = self.world.target.get(part.address)
             if part.leftover_of is not None or after is None or comes_again(self.world, part):
                 continue
             carried = type(after) is type(part) and set(differing(part, after)) <= _CARRIED
-            found[part.address] = cast(Part, after.replace(live_name=part.live_name) if carried else part)
+            name = None if renames(self.world, part) else part.live_name
+            found[part.address] = cast(Part, (after if carried else part).replace(live_name=name))
         return list(found.values())
 
     def _is_far(self, key: ForeignKey) -> bool:
@@ -446,6 +446,12 @@ class _Swap:
             ),  # those go in the same transaction
         )
         self.made.append(step)
+
+
+def renames(world: World, part: Resource) -> bool:
+    """Whether the plan gives it the name it is declared under: a step of its own, which goes first."""
+    after = world.target.get(part.address)
+    return after is not None and part.live_name is not None and after.live_name is None
 
 
 def _columns(part: Part) -> set[str]:

@@ -116,10 +116,15 @@ def duplicates(world: World, rule: Key | Index) -> list[Op]:
         return []
     if any(world.creates(c) for c in used):
         new = [cast(Column, world.target[c]) for c in used if world.creates(c)]
-        if where or len(new) < len(items) or any(_varies(c) or not (c.default or null_counts) for c in new):
+        if where or any(_varies(c) or not (c.default or null_counts) for c in new):
             return []
-        sql = f"SELECT {shown(world, table)} FROM {_now(world, table)} OFFSET 1"
-        return [no_rows(sql, f"({said}) would be the same in every row of {_plain(table)}", _ONE_ROW)]
+        if len(new) == len(items):
+            sql = f"SELECT {shown(world, table)} FROM {_now(world, table)} OFFSET 1"
+            return [no_rows(sql, f"({said}) would be the same in every row of {_plain(table)}", _ONE_ROW)]
+        if isinstance(rule, Index) and any(i.column is None or i.collation for i in rule.columns):
+            return []
+        used = [c for c in used if not world.creates(c)]  # what is new is the same in all rows: the others decide
+        items = [live_column(world, c) for c in used]
     if not _steady(world, used):
         return []
     conditions = [f"({where})"] if where else []
@@ -132,6 +137,7 @@ def duplicates(world: World, rule: Key | Index) -> list[Op]:
 
 
 _ONE_ROW = "add the column without the rule first, and fill it"
+"""Where what it gets by default breaks the rule."""
 
 
 def _varies(column: Column) -> bool:
@@ -171,28 +177,42 @@ def orphans(world: World, key: ForeignKey) -> list[Op]:
     columns = homes(world, key.table, key.columns)
     target = Address(key.address.store, "table", key.references)
     there = homes(world, target, key.references_columns)
-    if not _steady(world, columns) or len(there) != len(columns):
+    values = [_value(world, c) for c in columns]
+    if None in values or len(there) != len(columns):
         return []
-    names = [live_column(world, c) for c in columns]
-    all_set = " AND ".join(f"f.{n} IS NOT NULL" for n in names)
+    names = [str(v) for v in values]
+    all_set = " AND ".join(f"{n} IS NOT NULL" for n in names)
     if target in world.live and all(c in world.live for c in there):
         if not _steady(world, there):
             return []
-        same = " AND ".join(f"t.{live_column(world, c)} = f.{n}" for c, n in zip(there, names, strict=True))
+        same = " AND ".join(f"t.{live_column(world, c)} = {n}" for c, n in zip(there, names, strict=True))
         missing = f"{all_set} AND NOT EXISTS (SELECT FROM {_now(world, target)} t WHERE {same})"
     elif world.creates(target):
         missing = all_set
     else:
         return []
     if key.match == "full" and len(names) > 1:
-        some_set = " OR ".join(f"f.{n} IS NOT NULL" for n in names)
-        some_null = " OR ".join(f"f.{n} IS NULL" for n in names)
+        some_set = " OR ".join(f"{n} IS NOT NULL" for n in names)
+        some_null = " OR ".join(f"{n} IS NULL" for n in names)
         missing = f"({missing}) OR (({some_set}) AND ({some_null}))"
-    selected = ", ".join(f"f.{c}" for c in shown(world, key.table, *names).split(", "))
+    old = [live_column(world, c) for c in columns if c in world.live]
+    selected = ", ".join(f"f.{c}" for c in shown(world, key.table, *old).split(", "))
     sql = f"SELECT {selected} FROM {_now(world, key.table)} f WHERE {missing}"
     what = f"({', '.join(key.columns)}) of {_plain(key.table)} is not in {_plain(target)}"
-    fix = f"add what is missing to {_plain(target)}, or delete these rows or set their {names[0]} to NULL"
-    return [no_rows(sql, what, fix)]
+    fix = (
+        f"add what is missing to {_plain(target)}, or delete these rows or set their {(old or key.columns)[0]} to NULL"
+    )
+    return [no_rows(sql, what, fix if len(old) == len(columns) else _ONE_ROW)]
+
+
+def _value(world: World, column: Address) -> str | None:
+    """What rows `f` will hold in a column, as far as that is known: what they hold now, or what all get at first."""
+    if _steady(world, [column]):
+        return f"f.{live_column(world, column)}"
+    new = world.target.get(column)
+    if not isinstance(new, Column) or not world.creates(column) or _varies(new) or any(map(world.creates, new.refers)):
+        return None
+    return "NULL" if new.default is None else f"CAST({as_written(new, 'default')} AS {as_written(new, 'type')})"
 
 
 def broken(world: World, rule: Check | ForeignKey) -> list[Op]:

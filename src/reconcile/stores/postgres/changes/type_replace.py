@@ -20,12 +20,13 @@ from reconcile.stores.postgres.changes.common import (
     comments,
     in_schema,
     only_comment_differs,
+    renamed_first,
     requires,
     small,
 )
 from reconcile.stores.postgres.changes.custom_type import drop_call, made, type_word
-from reconcile.stores.postgres.changes.homes import parts
-from reconcile.stores.postgres.changes.named import mentions
+from reconcile.stores.postgres.changes.homes import home, parts
+from reconcile.stores.postgres.changes.named import columns_used, mentions
 from reconcile.stores.postgres.changes.preconditions import leftovers, misfits, preceded
 from reconcile.stores.postgres.changes.remaking import calls_remade, comes_again, standing_on
 from reconcile.stores.postgres.changes.standing import STANDING
@@ -193,6 +194,7 @@ def replace_steps(change: Replacement, world: World, before: Type, after: Type) 
     gone = drop_call(before.replace(live_name=old.parts[-1]))  # type: ignore[arg-type]
     needs = {has(change.address)} | users.early | set(_renamed(world, change.address, users.columns))
     needs |= requires(world, after.refers) | in_schema(world, after)
+    needs |= {fact for r in users.held for fact in _columns_renamed(world, r)}
     full = any(not small(world, c.table) for c in users.columns)
     costs = [Hazard.REWRITES_TABLE, Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES, Hazard.DEPENDS_ON_DATA]
     leave = bool(users.late)
@@ -317,6 +319,14 @@ def _release(resource: PostgresResource) -> str:
     if isinstance(resource, Check | Exclusion):
         return f"ALTER TABLE {relation(resource.address)} DROP CONSTRAINT {ident(resource.name)}"
     return f"DROP INDEX {object_name(resource)}"
+
+
+def _columns_renamed(world: World, held: PostgresResource) -> Iterable[Fact]:
+    """Columns that it names go by their new names when it is made again."""
+    for column in columns_used(world, world.live, home(world, held.table), held):
+        if column.strategy == "online":
+            yield ok(column.address)  # there are two of the name until then
+        yield from renamed_first(world, column.address)
 
 
 def _restore(resource: PostgresResource) -> list[str]:
