@@ -18,6 +18,9 @@ from tests.stores.postgres.reading import Store, different
 from tests.stores.postgres.test_postgres_canonical import TABLES, VIEWS
 
 from reconcile.stores.postgres import lent
+from reconcile.stores.postgres.canonical import Work
+from reconcile.stores.postgres.canonical.texts import as_json
+from reconcile.stores.postgres.canonical.ways import build
 
 SCHEMAS = ("public", "audit", "Odd")
 TWO = "store: app\ntables: {t: {columns: {a: {type: text, default: \"'x'\"}, b: {type: text, default: \"'y'::text\"}}}}"
@@ -66,8 +69,8 @@ def test_every_spelling_meets_the_servers_in_the_sandbox(postgres_database: str)
     assert (different(result, live), result.problems, result.unproved, built) == ({}, (), (), 2)
     assert {r.how for r in result.receipts} == {"text", "sandbox"}
     assert result.notes == (
-        "store app: expressions were compared as the sandbox's PostgreSQL spells them, since transactions of this"
-        " role are read-only: nothing can be built there to compare with",
+        "store app: expressions were compared in a server of the sandbox's, since transactions of this role"
+        " are read-only: nothing can be built there to compare with",
     )
     again = store.canonical(TABLES + VIEWS, result.learned)
     assert (different(again[0], live), again[2], again[0].notes) == ({}, 0, ())
@@ -147,3 +150,66 @@ def test_only_what_is_live_is_worth_a_server(postgres_database: str) -> None:
     read_only(store)
     result, _, built = store.canonical(TWO)
     assert (built, result.notes, result.unproved) == (1, (), ())
+
+
+@pytest.mark.pgvector
+def test_every_spelling_meets_the_servers_in_temporary_objects(postgres_database: str) -> None:
+    store = Store(postgres_database, SCHEMAS, {"equality": "temp"})
+    store.make(store.canonical(TABLES + VIEWS)[0].state)
+    with reader(store) as limited:
+        result, live, built = limited.canonical(TABLES + VIEWS)
+    reason = "a query names audit.t, of another schema than public"
+    left = {"app.view.public.v3": reason, "app.view.Odd.v6": reason}
+    assert {str(u.address): u.how for u in result.unproved} == left
+    assert (set(different(result, live)), result.problems, built) == (set(left), (), 1)
+    assert {r.how for r in result.receipts} == {"text", "temp"}
+
+
+CASES = Path(__file__).parents[2] / "cases" / "postgres"
+
+
+@pytest.mark.pgvector
+@pytest.mark.since(17)
+@pytest.mark.usefixtures("sandbox_given")
+@pytest.mark.parametrize("way", ["temp", "sandbox"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "create_everything",
+        "domain_checks_accept",
+        "exclusions",
+        "functions_around_type_change",
+        "functions_created",
+        "materialized_views",
+        "partitions_create_and_drop",
+        "row_level_security",
+        "statistics",
+        "triggers",
+        "types_create",
+        "types_cross",
+        "view_columns",
+        "virtual_columns",
+    ],
+)
+def test_each_kind_is_spelled_alike_whichever_way(postgres_database: str, case: str, way: str) -> None:
+    """What an acceptance case declares, built in a scratch schema and by another way. All but indexes of
+    materialized views can be temporary."""
+    store = Store(postgres_database, ("public", "audit", "extra"))
+    store.execute("create extension vector")
+    desired = store.desired((CASES / case / "new.yaml").read_text().replace("store: s\n", "store: app\n"))
+    found = []
+    for equality in ("server", way):
+        with store.session() as session:
+            session.equality = equality
+            work = Work(session, desired, session.introspect(), {})
+            wanted = [x for x in desired.values() if work.settled(x) is None]
+            compared = [x.address for x in wanted]
+            found.append(build(session, work.closure, work.live, wanted, compared))
+    assert [len(b.found) > 0 for b in found] == [True, True]
+    expected = {
+        str(a): as_json(x)
+        for a, x in found[0].found.items()
+        if way == "sandbox" or x.container is None or x.container.kind != "materialized_view"
+    }
+    assert {str(a): as_json(x) for a, x in found[1].found.items()} == expected
+    assert set(map(str, found[1].problems)) <= set(map(str, found[0].problems))

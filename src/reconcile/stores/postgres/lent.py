@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import psycopg
 
+from reconcile.errors import ReconcileError
 from reconcile.stores.postgres.connect import SETTINGS, Connection
 
 _COPIED = ("transform_null_equals", "xmloption", "array_nulls", "backslash_quote")
@@ -22,7 +23,7 @@ MONEY = "reconcile.lc_monetary"
 """The live `lc_monetary`, in the lent session: a locale that may not be installed here."""
 
 
-class NotLent(Exception):
+class NotLent(ReconcileError):
     """There is none: says why."""
 
 

@@ -182,6 +182,31 @@ def rewrite(sql: str, move: Callable[[str, str], str | None]) -> str:
     return "".join(texts)
 
 
+def renamed(sql: str, move: Callable[[Sequence[str], str], Sequence[str] | None]) -> str:
+    """`sql` with names replaced where `move(names, what)` gives others, also in strings that name an object.
+
+    `what` is "(" for what is called, "collate" for a collation, "=" for an option's value, else "".
+
+    >>> renamed("a.f(b) > c", lambda names, what: ["x", *names[1:]] if what == "(" else None)
+    '"x"."f"(b) > c'
+    """
+    found = tokens(sql)
+    texts = [t.text for t in found]
+    for places, names in _runs(sql):
+        if places:
+            after = next((t.text for t in found[places[-1] + 1 :] if t.kind != "space"), "")
+            before = next((t.text.lower() for t in reversed(found[: places[0]]) if t.kind != "space"), "")
+            to = move(names, "(" if after == "(" else before if before in ("collate", "=") else "")
+            if to is not None:
+                texts[places[0] : places[-1] + 1] = [""] * (places[-1] + 1 - places[0])
+                texts[places[0]] = ".".join('"' + name.replace('"', '""') + '"' for name in to)
+    for at, token in enumerate(found):
+        if token.kind == "string" and token.text[0] == "'" and _is_reference(found, at):
+            inner = renamed(token.text[1:-1].replace("''", "'"), move)
+            texts[at] = "'" + inner.replace("'", "''") + "'"
+    return "".join(texts)
+
+
 def faithful(sql: str) -> str:
     """`sql` so that the server reads what it wrote: `(ARRAY['a'::varchar])::text[]` is an array that is cast.
 

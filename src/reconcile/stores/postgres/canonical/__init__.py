@@ -63,7 +63,7 @@ def canonical(session: Connected, desired: State, live: Live, known: Mapping[str
     Raises:
         psycopg.OperationalError: the connection was lost.
     """
-    work = _Work(session, desired, live, known)
+    work = Work(session, desired, live, known)
     open_ = [x for x in desired.values() if work.settled(x) is None]
     if open_:
         work.look_up(open_)
@@ -75,7 +75,7 @@ def canonical(session: Connected, desired: State, live: Live, known: Mapping[str
     return Canonical(state, tuple(work.problems), tuple(work.receipts), work.learned, unproved, notes)
 
 
-class _Work:
+class Work:
     def __init__(self, session: Connected, desired: State, live: Live, known: Mapping[str, Json]) -> None:
         from reconcile.errors import Problem
 
@@ -166,8 +166,7 @@ class _Work:
 
         result = build(self.session, self.closure, self.live, wanted, compared)
         self.problems += result.problems
-        if result.note is not None:
-            self.notes.append(f"store {self.session.name}: {result.note}")
+        self.notes += (f"store {self.session.name}: {note}" for note in result.notes)
         return result
 
     def _finish(self, x: Resource, after: Resource) -> None:
@@ -187,15 +186,17 @@ class _Work:
             again = self._built(wrong, is_live)
             result.found.update(again.found)
             result.reasons.update(again.reasons)
+            result.hows.update(again.hows)
+        hows: dict[str, str] = {}
         for key, those in alike.items():
-            spelled = next((result.found[x.address] for x in those if x.address in result.found), None)
-            if spelled is not None:
-                self.learned[key] = as_json(spelled)
+            found = next((x.address for x in those if x.address in result.found), None)
+            if found is not None:
+                self.learned[key], hows[key] = as_json(result.found[found]), result.hows[found]
         for x in open_:
             key = self.closure.key(x)
             entry = self.learned.get(key)
             if entry is not None:
-                self.settle(x, key, entry, result.how)
+                self.settle(x, key, entry, hows.get(key, "server"))
                 continue
             y = self.others.of(x)
             full = filled(x, y)

@@ -7,24 +7,12 @@ that says nothing of what is declared.
 from __future__ import annotations
 
 import psycopg
-from psycopg import errors
 
 from reconcile.stores.postgres import resources as r
-from reconcile.stores.postgres.canonical.scratch import Scratch
+from reconcile.stores.postgres.canonical.scratch import SURE, Scratch
 from reconcile.stores.postgres.canonical.texts import texts
 from reconcile.stores.postgres.lent import MONEY
 from reconcile.stores.postgres.sqltext import ident
-
-_SAYS = (
-    errors.SyntaxError,
-    errors.DatatypeMismatch,
-    errors.InvalidTextRepresentation,
-    errors.InvalidObjectDefinition,
-    errors.InvalidColumnReference,
-    errors.GroupingError,
-    errors.CannotCoerce,
-)
-"""Errors that any server of that version would report."""
 
 
 class Borrowed(Scratch):
@@ -46,7 +34,7 @@ class Borrowed(Scratch):
 
     def says(self, error: psycopg.Error) -> bool:
         """Only what can have no other reason than the declaration."""
-        return isinstance(error, _SAYS)
+        return isinstance(error, SURE)
 
     def read(self) -> None:
         """All but constants of type money where the live database's locale is not installed here."""

@@ -109,6 +109,10 @@ class Closure:
             found += [a for a in those if a.kind not in ROUTINES or (qualifier, name) in calls]
         return found
 
+    def at(self, schema: str, name: str) -> Sequence[Address]:
+        """Declared objects of that name in that schema."""
+        return self._objects.get((schema, name), ())
+
     def key(self, x: Resource) -> str:
         """What the spelling of `x` follows from, as a hash: its texts, the definitions it needs, the server.
 

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import errors
 
 from reconcile.errors import Problem
-from reconcile.model import Address, Resource
+from reconcile.model import Address, Resource, State
 from reconcile.stores.base import Live
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.canonical.closure import BUILT, Closure, built_names
@@ -48,6 +48,17 @@ where vn.nspname = any(%s) and tn.nspname = any(%s)
 HERE = (errors.InsufficientPrivilege, errors.LockNotAvailable, errors.QueryCanceled, errors.ReadOnlySqlTransaction)
 """Errors that say nothing about what is declared."""
 
+SURE = (
+    errors.SyntaxError,
+    errors.DatatypeMismatch,
+    errors.InvalidTextRepresentation,
+    errors.InvalidObjectDefinition,
+    errors.InvalidColumnReference,
+    errors.GroupingError,
+    errors.CannotCoerce,
+)
+"""Errors that any build would meet, whatever things are called in it."""
+
 
 @dataclass
 class Built:
@@ -60,9 +71,9 @@ class Built:
     """Why one object could not be built here, where that is not the fault of what is declared."""
     impossible: str | None = None
     """Why nothing could be."""
-    how: str = "server"
-    """Where it was built, as a `Receipt` says it."""
-    note: str | None = None
+    hows: dict[Address, str] = field(default_factory=dict)
+    """Where each of `found` was built, as a `Receipt` says it."""
+    notes: list[str] = field(default_factory=list)
     """What a reader of the plan should know of how it was built."""
 
 
@@ -110,7 +121,7 @@ class Scratch:
     def run(self) -> Built:
         """Build all, read back."""
         settle(self.connection, [])
-        self._execute(*(f"CREATE SCHEMA {ident(s)}" for s in self.names))
+        self.prepare()
         self.extensions()
         settle(self.connection, [self.scratch[self.schemas[0]]], self.schemas[:1])
         self._paths()
@@ -127,7 +138,7 @@ class Scratch:
             if address in parts:
                 bare += [] if self._table(address, parts[address]) else [address]
             elif (found := self.desired.get(address)) is not None:
-                made = self._try(found, OBJECTS[type(found)](self, found))
+                made = self._try(found, self.object(found))
                 if made and isinstance(found, r.Function | r.Procedure) and address in self.wanted:
                     self._look_at_body(found)
         for address in bare:
@@ -137,6 +148,10 @@ class Scratch:
         self._look_in(self.everywhere)
         self.read()
         return self.result
+
+    def prepare(self) -> None:
+        """Make the scratch schemas."""
+        self._execute(*(f"CREATE SCHEMA {ident(s)}" for s in self.names))
 
     def _paths(self) -> None:
         row = self.connection.execute("SELECT current_schemas(false)").fetchone()
@@ -159,8 +174,11 @@ class Scratch:
 
     def name(self, address: Address) -> str:
         """See `Names.name`."""
-        schema, name = address.parts[:2]
-        return ident(self.scratch[schema], name)
+        return ident(*self.home(*address.parts[:2]))
+
+    def home(self, schema: str, name: str) -> tuple[str, str]:
+        """See `Names.home`."""
+        return self.scratch[schema], name
 
     def sql(self, text: str) -> str:
         """See `Names.sql`."""
@@ -236,6 +254,10 @@ class Scratch:
         assert isinstance(x, r.Table)
         return create_table(self, x, ", ".join(clauses), partitioned=split and table in self.split)
 
+    def object(self, x: Resource) -> str:
+        """What makes one that stands by itself."""
+        return OBJECTS[type(x)](self, x)
+
     # -- running -----------------------------------------------------------------------------------------------
 
     def _execute(self, *statements: str) -> None:
@@ -284,14 +306,14 @@ class Scratch:
         if error is None:
             return True
         self.broken.add(x.address)
-        primary = self._shown(error.diag.message_primary or str(error).split("\n")[0])
+        primary = self.shown(error.diag.message_primary or str(error).split("\n")[0])
         if not self.says(error):
             self.result.reasons[x.address] = f"{self.elsewhere}{primary}"
         elif isinstance(error, errors.UndefinedFunction) and PREFIX in (error.diag.message_primary or ""):
             self.result.reasons[x.address] = f"it calls a function of the live table's row type: {primary}"
         elif not (self.lacking and isinstance(error, MISSING)) and not self._follows(x, error):
             label = f"{x.address.kind.replace('_', ' ')} {join(*x.address.parts)}"
-            hint = self._shown(error.diag.message_hint or "") or None
+            hint = self.shown(error.diag.message_hint or "") or None
             self.result.problems.append(Problem(f"{label}: PostgreSQL says: {primary}", where=x.source, hint=hint))
         return False
 
@@ -303,9 +325,9 @@ class Scratch:
             "SET LOCAL check_function_bodies = off",
         )
         if isinstance(error, errors.SyntaxError):
-            primary = self._shown(error.diag.message_primary or "")
+            primary = self.shown(error.diag.message_primary or "")
             label = f"{x.address.kind} {join(*x.address.parts)}"
-            where = self._shown(error.diag.context or "") or None
+            where = self.shown(error.diag.context or "") or None
             self.result.problems.append(Problem(f"{label}: PostgreSQL says: {primary}", where=x.source, hint=where))
 
     elsewhere = ""
@@ -320,29 +342,33 @@ class Scratch:
         around = {*self.closure.needs(x), *x.refers}
         return isinstance(error, MISSING) and bool(around & self.broken)
 
-    def _shown(self, text: str) -> str:
+    def shown(self, text: str) -> str:
         return _SCRATCH.sub(lambda m: self.schemas[int(m[1])], text)
 
-    def _spell(self, text: str) -> str:
+    def spell(self, text: str) -> str:
         """A server's text with the names of the scratch schemas replaced, quoted where that needs to be."""
         if PREFIX not in text:
             return text
         return _SCRATCH.sub(lambda m: as_shown(self.schemas[int(m[1])]), text)
 
     def read(self) -> None:
-        state = read(self.connection, self.session.name, self.names, self._spell)
+        state = read(self.connection, self.session.name, self.names, self.spell)
         rows = self.connection.execute(_OUTSIDE, (list(self.names), self.schemas)).fetchall()
         outside = {name: (schema, relation) for name, schema, relation in rows if self._is_declared(schema, relation)}
         for address in self.wanted:
-            found = state.get(address)
+            found = self.found(state, address)
             if found is None or address in self.broken:
                 continue
-            own = address.parts[1]
+            own = self.home(*address.parts[:2])[1]
             if own in outside and address.kind in ("view", "materialized_view", "column"):
                 other = join(*outside[own])
                 self.result.reasons[address] = f"it came to name the live {other} instead of the declared one"
             else:
                 self.result.found[address] = found
+
+    def found(self, state: State, address: Address) -> Resource | None:
+        """What was built for a declared address, out of what was read back."""
+        return state.get(address)
 
     def _is_declared(self, schema: str, name: str) -> bool:
         return any(Address(self.session.name, k, (schema, name)) in self.desired for k in BUILT)

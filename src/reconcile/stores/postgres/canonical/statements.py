@@ -29,9 +29,8 @@ _Attached = TypeVar("_Attached", r.Policy, r.Trigger)
 class Names(Protocol):
     """How things are called in the scratch schemas."""
 
-    @property
-    def scratch(self) -> Mapping[str, str]:
-        """Scratch schema by declared schema."""
+    def home(self, schema: str, name: str) -> tuple[str, str]:
+        """Scratch schema and name of what a schema holds."""
 
     def name(self, address: Address) -> str:
         """The quoted scratch name of what a schema holds."""
@@ -69,7 +68,7 @@ def materialized_view(names: Names, x: r.MaterializedView) -> str:
 def routine(names: Names, x: r.Routine, *, replace: bool = False) -> str:
     """The statement under its scratch name; a body in quotes stays as it is."""
     moved = names.sql(statement(x.definition_, x.schema, x.routine))
-    return statement(moved, names.scratch[x.schema], x.routine, replace=replace)
+    return statement(moved, *names.home(x.schema, x.routine), replace=replace)
 
 
 def check(names: Names, x: r.Check) -> str:
@@ -80,8 +79,8 @@ def check(names: Names, x: r.Check) -> str:
 
 def index(names: Names, x: r.Index) -> str:
     """With keys and condition rewritten."""
-    moved = Address(x.address.store, "index", (names.scratch[x.schema], x.address.parts[1]))
-    table = Address(x.address.store, "table", (names.scratch[x.schema], x.table.parts[1]))
+    moved = Address(x.address.store, "index", names.home(x.schema, x.address.parts[1]))
+    table = Address(x.address.store, "table", names.home(x.schema, x.table.parts[1]))
     items = tuple(
         replace(
             i,
@@ -142,10 +141,14 @@ _ANY = ("pg_catalog", "suppress_redundant_updates_trigger()")
 
 def _moved(names: Names, x: _Attached) -> _Attached:
     """The same in the scratch schema, its texts rewritten."""
-    schema, *rest = x.address.parts
-    address = Address(x.address.store, x.address.kind, (names.scratch[schema], *rest))
     texts: dict[str, Any] = {field: names.sql(text) for field, text in texts_of(x) if text is not None}
-    return replace(x, address=address, live_name=None, declared=None, **texts)
+    return replace(x, address=_part_of(names, x.address), live_name=None, declared=None, **texts)
+
+
+def _part_of(names: Names, part: Address) -> Address:
+    """The scratch address of what is part of a table."""
+    schema, table, *rest = part.parts
+    return Address(part.store, part.kind, (*names.home(schema, table), *rest))
 
 
 def table(names: Names, x: r.Table, columns: str, *, partitioned: bool) -> str:

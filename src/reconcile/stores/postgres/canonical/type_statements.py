@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -23,9 +23,8 @@ from reconcile.stores.postgres.typetext import (
 class Names(Protocol):
     """See `statements.Names`."""
 
-    @property
-    def scratch(self) -> Mapping[str, str]:
-        """Scratch schema by declared schema."""
+    def home(self, schema: str, name: str) -> tuple[str, str]:
+        """See `statements.Names`."""
 
     def name(self, address: Address) -> str:
         """The quoted scratch name of what a schema holds."""
@@ -36,15 +35,16 @@ class Names(Protocol):
 
 def built_collation(names: Names, name: str | None) -> str | None:
     """What a collation is called where a declared one is built."""
-    if name is None or len(split(name)) == 1:
-        return name
-    return join(*(t.name for t in tokens(names.sql(ident(*split(name)))) if t.name is not None))
+    if name is None:
+        return None
+    _, *moved = tokens(names.sql(f"COLLATE {ident(*split(name))}"))
+    return join(*(t.name for t in moved if t.name is not None))
 
 
 def _here(names: Names, x: Any, **changes: Any) -> Any:
     """`x` under its scratch name."""
     return x.replace(
-        address=Address(x.address.store, x.address.kind, (names.scratch[x.schema], *x.address.parts[1:])),
+        address=Address(x.address.store, x.address.kind, names.home(*x.address.parts)),
         declared=None,
         **changes,
     )

@@ -1,7 +1,7 @@
 """Where something can be built to be read back: in the live database, or in one of the sandbox's.
 
 Tried in this order, until what has to be compared is spelled: schemas of the build's own, which a role with CREATE
-may make; a server of the same major version in the sandbox. What none of them can spell is told as such.
+may make; temporary objects; a server of the same major version in the sandbox. What none of them can spell is told.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import errors
 
+from reconcile.errors import StoreError
 from reconcile.model import Address, Resource
 from reconcile.stores.base import Live
 from reconcile.stores.postgres.canonical.closure import Closure
@@ -32,6 +33,7 @@ select pg_is_in_recovery(), current_setting('transaction_read_only')::bool,
 STANDBY = "the server is a standby: nothing can be built there to compare with"
 READ_ONLY = "transactions of this role are read-only: nothing can be built there to compare with"
 TRIGGERS = "the database has event triggers, which a scratch build by this role would fire"
+NO_TEMP = "the role may not make temporary tables in this database: nothing can be built there to compare with"
 NO_CREATE = "the role may not CREATE in this database: nothing can be built there to compare with"
 TEXT = "equality: text is set, so the server is not asked for its spelling"
 
@@ -46,58 +48,79 @@ def build(
         wanted: what is to be spelled; new objects too, so that the server can say what is wrong with them.
         compared: those that are live: for them alone it is worth the while to start a server.
     """
-    way = session.equality
-    if way == "text":
+    if session.equality == "text":
         return Built(impossible=TEXT)
     result = Built()
-    if way in ("auto", "server"):
+    if session.equality != "sandbox":
         result = _in_live(session, closure, live, wanted)
-    left = set(compared) - result.found.keys() if result.impossible or way == "sandbox" else set()
-    if way in ("auto", "sandbox") and left:
-        result = _in_sandbox(session, closure, live, wanted, result.impossible)
+    if session.equality in ("auto", "sandbox"):
+        by_itself = session.equality == "auto" and result.impossible is None and not result.notes
+        left = set() if by_itself else set(compared) - result.found.keys()
+        if left:
+            _in_sandbox(session, closure, live, [x for x in wanted if x.address not in result.found], result)
     return result
 
 
 def _in_live(session: Connected, closure: Closure, live: Live, wanted: Sequence[Resource]) -> Built:
+    """In schemas of its own or, if that may not be, in temporary objects."""
     with session.scratch() as connection:
-        reason = _impossible(connection)
-        if reason is not None:
-            return Built(impossible=reason)
-        return Scratch(session, connection, closure, live, wanted).run()
+        may_create, reason = _possible(connection)
+        if reason is None and session.equality != "temp" and may_create:
+            result = Scratch(session, connection, closure, live, wanted).run()
+            result.hows = dict.fromkeys(result.found, "server")
+            return result
+        if reason is not None or session.equality == "server":
+            return Built(impossible=reason or NO_CREATE)
+        if not _may_temp(connection):
+            return Built(impossible=NO_CREATE if session.equality == "auto" else NO_TEMP)
+        from reconcile.stores.postgres.canonical.temporary import Temporary
 
-
-def _in_sandbox(
-    session: Connected, closure: Closure, live: Live, wanted: Sequence[Resource], before: str | None
-) -> Built:
-    from reconcile.stores.postgres.canonical.borrowed import Borrowed
-    from reconcile.stores.postgres.lent import NotLent
-
-    why = f"{before}; " if before else ""
-    try:
-        with session.scratch(lent=True) as connection:
-            result = Borrowed(session, connection, closure, live, wanted).run()
-    except NotLent as error:
-        return Built(impossible=f"{why}no sandbox: {error}")
-    except psycopg.OperationalError as error:
-        if connection.closed:
-            return Built(impossible=f"{why}the sandbox's PostgreSQL ended: {str(error).splitlines()[0]}")
-        raise
-    result.how = "sandbox"
-    result.note = (
-        f"expressions were compared as the sandbox's PostgreSQL spells them{f', since {before}' if why else ''}"
-    )
+        result = Temporary(session, connection, closure, live, wanted).run()
+    result.hows = dict.fromkeys(result.found, "temp")
+    if session.equality == "auto":
+        result.notes.append("expressions were compared in temporary objects, since the role may not CREATE schemas")
     return result
 
 
-def _impossible(connection: psycopg.Connection[Any]) -> str | None:
+def _in_sandbox(session: Connected, closure: Closure, live: Live, wanted: Sequence[Resource], result: Built) -> None:
+    """What is left; added to `result`."""
+    from reconcile.stores.postgres.canonical.borrowed import Borrowed
+    from reconcile.stores.postgres.lent import NotLent
+
+    try:
+        with session.scratch(lent=True) as connection:
+            built = Borrowed(session, connection, closure, live, wanted).run()
+    except (NotLent, StoreError) as error:
+        no_sandbox = f"no sandbox: {error.what}"
+        if result.impossible is None:
+            result.reasons = {a: f"{why}; {no_sandbox}" for a, why in result.reasons.items()}
+            result.impossible = no_sandbox
+        else:
+            result.impossible += f"; {no_sandbox}"
+        return
+    since = f", since {result.impossible}" if result.impossible else ""
+    what = "what cannot be temporary was" if result.found else "expressions were"
+    result.notes.append(f"{what} compared in a server of the sandbox's{since}")
+    result.impossible = None
+    result.found.update(built.found)
+    result.hows.update(dict.fromkeys(built.found, "sandbox"))
+    result.problems += built.problems
+    result.reasons = {a: why for a, why in {**result.reasons, **built.reasons}.items() if a not in result.found}
+
+
+def _possible(connection: psycopg.Connection[Any]) -> tuple[bool, str | None]:
+    """Whether schemas may be made; why nothing may be made at all."""
     row = connection.execute(_POSSIBLE).fetchone()
     assert row is not None
     standby, read_only, may_create, triggers = row
     if standby or read_only:
-        return STANDBY if standby else READ_ONLY
-    if triggers and not _silenced(connection, triggers):
-        return TRIGGERS
-    return None if may_create else NO_CREATE
+        return False, STANDBY if standby else READ_ONLY
+    return may_create, TRIGGERS if triggers and not _silenced(connection, triggers) else None
+
+
+def _may_temp(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute("SELECT has_database_privilege(current_database(), 'TEMPORARY')").fetchone()
+    return bool(row and row[0])
 
 
 def _silenced(connection: psycopg.Connection[Any], enabled: Sequence[tuple[str, str]]) -> bool:
