@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ import pytest
 from tests.stores.postgres.reading import Store, different
 from tests.stores.postgres.test_postgres_canonical import TABLES, VIEWS
 
+from reconcile.sandbox import processes
+from reconcile.sandbox.postgres import Postgres
 from reconcile.stores.postgres import lent
 from reconcile.stores.postgres.canonical import Work
 from reconcile.stores.postgres.canonical.texts import as_json
@@ -163,6 +166,128 @@ def test_every_spelling_meets_the_servers_in_temporary_objects(postgres_database
     assert {str(u.address): u.how for u in result.unproved} == left
     assert (set(different(result, live)), result.problems, built) == (set(left), (), 1)
     assert {r.how for r in result.receipts} == {"text", "temp"}
+
+
+STANDBY = "the server is a standby: nothing can be built there to compare with"
+NO_CREATE = "the role may not CREATE in this database: nothing can be built there to compare with"
+TRIGGERS = "the database has event triggers, which a scratch build by this role would fire"
+
+
+def compared(store: Store, text: str = TWO) -> tuple[set[str], tuple[str, ...], int]:
+    """How it was found equal, what was noted, and what was left unproved."""
+    result, live, _ = store.canonical(text)
+    assert (different(result, live), result.problems) == ({}, ()) or result.unproved
+    return {r.how for r in result.receipts}, result.notes, len(result.unproved)
+
+
+@pytest.mark.usefixtures("sandbox_given")
+def test_a_role_that_may_not_create_schemas(postgres_database: str) -> None:
+    """Temporary objects; the sandbox for what cannot be one; nothing where neither is allowed."""
+    store = Store(postgres_database)
+    store.execute(MADE, "create materialized view m as select a || b as ab from t", "create index i on m (lower(ab))")
+    index = "indexes: {i: {columns: [{expression: lower(ab::text)}]}}"
+    text = f'{TWO}\nmaterialized_views: {{m: {{query: "select a || b as ab from t", {index}}}}}'
+    temp = "store app: expressions were compared in temporary objects, since the role may not CREATE schemas"
+    with reader(store) as limited:
+        assert compared(limited) == ({"temp"}, (temp,), 0)
+        more = "store app: what cannot be temporary was compared in a server of the sandbox's"
+        assert compared(limited, text) == ({"temp", "sandbox"}, (temp, more), 0)
+        only = replace(limited, settings={**limited.settings, "equality": "temp"})
+        assert [u[0:2] + u[4:] for u in unproved(only, text)] == [
+            ("app.index.public.i", "columns.0", "a materialized view cannot be temporary")
+        ]
+        only = replace(limited, settings={**limited.settings, "equality": "server"})
+        assert [u[-1] for u in unproved(only)] == [NO_CREATE]
+
+
+@pytest.mark.usefixtures("sandbox_given")
+def test_a_role_that_may_not_make_temporary_tables(postgres_database: str) -> None:
+    store = Store(postgres_database)
+    store.execute(MADE, f"revoke temporary on database {urlsplit(postgres_database).path[1:]} from public")
+    with reader(store) as limited:
+        note = f"store app: expressions were compared in a server of the sandbox's, since {NO_CREATE}"
+        assert compared(limited) == ({"sandbox"}, (note,), 0)
+        only = replace(limited, settings={**limited.settings, "equality": "temp"})
+        assert [u[-1].split(":")[0] for u in unproved(only)] == [
+            "the role may not make temporary tables in this database"
+        ]
+
+
+EVENTS = ["ddl_command_start", "ddl_command_end", "sql_drop", "table_rewrite"]
+
+
+@pytest.mark.since(17)
+@pytest.mark.usefixtures("sandbox_given")
+def test_event_triggers_that_forbid_everything(postgres_database: str) -> None:
+    """A superuser's plan silences them; an owner's is compared elsewhere. Those of a login have fired by then."""
+    store = Store(postgres_database)
+    name = urlsplit(postgres_database).path[1:]
+    store.execute(
+        MADE,
+        "create table logins (who text)",
+        "grant insert on logins to public",
+        "create function forbid() returns event_trigger language plpgsql as"
+        " 'begin raise exception ''no %'', tg_tag; end'",
+        "create function note() returns event_trigger language plpgsql as"
+        " 'begin insert into public.logins values (session_user); end'",
+        "create event trigger l on login execute function note()",
+    )
+    with reader(store, f"grant create on database {name} to ROLE", "grant create on schema public to ROLE") as owner:
+        assert compared(owner) == ({"server"}, (), 0)
+        store.execute(*(f"create event trigger {e} on {e} execute function forbid()" for e in EVENTS))
+        try:
+            note = f"store app: expressions were compared in a server of the sandbox's, since {TRIGGERS}"
+            assert compared(owner) == ({"sandbox"}, (note,), 0)
+            assert compared(store) == ({"server"}, (), 0)
+            only = replace(owner, settings={**owner.settings, "equality": "server"})
+            assert [u[-1] for u in unproved(only)] == [TRIGGERS]
+        finally:
+            store.execute("set event_triggers = off", *(f"drop event trigger {e}" for e in EVENTS))
+
+
+@pytest.fixture
+def standby(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """URLs of a primary and of its streaming standby, on loopback."""
+    primary, copy = Postgres(tmp_path / "primary"), Postgres(tmp_path / "standby")
+    try:
+        login = primary.start()
+        copy.place()
+        make = [
+            primary.binaries() / "pg_basebackup",
+            "-D",
+            copy.folder / "data",
+            "-R",
+            "--checkpoint=fast",
+            "--no-sync",
+        ]
+        subprocess.run(
+            [*map(str, make), "-d", primary.urls(login)["POSTGRES_URL"]],
+            check=True,
+            cwd=copy.folder,
+            **processes.run_as(copy.user),
+        )
+        shutil.copy(primary.folder / "login.json", copy.folder / "login.json")
+        yield primary.urls(login)["POSTGRES_URL"], copy.urls(copy.start(processes.free_port()))["POSTGRES_URL"]
+    finally:
+        copy.stop(keep_data=False)
+        primary.stop(keep_data=False)
+
+
+def test_a_streaming_standby(standby: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its primary replays is compared in the sandbox; nothing is left of that in either."""
+    primary, there = map(Store, standby)
+    monkeypatch.setenv("RECONCILE_SANDBOX_POSTGRES_URL", primary.url)
+    primary.execute(MADE)
+    until = time.monotonic() + 60
+    while there.execute("select to_regclass('t') is not null") != [(True,)]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    databases = primary.execute("select datname from pg_database order by 1")
+    note = f"store app: expressions were compared in a server of the sandbox's, since {STANDBY}"
+    assert compared(there) == ({"sandbox"}, (note,), 0)
+    assert primary.execute("select datname from pg_database order by 1") == databases
+    only = replace(there, settings={"equality": "temp"})
+    assert [u[-1] for u in unproved(only)] == [STANDBY]
 
 
 CASES = Path(__file__).parents[2] / "cases" / "postgres"
