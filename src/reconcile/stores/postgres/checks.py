@@ -15,24 +15,16 @@ from reconcile.change import Server, Step
 from reconcile.errors import Problem, StoreError
 from reconcile.facts import Verb
 from reconcile.model import Address, Resource, State
+from reconcile.stores.postgres.checks_versions import NEWEST, VERSIONED, version_problems
 from reconcile.stores.postgres.resources import (
     ROUTINES,
-    Check,
-    Collation,
     Column,
     DefaultPrivileges,
-    Exclusion,
     Extension,
-    ForeignKey,
     Grant,
     Index,
     PostgresResource,
-    Range,
-    Table,
-    Unique,
-    View,
 )
-from reconcile.stores.postgres.resources import Sequence as Sequence_
 from reconcile.stores.postgres.resources.access import PUBLIC
 from reconcile.stores.postgres.routine_checks import routine_problems
 from reconcile.suggest import meant
@@ -143,10 +135,7 @@ def _asked(version: tuple[int, ...]) -> Mapping[str, list[_Check]]:
     """What is looked at closer on a server of that version, by kind: of most resources nothing."""
     found: dict[str, list[_Check]] = defaultdict(list)
     for newest, check, kinds in (
-        (15, _version_needs, ("view", "unique", "index", "foreign_key", "sequence")),
-        (17, _type_needs, ("range", "collation")),
-        (18, _needs_18, ("column", "check", "foreign_key")),
-        (18, _partition_needs, ("exclusion", "foreign_key")),
+        (NEWEST, version_problems, VERSIONED),
         (None, _access, ("grant", "default_privileges")),
     ):
         if newest is None or version < (newest,):
@@ -186,68 +175,6 @@ def _access(server: Server, resource: Resource, _: State) -> list[Problem]:
             )
         return problems
     return []
-
-
-def _version_needs(server: Server, resource: Resource, _: State) -> list[Problem]:
-    if not isinstance(resource, PostgresResource):
-        return []
-    wanted = {
-        "security_invoker": isinstance(resource, View) and "security_invoker" in dict(resource.with_),
-        "nulls_not_distinct": isinstance(resource, Unique | Index) and resource.nulls_not_distinct,
-        "the column list of on_delete": isinstance(resource, ForeignKey) and bool(resource.on_delete_columns),
-        "an unlogged sequence": isinstance(resource, Sequence_) and resource.unlogged,
-    }
-    return [
-        _problem(resource, f"{what} needs PostgreSQL 15; {server.name} is {server.version}")
-        for what, used in wanted.items()
-        if used
-    ]
-
-
-def _type_needs(server: Server, resource: Resource, _: State) -> list[Problem]:
-    wanted: dict[str, tuple[int, bool]] = {}
-    if isinstance(resource, Range):
-        wanted = {"multirange": (14, resource.multirange is not None)}
-    elif isinstance(resource, Collation):
-        wanted = {"provider: builtin": (17, resource.provider == "builtin"), "rules": (16, resource.rules is not None)}
-    return [
-        _problem(resource, f"{what} needs PostgreSQL {version}; {server.name} is {server.version}")
-        for what, (version, used) in wanted.items()
-        if used and isinstance(resource, PostgresResource) and server.numbers < (version,)
-    ]
-
-
-def _needs_18(server: Server, resource: Resource, _: State) -> list[Problem]:
-    wanted: dict[str, bool] = {}
-    if isinstance(resource, Column):
-        named = (resource.not_null_name, resource.not_null_comment) != (None, None)
-        wanted = {
-            "a virtual generated column (stored: false)": not resource.stored,
-            "a NOT NULL constraint with a name, a comment or options": named
-            or not resource.not_null_valid
-            or resource.not_null_no_inherit,
-        }
-    elif isinstance(resource, Check | ForeignKey):
-        wanted = {"enforced: false": not resource.enforced}
-    return [
-        _problem(resource, f"{what} needs PostgreSQL 18; {server.name} is {server.version}")
-        for what, used in wanted.items()
-        if used and isinstance(resource, PostgresResource)
-    ]
-
-
-def _partition_needs(server: Server, resource: Resource, desired: State) -> list[Problem]:
-    """What came to partitioned tables later than to others."""
-    table = desired.get(resource.container) if resource.container is not None else None
-    if not isinstance(table, Table) or table.partition_by is None:
-        return []
-    if isinstance(resource, Exclusion) and server.numbers < (17,):
-        what = "an exclusion constraint on a partitioned table needs PostgreSQL 17"
-    elif isinstance(resource, ForeignKey) and resource.not_valid and server.numbers < (18,):
-        what = "not_valid of a foreign key of a partitioned table needs PostgreSQL 18"
-    else:
-        return []
-    return [_problem(resource, f"{what}; {server.name} is {server.version}")]
 
 
 def _problem(resource: PostgresResource, what: str, hint: str | None = None) -> Problem:

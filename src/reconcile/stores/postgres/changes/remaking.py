@@ -109,10 +109,10 @@ def retypes(before: Column, after: Column) -> bool:
 def made_again(world: World, before: Column, after: Column) -> bool:
     """Whether a column is dropped and added: it is to be generated, with another type or from a retyped column.
 
-    SET EXPRESSION came with 17, for columns that are generated already.
+    SET EXPRESSION came with 17, for columns that are generated already; DROP EXPRESSION, for what is stored, with 13.
     """
     if after.generated is None:
-        return before.generated is not None and not before.stored  # DROP EXPRESSION is for what is stored
+        return before.generated is not None and (not before.stored or world.server.numbers < (13,))
     if before.generated is None or retypes(before, after) or before.stored != after.stored:
         return True
     if before.generated != after.generated and not after.stored and _has_checks(world, before):
