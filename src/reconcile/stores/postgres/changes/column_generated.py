@@ -130,8 +130,8 @@ def again_steps(change: PostgresChange, world: World, before: Column, after: Col
     full = not small(world, before.table)
     if full and after.generated is None and after.not_null and after.default is None and after.identity is None:
         raise PlanError(
-            f"{change.address} can no longer be {'generated' if before.stored else 'virtual'} but by being made anew: NOT NULL and without a default, it "
-            f"could not be, since {after.table} has rows",
+            f"{change.address} can no longer be {'generated' if before.stored else 'virtual'} but by being"
+            f" made anew: NOT NULL and without a default, it could not be, since {after.table} has rows",
             where=after.source,
             hint="give it a default; or drop not_null first, fill the new column, and set not_null after that",
         )
