@@ -13,7 +13,7 @@ from reconcile.change import Step
 from reconcile.errors import PartialError, ReconcileError, RefusedError
 from reconcile.ledger import LOCK_SECONDS, Ledger
 from reconcile.plan import Plan
-from reconcile.stores.base import Session, Telling
+from reconcile.stores.base import Reporting, Session, Telling
 
 TRIES = 5
 """How often a step is tried while its error is one that passes (lock timeout, deadlock, 429)."""
@@ -23,7 +23,7 @@ TRIES = 5
 class Event:
     """Something to show while an apply runs.
 
-    `kind`: unchecked, lock, step_started, progress, step_done, retry, verified, recorded. Times in seconds.
+    `kind`: unchecked, lock, step_started, progress, reported, step_done, retry, verified, recorded. Times in seconds.
     """
 
     kind: str
@@ -97,6 +97,8 @@ def execute(
                 on_event(Event("step_started", step, numbers[step.id], total))
             if isinstance(group.session, Telling):
                 group.session.tell = partial(_tell, on_event, todo[-1])
+            if isinstance(group.session, Reporting):
+                group.session.report = partial(_report, on_event, todo[-1])
             try:
                 if not held():
                     raise RefusedError(f"the lock of run {run} was lost", where=ledger.placement)
@@ -112,6 +114,10 @@ def execute(
 
 def _tell(on_event: OnEvent, step: Step, detail: str) -> None:
     on_event(Event("progress", step, detail=detail))
+
+
+def _report(on_event: OnEvent, step: Step, line: str) -> None:
+    on_event(Event("reported", step, detail=line))
 
 
 class _Group:

@@ -356,6 +356,7 @@ REASONS = {
     "delete_because_removed": "it was applied before and is no longer declared",
     "delete_because_pruned": "it is not declared and --prune asks for its removal",
     "delete_because_leftover": "a run that was broken off left it behind",
+    "delete_because_retired": "another one took over from it",
     "rename_declared": "renamed_from says so",
     "rename_enforced": "policy names: enforce",
 }

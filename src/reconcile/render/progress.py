@@ -67,6 +67,8 @@ class Progress:
             self._running(f"{event.step.id}{together}")
         elif event.kind == "progress" and event.step is not None:
             self._now = f"{event.step.id}  {event.detail}"
+        elif event.kind == "reported" and event.step is not None:
+            self._line(f"  {self._paint('·', '36')} {event.step.id}: {event.detail}")
         elif event.kind == "step_done" and event.step is not None:
             self._open = max(self._open - 1, 0)
             # A group is one transaction with one time: it stands on its last line.

@@ -194,6 +194,13 @@ class Telling(Protocol):
     tell: Callable[[str], None]
 
 
+@runtime_checkable
+class Reporting(Protocol):
+    """A session that has something to say for the report of the run: the name of a snapshot it made."""
+
+    report: Callable[[str], None]
+
+
 @dataclass(frozen=True)
 class Side:
     """One store's part of a mirror: what carries the ids."""

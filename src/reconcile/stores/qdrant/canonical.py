@@ -29,7 +29,7 @@ def canonical(desired: State, live: Live, taken: Names[str] = ()) -> Canonical:
     receipts: list[Receipt] = []
     for resource in desired.of_kind("collection"):
         assert isinstance(resource, Collection)
-        state[resource.address] = _collection(resource, live.state.get(resource.address), taken, receipts)
+        state[resource.address] = _collection(resource, live.state, taken, receipts)
     for resource in desired.values():
         match resource:
             case PayloadIndex():
@@ -44,11 +44,20 @@ def canonical(desired: State, live: Live, taken: Names[str] = ()) -> Canonical:
                 declared = resource.declared or {"collection": resource.target.parts[-1]}
                 state[resource.address] = resource.replace(collection=target.name, declared=declared)
     ordered = {a: state[a] for a in desired if a in state}
-    return Canonical(State(ordered), receipts=tuple(receipts))
+    return Canonical(State(ordered), receipts=tuple(receipts), notes=tuple(_notes(desired, live.state)))
 
 
-def _collection(wanted: Collection, found: Resource | None, taken: Names[str], receipts: list[Receipt]) -> Collection:
-    name = wanted.address.parts[-1]
+def _notes(desired: State, live: State) -> Iterator[str]:
+    """Retired generations that stay."""
+    for found in live.of_kind("collection"):
+        if isinstance(found, Collection) and found.stage == "retired" and found.container is not None:
+            current = desired.get(found.container)
+            if isinstance(current, Collection) and current.retired == "keep":
+                yield f"{found.address}: retired generation of {found.of} since {found.since}, kept (`retired: keep`)"
+
+
+def _collection(wanted: Collection, live: State, taken: Names[str], receipts: list[Receipt]) -> Collection:
+    name, found = wanted.address.parts[-1], live.get(wanted.address)
     # What the YAML says is kept, since the filled form no longer shows it; generation and name follow from live.
     declared = wanted.declared
     if declared is None:
@@ -64,15 +73,27 @@ def _collection(wanted: Collection, found: Resource | None, taken: Names[str], r
     filled = _fill(wanted, found, receipts)
     plain = wanted.versioned is False or (wanted.versioned is None and found.generation is None)
     generation, physical = found.generation, found.physical
-    if plain != (found.generation is None):
-        generation = None if plain else 1
-        physical = _physical(name, generation)
-    elif not plain and any(fixed_paths(found, cast(Collection, filled.replace(generation=generation)))):
-        generation = found.last_generation + 1
-        while f"{name}__v{generation}" in taken:
-            generation += 1
+    becomes_plain = plain and found.generation is not None
+    anew = any(fixed_paths(found, cast(Collection, filled.replace(generation=None if plain else generation or 1))))
+    if becomes_plain:
+        generation = physical = None
+    elif not plain and anew:
+        generation = _next(wanted, filled, found, live, taken)
         physical = _physical(name, generation)
     return cast(Collection, filled.replace(generation=generation, physical=physical, declared=declared))
+
+
+def _next(wanted: Collection, filled: Collection, found: Collection, live: State, taken: Names[str]) -> int:
+    """The number of the next generation: of one that is being filled for this very purpose, or a new one."""
+    begun = live.get(Address(wanted.address.store, "collection", (found.copying or "",)))
+    if isinstance(begun, Collection) and wanted.on_change == "copy" and found.copying_writes == wanted.writes:
+        asked = {k: v for k, v in filled.attributes().items() if k != "generation"}
+        if begun.attributes() == asked:
+            return found.copying_generation
+    number = found.last_generation + 1
+    while f"{wanted.address.parts[-1]}__v{number}" in taken:
+        number += 1
+    return number
 
 
 def _physical(name: str, generation: int | None) -> str | None:

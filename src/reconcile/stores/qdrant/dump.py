@@ -25,12 +25,16 @@ def dump(live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], 
         if not only(address):
             continue
         match resource:
+            case Collection() if resource.stage:
+                pass  # goes by itself, with a later plan
             case Collection():
                 entry = collections.setdefault(address.parts[0], {})
                 indexes = entry.pop("payload_indexes", None)
                 entry.update(_collection(resource, defaults))
                 if indexes:
                     entry["payload_indexes"] = indexes
+            case PayloadIndex() if _passing(live, address):
+                pass
             case PayloadIndex():
                 entry = collections.setdefault(address.parts[0], {})
                 entry.setdefault("payload_indexes", {})[resource.path] = _payload_index(resource)
@@ -47,6 +51,12 @@ def dump(live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], 
     if aliases:
         document["aliases"] = aliases
     return {FILE: to_yaml(document, comments)}
+
+
+def _passing(live: Live, index: Address) -> bool:
+    """Whether its collection is a generation that is retired or being filled."""
+    found = live.state.get(Address(index.store, "collection", index.parts[:1]))
+    return isinstance(found, Collection) and bool(found.stage)
 
 
 def _versioned(live: Live, alias: Alias) -> bool:

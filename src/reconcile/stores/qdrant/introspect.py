@@ -37,8 +37,8 @@ class Naming:
 def naming(infos: Mapping[str, Json], aliases: Mapping[str, str]) -> Naming:
     """Choose the current generation of each versioned collection.
 
-    It is the one the alias of the name points at; without one, the highest generation, one with the expected
-    physical name before a copy under another (a restored snapshot keeps the metadata).
+    It is the one the alias of the name points at; without one, the highest generation that is neither being filled nor
+    retired, one with the expected physical name before a copy under another (a restored snapshot keeps the metadata).
     """
     marked = {name: mark for name, info in infos.items() if (mark := wire.ours(info["config"])) is not None}
     groups: dict[str, list[str]] = defaultdict(list)
@@ -54,7 +54,8 @@ def naming(infos: Mapping[str, Json], aliases: Mapping[str, str]) -> Naming:
 
         def rank(physical: str, name: str = name) -> tuple[object, ...]:
             number = marked[physical][1]
-            return (aliases.get(name) == physical, physical == f"{name}__v{number}", number, physical)
+            ready = not wire.stage_of(physical, infos[physical]["config"])
+            return (aliases.get(name) == physical, ready, physical == f"{name}__v{number}", number, physical)
 
         ordered = sorted(members, key=rank)
         current = ordered[-1]
@@ -80,6 +81,7 @@ def introspect(
     """
     names = naming(infos, aliases)
     targets = set(aliases.values())
+    filled = _filled(infos)
     resources: list[Resource] = []
     unmodelled: list[NotModelled] = []
     for physical, info in sorted(infos.items()):
@@ -89,8 +91,13 @@ def introspect(
         if unknown:
             unmodelled.append(NotModelled(address, f"collection settings {', '.join(unknown)}"))
             continue
-        spare = [p for p in names.others.get(name, ()) if p not in targets and not infos[p].get("points_count")]
+        spare = [
+            p
+            for p in names.others.get(name, ())
+            if p not in targets and not infos[p].get("points_count") and not wire.stage_of(p, infos[p]["config"])
+        ]
         current = physical in names.generation
+        fields |= _stage(store, physical, info["config"], current) | filled.get(physical, {})
         resources.append(
             Collection(
                 address=address,
@@ -119,6 +126,36 @@ def introspect(
             )
         )
     return Live(State.of(resources), tuple(unmodelled), tuple(partial))
+
+
+def _stage(store: str, physical: str, config: Mapping[str, Json], current: bool) -> dict[str, Json]:
+    """What a generation is that is not, or not yet quite, the current one."""
+    entry = wire.stage_of(physical, config)
+    if not entry:
+        return {}
+    copy = entry.get("copy") or {}
+    if current:
+        return {"unfinished": copy.get("from")} if copy else {}
+    return {
+        "stage": "copying" if copy else "retired",
+        "of": entry["name"],
+        "container": collection_address(store, entry["name"]),
+        "since": "" if copy else str(entry["retired"]),
+    }
+
+
+def _filled(infos: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
+    """Physical name -> which generation is being filled from that collection: the newest, if there are several."""
+    found: dict[str, dict[str, Json]] = {}
+    for name, info in infos.items():
+        copy = wire.stage_of(name, info["config"]).get("copy")
+        if not copy:
+            continue
+        number = (wire.ours(info["config"]) or ("", 0))[1]
+        fields = {"copying": name, "copying_generation": number, "copying_writes": copy.get("writes")}
+        if number > found.get(str(copy.get("from")), {}).get("copying_generation", 0):
+            found[str(copy.get("from"))] = fields
+    return found
 
 
 def _payload_index(collection: Address, path: str, schema: Mapping[str, Json]) -> PayloadIndex | NotModelled:

@@ -17,6 +17,7 @@ from reconcile.stores.qdrant.resources import (
     alias_address,
     collection_address,
 )
+from reconcile.stores.qdrant.stamps import KINDS as STAMPS
 from reconcile.suggest import meant
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ class _Reader:
                 source=source,
                 versioned=body.get("versioned"),
                 on_change=body.get("on_change") or "refuse",
+                writes=self._writes(body),
+                retired=body.get("retired") or "drop",
                 contracts=contracts,
                 **fields,
             )
@@ -141,6 +144,35 @@ class _Reader:
                     own=True,
                 )
             )
+
+    def _writes(self, body: Map) -> Json:
+        """`writes:`, with the field's path as the server spells it."""
+        writes = body.get("writes")
+        if writes is None:
+            if body.get("on_change") == "copy":
+                self.context.problem(
+                    body.at("on_change"),
+                    "`on_change: copy` needs `writes:`: how the application writes while points are copied",
+                    "one of: writes: {timestamp: FIELD} (a payload field that every write sets), dual (it writes to"
+                    " both generations), frozen (it does not write), none_expected",
+                )
+            return None
+        if isinstance(writes, str):
+            return writes
+        text, where = writes["timestamp"], writes.value_at("timestamp")
+        path = payload_path(text)
+        if path is None or "[" in path:
+            self.context.problem(where, f'"{text}" is no JSON path of a single payload field', "as in: updated_at")
+            return None
+        index = (body.get("payload_indexes") or {}).get(text)
+        kind = index if isinstance(index, str) else (index or {}).get("type")
+        if kind not in STAMPS or (isinstance(index, Mapping) and index.get("range") is False):
+            self.context.problem(
+                where,
+                f"`writes: {{timestamp: {text}}}` needs a payload index on {text} by which points can be ordered",
+                f"declare it under `payload_indexes:`, of type {', '.join(STAMPS[:-1])} or {STAMPS[-1]}",
+            )
+        return {"timestamp": path}
 
     def alias(self, name: str, block: Map, names: set[str]) -> None:
         """One entry of `aliases:`."""

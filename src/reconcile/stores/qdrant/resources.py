@@ -13,6 +13,8 @@ from typing import ClassVar
 from reconcile.model import Address, Json, Resource
 
 ON_CHANGE = ("refuse", "empty", "copy")
+WRITES = ("dual", "frozen", "none_expected")
+RETIRED = ("drop", "keep")
 
 
 class Collection(Resource):
@@ -51,6 +53,24 @@ class Collection(Resource):
     """What a replacement does with stored points: one of `ON_CHANGE`."""
     contracts: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
     """Vector name ("" for the unnamed one) -> the embedding it was declared with; None: none was."""
+    writes: Json = field(default=None, compare=False, repr=False)
+    """What is promised about writes during a copy: `{timestamp: FIELD}` or one of `WRITES`; None where nothing is."""
+    retired: str = field(default="drop", compare=False, repr=False)
+    """What later plans do with the old generation after a copy: one of `RETIRED`."""
+    stage: str = field(default="", compare=False, repr=False)
+    """Live only, of a generation that is not the current one: "copying", it is being filled, or "retired"."""
+    of: str | None = field(default=None, compare=False, repr=False)
+    """Live only, where there is a `stage`: the logical name."""
+    since: str = field(default="", compare=False, repr=False)
+    """Live only: when it was retired."""
+    unfinished: str | None = field(default=None, compare=False, repr=False)
+    """Live only, of a current generation: the one it took over from, where the run ended before all was done."""
+    copying: str | None = field(default=None, compare=False, repr=False)
+    """Live only, of a current generation: the one being filled from it."""
+    copying_generation: int = field(default=0, compare=False, repr=False)
+    """Live only: its number."""
+    copying_writes: Json = field(default=None, compare=False, repr=False)
+    """Live only: under which promise."""
     leftovers: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """Live only: other generations of it that hold no point and no alias, left by a broken or older run."""
     last_generation: int = field(default=0, compare=False, repr=False)
@@ -60,6 +80,15 @@ class Collection(Resource):
     def name(self) -> str:
         """The physical name: what requests name it by. Not `live_name`, which the core takes for a misnomer."""
         return self.physical or self.address.parts[-1]
+
+    @property
+    def leftover_of(self) -> str | None:
+        """What a generation that is not current belongs to: removed by a plan that has nothing else to do with it."""
+        return self.of
+
+    def leaves(self, part: Resource) -> bool:
+        """`retired: keep` leaves retired generations alone."""
+        return self.retired == "keep" and isinstance(part, Collection) and part.stage == "retired"
 
     @property
     def all_vectors(self) -> Mapping[str, Mapping[str, Json]]:

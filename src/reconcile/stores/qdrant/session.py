@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from reconcile.stores.base import Canonical, Live, Side, Transaction
 from reconcile.stores.qdrant import checks, mirrored, options, wire
 from reconcile.stores.qdrant.canonical import canonical
 from reconcile.stores.qdrant.introspect import introspect
+from reconcile.stores.qdrant.replacing import NAMES, Replacing
 from reconcile.stores.qdrant.resources import Collection
 from reconcile.stores.qdrant.transport import QdrantError, Transport
 
@@ -53,6 +54,9 @@ class QdrantSession:
         self._infos: dict[str, Any] = {}
         self._aliases: dict[str, str] = {}
         self._physical: dict[Address, str] = {}
+        self.tell: Callable[[str], None] = lambda detail: None
+        self.report: Callable[[str], None] = lambda line: None
+        self._replacing = Replacing(self.http, lambda detail: self.tell(detail), lambda line: self.report(line))
 
     def server(self) -> Server:
         """Version from GET /, identity from our mark; remembered.
@@ -157,6 +161,8 @@ class QdrantSession:
                 self._request(call, limit)
             case Op("wait_green", args):
                 self._wait_green(args["collection"], limit or WAIT_SECONDS)
+            case Op(op, args) if op in NAMES:
+                self._replacing.run(op, args, limit or WAIT_SECONDS)
             case Op("drop_if_empty", args):
                 self._drop_if_empty(args["collection"])
             case _:

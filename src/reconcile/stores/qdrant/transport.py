@@ -32,6 +32,8 @@ class QdrantError(StoreError):
         self.status = status
         self.passing = status in _PASSING
         """Whether the same request may succeed later."""
+        self.after: float | None = None
+        """In how many seconds, where the server says."""
 
 
 class Transport:
@@ -108,16 +110,7 @@ class Transport:
         Raises:
             QdrantError: refused or not answered; says what it means and what to do.
         """
-        import httpx
-
-        client = self.client()
-        timeout = httpx.Timeout(seconds or REQUEST_SECONDS, connect=10.0)
-        try:
-            answer = client.request(method, path, json=body, timeout=timeout)
-        except httpx.TransportError as error:
-            raise self._unanswered(error) from error
-        if answer.status_code >= 400:
-            raise self._refused(method, path, answer)
+        answer = self._ask(method, path, seconds, json=body)
         try:
             content = answer.json()
         except ValueError as error:
@@ -125,6 +118,29 @@ class Transport:
         if not isinstance(content, dict):
             raise self._stranger()
         return content.get("result", content)
+
+    def bulk(self, method: str, path: str, body: bytes) -> bytes:
+        """The text of an answer to a request that is JSON text already: points by the thousand are not parsed.
+
+        Raises:
+            QdrantError: as `send`.
+        """
+        # Packed answers cost the server more than a network between two machines of one site.
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        return self._ask(method, path, None, content=body, headers=headers).content
+
+    def _ask(self, method: str, path: str, seconds: float | None, **request: Any) -> httpx.Response:
+        import httpx
+
+        client = self.client()
+        timeout = httpx.Timeout(seconds or REQUEST_SECONDS, connect=10.0)
+        try:
+            answer = client.request(method, path, timeout=timeout, **request)
+        except httpx.TransportError as error:
+            raise self._unanswered(error) from error
+        if answer.status_code >= 400:
+            raise self._refused(method, path, answer)
+        return answer
 
     def close(self) -> None:
         """End the connection; safe to call twice."""
@@ -185,4 +201,7 @@ class Transport:
             return QdrantError(f"{self.shown} wants TLS", where=name, hint="write the URL with https://", status=status)
         if status == 404 and path == "/":
             return self._stranger()
-        return QdrantError(f"{method} {path}: {message} (HTTP {status})", where=name, status=status)
+        error = QdrantError(f"{method} {path}: {message} (HTTP {status})", where=name, status=status)
+        after = answer.headers.get("retry-after", "")
+        error.after = float(after) if after.isdigit() else None
+        return error

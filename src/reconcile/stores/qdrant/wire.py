@@ -50,8 +50,11 @@ def vector_patch(changed: Mapping[str, Json]) -> Wire:
     return body
 
 
-def create_body(collection: Collection) -> Wire:
-    """The body of PUT /collections/NAME. What is unset stays unset: the server's configuration decides."""
+def create_body(collection: Collection, copy: Json = None) -> Wire:
+    """The body of PUT /collections/NAME. What is unset stays unset: the server's configuration decides.
+
+    `copy` marks a generation that is to be filled before it takes over.
+    """
     body: Wire = {"vectors": {}}
     if collection.vector is not None:
         body["vectors"] = vector_body(collection.vector)
@@ -74,6 +77,7 @@ def create_body(collection: Collection) -> Wire:
         metadata[options.OURS] = {
             "name": collection.address.parts[-1],
             "generation": collection.generation,
+            **({"copy": copy} if copy is not None else {}),
         }
     if metadata:
         body["metadata"] = metadata
@@ -203,6 +207,18 @@ def read_config(config: Mapping[str, Json]) -> tuple[Wire, list[str]]:
     if metadata := {k: v for k, v in (found.get("metadata") or {}).items() if k != options.OURS}:
         fields["metadata"] = metadata
     return fields, unknown
+
+
+def stage_of(physical: str, config: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The metadata entry of a generation that is being filled (`copy`) or was retired (`retired`); else {}.
+
+    Its name must agree as well: a restored copy under another name keeps the metadata, and is nobody's leftover.
+    """
+    mark = ours(config)
+    if mark is None or physical != f"{mark[0]}__v{mark[1]}":
+        return {}
+    entry: Mapping[str, Json] = config["metadata"][options.OURS]
+    return entry if "copy" in entry or "retired" in entry else {}
 
 
 def ours(config: Mapping[str, Json]) -> tuple[str, int] | None:

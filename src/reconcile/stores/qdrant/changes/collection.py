@@ -13,6 +13,7 @@ from reconcile.model import Address, Json
 from reconcile.stores.qdrant import wire
 from reconcile.stores.qdrant.changes.common import (
     Path,
+    alias_call,
     aliases_of,
     create_calls,
     differences,
@@ -111,7 +112,7 @@ class DropCollection(CollectionChange):
         if empty:
             calls += [Op("drop_if_empty", {"collection": name}) for name in names]
         else:
-            calls += [drop_call(name) for name in names]
+            calls += [call for n in names for call in (Op("snapshot", {"collection": n}), drop_call(n))]
         return [
             Step(
                 id=f"{self.address}/1-drop",
@@ -122,11 +123,11 @@ class DropCollection(CollectionChange):
                 gives=frozenset({no(r.address) for r in (self.collection, *indexes, *going)}),
                 transactional=False,
                 hazards=frozenset(hazards),
-                timeouts=Timeouts(wall="2m"),
+                timeouts=Timeouts(wall="2m" if empty else "6h"),  # a snapshot is made first
             )
         ]
 
-    def reverse(self) -> Change:
+    def reverse(self) -> Change | Irreversible:
         """Make it again, empty."""
         return CreateCollection(None, self.before)
 
@@ -144,6 +145,7 @@ class AlterCollection(CollectionChange):
     def describe(self) -> str:
         """Old and new values: "hnsw.m 16 → 32"."""
         lines = self.words() + [f"drops the empty leftover {name}" for name in self.old.leftovers]
+        lines += [f"finishes taking over from {self.old.unfinished}"] if self.old.unfinished else []
         return ", ".join(lines)
 
     def _reindexes(self) -> bool:
@@ -200,7 +202,7 @@ class AlterCollection(CollectionChange):
     def steps(self, world: World) -> Sequence[Step]:
         """The PATCHes, then a wait until the optimizers have done their work; then leftovers go."""
         del world
-        calls: list[Call] = list(self.calls())
+        calls: list[Call] = [*finish_calls(self.old), *self.calls()]
         hazards = {Hazard.NOT_TRANSACTIONAL}
         if self._reindexes():
             hazards.add(Hazard.LONG_RUNNING)
@@ -225,7 +227,7 @@ class AlterCollection(CollectionChange):
         for path, old, _ in self.differences():
             if old is None:
                 return Irreversible(f"{'.'.join(path)} was not set before, and Qdrant cannot unset it")
-        return AlterCollection(self.after, self.old.replace(leftovers=()))
+        return AlterCollection(self.after, self.old.replace(leftovers=(), unfinished=None))
 
 
 def changed_keys(before: Mapping[str, Json] | None, after: Mapping[str, Json] | None) -> dict[str, Json]:
@@ -239,6 +241,15 @@ def changed_keys(before: Mapping[str, Json] | None, after: Mapping[str, Json] | 
         elif old != value:
             found[key] = value
     return found
+
+
+def finish_calls(live: Collection) -> list[Call]:
+    """What is left of a replacement whose alias was switched by a run that ended then."""
+    if live.unfinished is None:
+        return []
+    name = live.address.parts[-1]
+    args = {"from": live.unfinished, "to": live.name, "name": name, "generation": live.generation}
+    return [alias_call({name: live.name}), Op("finish_copy", args)]
 
 
 def drop_call(name: str) -> Http:

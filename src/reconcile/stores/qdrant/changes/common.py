@@ -64,11 +64,11 @@ def moved_aliases(world: World, address: Address) -> list[Alias]:
     ]
 
 
-def create_calls(collection: Collection, indexes: Sequence[PayloadIndex]) -> list[Http]:
-    """PUT of a collection with its payload indexes, each read back."""
+def create_calls(collection: Collection, indexes: Sequence[PayloadIndex], copy: Json = None) -> list[Http]:
+    """PUT of a collection with its payload indexes, each read back. `copy`: see `wire.create_body`."""
     name = collection.name
     path = wire.collection_path(name)
-    body = wire.create_body(collection)
+    body = wire.create_body(collection, copy)
     calls = [Http("PUT", path, body, path, wire.expected(body))]
     if collection.read_fan_out_factor is not None:
         calls.append(patch(name, {"params": {"read_fan_out_factor": collection.read_fan_out_factor}}))

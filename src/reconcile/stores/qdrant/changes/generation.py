@@ -16,7 +16,7 @@ from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.qdrant import options
 from reconcile.stores.qdrant.canonical import fixed_paths
-from reconcile.stores.qdrant.changes.collection import CollectionChange, drop_call
+from reconcile.stores.qdrant.changes.collection import CollectionChange, drop_call, finish_calls
 from reconcile.stores.qdrant.changes.common import (
     alias_call,
     aliases_of,
@@ -78,18 +78,19 @@ class GenerationChange(CollectionChange):
                 hint="declare the next generation beside it, fill it, then move your application over"
                 f" (`on_change: empty` would start without points):\n{self._next_generation(name)}",
             )
-        if after.on_change == "copy":
+        if after.generation is None:
             return PlanError(
                 what,
                 where=after.source,
-                hint="`on_change: copy` is not available in this version yet: take the change back, or write"
+                hint="take the change back, or write `versioned: true`, `on_change: copy` and `writes:` to copy it"
+                " behind an alias of its name (clients miss it for a moment, and only this once), or"
                 " `on_change: empty` to start without points",
             )
         return PlanError(
             what,
             where=after.source,
-            hint="take the change back, or write `on_change: empty` to start without points;"
-            " `on_change: copy` comes in a later version",
+            hint="take the change back, or write `on_change: copy` and `writes:` to copy the points into a new"
+            " generation while clients go on, or `on_change: empty` to start without points",
         )
 
     def _next_generation(self, name: str) -> str:
@@ -143,11 +144,16 @@ class ReplaceCollection(GenerationChange):
         new = Address(store, "collection", (after.name,))
         indexes = indexes_of(world.target, self.address)
         aliases = aliases_of(world.target, self.address)
-        calls: list[Call] = list(create_calls(after, indexes))
+        calls: list[Call] = list(finish_calls(before))
+        if Hazard.DELETES_DATA not in hazards:
+            calls.append(Op("expect_empty", {"collection": before.name}))
+        if before.copying is not None:
+            calls.append(Op("drop_generation", {"collection": before.copying}))
+        calls += create_calls(after, indexes)
         if aliases:
             calls.append(alias_call({a.address.parts[-1]: after.name for a in aliases}))
         calls += [Op("drop_if_empty", {"collection": name}) for name in before.leftovers]
-        calls.append(_drop(before, hazards))
+        calls += _drop(before, hazards)
         return [
             Step(
                 id=f"{self.address}/1-replace",
@@ -162,7 +168,7 @@ class ReplaceCollection(GenerationChange):
                 transactional=False,
                 journalled=True,  # the old generation, once empty, has no address that could show it is gone
                 hazards=frozenset(hazards),
-                timeouts=Timeouts(wall="5m"),
+                timeouts=_drop_time(hazards),
             )
         ]
 
@@ -198,13 +204,13 @@ class RecreateCollection(GenerationChange):
         drop = Step(
             id=f"{self.address}/1-drop",
             address=self.address,
-            calls=(_drop(before, hazards),),
+            calls=tuple(_drop(before, hazards)),
             phase=Phase.CONTRACT,
             needs=frozenset({has(self.address), *(ok(a.address) for a in moved_aliases(world, self.address))}),
             gives=frozenset({no(self.address)}),
             transactional=False,
             hazards=frozenset(hazards),
-            timeouts=Timeouts(wall="2m"),
+            timeouts=_drop_time(hazards),
         )
         create = Step(
             id=f"{self.address}/2-create",
@@ -221,8 +227,12 @@ class RecreateCollection(GenerationChange):
         return [drop, create]
 
 
-def _drop(collection: Collection, hazards: set[Hazard]) -> Call:
-    """DELETE where the plan says that points go; else counted again just before."""
+def _drop(collection: Collection, hazards: set[Hazard]) -> list[Call]:
+    """A snapshot and DELETE where the plan says that points go; else counted again just before."""
     if Hazard.DELETES_DATA in hazards:
-        return drop_call(collection.name)
-    return Op("drop_if_empty", {"collection": collection.name})
+        return [Op("snapshot", {"collection": collection.name}), drop_call(collection.name)]
+    return [Op("drop_if_empty", {"collection": collection.name})]
+
+
+def _drop_time(hazards: set[Hazard]) -> Timeouts:
+    return Timeouts(wall="6h" if Hazard.DELETES_DATA in hazards else "5m")

@@ -1,0 +1,122 @@
+"""The calls of a replacement, by name: each may be repeated, and finds out from the server how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from reconcile.errors import StoreError
+from reconcile.model import Json
+from reconcile.stores.qdrant import options, wire
+from reconcile.stores.qdrant.copying import Copy, Mark, begun
+from reconcile.stores.qdrant.points import Points
+from reconcile.stores.qdrant.settling import finish, settle
+from reconcile.stores.qdrant.snapshots import snapshot
+from reconcile.stores.qdrant.transport import Transport
+
+NAMES = frozenset(
+    {"copy_points", "settle_copy", "finish_copy", "snapshot", "drop_generation", "drop_plain", "expect_empty"}
+)
+"""The operations there are here."""
+
+
+class Replacing:
+    """What a session does with generations.
+
+    Args:
+        tell: shows how far it has come.
+        report: says what is worth keeping: the name of a snapshot.
+    """
+
+    def __init__(self, http: Transport, tell: Callable[[str], None], report: Callable[[str], None]) -> None:
+        self.http, self.tell, self.report = http, tell, report
+        self._copies: dict[str, Copy] = {}
+
+    def run(self, op: str, args: Mapping[str, Json], seconds: float) -> None:
+        """Run one of `NAMES`.
+
+        Raises:
+            StoreError: it cannot be done as planned; says what was left as it was.
+        """
+        match op:
+            case "copy_points":
+                if (copy := begun(self.http, args, self.tell)) is not None:
+                    copy.run()
+            case "settle_copy":
+                if (copy := begun(self.http, args, self.tell)) is not None:
+                    settle(copy)
+                    self._copies[args["to"]] = copy
+            case "finish_copy":
+                self._finish(args)
+            case "snapshot":
+                self._snapshot(args["collection"], seconds)
+            case "drop_plain":
+                if args["collection"] not in self._aliases():  # else it is gone, and the alias is there
+                    self.http.send("DELETE", wire.collection_path(args["collection"]))
+            case "drop_generation":
+                self._drop(args["collection"])
+            case "expect_empty":
+                self._expect_empty(args["collection"])
+
+    def _finish(self, args: Mapping[str, Json]) -> None:
+        copy = begun(self.http, args, self.tell)
+        if copy is None:
+            return
+        if not copy.switched:
+            raise StoreError(
+                f"alias {args['name']} does not point at {args['to']}",
+                where=f"store {self.http.spec.name}",
+                hint="somebody else moved it: plan again",
+            )
+        earlier = self._copies.pop(args["to"], None)
+        copy.seen = earlier.seen if earlier is not None else {}
+        # A plain collection is gone by now: its name is the alias of the new generation.
+        if copy.old.name != args["name"] and copy.old.exists():
+            finish(copy)
+            retired = {options.OURS: retired_mark(copy.mark, copy.old)}
+            self.http.send("PATCH", wire.collection_path(copy.old.name), {"metadata": retired})
+        plain = {options.OURS: {"name": copy.mark.name, "generation": copy.mark.generation}}
+        self.http.send("PATCH", wire.collection_path(copy.new.name), {"metadata": plain})
+
+    def _drop(self, name: str) -> None:
+        """Only what is still marked as retired or unfinished, and what no alias points at."""
+        points = Points(self.http, name, self.tell)
+        if not points.exists():
+            return
+        mark = (points.info()["config"].get("metadata") or {}).get(options.OURS) or {}
+        pointing = [alias for alias, target in self._aliases().items() if target == name]
+        if pointing or not ({"retired", "copy"} & set(mark)):
+            why = f"alias {', '.join(pointing)} points at it" if pointing else "its metadata no longer says so"
+            raise StoreError(
+                f"{name} is no retired or unfinished generation any more: {why}",
+                where=f"store {self.http.spec.name}",
+                hint="nothing was deleted; plan again",
+            )
+        self.http.send("DELETE", wire.collection_path(name))
+
+    def _snapshot(self, name: str, seconds: float) -> None:
+        line = None if name in self._aliases() else snapshot(self.http, name, seconds)
+        if line is not None:
+            self.report(line)
+
+    def _aliases(self) -> dict[str, str]:
+        return {a["alias_name"]: a["collection_name"] for a in self.http.send("GET", "/aliases")["aliases"]}
+
+    def _expect_empty(self, name: str) -> None:
+        points = Points(self.http, name, self.tell)
+        if points.exists() and (count := points.count()):
+            raise StoreError(
+                f"collection {name} was empty when planned and holds points now ({count})",
+                where=f"store {self.http.spec.name}",
+                hint="nothing was switched or deleted; plan again",
+            )
+
+
+def retired_mark(mark: Mark, old: Points) -> Json:
+    """The metadata entry of a generation that another one took over from; who it is stays as it was."""
+    there = wire.ours(old.info()["config"]) or (mark.name, mark.generation - 1)
+    return {
+        "name": there[0],
+        "generation": there[1],
+        "retired": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
