@@ -11,13 +11,13 @@ from tests.stores.qdrant.store import context
 from reconcile.change import Change, Irreversible, Server, World
 from reconcile.diff import Difference, Options, diff
 from reconcile.facts import Verb
-from reconcile.model import State
+from reconcile.model import Address, State
 from reconcile.plan import StoreView, build
 from reconcile.policy import Policy
 from reconcile.stores.base import Live
 from reconcile.stores.qdrant import PACKAGE
 from reconcile.stores.qdrant.canonical import canonical
-from reconcile.stores.qdrant.resources import Collection
+from reconcile.stores.qdrant.resources import Collection, collection_address
 from reconcile.yamlio import parse
 
 STATES = {
@@ -62,6 +62,12 @@ aliases: {live: c, second: d}
 """,
 }
 PAIRS = list(permutations(STATES, 2))
+STATES["copied"] = STATES["sharded"].replace(
+    "shard_number: 2", "shard_number: 3\n    on_change: copy\n    writes: frozen"
+)
+STATES["adopted"] = STATES["sharded"].replace("versioned: false", "versioned: true, on_change: copy, writes: dual")
+STATES["retired"] = STATES["one"]
+PAIRS += [("sharded", "copied"), ("one", "copied"), ("sharded", "adopted"), ("retired", "one"), ("retired", "tuned")]
 
 
 def declared(name: str) -> State:
@@ -75,6 +81,10 @@ def declared(name: str) -> State:
 def live_of(name: str) -> Live:
     """What the state would be like live: generations named, nothing left to fill."""
     state = canonical(declared(name), Live(State())).state
+    if name == "retired":
+        c = collection_address("v", "c")
+        old = Address("v", "collection", ("c__v0",))
+        state = state.add(Collection(address=old, stage="retired", of="c", container=c))
     return Live(
         State.of(
             r.replace(last_generation=r.generation or 0, declared=None) if isinstance(r, Collection) else r
@@ -95,7 +105,7 @@ def world(live: State, changes: tuple[Change, ...]) -> World:
     return World("v", Server("v", "qdrant", "1.16.3"), live, target, empty=lambda a: True)
 
 
-@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("name", [name for name in STATES if name != "retired"])
 def test_a_state_against_itself_is_empty(name: str) -> None:
     live = live_of(name)
     assert differ(canonical(declared(name), live).state, live).changes == ()
@@ -121,7 +131,7 @@ def test_the_changes_reach_the_goal_and_reverse_undoes_them(old: str, new: str) 
     for change in reversed(changes):
         back = change.reverse()
         if isinstance(back, Irreversible):
-            assert "was not set before" in back.reason
+            assert back.reason
             state = state.add(change.before) if change.before else state
         else:
             state = back.apply_to(state)

@@ -25,13 +25,6 @@ from reconcile.stores.qdrant.changes.generation import ReplaceCollection
 from reconcile.stores.qdrant.resources import PayloadIndex
 from reconcile.stores.qdrant.stamps import KINDS
 
-_LOSSLESS = {
-    ("float32", "float16"),  # rounded, as the server would round what an application sends
-    ("float16", "float32"),
-    ("uint8", "float32"),
-    ("uint8", "float16"),
-}
-"""Changes of datatype after which stored vectors are still the model's."""
 _LONG = Timeouts(wall="7d")
 
 
@@ -50,11 +43,6 @@ class CopyCollection(ReplaceCollection):
     def _promise(self) -> str:
         writes = self.collection.writes
         return f"writes: timestamp {writes['timestamp']}" if isinstance(writes, Mapping) else f"writes: {writes}"
-
-    def _other_vectors(self) -> bool:
-        """Whether a vector that stays is declared as one that stored values do not fit."""
-        before, after = self.old.all_vectors, self.collection.all_vectors
-        return any(_other_model(old, after[name]) for name, old in before.items() if name in after)
 
     def _kept_vectors(self) -> Json:
         """`with_vector` of a scroll: all, some by name, or none."""
@@ -259,11 +247,3 @@ class DropGeneration(DropCollection):
     def reverse(self) -> Change | Irreversible:
         """Only by hand, from the snapshot."""
         return Irreversible("a generation that is gone comes back from its snapshot only")
-
-
-def _other_model(old: Mapping[str, Json], new: Mapping[str, Json]) -> bool:
-    """Whether stored vectors are no longer what is declared."""
-    if any(old.get(key) != new.get(key) for key in ("size", "distance", "multivector")):
-        return True
-    was, now = old.get("datatype", "float32"), new.get("datatype", "float32")
-    return was != now and (was, now) not in _LOSSLESS

@@ -6,14 +6,14 @@ in the YAML that they may go, and the step is a `deletes-data`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from reconcile.change import Action, Call, Change, Irreversible, Op, Phase, Step, Timeouts, World
 from reconcile.errors import PlanError
 from reconcile.facts import has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address
+from reconcile.model import Address, Json
 from reconcile.stores.qdrant import options
 from reconcile.stores.qdrant.canonical import fixed_paths
 from reconcile.stores.qdrant.changes.collection import CollectionChange, drop_call, finish_calls
@@ -26,6 +26,13 @@ from reconcile.stores.qdrant.changes.common import (
 )
 from reconcile.stores.qdrant.resources import Collection
 
+_LOSSLESS = {
+    ("float32", "float16"),  # rounded, as the server would round what an application sends
+    ("float16", "float32"),
+    ("uint8", "float32"),
+    ("uint8", "float16"),
+}
+"""Changes of datatype after which stored vectors are still the model's."""
 _WORDS = {word: name for name, word in options.DISTANCES.items()}
 
 
@@ -63,8 +70,9 @@ class GenerationChange(CollectionChange):
         return hazards
 
     def _other_vectors(self) -> bool:
-        """Whether stored vectors do not fit what is declared."""
-        return any(path[0] in ("vector", "vectors") for path in self.replace_paths)
+        """Whether a vector that stays is declared as one that stored values do not fit."""
+        before, after = self.old.all_vectors, self.collection.all_vectors
+        return any(_other_model(old, after[name]) for name, old in before.items() if name in after)
 
     def _refused(self) -> PlanError:
         after, name = self.collection, self.address.parts[-1]
@@ -112,6 +120,14 @@ class GenerationChange(CollectionChange):
         if self.collection.on_change == "empty":
             return Irreversible("the points of the old generation are gone")
         return type(self)(self.after, self.before)
+
+
+def _other_model(old: Mapping[str, Json], new: Mapping[str, Json]) -> bool:
+    """Whether stored vectors are no longer what is declared."""
+    if any(old.get(key) != new.get(key) for key in ("size", "distance", "multivector")):
+        return True
+    was, now = old.get("datatype", "float32"), new.get("datatype", "float32")
+    return was != now and (was, now) not in _LOSSLESS
 
 
 def _vector_yaml(collection: Collection, name: str, contracts: object) -> str:
