@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconcile.ledger_rows import Applied
-from reconcile.model import Json
+from reconcile.model import Json, declared_only
 
 Path = tuple[str, ...]
 
@@ -55,7 +55,9 @@ def causes(before: Json, after: Json, row: Applied | None, unset_is_unmanaged: b
         applied = None if row is None else _at(row.canonical, path)
         if row is None:
             cause = "first"
-        elif applied == live or (applied is None and unset_is_unmanaged):
+        elif applied == (declared_only(live, applied) if unset_is_unmanaged else live) or (
+            applied is None and unset_is_unmanaged
+        ):
             cause = "config"
         else:
             cause = "drift" if applied == wanted else "both"

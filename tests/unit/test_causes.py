@@ -39,3 +39,14 @@ def test_a_setting_that_was_not_managed_before_moved_in_the_yaml() -> None:
 def test_each_path_has_its_own_cause() -> None:
     found = causes({"a": 1, "b": {"c": 2}}, {"a": 0, "b": {"c": 3}}, row({"a": 0, "b": {"c": 2}}), False)
     assert {tuple(c["path"]): c["cause"] for c in found} == {("a",): "drift", ("b", "c"): "config"}
+
+
+def test_a_removed_part_that_the_server_had_filled_is_no_drift() -> None:
+    was = row({"vectors": {"a": {"size": 2}, "b": {"size": 3}}})
+    live = {"vectors": {"a": {"size": 2, "on_disk": False}, "b": {"size": 3, "on_disk": False}}}
+    wanted = {"vectors": {"a": {"size": 2, "on_disk": False}}}
+    (found,) = causes(live, wanted, was, True)
+    assert (found["path"], found["cause"]) == (["vectors", "b"], "config")
+    live["vectors"]["b"]["size"] = 4
+    (found,) = causes(live, wanted, was, True)
+    assert found["cause"] == "both"

@@ -87,8 +87,8 @@ def _next(wanted: Collection, filled: Collection, found: Collection, live: State
     """The number of the next generation: of one that is being filled for this very purpose, or a new one."""
     begun = live.get(Address(wanted.address.store, "collection", (found.copying or "",)))
     if isinstance(begun, Collection) and wanted.on_change == "copy" and found.copying_writes == wanted.writes:
-        asked = {k: v for k, v in filled.attributes().items() if k != "generation"}
-        if begun.attributes() == asked:
+        asked = _fill(filled, begun, []).replace(generation=None)
+        if begun.attributes() == asked.attributes():
             return found.copying_generation
     number = found.last_generation + 1
     while f"{wanted.address.parts[-1]}__v{number}" in taken:
