@@ -337,7 +337,15 @@ def test_declared_grants_on_columns_stay_from_the_first_step_to_the_last(
 @pytest.mark.parametrize(
     ("more", "error"),
     [
-        ("      double: {type: bigint, generated: size * 2}", "documents.double cannot be built beside"),
+        (
+            "      double: {type: bigint, generated: size * 2}",
+            r"documents.double is generated from it and stored: .*rewrites the table",
+        ),
+        (
+            "      kept: text\n"
+            "    exclusions: {once: {method: btree, columns: [{column: size, with: '='}], where: title is null}}",
+            r"documents.once excludes by it: .*exclusive lock",
+        ),
         ("      size__rc_new: text", "was not put there by a change under way"),
     ],
 )
@@ -346,5 +354,33 @@ def test_what_cannot_be_done_online_is_said(more: str, error: str, tmp_path: Pat
         return text.replace("    primary_key", f"{more}\n    primary_key")
 
     folder = project(tmp_path, postgres_database, with_more(TYPES), rows=10).declare(app=with_more(WIDER))
-    with pytest.raises(ReconcileError, match=error):
+    with pytest.raises(ReconcileError, match=error) as caught:
         folder.plan()
+    assert "app.yaml:" in str(caught.value)
+
+
+def test_two_columns_of_one_index_are_changed_one_after_the_other(tmp_path: Path, postgres_database: str) -> None:
+    before = TYPES.replace("[user_id]", "[size, user_id]").replace("user_id: {type: bigint", "user_id: {type: integer")
+    one = before.replace("{type: integer, not_null", "{type: bigint, strategy: online, not_null")
+    both = one.replace("user_id: {type: integer", "user_id: {type: bigint, strategy: online")
+    folder = project(tmp_path, postgres_database, before, rows=10).declare(app=both)
+    with pytest.raises(ReconcileError, match=r"both are in app\.index\.public\.documents_user"):
+        folder.plan()
+    for after in (one, both):
+        folder.declare(app=after).apply("all")
+    assert folder.plan().steps == ()
+
+
+@pytest.mark.since(18)
+def test_a_virtual_column_comes_along(tmp_path: Path, postgres_database: str) -> None:
+    url = postgres_database
+    more = "      double: {type: bigint, generated: size * 2, stored: false}\n    primary_key"
+    before, after = TYPES.replace("    primary_key", more), WIDER.replace("    primary_key", more)
+    folder = project(tmp_path, url, before, rows=10).declare(app=after)
+    plan = folder.plan(allow=("all",))
+    swap = next(s for s in plan.steps if s.id.endswith("-swap"))
+    around = [s for s in plan.steps if ".double/" in s.id]
+    assert {s.group for s in around} == {swap.group}, "nobody sees the table without it"
+    folder.apply("all")
+    assert folder.plan().steps == ()
+    assert sql(url, "SELECT DISTINCT double - 2 * size FROM documents") == [(0,)]

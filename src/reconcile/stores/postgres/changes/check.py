@@ -12,7 +12,6 @@ from reconcile.stores.postgres.changes.common import (
     ChangeComment,
     Creation,
     Replacement,
-    only_comment_differs,
     recreated_steps,
     requires,
     small,
@@ -24,6 +23,7 @@ from reconcile.stores.postgres.changes.constraint import (
     only_validates,
     validated_steps,
 )
+from reconcile.stores.postgres.changes.describing import only_comment_differs
 from reconcile.stores.postgres.changes.homes import home, same_name_gone, taken_over
 from reconcile.stores.postgres.changes.named import columns_used
 from reconcile.stores.postgres.changes.remaking import comes_again

@@ -20,8 +20,8 @@ from reconcile.stores.postgres.changes.common import (
     dependents_settled,
     goes_first,
     in_schema,
-    only_comment_differs,
 )
+from reconcile.stores.postgres.changes.describing import only_comment_differs
 from reconcile.stores.postgres.resources import Collation
 from reconcile.stores.postgres.sqltext import object_name
 from reconcile.stores.postgres.typetext import collation_statement

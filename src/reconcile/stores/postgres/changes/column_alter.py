@@ -19,14 +19,8 @@ from reconcile.stores.postgres.changes.column_identity import (
     with_sequence_gone,
 )
 from reconcile.stores.postgres.changes.column_not_null import added_steps, altered_calls, is_plain, validate_step
-from reconcile.stores.postgres.changes.common import (
-    Alteration,
-    PostgresChange,
-    differing,
-    renamed_first,
-    requires,
-    small,
-)
+from reconcile.stores.postgres.changes.common import Alteration, PostgresChange, renamed_first, requires, small
+from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.homes import partitioned_by, partitions_below, parts, settings_on_partitions
 from reconcile.stores.postgres.changes.named import keys_to
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded

@@ -25,11 +25,11 @@ from reconcile.stores.postgres.changes.common import (
     Alteration,
     ChangeComment,
     PostgresChange,
-    only_comment_differs,
     renamed_first,
     requires,
     small,
 )
+from reconcile.stores.postgres.changes.describing import only_comment_differs
 from reconcile.stores.postgres.changes.giving import column_grants
 from reconcile.stores.postgres.changes.named import columns_used
 from reconcile.stores.postgres.changes.remaking import made_again, retypes, standing_on, users

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from reconcile.change import Change, Irreversible, Phase, Step, World
-from reconcile.errors import PlanError
 from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address, Resource
+from reconcile.model import Address
 from reconcile.stores.postgres.changes.again import around, companions_of
 from reconcile.stores.postgres.changes.column import used
 from reconcile.stores.postgres.changes.column_alter import (
@@ -26,16 +25,25 @@ from reconcile.stores.postgres.changes.column_alter import (
     users_away,
 )
 from reconcile.stores.postgres.changes.column_identity import alter_statement
+from reconcile.stores.postgres.changes.column_online_parts import (
+    Part,
+    begun,
+    columns_of,
+    is_far,
+    online,
+    parts_of,
+    refuse,
+    renames,
+    virtual_readers,
+)
 from reconcile.stores.postgres.changes.column_rename import (
     backfill_step,
     beside_step,
     build_steps,
-    refuse_partitions,
 )
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     comments,
-    differing,
     renamed_first,
     requires,
     sequences_owned,
@@ -49,9 +57,8 @@ from reconcile.stores.postgres.changes.constraint import (
     validate_statement,
 )
 from reconcile.stores.postgres.changes.key import key_index
-from reconcile.stores.postgres.changes.named import keys_to, mentions
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded, rewritable
-from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, retyped, standing_on
+from reconcile.stores.postgres.changes.remaking import comes_again, standing_on
 from reconcile.stores.postgres.changes.renaming import with_column
 from reconcile.stores.postgres.changes.swap import add_identity, named_not_null
 from reconcile.stores.postgres.changes.sync import TIDY, Pair, copy_grants, nothing_hangs_on
@@ -59,10 +66,8 @@ from reconcile.stores.postgres.changes.types import TypeChange, is_vector, store
 from reconcile.stores.postgres.resources import (
     Check,
     Column,
-    Exclusion,
     ForeignKey,
     Index,
-    IndexItem,
     Key,
     Statistics,
 )
@@ -79,10 +84,6 @@ from reconcile.stores.postgres.sqltext import (
     relation,
 )
 
-Part = Index | Key | Check | ForeignKey | Statistics
-_CARRIED = frozenset({"comment", "with", "valid", "not_valid"})
-"""Attributes of a part that it gets anew with the column: another change of them in the same plan is in them."""
-
 
 @dataclass(frozen=True)
 class AlterColumnOnline(Alteration):
@@ -98,9 +99,13 @@ class AlterColumnOnline(Alteration):
 
     def companions(self, world: World) -> Iterable[Change]:
         """See `Change.companions`: what stands on it; keys that cannot be compared with the new type."""
+        from reconcile.stores.postgres.changes.column_generated import RecreateColumn
+
         if self._in_place(world):
             return around_retyped(world, self.before)
-        found = around(world, [self.address])
+        found: list[Change] = around(world, [self.address])
+        readers = virtual_readers(world, self.before)
+        found += [RecreateColumn(g, g) for g in readers if world.target.get(g.address) == g]
         return found + companions_of(world, (u for u in compared_with(world, self.before) if comes_again(world, u)))
 
     def steps(self, world: World) -> Sequence[Step]:
@@ -123,12 +128,6 @@ class AlterColumnOnline(Alteration):
         if type_change(self.before.type, self.after.type).loses:
             return Irreversible(f"values cut or rounded to {self.after.type} do not come back")
         return AlterColumnOnline(self.after, self.before)
-
-
-def begun(world: World, column: Column) -> Column | None:
-    """The column that an earlier run put beside."""
-    there = world.live.get(column.table.child("column", helper_name(column.name, "new")))
-    return there if isinstance(there, Column) and there.beside == column.name else None
 
 
 class _Swap:
@@ -154,10 +153,10 @@ class _Swap:
 
     def steps(self) -> list[Step]:
         """All of them."""
-        parts = self._parts()
-        self._refuse(parts)
+        parts = parts_of(self.world, self.old)
+        refuse(self.change, self.world, self.old, parts)
         swap: list[str] = []
-        far = [p for p in parts if isinstance(p, ForeignKey) and self._is_far(p)]
+        far = [p for p in parts if isinstance(p, ForeignKey) and is_far(p, self.old)]
         own = [p for p in parts if p not in far]
         first = beside_step(
             self.change,
@@ -196,71 +195,13 @@ class _Swap:
             if isinstance(key, ForeignKey) and self.name in key.columns and key.address in self.world.target:
                 there = Address(key.address.store, "table", key.references)
                 far = [there.child("column", c) for c in key.references_columns]
-                needs |= {ok(c) for c in far if c != self.change.address and _online(self.world, c)}
+                needs |= {ok(c) for c in far if c != self.change.address and online(self.world, c)}
         return frozenset(needs)
-
-    # -- what uses the column -------------------------------------------------------------------------------------
-
-    def _parts(self) -> list[Part]:
-        """What stays and has to be on the new column; what of it changes too is built as it will be, if it can."""
-        found: dict[Address, Part] = {}
-        near = [k for k in keys_to(self.world, self.table) if self.name in k.references_columns]
-        for part in (*compared_with(self.world, self.old), *near):
-            after = self.world.target.get(part.address)
-            if part.leftover_of is not None or after is None or comes_again(self.world, part):
-                continue
-            carried = type(after) is type(part) and set(differing(part, after)) <= _CARRIED
-            name = None if renames(self.world, part) else part.live_name
-            found[part.address] = cast(Part, (after if carried else part).replace(live_name=name))
-        return list(found.values())
-
-    def _is_far(self, key: ForeignKey) -> bool:
-        return key.references == self.table.parts and self.name in key.references_columns
-
-    def _refuse(self, parts: Iterable[Part]) -> None:
-        refuse_partitions(self.world, self.table, self.change)
-        if self.begun is None and self.beside in self.world.live:
-            raise PlanError(
-                f"{self.beside} is there, and was not put there by a change under way",
-                where=self.new.source,
-                hint=f"rename or drop it: {self.change.address} is to be changed online, which needs that name",
-            )
-        readers = [str(g.address) for g in generated_from(self.world, self.old)]
-        others = [
-            str(x.address)
-            for x in self.world.live.children(self.table)
-            if isinstance(x, Exclusion) and x.address in self.world.target and self._among(x.columns)
-        ]
-        if readers or others:
-            raise PlanError(
-                f"{self.change.address} cannot be changed online: {', '.join(readers + others)} cannot be built beside",
-                where=self.new.source,
-                hint="take `strategy` out: it is changed in place; or drop what uses it before, and add it again after",
-            )
-        for part in parts:
-            names = _columns(part)
-            mine = part.container == self.table and not (isinstance(part, ForeignKey) and self._is_far(part))
-            others = sorted(names - {self.name}) if mine else []
-            twins = [n for n in others if _online(self.world, self.table.child("column", n))]
-            if twins:
-                raise PlanError(
-                    f"{self.change.address} and {twins[0]} cannot both be changed online in one plan: both are in"
-                    f" {part.address}",
-                    where=self.new.source,
-                    hint="change one after the other: two applies",
-                )
-
-    def _among(self, items: Iterable[IndexItem]) -> bool:
-        return any(i.column == self.name or mentions(i.expression, self.name) for i in items)
 
     def _given_up(self, far: Iterable[ForeignKey]) -> list[str]:
         """Foreign keys of other tables to a second column that is to go again."""
-        calls = []
-        for key in far:
-            helper = self.world.live.get(self._helper(key, "ref"))
-            if isinstance(helper, ForeignKey):
-                calls.append(drop_statement(helper))
-        return calls
+        helpers = (self.world.live.get(self._helper(key, "ref")) for key in far)
+        return [drop_statement(helper) for helper in helpers if isinstance(helper, ForeignKey)]
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -343,9 +284,9 @@ class _Swap:
 
     def _others(self, part: Part) -> frozenset[Fact]:
         """Its other columns, by the names they get and with the types they have in the end."""
-        others = [part.table.child("column", n) for n in sorted(_columns(part))]
+        others = [part.table.child("column", n) for n in sorted(columns_of(part))]
         others = [c for c in others if c in self.world.live and c != self.change.address]
-        later = [c for c in others if _online(self.world, c)]  # of a foreign key to this column: it waits for this one
+        later = [c for c in others if online(self.world, c)]  # of a foreign key to this column: it waits for this one
         names = [fact for c in later for fact in renamed_first(self.world, c)]
         return requires(self.world, (c for c in others if c not in later)) | frozenset(names)
 
@@ -441,32 +382,9 @@ class _Swap:
             ],
             phase=Phase.CONTRACT,
             hazards=hazards,
-            commit_before=not standing_on(
-                world, [self.change.address], dropped=True
-            ),  # those go in the same transaction
+            # those go in the same transaction
+            commit_before=not (
+                standing_on(world, [self.change.address], dropped=True) or virtual_readers(world, self.old)
+            ),
         )
         self.made.append(step)
-
-
-def renames(world: World, part: Resource) -> bool:
-    """Whether the plan gives it the name it is declared under: a step of its own, which goes first."""
-    after = world.target.get(part.address)
-    return after is not None and part.live_name is not None and after.live_name is None
-
-
-def _columns(part: Part) -> set[str]:
-    """The columns of its own table that it names."""
-    found = set(part.columns) if isinstance(part, Key | ForeignKey) else set()
-    if isinstance(part, Key | Index):
-        found |= set(part.include)
-    if isinstance(part, Index | Statistics):
-        found |= {i.column for i in part.columns if i.column is not None}
-    refers = () if isinstance(part, ForeignKey) else part.refers
-    near = (a for a in refers if a.kind == "column" and a.parts[:2] == part.table.parts)
-    return found | {a.parts[-1] for a in near}
-
-
-def _online(world: World, column: Address) -> bool:
-    """Whether the plan gives this column another type online."""
-    after = world.target.get(column)
-    return isinstance(after, Column) and after.strategy == "online" and column in world.live and retyped(world, column)

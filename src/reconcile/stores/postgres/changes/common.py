@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, cast
+from dataclasses import dataclass
+from typing import ClassVar, cast
 
 from reconcile.change import Action, Change, Irreversible, Op, Phase, Sql, Step, Timeouts, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address, Resource, to_json
+from reconcile.model import Address, Resource
 from reconcile.stores.postgres.builds import BUILD_LIMIT, bytes_of, wrapped
+from reconcile.stores.postgres.changes.describing import describe_difference, differing, shown
 from reconcile.stores.postgres.changes.giving import given
 from reconcile.stores.postgres.changes.homes import taken_over
 from reconcile.stores.postgres.changes.remaking import (
@@ -201,7 +202,7 @@ class ChangeComment(Alteration):
         """See `Change.describe`."""
         if self.after.comment is None:
             return "comment removed"
-        return f"comment {_shown(self.after.comment)}"
+        return f"comment {shown(self.after.comment)}"
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
@@ -235,82 +236,6 @@ def comments(resource: PostgresResource) -> list[str]:
     if isinstance(resource, Index):
         return [*column_statistics_calls(object_name(resource), (), resource.columns), *calls]
     return calls
-
-
-def only_comment_differs(before: Resource, after: Resource) -> bool:
-    """Whether `comment` is all that is to be changed."""
-    return differing(before, after) == ("comment",)
-
-
-def differing(before: Resource | None, after: Resource | None) -> tuple[str, ...]:
-    """Names of the attributes that differ, in the order of the dataclass; none for a companion."""
-    if before is None or after is None:
-        return ()
-    left, right = before.attributes(), after.attributes()
-    return tuple(key for key in (left | right) if left.get(key) != right.get(key))
-
-
-def describe_difference(before: Resource | None, after: Resource | None, *, spelled_out: bool = False) -> str:
-    """`m 16 → 32, comment 'x' → 'y'`; "unchanged" for a companion.
-
-    Args:
-        spelled_out: say what the default is, instead of "none".
-    """
-    if before is None or after is None:
-        return (after or before or _nothing()).address.kind
-    left, right = (_spelled_out(x) if spelled_out else x.attributes() for x in (before, after))
-    parts = []
-    for key in differing(before, after):
-        if key in ("with", "options", "identity_options"):
-            parts += _options_difference(dict(left.get(key, ())), dict(right.get(key, ())))
-        elif key in _OF_COLUMNS:
-            pairs = _options_difference(dict(left.get(key, ())), dict(right.get(key, ())), "none")
-            parts += [f"{_OF_COLUMNS[key]} of {pair}" for pair in pairs]
-        elif isinstance(left.get(key), bool) or isinstance(right.get(key), bool):
-            parts.append(f"{_words(key)} {_truth(before, key)} → {_truth(after, key)}")
-        else:
-            parts.append(f"{_words(key)} {_shown(left.get(key))} → {_shown(right.get(key))}")
-    return ", ".join(parts) or "unchanged, made again"
-
-
-def _spelled_out(resource: Resource) -> dict[str, Any]:
-    values = {f.metadata.get("json", f.name): getattr(resource, f.name) for f in fields(resource) if f.compare}
-    return {key: value for key, value in values.items() if value not in (None, ())}
-
-
-def _truth(resource: Resource, key: str) -> str:
-    """Also of what is true by default, and so not among the attributes."""
-    return str(bool(getattr(resource, key))).lower()
-
-
-def _nothing() -> Resource:
-    raise ValueError("a change has a before or an after")
-
-
-_OF_COLUMNS = {"column_comments": "comment", "column_defaults": "default"}
-
-
-def _options_difference(left: dict[str, str], right: dict[str, str], absent: str = "default") -> list[str]:
-    keys = [key for key in {**left, **right} if left.get(key) != right.get(key)]
-    return [f"{key} {_shown(left.get(key, absent))} → {_shown(right.get(key, absent))}" for key in keys]
-
-
-def _words(key: str) -> str:
-    return key.replace("_", " ")
-
-
-def _shown(value: Any, width: int = 60) -> str:
-    text = "none" if value is None else value if isinstance(value, str) else _listed(to_json(value))
-    text = " ".join(text.split())
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _listed(value: Any) -> str:
-    if isinstance(value, list):
-        return "(" + ", ".join(map(_listed, value)) + ")"
-    if isinstance(value, dict):
-        return " ".join(str(v) for v in value.values())
-    return str(value)
 
 
 # What a step needs.

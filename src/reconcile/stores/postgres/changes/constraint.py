@@ -18,11 +18,11 @@ from reconcile.stores.postgres.changes.common import (
     Renaming,
     comments,
     dependents_settled,
-    differing,
     in_new_table,
     recreated_steps,
     requires,
 )
+from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.homes import homes
 from reconcile.stores.postgres.changes.named import keys_to
 from reconcile.stores.postgres.changes.preconditions import broken, preceded

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from reconcile.change import Change, Op, Phase, Step, World
 from reconcile.facts import has, ok
 from reconcile.hazards import Hazard
-from reconcile.stores.postgres.changes.common import Alteration, differing, requires, small
+from reconcile.stores.postgres.changes.common import Alteration, requires, small
+from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.preconditions import live_column, no_rows, preceded, shown
 from reconcile.stores.postgres.changes.type_remaking import columns_of, there, tightens, type_remade
 from reconcile.stores.postgres.changes.type_replace import ReplaceType, around_type, replace_steps

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from reconcile.change import Change, Step, World
 from reconcile.facts import ok
-from reconcile.stores.postgres.changes.common import Alteration, ChangeComment, differing, only_comment_differs
+from reconcile.stores.postgres.changes.common import Alteration, ChangeComment
+from reconcile.stores.postgres.changes.describing import differing, only_comment_differs
 from reconcile.stores.postgres.changes.type_remaking import only_adds, there
 from reconcile.stores.postgres.changes.type_replace import ReplaceType
 from reconcile.stores.postgres.resources import Enum

@@ -11,15 +11,8 @@ from typing import ClassVar
 
 from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
-from reconcile.stores.postgres.changes.common import (
-    Alteration,
-    Creation,
-    Removal,
-    comments,
-    differing,
-    goes_first,
-    requires,
-)
+from reconcile.stores.postgres.changes.common import Alteration, Creation, Removal, comments, goes_first, requires
+from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.remaking import remade, uprooted
 from reconcile.stores.postgres.resources import EventTrigger
 from reconcile.stores.postgres.sqltext import comment_statement, ident, literal

@@ -16,7 +16,6 @@ from reconcile.stores.postgres.changes.common import (
     Creation,
     Replacement,
     comments,
-    only_comment_differs,
     recreated_steps,
     requires,
     small,
@@ -27,6 +26,7 @@ from reconcile.stores.postgres.changes.constraint import (
     drop_statement,
     narrowing,
 )
+from reconcile.stores.postgres.changes.describing import only_comment_differs
 from reconcile.stores.postgres.changes.index_options import key_options
 from reconcile.stores.postgres.changes.named import columns_used
 from reconcile.stores.postgres.changes.preconditions import conflicts, preceded

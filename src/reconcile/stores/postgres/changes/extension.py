@@ -15,10 +15,10 @@ from reconcile.stores.postgres.changes.common import (
     Creation,
     Removal,
     dependents_settled,
-    differing,
     goes_first,
     requires,
 )
+from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.resources import Extension
 from reconcile.stores.postgres.sqltext import ident, literal
 

@@ -19,9 +19,7 @@ from reconcile.stores.postgres.changes.common import (
     Removal,
     Replacement,
     comments,
-    differing,
     goes_first,
-    only_comment_differs,
     requires,
     small,
 )
@@ -37,6 +35,7 @@ from reconcile.stores.postgres.changes.constraint import (
     validate_statement,
     validated_steps,
 )
+from reconcile.stores.postgres.changes.describing import differing, only_comment_differs
 from reconcile.stores.postgres.changes.homes import homes, keys_in, taken_over
 from reconcile.stores.postgres.changes.index import beside, carried, hanging_on, plainly
 from reconcile.stores.postgres.changes.index_parts import slow

@@ -14,11 +14,10 @@ from reconcile.stores.postgres.changes.common import (
     ChangeComment,
     Renaming,
     comments,
-    differing,
-    only_comment_differs,
     recreated_steps,
     requires,
 )
+from reconcile.stores.postgres.changes.describing import differing, only_comment_differs
 from reconcile.stores.postgres.changes.index import IndexBuild, ReplaceIndex, plainly
 from reconcile.stores.postgres.changes.index_options import AlterIndex, needs_rebuild, rebuild_steps
 from reconcile.stores.postgres.changes.index_parts import slow

@@ -14,13 +14,8 @@ from reconcile.facts import done, has, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.builds import settings
-from reconcile.stores.postgres.changes.common import (
-    Alteration,
-    PostgresChange,
-    differing,
-    recreated_steps,
-    requires,
-)
+from reconcile.stores.postgres.changes.common import Alteration, PostgresChange, recreated_steps, requires
+from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade
 from reconcile.stores.postgres.resources import Exclusion, Index, Key, Pairs, PostgresResource
 from reconcile.stores.postgres.sqltables import column_statistics_calls

@@ -17,7 +17,6 @@ from reconcile.stores.postgres.changes.common import (
     Replacement,
     comments,
     in_new_table,
-    only_comment_differs,
     recreated_steps,
     requires,
     small,
@@ -31,6 +30,7 @@ from reconcile.stores.postgres.changes.constraint import (
     users_of,
     users_settled,
 )
+from reconcile.stores.postgres.changes.describing import only_comment_differs
 from reconcile.stores.postgres.changes.homes import equal_below
 from reconcile.stores.postgres.changes.index_options import key_options
 from reconcile.stores.postgres.changes.index_parts import EXCLUSIVE, slow

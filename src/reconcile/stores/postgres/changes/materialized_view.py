@@ -13,15 +13,8 @@ from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
-from reconcile.stores.postgres.changes.common import (
-    Alteration,
-    ChangeComment,
-    Creation,
-    Replacement,
-    comments,
-    differing,
-    only_comment_differs,
-)
+from reconcile.stores.postgres.changes.common import Alteration, ChangeComment, Creation, Replacement, comments
+from reconcile.stores.postgres.changes.describing import differing, only_comment_differs
 from reconcile.stores.postgres.changes.remaking import readers_of, reads, remade, uprooted
 from reconcile.stores.postgres.changes.view import (
     IN_PLACE,

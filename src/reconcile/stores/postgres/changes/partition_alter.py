@@ -16,7 +16,8 @@ from reconcile.hazards import Hazard
 from reconcile.model import Address, State
 from reconcile.stores.postgres import bounds
 from reconcile.stores.postgres.changes import table_alter
-from reconcile.stores.postgres.changes.common import Alteration, differing, requires, small
+from reconcile.stores.postgres.changes.common import Alteration, requires, small
+from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.homes import alike, home, keys_in, taken_over
 from reconcile.stores.postgres.changes.index_parts import coming
 from reconcile.stores.postgres.changes.partition import (

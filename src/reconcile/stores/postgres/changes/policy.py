@@ -25,13 +25,11 @@ from reconcile.stores.postgres.changes.common import (
     Removal,
     Replacement,
     comments,
-    describe_difference,
-    differing,
     goes_first,
-    only_comment_differs,
     requires,
     settled_before,
 )
+from reconcile.stores.postgres.changes.describing import describe_difference, differing, only_comment_differs
 from reconcile.stores.postgres.changes.remaking import dropped_with_table, remade, uprooted
 from reconcile.stores.postgres.resources import Policy, Table
 from reconcile.stores.postgres.sqlattached import alter_policy, drop_policy, policy_statement

@@ -17,11 +17,11 @@ from reconcile.stores.postgres.changes.common import (
     Creation,
     Removal,
     comments,
-    differing,
     goes_first,
     in_schema,
     requires,
 )
+from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.remaking import comes_again, is_made_again, remade
 from reconcile.stores.postgres.changes.routine_rules import can_replace, difference
 from reconcile.stores.postgres.resources import Check, Column, Exclusion, Index, PostgresResource, Routine, Statistics

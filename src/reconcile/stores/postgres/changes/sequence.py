@@ -16,12 +16,11 @@ from reconcile.stores.postgres.changes.common import (
     Removal,
     comments,
     dependents_settled,
-    differing,
     goes_first,
     in_schema,
-    only_comment_differs,
     requires,
 )
+from reconcile.stores.postgres.changes.describing import differing, only_comment_differs
 from reconcile.stores.postgres.changes.preconditions import no_rows, preceded
 from reconcile.stores.postgres.resources import Column, Sequence
 from reconcile.stores.postgres.sequencetext import bounds, changed_settings, given_settings

@@ -15,13 +15,12 @@ from reconcile.stores.postgres.changes.common import (
     Removal,
     Replacement,
     comments,
-    differing,
     in_schema,
-    only_comment_differs,
     recreated_steps,
     requires,
     small,
 )
+from reconcile.stores.postgres.changes.describing import differing, only_comment_differs
 from reconcile.stores.postgres.changes.homes import homes
 from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.resources import Statistics

@@ -9,13 +9,8 @@ from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import Fact, has, ok
 from reconcile.hazards import Hazard
 from reconcile.stores.postgres.changes import table_settings as settings
-from reconcile.stores.postgres.changes.common import (
-    Alteration,
-    ChangeComment,
-    describe_difference,
-    differing,
-    only_comment_differs,
-)
+from reconcile.stores.postgres.changes.common import Alteration, ChangeComment
+from reconcile.stores.postgres.changes.describing import describe_difference, differing, only_comment_differs
 from reconcile.stores.postgres.resources import Policy, Table
 from reconcile.stores.postgres.sqlattached import security_statements
 from reconcile.stores.postgres.sqltables import cluster_calls, identity_calls

@@ -19,12 +19,12 @@ from reconcile.stores.postgres.changes.common import (
     Replacement,
     comments,
     in_schema,
-    only_comment_differs,
     renamed_first,
     requires,
     small,
 )
 from reconcile.stores.postgres.changes.custom_type import drop_call, made, type_word
+from reconcile.stores.postgres.changes.describing import only_comment_differs
 from reconcile.stores.postgres.changes.homes import home, parts
 from reconcile.stores.postgres.changes.named import columns_used, mentions
 from reconcile.stores.postgres.changes.preconditions import leftovers, misfits, preceded

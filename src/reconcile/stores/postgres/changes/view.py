@@ -21,12 +21,11 @@ from reconcile.stores.postgres.changes.common import (
     Removal,
     comments,
     dependents_settled,
-    differing,
     goes_first,
     in_schema,
-    only_comment_differs,
     requires,
 )
+from reconcile.stores.postgres.changes.describing import differing, only_comment_differs
 from reconcile.stores.postgres.changes.remaking import readers_of, reads, remade, retyped
 from reconcile.stores.postgres.changes.standing import can_replace
 from reconcile.stores.postgres.resources import AnyView, Index, MaterializedView, View
