@@ -6,7 +6,7 @@ Works on one store at a time and asks its package for identity and changes; neve
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -258,10 +258,13 @@ def _moved(address: Address, old: Address, new: Address) -> Address:
     return Address(address.store, address.kind, (*new.parts, *address.parts[len(old.parts) :])) if inside else address
 
 
-def _followed(applied: Iterable[Address], desired: State) -> set[Address]:
+def _followed(applied: Mapping[Address, Applied], desired: State) -> Set[Address]:
     """Applied addresses, and what they are called after every declared rename, done or not."""
+    renames = _declared_renames(desired)
+    if not renames:
+        return applied.keys()
     found = set(applied)
-    for old, new, _ in _declared_renames(desired):
+    for old, new, _ in renames:
         found |= {_moved(a, old, new) for a in found}
     return found
 
@@ -277,7 +280,7 @@ def _keep_drift(before: Resource, after: Resource, applied: Mapping[str, Json]) 
 
 
 def _ownership(
-    desired: State, live: State, applied: set[Address], classify: Classify
+    desired: State, live: State, applied: Set[Address], classify: Classify
 ) -> tuple[list[Resource], list[Resource], list[Resource]]:
     removed, extra, unmanaged = [], [], []
     for resource in _without(live, desired):

@@ -27,6 +27,7 @@ current_catalog current_date current_role current_schema current_time current_ti
 localtime localtimestamp null session_user true user
 """
 _CONSTANTS = frozenset(_CONSTANTS_WORDS.split())
+_AS_SAID = ("storage", "compression", "statistics", "embedding", "renamed_from", "strategy")
 _BRIEF = frozenset({"type", "not_null"})
 
 
@@ -132,30 +133,29 @@ class _Table:
 
     def _said(self, name: str, settings: Map, type_: str, source: Source) -> dict[str, Any]:
         """What is said of a column beside its type and NOT NULL: of most nothing, and there are many."""
-        identity, numbering = sequence_identity(settings, type_, name, self.name, self.scope)
+        said: dict[str, Any] = {key: settings[key] for key in _AS_SAID if key in settings}
+        identity: str | None = None
+        numbering: r.Pairs = ()
+        if "identity" in settings:
+            identity, numbering = sequence_identity(settings, type_, name, self.name, self.scope)
         kinds = [k for k in ("default", "identity", "generated") if settings.get(k) is not None]
         if len(kinds) > 1:
             self.scope.problem(source, f"column {name!r} has both {kinds[0]} and {kinds[1]}", "keep one")
         if identity and type_ not in ("smallint", "integer", "bigint"):
             self.scope.problem(source, f"identity column {name!r} cannot be {type_}", "smallint, integer, bigint")
-        default, expression = (self._sql(settings, k) for k in ("default", "generated"))
+        default = self._sql(settings, "default") if "default" in settings else None
+        expression = self._sql(settings, "generated") if "generated" in settings else None
         collation, sorting = self.scope.collation(settings["collation"]) if "collation" in settings else (None, ())
-        said = {
+        said |= {
             "default": default,
             "identity": identity,
             "identity_options": numbering,
             "generated": expression,
             "stored": self._stored(name, settings, expression),
             "collation": collation,
-            "storage": settings.get("storage"),
-            "compression": settings.get("compression"),
-            "statistics": settings.get("statistics"),
             "options": options(settings.get("options")),
             "comment": comment_of(settings),
-            "embedding": settings.get("embedding"),
-            "renamed_from": settings.get("renamed_from"),
-            "strategy": settings.get("strategy"),
-            "using": self._using(name, settings, expression),
+            "using": self._using(name, settings, expression) if "using" in settings or "strategy" in settings else None,
             "refers": sorting,
         }
         return {key: value for key, value in said.items() if value is not None and value != ()}
