@@ -101,15 +101,18 @@ class Record:
     """
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+    _defaults: ClassVar[Mapping[str, object]] = {}
+    """By field; MISSING of those that have to be given."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         dataclass(init=False, repr=False, eq=False, kw_only=True, match_args=False)(cls)
+        kind: type = cls
+        cls._defaults = {f.name: f.default for f in dataclasses.fields(kind)}
 
     def __init__(self, **fields: object) -> None:
-        kind: type = type(self)
-        given = _defaults(kind).get
-        own = {name: value for name, value in fields.items() if value is not given(name, dataclasses.MISSING)}
+        defaults = self._defaults
+        own = {name: value for name, value in fields.items() if value is not defaults[name]}
         object.__setattr__(self, "__dict__", own)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -229,12 +232,6 @@ class Resource(Record):
         copy.__dict__.update(self.__dict__)
         copy.__dict__.update(changes)
         return copy
-
-
-@cache
-def _defaults(kind: type) -> Mapping[str, object]:
-    """By field; without those that have to be given."""
-    return {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
 
 
 @cache
