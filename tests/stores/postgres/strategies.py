@@ -69,6 +69,18 @@ def parents(chance: random.Random) -> str:
     )
 
 
+def log(chance: random.Random) -> str:
+    """A table in partitions, of which the lower one is always there."""
+    n = row(chance)
+    return chance.choice(
+        [
+            f"INSERT INTO log (at, note) VALUES ({n}, 'x')",
+            f"UPDATE log SET note = 'y' WHERE at = {n}",
+            f"SELECT count(*) FROM log WHERE at BETWEEN {n} AND {n + 9}",
+        ]
+    )
+
+
 def constantly(sql: str) -> Work:
     """The same statement, `{n}` a row."""
     return lambda chance: sql.format(n=row(chance))
@@ -141,6 +153,28 @@ indexes: {items_kind: {columns: [kind]}, items_double: {columns: [{expression: k
 _FOREIGN = """
 foreign_keys: {items_parent_fkey: {columns: [parent_id], references: parents}}
 indexes: {items_parent: {columns: [parent_id]}}
+""".strip()
+_LOG = """  log:
+    columns: {at: {type: integer, not_null: true}, note: text}
+    partition_by: {range: [at]}
+    partitions:
+      log_low: {from: [0], to: [10000]}
+"""
+_LOG_HIGH = "      log_high: {from: [10000], to: [20000]}\n"
+_HIGH = "  log_high:\n    columns: {at: {type: integer, not_null: true}, note: text}\n"
+_TOTALS = (
+    'materialized_views: {{totals: {{query: "select kind, count(*) as n{} from items group by kind",'
+    " indexes: {{totals_kind: {{columns: [kind], unique: true}}}}}}}}"
+)
+_TOUCH = """
+functions:
+  "touch()":
+    definition: CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'
+""".lstrip()
+_TOUCHED = 'triggers: {touched: {when: before, events: [update], for_each: row, function: "touch()"}}'
+_GUARDED = """
+row_level_security: forced
+policies: {all_kinds: {using: kind >= 0}}
 """.strip()
 _FILLED = "UPDATE items SET size = coalesce(size, 0);"
 
@@ -245,4 +279,27 @@ STRATEGIES = (
              items(table=_FOREIGN).replace("parents:\n    columns: {id: {type: bigint",
                                            "parents:\n    columns: {id: {strategy: online, type: integer"),
              work=(parents,)),
+    Strategy("attach a partition", items(rest=_LOG + _HIGH), items(rest=_LOG + _LOG_HIGH), work=(log,),
+             setup="INSERT INTO log_high SELECT n, 'x' FROM generate_series(10000, 12000) n;"),
+    Strategy("detach a partition", items(rest=_LOG + _LOG_HIGH), items(rest=_LOG + _HIGH), work=(log,)),
+    Strategy("add a partition", items(rest=_LOG), items(rest=_LOG + _LOG_HIGH), work=(log,)),
+    Strategy("index a partitioned table", items(rest=_LOG + _LOG_HIGH),
+             items(rest=_LOG.replace("partition_by", "indexes: {log_note: {columns: [note]}}\n    partition_by")
+                   + _LOG_HIGH), work=(log,)),
+    Strategy("validate a domain", "domains: {label: text}\n" + items(label="label"),
+             "domains: {label: {type: text, checks: {label_short: length(value) < 90}}}\n" + items(label="label"),
+             work=(constantly("UPDATE items SET label = 'l' WHERE id = {n}"),)),
+    Strategy("remove an enum value",
+             "enums: {mood: [sad, ok, gone]}\n" + items(mood="{type: mood, default: \"'ok'\"}"),
+             "enums: {mood: [ok, sad]}\n" + items(mood="{type: mood, default: \"'ok'\"}"),
+             work=(constantly("UPDATE items SET mood = 'sad' WHERE id = {n}"),)),
+    Strategy("replace materialized view", items(rest=_TOTALS.format("")), items(rest=_TOTALS.format(", max(size) m")),
+             work=(constantly("SELECT n FROM totals WHERE kind = {n} % 7"),)),
+    Strategy("add a trigger", _TOUCH + items(), _TOUCH + items(table=_TOUCHED)),
+    Strategy("replace a trigger", _TOUCH + items(table=_TOUCHED),
+             _TOUCH + items(table=_TOUCHED.replace("[update]", "[insert, update]"))),
+    _inside("turn on row-level security", "", _GUARDED),
+    _inside("change a policy", _GUARDED, _GUARDED.replace("kind >= 0", "kind > -1")),
+    _inside("add an exclusion constraint", "",
+            "exclusions: {items_code_once: {method: btree, columns: [{column: code, with: '='}]}}"),
 )  # fmt: skip
