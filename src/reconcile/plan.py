@@ -179,11 +179,13 @@ def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lamb
         live = lives[step.address.store]
         resource = live.get(step.address)
         locks_existing = resource is not None or Address(step.address.store, "", step.address.parts) in live
+        rank = kinds.get(step.address.kind, 99)
         return (
             number,
+            rank < 0 and no(step.address) in step.gives,
             not step.transactional,
             locks_existing,
-            kinds.get(step.address.kind, 99),
+            rank,
             step.address.parts[:2],
             places.get(step.address, 0),
             step.address.parts,

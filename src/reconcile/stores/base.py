@@ -262,7 +262,8 @@ class Package(Protocol):
     schema: str
     """File name of its JSON Schema under `schema/`."""
     ranks: Mapping[str, int]
-    """Resource kinds in the order in which they are made; also the order of plan lines."""
+    """Resource kinds in the order in which they are made; also the order of plan lines. Those below zero (schemas,
+    extensions) are what others stand on without a word about it: removed after all else."""
     containers: frozenset[str]
     """Kinds that contain others: table, collection."""
     holds_ledger: bool

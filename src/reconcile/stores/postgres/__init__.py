@@ -49,7 +49,7 @@ class PostgresPackage:
 
     kind = "postgres"
     schema = "postgres.schema.json"
-    ranks: Mapping[str, int] = {kind: rank for rank, kind in enumerate(_ORDER)}
+    ranks: Mapping[str, int] = {kind: rank for rank, kind in enumerate(_ORDER, start=-2)}
     containers = frozenset({"table", "view", "materialized_view"})
     holds_ledger = True
     sides = ("table", "view", "materialized_view")

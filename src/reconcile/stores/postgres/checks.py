@@ -46,7 +46,9 @@ SELECT current_setting('server_version'), current_database()::text, current_user
        current_setting('is_superuser') = 'on', has_database_privilege(current_database(), 'CREATE'),
        pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
        current_setting('server_encoding'), (SELECT jsonb_agg(rolname) FROM pg_roles),
-       current_setting('maintenance_work_mem')
+       current_setting('maintenance_work_mem'),
+       (SELECT coalesce(jsonb_object_agg(name, requires), '{}') FROM pg_available_extension_versions
+        WHERE requires IS NOT NULL)
 """
 
 
@@ -78,6 +80,7 @@ def server(connection: psycopg.Connection[TupleRow], name: str) -> Server:
             "encoding": row[13],
             "roles": row[14],
             "maintenance_work_mem": row[15],
+            "required_extensions": row[16],
             "user": user,
             "database": database,
         },
@@ -113,6 +116,7 @@ def numbers(version: str) -> tuple[int, ...]:
 def unsupported(server: Server, desired: State) -> list[Problem]:
     """What is declared and cannot be had on this server, each with its YAML line."""
     problems = [p for r in desired.of_kind("extension") if isinstance(r, Extension) and (p := _extension(server, r))]
+    problems += [p for r in desired.of_kind("extension") if isinstance(r, Extension) for p in _bare(server, r, desired)]
     used = _pgvector(server, desired)
     asked = _asked(server.numbers)
     for address, resource in desired.items():
@@ -199,6 +203,22 @@ def _extension(server: Server, extension: Extension) -> Problem | None:
         f'{facts["user"]} may not create the extension "{name}" on {server.name}',
         f'have a superuser run, in this database: CREATE EXTENSION "{name}"',
     )
+
+
+def _bare(server: Server, extension: Extension, desired: State) -> list[Problem]:
+    """What the extension requires and is neither there nor declared."""
+    facts = server.facts
+    if extension.name in facts["extensions"]:
+        return []
+    return [
+        _problem(
+            extension,
+            f'extension "{extension.name}" requires "{name}", which is neither declared nor there on {server.name}',
+            f"declare {name} under `extensions:` too",
+        )
+        for name in facts.get("required_extensions", {}).get(extension.name, ())
+        if name not in facts["extensions"] and Address(server.name, "extension", (name,)) not in desired
+    ]
 
 
 def _pgvector(server: Server, desired: State) -> str | None:

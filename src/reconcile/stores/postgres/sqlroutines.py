@@ -222,7 +222,8 @@ def _result(words: Sequence[Token], place: int) -> tuple[str | None, tuple[Argum
     while place < len(words):
         token = words[place]
         depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
-        if depth == 0 and place > begin and token.kind == "word" and token.text.lower() in _CLAUSES:
+        inside = place == begin or words[place - 1].text.lower() in ("setof", ".")  # a type may be called `language`
+        if depth == 0 and not inside and token.kind == "word" and token.text.lower() in _CLAUSES:
             break
         place += 1
     return as_text(words[begin:place]), (), place

@@ -16,7 +16,7 @@ from reconcile.stores.postgres.resources import ROUTINES, TYPES
 from reconcile.stores.postgres.sqlroutines import header, parsed
 from reconcile.stores.postgres.sqltokens import called, named
 
-_FORMAT = 3
+_FORMAT = 5
 """Changes when texts are spelled, keyed or kept differently: what was learned before then no longer counts."""
 
 

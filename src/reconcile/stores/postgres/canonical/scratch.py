@@ -163,11 +163,13 @@ class Scratch:
         self.connection.execute("SELECT set_config('search_path', %s, true)", (path,))
 
     def extensions(self) -> None:
+        """Those that are to come, each where it will be: what they bring may be called by its schema's name."""
         there = {x.address for x in self.live.state.of_kind("extension")}
         for x in self.desired.of_kind("extension"):
-            if x.address not in there:
-                schema = ident(self.scratch[self.schemas[0]])
-                if self.attempt(f"CREATE EXTENSION {ident(x.name)} SCHEMA {schema} CASCADE") is not None:
+            if isinstance(x, r.Extension) and x.address not in there:
+                schema = ident(x.in_schema or self.schemas[0])
+                create = f"CREATE EXTENSION {ident(x.name)} SCHEMA {schema} CASCADE"
+                if self.attempt(f"CREATE SCHEMA IF NOT EXISTS {schema}", create) is not None:
                     self.lacking = True
 
     # -- statements --------------------------------------------------------------------------------------------
@@ -324,10 +326,11 @@ class Scratch:
             routine(self, x, replace=True),
             "SET LOCAL check_function_bodies = off",
         )
-        if isinstance(error, errors.SyntaxError):
+        context = (error.diag.context or "") if error is not None else ""
+        if isinstance(error, errors.SyntaxError) and not _OF_TABLE.search(context.partition("\n")[0]):
             primary = self.shown(error.diag.message_primary or "")
             label = f"{x.address.kind} {join(*x.address.parts)}"
-            where = self.shown(error.diag.context or "") or None
+            where = self.shown(context) or None
             self.result.problems.append(Problem(f"{label}: PostgreSQL says: {primary}", where=x.source, hint=where))
 
     elsewhere = ""
@@ -374,4 +377,9 @@ class Scratch:
         return any(Address(self.session.name, k, (schema, name)) in self.desired for k in BUILT)
 
 
-MISSING = (errors.UndefinedObject, errors.UndefinedFunction, errors.UndefinedTable, errors.UndefinedColumn)
+MISSING = (
+    *(errors.UndefinedObject, errors.UndefinedFunction, errors.UndefinedTable, errors.UndefinedColumn),
+    errors.InvalidSchemaName,
+)
+_OF_TABLE = re.compile(r"%(row)?type\W*$", re.IGNORECASE)
+"""The end of the line of context that quotes `table.column%TYPE`: without the table the server reads it as a type."""

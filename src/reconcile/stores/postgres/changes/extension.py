@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reconcile.change import Action, Change, Phase, Step, World
+from reconcile.change import Action, Change, Phase, Server, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
@@ -42,7 +42,14 @@ class CreateExtension(Creation):
         version = f" VERSION {literal(self.after.version)}" if self.after.version else ""
         sql = f"CREATE EXTENSION {ident(self.after.name)}{schema}{version}"
         needs = {no(self.address)} | _schema_needs(world, self.after)
+        needs |= {has(a) for a in required(world.server, self.after) if world.creates(a)}
         return [self.step(world, 1, "create", [sql], needs=needs, gives=[has(self.address), ok(self.address)])]
+
+
+def required(server: Server, extension: Extension) -> list[Address]:
+    """The extensions that this one requires, as its control file on the server's machine has it."""
+    names = server.facts.get("required_extensions", {}).get(extension.name, ())
+    return [Address(extension.address.store, "extension", (name,)) for name in names]
 
 
 def _schema_needs(world: World, extension: Extension) -> frozenset[Fact]:
@@ -95,12 +102,13 @@ class DropExtension(Removal):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         waits = dependents_settled(world, self.address)
-        schema = [Address(self.address.store, "schema", (self.before.in_schema,))] if self.before.in_schema else []
+        under = [Address(self.address.store, "schema", (self.before.in_schema,))] if self.before.in_schema else []
+        under += required(world.server, self.before)
         return [
             self.drop_step(
                 world,
                 [f"DROP EXTENSION {ident(self.before.name)}"],
-                needs=waits | goes_first(world, schema),
+                needs=waits | goes_first(world, under),
                 hazards=[Hazard.BREAKS_CLIENTS],
             )
         ]
