@@ -304,6 +304,11 @@ class Change(ABC):
             PlanError: it cannot be done as declared; says what to do instead.
         """
 
+    def remarks(self, world: World) -> Iterable[str]:
+        """Sentences for the reader of the plan: what no step does and somebody may have to."""
+        del world
+        return ()
+
     def estimate(self, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server) -> Mapping[str, int]:
         """What the change takes besides, as far as its store's estimates (`Session.measure`) tell: bytes, seconds.
 

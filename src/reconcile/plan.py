@@ -126,6 +126,8 @@ class Steps:
     steps: tuple[Step, ...]
     fingerprints: Mapping[str, str]
     changes: tuple[Change, ...]
+    remarks: tuple[str, ...] = ()
+    """See `Change.remarks`."""
 
 
 def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lambda address: False) -> Steps:
@@ -144,6 +146,7 @@ def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lamb
     changes: list[Change] = []
     lives: dict[str, State] = {}
     taken: set[str] = set()
+    remarks: list[str] = []
     errors: list[PlanError] = []
     for view in views:
         asked: dict[Address, bool] = {}
@@ -158,6 +161,7 @@ def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lamb
                 continue
             steps += own
             records.append(_record(change, own, causes.get(change.address), there, view.difference.removed))
+            remarks += change.remarks(world)
         changes += found
         steps = _wait_for_names(steps, found, world)
         fingerprints |= _fingerprints(found, steps, view, world, asked)
@@ -195,7 +199,7 @@ def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lamb
 
     limits = {view.name: int(view.server.facts.get("max_steps_per_group", STEPS_PER_GROUP)) for view in views}
     ordered = group(order(steps, holds, key), lambda step: limits[step.address.store])
-    return Steps(tuple(records), tuple(ordered), fingerprints, tuple(changes))
+    return Steps(tuple(records), tuple(ordered), fingerprints, tuple(changes), tuple(remarks))
 
 
 def _with_companions(view: StoreView, asked: dict[Address, bool]) -> tuple[list[Change], dict[Address, Address], World]:

@@ -100,7 +100,7 @@ def _plan(found: Survey, read_seconds: float) -> Plan:
     )
     observed = _observed(found, built, read_seconds)
     made = replace(made, observed=observed)
-    notes = [*observed["notes"], *_idle_allowances(made)]
+    notes = [*observed["notes"], *built.remarks, *_idle_allowances(made)]
     return replace(made, observed={**observed, "notes": notes, "blocked": blocked_in(project, made)})
 
 

@@ -200,6 +200,13 @@ class ReplaceRoutine(Alteration):
         needs = {has(self.address)} | _made_needs(world, self.after)
         return [self.step(world, 1, "replace", calls, needs=needs, gives=[has(self.address), ok(self.address)])]
 
+    def remarks(self, world: World) -> Iterable[str]:
+        """See `Change.remarks`."""
+        from reconcile.stores.postgres.changes.stale import stale
+
+        body = "body" in difference(header(self.before.definition_), header(self.after.definition_))
+        return stale(world, self.before) if body and not remade(world, self.address) else ()
+
 
 @dataclass(frozen=True)
 class RecreateRoutine(Alteration):
