@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg.rows import TupleRow
+from tests.projects import Folder
 from tests.stores.postgres.reading import Store, different
 from tests.stores.postgres.test_postgres_canonical import TABLES, VIEWS
 
@@ -24,6 +27,7 @@ from reconcile.stores.postgres import lent
 from reconcile.stores.postgres.canonical import Work
 from reconcile.stores.postgres.canonical.texts import as_json
 from reconcile.stores.postgres.canonical.ways import build
+from reconcile.stores.postgres.session import PostgresSession
 
 SCHEMAS = ("public", "audit", "Odd")
 TWO = "store: app\ntables: {t: {columns: {a: {type: text, default: \"'x'\"}, b: {type: text, default: \"'y'::text\"}}}}"
@@ -245,6 +249,46 @@ def test_event_triggers_that_forbid_everything(postgres_database: str) -> None:
             store.execute("set event_triggers = off", *(f"drop event trigger {e}" for e in EVENTS))
 
 
+class Watching(PostgresSession):
+    """Notes what the transaction of a scratch build holds of the scope, just before it is rolled back."""
+
+    held: ClassVar[list[tuple[str, str]]] = []
+
+    @contextmanager
+    def scratch(self, *, lent: bool = False) -> Iterator[psycopg.Connection[TupleRow]]:
+        with super().scratch(lent=lent) as connection:
+            yield connection
+            self.held.extend(
+                connection.execute(
+                    "SELECT c.relname::text, mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
+                    " WHERE pid = pg_backend_pid() AND c.relnamespace = ANY ('{public,audit}'::regnamespace[])"
+                ).fetchall()
+            )
+
+
+@pytest.mark.pgvector
+@pytest.mark.parametrize("equality", ["server", "temp"])
+def test_nothing_of_the_users_is_locked(postgres_database: str, equality: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody holds all tables exclusively: the build does not wait for them, and holds nothing of theirs itself."""
+    monkeypatch.setattr(Watching, "held", [])
+    store = Store(postgres_database, SCHEMAS, {"equality": equality})
+    store.make(store.canonical(TABLES + VIEWS)[0].state)
+    store.execute("create table w (id int)")
+    desired = store.desired(TABLES + VIEWS)
+    session = Watching(store.spec, "tests", "default")
+    try:
+        live = session.introspect()
+        with psycopg.connect(postgres_database) as holder, psycopg.connect(postgres_database) as writer:
+            holder.execute("lock table t, audit.t, v1, v2, v3, v5 in access exclusive mode")
+            writer.execute("insert into w values (1)")
+            result = session.canonical(desired, live, {})
+            writer.execute("set lock_timeout = '1s'; insert into w values (2)")
+    finally:
+        session.close()
+    assert result.problems == () and len(result.unproved) == (2 if equality == "temp" else 0)
+    assert Watching.held == []
+
+
 @pytest.fixture
 def standby(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """URLs of a primary and of its streaming standby, on loopback."""
@@ -338,3 +382,65 @@ def test_each_kind_is_spelled_alike_whichever_way(postgres_database: str, case: 
     }
     assert {str(a): as_json(x) for a, x in found[1].found.items()} == expected
     assert set(map(str, found[1].problems)) <= set(map(str, found[0].problems))
+
+
+SPELLINGS = """
+schemas: {audit: }
+enums: {state: [queued, done]}
+sequences: {no: {}}
+functions:
+  is_small(int): {definition: "create function is_small(n int) returns bool immutable language sql return n < 100"}
+  label(t): {definition: "create function label(row_ t) returns text immutable language sql as 'select $1.b'"}
+tables:
+  t:
+    columns:
+      id: {type: int8, default: nextval('no')}
+      n: int4
+      a: {type: "varchar(9)", default: "'it''s'"}
+      b: {type: text, default: "E'a\\nb'"}
+      c: {type: "text[]", default: "array['a','b']"}
+      d: {type: timestamptz, default: now()}
+      e: {type: interval, default: "'90 minutes'"}
+      f: {type: timestamptz, default: "'2026-01-01 00:00+02'"}
+      g: {type: state, default: "'queued'"}
+      h: {type: bool, default: "'no'"}
+    primary_key: [id]
+    row_level_security: enabled
+    policies:
+      seen: {using: "is_small(n) and a in ('x', 'y')"}
+    checks:
+      inside: a in ('x', 'y') or b in ('x', 'y')
+      between: n between 0 and 10 and public.is_small(n)
+      state: g <> 'done' or e < interval '1 year'
+      row: label(t) <> ''
+    indexes:
+      small: {columns: [{expression: lower(a)}], where: "is_small(n) and g in ('queued')"}
+  audit.u: {columns: {id: int, s: state}, checks: {s: "s = any (array['queued'::public.state])"}}
+views:
+  everything: {query: "select * from t where a like 'x%'"}
+  labels: {query: "select label(t), (select max(id) from audit.u) as m from public.t"}
+"""
+
+
+@pytest.mark.usefixtures("sandbox_given")
+def test_spellings_converge_after_apply_and_without_a_ledger_whichever_way(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    project = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database, "schemas": ["public", "audit"]}})
+    project.settings["ledger"] = {"file": "ledger.db"}
+    project.declare(app=SPELLINGS).apply("all")
+    assert project.plan().steps == ()
+    for equality, ways in (
+        ("auto", {"server"}),
+        ("server", {"server"}),
+        ("temp", {"temp"}),
+        ("sandbox", {"sandbox"}),
+        ("text", set()),
+    ):
+        (tmp_path / "ledger.db").unlink(missing_ok=True)
+        project.stores["app"]["equality"] = equality
+        observed = project.declare(app=SPELLINGS).plan().observed
+        assert {e["how"] for e in observed["equal"]} - {"text", "unset", "default"} == ways
+        assert bool(observed["unproved"]) == (equality == "text")
+        if equality != "text":
+            assert project.plan().steps == ()
