@@ -8,31 +8,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from reconcile.change import Change
 from reconcile.errors import PlanError
 from reconcile.model import Address, Json, Resource, State
+from reconcile.narrow import Options, select
 from reconcile.policy import Policy
 from reconcile.stores.base import Live, Package
 
 if TYPE_CHECKING:
     from reconcile.ledger_rows import Applied
 
+__all__ = ["Classify", "Difference", "Options", "diff", "scope"]
+
 Classify = Callable[[Address, Address | None], str]
 """(address, container) -> "managed", "ignored" or "external"."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line narrows or widens a plan by. Globs are matched against whole addresses."""
-
-    only: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    prune: str = "none"
-    """`none`, `extra` (inside managed tables and collections) or `all` (everything unmanaged in scope)."""
-    allow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +47,8 @@ class Difference:
     """Drift left alone under `on_drift: keep`."""
     notes: tuple[str, ...] = ()
     complete: bool = True
+    found: tuple[Change, ...] = ()
+    """All changes there are; `changes` are those that were asked for."""
     seen: State | None = None
     """The store as it was read, under its own addresses and texts; None where that is `live`."""
 
@@ -129,7 +122,7 @@ def diff(
     doomed += extra if options.prune in ("extra", "all") else []
     doomed += [*unmanaged, *_undeclared(state, desired, classify)] if options.prune == "all" else []
     changes += _drops(doomed, state, desired, package)
-    selected = _select(changes, options)
+    selected = select(changes, options)
     return Difference(
         tuple(selected),
         state,
@@ -142,6 +135,7 @@ def diff(
         tuple(kept),
         tuple(notes),
         len(selected) == len(changes) and not (options.only or options.exclude),
+        tuple(changes),
         live.state,
     )
 
@@ -331,44 +325,3 @@ def _drops(doomed: list[Resource], live: State, desired: State, package: Package
     parts = {a: r for a, r in parts.items() if a in chosen or not r.only_declared}
     whole = {a: r for a, r in parts.items() if a not in desired}
     return [change for r in whole.values() if (change := package.change(r, None)) is not None]
-
-
-def _select(changes: list[Change], options: Options) -> list[Change]:
-    """Narrow by `--only` (with what the chosen need, never removals) and `--exclude` (with what needs them)."""
-    by_address: dict[Address, list[Change]] = defaultdict(list)
-    for change in changes:
-        by_address[change.address].append(change)
-    chosen = set(by_address)
-    if options.only:
-        chosen = _closure(
-            {a for a in by_address if _named(by_address[a][0].resource, options.only)},
-            lambda a: (n for n in _needs(by_address[a][0]) if n in by_address and by_address[n][0].after is not None),
-        )
-    if options.exclude:
-        users: dict[Address, set[Address]] = defaultdict(set)
-        for address, found in by_address.items():
-            for need in _needs(found[0]):
-                users[need].add(address)
-        chosen -= _closure(
-            {a for a in by_address if _named(by_address[a][0].resource, options.exclude)}, lambda a: users[a]
-        )
-    return [c for c in changes if c.address in chosen]
-
-
-def _needs(change: Change) -> tuple[Address, ...]:
-    resource = change.resource
-    return (*resource.refers, *((resource.container,) if resource.container else ()))
-
-
-def _named(resource: Resource, globs: tuple[str, ...]) -> bool:
-    names = [str(resource.address), *([str(resource.container)] if resource.container else [])]
-    return any(fnmatchcase(name, glob) for name in names for glob in globs)
-
-
-def _closure(start: set[Address], more: Callable[[Address], Iterable[Address]]) -> set[Address]:
-    found, todo = set(start), list(start)
-    while todo:
-        new = set(more(todo.pop())) - found
-        found |= new
-        todo += new
-    return found

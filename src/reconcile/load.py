@@ -17,6 +17,7 @@ from reconcile.model import Address, Resource, Source, State
 from reconcile.stores import package
 from reconcile.stores.base import Context
 from reconcile.suggest import meant, nearest
+from reconcile.waits import check
 from reconcile.yamlio import Map, Seq, read_documents
 
 if TYPE_CHECKING:
@@ -58,9 +59,14 @@ def desired(project: Project) -> State:
                 _add(resource, found, project, problems)
     if not problems:
         resolved(project, State(found), problems)
+        problems += check(State(found), project.stores, lambda a: _is_external(project, a))
     if problems:
         raise ProjectError(problems)
     return State(found)
+
+
+def _is_external(project: Project, address: Address) -> bool:
+    return project.selections[address.store].classify(address) == "external"
 
 
 def _matches(pattern: str, project: Project) -> list[str]:

@@ -84,6 +84,13 @@ class Address(NamedTuple):
         return cls(store, kind, tuple(p[1:-1].replace('""', '"') if p.startswith('"') else p for p in parts))
 
 
+class Wait(NamedTuple):
+    """One entry of `after:`: what has to be as declared first, and where that is written."""
+
+    address: Address
+    source: Source
+
+
 def _quoted(part: str) -> str:
     bare, _, arguments = part.partition("(")  # a function's argument types keep their spaces: match(vector, integer)
     if not part or _QUOTE.search(bare) or (not arguments and _QUOTE.search(part)):
@@ -159,6 +166,8 @@ class Resource(Record):
     """The table or collection this is nested in: gone when that goes."""
     refers: tuple[Address, ...] = field(default=(), compare=False, repr=False)
     """What must exist for this to exist: a view's tables, a foreign key's target, an enum of a column."""
+    comes_after: tuple[Wait, ...] = field(default=(), compare=False, repr=False)
+    """`after:` of the YAML: what is to be changed first, here or in another store. An order, and no dependency."""
     system: bool = field(default=False, compare=False, repr=False)
     """Made by the server itself (schema public, lookup indexes): never listed as unmanaged, never dropped."""
     declared: Json = field(default=None, compare=False, repr=False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Any
 
 from reconcile.change import Step
@@ -16,18 +17,24 @@ from reconcile.facts import Fact, Verb
 Key = Callable[[Step], tuple[Any, ...]]
 
 
-def order(steps: Sequence[Step], holds: Callable[[Fact], bool], key: Key) -> list[Step]:
+def order(
+    steps: Sequence[Step],
+    holds: Callable[[Fact], bool],
+    key: Key,
+    waits: Mapping[str, Set[Fact]] = MappingProxyType({}),
+) -> list[Step]:
     """Steps in the order they can run, phases raised to those of what they wait for.
 
     Args:
         steps: of all stores; those of one change stand together and keep their order.
         holds: whether a fact is true of the live stores now.
         key: ranks steps that could run next; the smallest goes first, after its phase.
+        waits: by step, which of its needs mean what the plan makes, even if the step removes something: `after:`.
 
     Raises:
         PlanError: a need that nothing satisfies, or a cycle; names both ends.
     """
-    after = _edges(steps, holds)
+    after = _edges(steps, holds, waits)
     indegree = [0] * len(steps)
     for targets in after:
         for target in targets:
@@ -118,7 +125,7 @@ def _drawn_together(steps: Sequence[Step], after: Sequence[Sequence[int]], seque
     return sorted(sequence, key=place.__getitem__)
 
 
-def _edges(steps: Sequence[Step], holds: Callable[[Fact], bool]) -> list[list[int]]:
+def _edges(steps: Sequence[Step], holds: Callable[[Fact], bool], waits: Mapping[str, Set[Fact]]) -> list[list[int]]:
     """For each step, those that must wait for it."""
     givers: Mapping[Fact, list[int]] = defaultdict(list)
     for i, step in enumerate(steps):
@@ -138,7 +145,10 @@ def _edges(steps: Sequence[Step], holds: Callable[[Fact], bool]) -> list[list[in
                 continue  # it removes the one that is there now, whoever makes another
             sources = [g for g in givers.get(need, ()) if g != i]
             removers = [g for g in givers.get(Fact(Verb.NO, need.subject), ()) if g != i]
-            if need.verb in (Verb.HAS, Verb.OK) and removers and (removes or not sources):
+            if sources and need in waits.get(step.id, ()):
+                for g in sources:
+                    after[g].add(i)
+            elif need.verb in (Verb.HAS, Verb.OK) and removers and (removes or not sources):
                 for g in removers:  # it needs the object that goes
                     after[i].add(g)
             elif sources:

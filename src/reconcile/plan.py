@@ -7,13 +7,15 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 
 from reconcile.change import Change, Irreversible, Server, Step, World, applied
 from reconcile.diff import Difference, Options
 from reconcile.errors import PlanError
-from reconcile.facts import Fact, Verb, no
+from reconcile.facts import Fact, Verb, no, ok
 from reconcile.model import Address, Json, Resource, State
 from reconcile.order import group, order
+from reconcile.waits import covers
 
 ABSENT = "absent"
 EMPTY = "#empty"
@@ -130,12 +132,17 @@ class Steps:
     """See `Change.remarks`."""
 
 
-def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lambda address: False) -> Steps:
+def build(
+    views: Sequence[StoreView],
+    external: Callable[[Address], bool] = lambda address: False,
+    waits: Mapping[Address, Sequence[Address]] = MappingProxyType({}),
+) -> Steps:
     """Order the changes of all stores.
 
     Args:
         views: one a store.
         external: whether something outside the project makes an address, so that needing it is fine.
+        waits: what each declared address comes after (`waits.waits`).
 
     Raises:
         PlanError: see `order.order` and `Change.steps`.
@@ -197,8 +204,9 @@ def build(views: Sequence[StoreView], external: Callable[[Address], bool] = lamb
             step.id,
         )
 
+    steps, waited = _wait_for_others(steps, changes, waits, lives)
     limits = {view.name: int(view.server.facts.get("max_steps_per_group", STEPS_PER_GROUP)) for view in views}
-    ordered = group(order(steps, holds, key), lambda step: limits[step.address.store])
+    ordered = group(order(steps, holds, key, waited), lambda step: limits[step.address.store])
     return Steps(tuple(records), tuple(ordered), fingerprints, tuple(changes), tuple(remarks))
 
 
@@ -268,6 +276,48 @@ def _wait_for_names(steps: list[Step], changes: Sequence[Change], world: World) 
         else step
         for step in steps
     ]
+
+
+def _wait_for_others(
+    steps: list[Step],
+    changes: Sequence[Change],
+    waits: Mapping[Address, Sequence[Address]],
+    lives: Mapping[str, State],
+) -> tuple[list[Step], dict[str, frozenset[Fact]]]:
+    """`after:` as needs: the first step of who waits needs what the last of the others give.
+
+    Returns:
+        the steps, and by step the needs that were added.
+    """
+    if not waits:
+        return steps, {}
+    own: dict[Address, list[Step]] = {}
+    for step in steps:
+        own.setdefault(Address.parse(step.id.rpartition("/")[0]), []).append(step)
+    states = [State.of(c.after for c in changes if c.after is not None), *lives.values()]
+    covered: dict[Address, dict[Address, None]] = {}
+    maker: dict[Address, Address] = {}
+    for change in changes:
+        around = covers(change.resource, *states)
+        maker[change.address] = next((a for a in around if a in own), change.address)
+        for address in around:
+            covered.setdefault(address, {})[maker[change.address]] = None
+    added: dict[str, frozenset[Fact]] = {}
+    for address, targets in waits.items():
+        if address not in maker or maker[address] not in own:
+            continue
+        first = own[maker[address]][0]
+        for target in targets:
+            for other in covered.get(target, ()):
+                if other in own and other != maker[address]:
+                    added[first.id] = added.get(first.id, frozenset()) | _finished(other, own[other])
+    return [replace(s, needs=s.needs | added[s.id]) if s.id in added else s for s in steps], added
+
+
+def _finished(address: Address, own: Sequence[Step]) -> frozenset[Fact]:
+    """What holds once the steps of a change are done: that the address is as declared, else what the last one gives."""
+    ready = ok(address)
+    return frozenset({ready}) if any(ready in step.gives for step in own) else own[-1].gives
 
 
 def _record(

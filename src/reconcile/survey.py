@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,9 +16,11 @@ from reconcile.ledger_file import open_file
 from reconcile.ledger_rows import Applied
 from reconcile.ledger_rows import World as Stamp
 from reconcile.model import Address, Json, Resource, State, declared_only
+from reconcile.narrow import follow
 from reconcile.plan import fingerprint
 from reconcile.stores import package
 from reconcile.stores.base import Canonical, Live, Package, Session, StoreSpec
+from reconcile.waits import waits
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -233,7 +235,29 @@ def survey(reading: Reading, options: Options) -> Survey:
         raise ProjectError(problems)
     if errors:
         raise PlanError("\n".join(errors))
-    return Survey(reading, options, canonical, differences)
+    return Survey(reading, options, canonical, _followed(differences, waits(reading.desired), options))
+
+
+def _followed(
+    differences: dict[str, Difference], waiting: Mapping[Address, Sequence[Address]], options: Options
+) -> dict[str, Difference]:
+    """What was chosen store by store, with `after:` followed across stores."""
+    if not waiting:
+        return differences
+    result = {}
+    every = [change for d in differences.values() for change in d.found]
+    chosen = [change.address for d in differences.values() for change in d.changes]
+    followed = follow(every, chosen, waiting, options)
+    unknown = {address for d in differences.values() for address in d.unknown}
+    notes = list(followed.notes)
+    for address, targets in waiting.items():
+        if address in followed.chosen:
+            notes += [f"{address} comes after {t}, which cannot be seen" for t in targets if t in unknown]
+    for name, difference in differences.items():
+        own = [note for note in notes if note.startswith(f"{name}.")]
+        changes = tuple(change for change in difference.found if change.address in followed.chosen)
+        result[name] = replace(difference, changes=changes, notes=(*difference.notes, *own))
+    return result
 
 
 def rows(found: Survey, run: str) -> tuple[list[Applied], list[Address]]:

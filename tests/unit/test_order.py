@@ -146,3 +146,17 @@ def test_what_has_to_follow_a_commit_takes_the_drops_before_it_along() -> None:
     assert ordered([step("A", phase=Phase.CONTRACT), *again("a", "ok type"), retype]) == [
         "A/1", "| a/1-drop", "type/1", "a/2-create"
     ]  # fmt: skip
+
+
+def test_what_comes_after_a_replaced_object_waits_for_the_new_one_even_to_remove() -> None:
+    """Without `after:` a removal that needs an object means the one that goes."""
+    steps = [
+        step("x1", gives="no x"),
+        step("x2", needs="no x", gives="ok x"),
+        step("d", needs="ok x", gives="no d"),
+    ]
+    steps[1] = replace(steps[1], id="s.table.x1/2")
+    assert names(steps, live="x d") == ["d", "x1", "x2"]
+    waits = {steps[2].id: frozenset({Fact.parse("ok s.table.x")})}
+    found = order(steps, lambda fact: fact.verb != "no", lambda s: (s.address.parts, s.id), waits)
+    assert [s.address.parts[0] for s in found] == ["x1", "x2", "d"]

@@ -16,7 +16,7 @@ from reconcile.change import Call, Change, Server, Step, Timeouts
 from reconcile.embeddings import Embedding
 from reconcile.errors import Problem
 from reconcile.findings import Finding
-from reconcile.model import Address, Json, Resource, Source, State
+from reconcile.model import Address, Json, Resource, Source, State, Wait
 
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
@@ -56,6 +56,17 @@ class Context:
     def problem(self, where: Source | None, what: str, hint: str | None = None) -> None:
         """Report something wrong; go on."""
         self.problems.append(Problem(what, where=where, hint=hint))
+
+    def after(self, entry: Map) -> tuple[Wait, ...]:
+        """`after: [ADDRESS]` of an entry; what is no address is reported. Whether it is declared, `load` looks at."""
+        found = []
+        for index, text in enumerate(entry.get("after") or ()):
+            where = entry["after"].at(index)
+            try:
+                found.append(Wait(Address.parse(text), where))
+            except ValueError:
+                self.problem(where, f'after: "{text}" is no address', "write STORE.KIND.NAME, as plans print it")
+        return tuple(found)
 
 
 @dataclass(frozen=True)

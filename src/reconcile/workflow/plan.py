@@ -21,6 +21,7 @@ from reconcile.policy import Allowance, blocked
 from reconcile.stores.base import Receipt
 from reconcile.suggest import meant
 from reconcile.survey import Reading, Survey, reading, survey, unrecorded
+from reconcile.waits import waits
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -86,7 +87,7 @@ def _plan(found: Survey, read_seconds: float) -> Plan:
     def external(address: Address) -> bool:
         return project.selections[address.store].classify(address, None) == "external"
 
-    built = build(views, external)
+    built = build(views, external, waits(found.reading.desired))
     made = Plan(
         project=project.name,
         environment=project.environment,

@@ -107,6 +107,7 @@ def _constraint(name: str, entry: Map, source: Source, context: Context) -> Cons
         kind=kind,
         properties=properties,
         type=type_,
+        comes_after=context.after(entry),
         **place,
     )
 
@@ -134,6 +135,7 @@ def _index(name: str, entry: Map, source: Source, context: Context) -> Index | N
         source=source,
         kind=kind,
         properties=properties,
+        comes_after=context.after(entry),
         **place,
         **chosen,
     )

@@ -281,6 +281,8 @@ def _touched(steps: Sequence[Step]) -> Iterable[tuple[str, ...]]:
             if fact.verb is Verb.DONE:
                 continue
             address = Address.parse(fact.subject)
+            if address.store != step.address.store:  # `after:` of another store
+                continue
             of_table = address.kind in ("column", "primary_key", "unique", "check", "foreign_key", "policy", "trigger")
             if address.kind in ("view", "materialized_view", "index", "sequence") or (of_table and fact in step.gives):
                 yield address.parts[:2]

@@ -126,6 +126,7 @@ class _Reader:
                 on_change=body.get("on_change") or "refuse",
                 writes=self._writes(body),
                 retired=body.get("retired") or "drop",
+                comes_after=self.context.after(body),
                 contracts=contracts,
                 **fields,
             )
@@ -298,7 +299,7 @@ class _Reader:
             )
             return
         body: dict[str, Json] = {"type": value} if isinstance(value, str) else dict(value)
-        kind = body.pop("type")
+        kind, after = body.pop("type"), body.pop("after", None)
         allowed = options.INDEX_PARAMS[kind]
         for key in body:
             if key not in allowed:
@@ -316,6 +317,7 @@ class _Reader:
                 source=where,
                 container=collection,
                 refers=(collection,),
+                comes_after=self.context.after(value) if after else (),
                 type=kind,
                 **{k: plain(v) for k, v in body.items() if k in allowed},
             )

@@ -57,6 +57,7 @@ def _policy(name: str, settings: Map, source: Source, table: Address, scope: Sco
         using=sql("using"),
         check=sql("check"),
         comment=comment_of(settings),
+        comes_after=scope.after(settings),
     )
 
 
@@ -89,6 +90,7 @@ def _trigger(name: str, settings: Map, source: Source, on: Address, scope: Scope
         new_table=settings.get("new_table"),
         enabled=settings.get("enabled", "origin"),
         comment=comment_of(settings),
+        comes_after=scope.after(settings),
     )
     for key, what, hint in _wrong(found, on.kind):
         scope.problem(settings.at(key) if key in settings else source, f"trigger {name!r}: {what}", hint)

@@ -35,6 +35,7 @@ def exclusions(table: Map, address: Address, scope: Scope) -> list[Exclusion]:
                 with_=options(value.get("with")),
                 deferrable=value.get("deferrable"),
                 comment=comment_of(value),
+                comes_after=scope.after(value),
             )
         )
     return found

@@ -53,6 +53,7 @@ def _index(
         with_=options(value.get("with")),
         nulls_not_distinct=value.get("nulls_not_distinct", False),
         comment=comment_of(value),
+        comes_after=scope.after(value),
         embedding=value.get("embedding"),
         vector=vector_of(items[0], columns) if method in ("hnsw", "ivfflat") else None,
         build=options(value.get("build")),

@@ -35,6 +35,7 @@ def schemas(document: Map, scope: Scope) -> list[Resource]:
                 address=scope.address("schema", name),
                 source=source,
                 comment=comment_of(value),
+                comes_after=scope.after(value),
                 system=name == "public",
             )
         )

@@ -65,6 +65,7 @@ def routines(document: Map, scope: Scope) -> list[Resource]:
                     source=source,
                     definition_=text.strip().rstrip(";").rstrip(),
                     comment=comment_of(value),
+                    comes_after=scope.after(value),
                 )
             )
     return found
@@ -162,6 +163,7 @@ def event_triggers(document: Map, scope: Scope) -> list[Resource]:
                 function=routine_called(value["function"], value.value_at("function"), scope),
                 enabled=value.get("enabled", "origin"),
                 comment=comment_of(value),
+                comes_after=scope.after(value),
             )
         )
     return found

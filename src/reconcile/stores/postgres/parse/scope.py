@@ -7,7 +7,7 @@ from typing import Any
 
 from reconcile.embeddings import Embedding
 from reconcile.errors import Problem
-from reconcile.model import Address, Source
+from reconcile.model import Address, Source, Wait
 from reconcile.selection import Selection
 from reconcile.stores.base import Context
 from reconcile.stores.postgres.names import BYTES, identifier, join, split
@@ -51,6 +51,10 @@ class Scope:
         """Types by their text: the same few stand in every table."""
         external = context.spec.settings.get("external") or ()
         self.selection = Selection(external=tuple(str(g) for g in external))
+
+    def after(self, value: Any) -> tuple[Wait, ...]:
+        """`after:` of a long form."""
+        return self.context.after(value) if isinstance(value, Map) else ()
 
     def problem(self, where: Source | None, what: str, hint: str | None = None) -> None:
         """Report and go on."""

@@ -33,6 +33,7 @@ def sequences(document: Map, scope: Scope) -> list[Resource]:
                 owned_by=_owner(settings, schema, scope),
                 unlogged=settings.get("unlogged", False),
                 comment=comment_of(value),
+                comes_after=scope.after(value),
                 **{"increment": 1, **_options(settings, type_, f"sequence {key!r}", source, scope)},
             )
         )

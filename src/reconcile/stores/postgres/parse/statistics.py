@@ -39,6 +39,7 @@ def statistics(table: Map, address: Address, scope: Scope) -> list[Statistics]:
                 columns=tuple(_bare(i) for i in (*columns, *expressions)),
                 target=value.get("target"),
                 comment=comment_of(value),
+                comes_after=scope.after(value),
             )
         )
     return found

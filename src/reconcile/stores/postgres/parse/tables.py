@@ -61,6 +61,7 @@ class _Table:
             source=self.source,
             row_level_security=self.value.get("row_level_security", "disabled"),
             comment=comment_of(self.value),
+            comes_after=self.scope.after(self.value),
             renamed_from=self.value.get("renamed_from"),
             container=self.parent.address if self.parent else None,
             partition_by=self.by,
@@ -155,6 +156,7 @@ class _Table:
             "collation": collation,
             "options": options(settings.get("options")),
             "comment": comment_of(settings),
+            "comes_after": self.scope.after(settings),
             "using": self._using(name, settings, expression) if "using" in settings or "strategy" in settings else None,
             "refers": sorting,
         }
@@ -229,7 +231,10 @@ class _Table:
         name = settings.get("name") or generated(self.name, None, "pkey")
         self.scope.short(name, source)
         return r.PrimaryKey(
-            address=self.address.child("primary_key", name), source=source, container=self.address, **_key(settings)
+            address=self.address.child("primary_key", name),
+            source=source,
+            container=self.address,
+            **_key(settings, self.scope),
         )
 
     def uniques(self) -> list[r.Unique]:
@@ -243,7 +248,7 @@ class _Table:
                     source=source,
                     container=self.address,
                     nulls_not_distinct=settings.get("nulls_not_distinct", False),
-                    **_key(settings),
+                    **_key(settings, self.scope),
                 )
             )
         return found
@@ -264,6 +269,7 @@ class _Table:
                     not_valid=settings.get("not_valid", False),
                     enforced=settings.get("enforced", True),
                     comment=comment_of(settings),
+                    comes_after=self.scope.after(settings),
                 )
             )
         return found
@@ -300,6 +306,7 @@ class _Table:
                     not_valid=value.get("not_valid", False),
                     enforced=value.get("enforced", True),
                     comment=comment_of(value),
+                    comes_after=self.scope.after(value),
                 )
             )
         return found
@@ -329,11 +336,12 @@ def _replica_identity(value: Any) -> str:
     return f"{INDEX}{value['index']}" if isinstance(value, Map) else value or "default"
 
 
-def _key(settings: Any) -> dict[str, Any]:
+def _key(settings: Any, scope: Scope) -> dict[str, Any]:
     return {
         "columns": tuple(settings["columns"]),
         "include": tuple(settings.get("include") or ()),
         "with_": options(settings.get("with")),
         "deferrable": settings.get("deferrable"),
         "comment": settings.get("comment") or None,
+        "comes_after": scope.after(settings),
     }

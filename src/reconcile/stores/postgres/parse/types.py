@@ -33,6 +33,7 @@ def enums(document: Map, scope: Scope) -> list[Resource]:
                 renamed_values=_renamed_values(key, settings, values, scope),
                 renamed_from=settings.get("renamed_from"),
                 comment=comment_of(value),
+                comes_after=scope.after(value),
             )
         )
     return found
@@ -80,6 +81,7 @@ def domains(document: Map, scope: Scope) -> list[Resource]:
                 checks=_checks(key, settings, scope),
                 renamed_from=settings.get("renamed_from"),
                 comment=comment_of(settings),
+                comes_after=scope.after(settings),
                 refers=(*refers, *sorting),
             )
         )
@@ -125,6 +127,7 @@ def composites(document: Map, scope: Scope) -> list[Resource]:
                 fields=tuple(fields),
                 renamed_from=value.get("renamed_from"),
                 comment=comment_of(value),
+                comes_after=scope.after(value),
                 refers=tuple(dict.fromkeys(refers)),
             )
         )
@@ -152,6 +155,7 @@ def ranges(document: Map, scope: Scope) -> list[Resource]:
                 multirange=multirange if multirange != generated_multirange(name) else None,
                 renamed_from=value.get("renamed_from"),
                 comment=comment_of(value),
+                comes_after=scope.after(value),
                 refers=(*refers, *sorting),
             )
         )
@@ -176,6 +180,7 @@ def collations(document: Map, scope: Scope) -> list[Resource]:
                 deterministic=value.get("deterministic", True),
                 rules=value.get("rules"),
                 comment=comment_of(value),
+                comes_after=scope.after(value),
             )
         )
     return found

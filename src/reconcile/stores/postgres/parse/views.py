@@ -33,6 +33,7 @@ def views(document: Map, scope: Scope) -> list[Resource]:
                 with_=options(value.get("with")),
                 check_option=value.get("check_option"),
                 comment=comment_of(value),
+                comes_after=scope.after(value),
                 column_comments=_column_comments(value),
                 column_defaults=tuple(sorted(defaults.items())),
             )
@@ -52,6 +53,7 @@ def materialized_views(document: Map, scope: Scope) -> list[Resource]:
             query=_query("materialized view", key, value, scope),
             with_=options(value.get("with")),
             comment=comment_of(value),
+            comes_after=scope.after(value),
             column_comments=_column_comments(value),
             populated=value.get("with_data", True),
         )
