@@ -167,9 +167,11 @@ class Scratch:
         there = {x.address for x in self.live.state.of_kind("extension")}
         for x in self.desired.of_kind("extension"):
             if isinstance(x, r.Extension) and x.address not in there:
-                schema = ident(x.in_schema or self.schemas[0])
-                create = f"CREATE EXTENSION {ident(x.name)} SCHEMA {schema} CASCADE"
-                if self.attempt(f"CREATE SCHEMA IF NOT EXISTS {schema}", create) is not None:
+                make = f"CREATE EXTENSION IF NOT EXISTS {ident(x.name)} SCHEMA {{}} CASCADE"
+                home = ident(x.in_schema or self.schemas[0])
+                if self.attempt(f"CREATE SCHEMA IF NOT EXISTS {home}", make.format(home)) is None:
+                    continue  # else this role may make nothing there, or something of the same name is in the way
+                if self.attempt(make.format(ident(self.scratch[self.schemas[0]]))) is not None:
                     self.lacking = True
 
     # -- statements --------------------------------------------------------------------------------------------
