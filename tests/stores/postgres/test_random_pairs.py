@@ -15,6 +15,7 @@ from random import Random
 import psycopg
 import pytest
 from tests.catalog import differences, objects
+from tests.stores.postgres.random_kinds import varied_kinds, with_kinds
 from tests.stores.postgres.random_schemas import Schema, document, generate, quoted, varied
 
 from reconcile import workflow
@@ -123,6 +124,16 @@ def test_one_way_and_back_online(seed: int, make_postgres_database: Callable[[],
     first = online(generate(random))
     second = online(varied(random, first))
     one_way_and_back(first, second, True, make_postgres_database, tmp_path)
+
+
+@pytest.mark.pgvector
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + PAIRS))
+def test_one_way_and_back_with_all_kinds(seed: int, make_postgres_database: Callable[[], str], tmp_path: Path) -> None:
+    random = Random(seed)
+    plain = generate(random)
+    first = with_kinds(random, plain)
+    second = varied_kinds(random, first, varied(random, plain))
+    one_way_and_back(first, second, bool(seed % 2), make_postgres_database, tmp_path)
 
 
 def one_way_and_back(
