@@ -312,7 +312,8 @@ class Change(ABC):
     def estimate(self, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server) -> Mapping[str, int]:
         """What the change takes besides, as far as its store's estimates (`Session.measure`) tell: bytes, seconds.
 
-        Names are those of the plan's costs: `graph_bytes`, `maintenance_work_mem_bytes`, `disk_bytes`, `seconds`.
+        Names are those of the plan's costs: `graph_bytes`, `maintenance_work_mem_bytes`, `disk_bytes`, `seconds`,
+        `gap_seconds` (without an index).
         """
         del measured, settings, server
         return {}

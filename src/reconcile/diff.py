@@ -97,6 +97,8 @@ def diff(
     equal, unknown, kept = [], [], []
     there = state.resources
     for address, after in desired.items():
+        if after.only_verified:
+            continue
         before = there.get(address)
         if before is None and live.partial:
             unknown.append(address)
@@ -253,11 +255,12 @@ def _moved(address: Address, old: Address, new: Address) -> Address:
 
 
 def _followed(applied: Mapping[Address, Applied], desired: State) -> Set[Address]:
-    """Applied addresses, and what they are called after every declared rename, done or not."""
+    """Applied addresses, where they stood in the store, and what they are called after every declared rename."""
     renames = _declared_renames(desired)
-    if not renames:
+    elsewhere = [row.live for address, row in applied.items() if row.live is not address and row.live != address]
+    if not renames and not elsewhere:
         return applied.keys()
-    found = set(applied)
+    found = {*applied, *elsewhere}
     for old, new, _ in renames:
         found |= {_moved(a, old, new) for a in found}
     return found

@@ -158,6 +158,9 @@ class Resource(Record):
     """True for what is managed only where it is declared (grants): a live one that is not is no difference at all,
     unless `--prune=all` asks for it."""
 
+    only_verified: ClassVar[bool] = False
+    """True for what makes nothing in the store (a vocabulary): never planned, only looked at by `verify`."""
+
     address: Address
     source: Source | None = field(default=None, compare=False, repr=False)
     live_name: str | None = field(default=None, compare=False, repr=False)

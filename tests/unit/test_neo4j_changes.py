@@ -18,7 +18,7 @@ from reconcile.order import group, order
 from reconcile.stores.base import Live
 from reconcile.stores.neo4j import PACKAGE, checks, cypher
 from reconcile.stores.neo4j.canonical import canonical
-from reconcile.stores.neo4j.resources import Constraint, Index, SchemaObject, constraint_address, index_address
+from reconcile.stores.neo4j.resources import Check, Constraint, Index, SchemaObject, constraint_address, index_address
 
 COMMUNITY = Server("graph", "neo4j", "5.26.12", "community")
 ENTERPRISE = Server("graph", "neo4j", "5.26.12", "enterprise")
@@ -77,6 +77,11 @@ OBJECTS: list[SchemaObject] = [
     ranged("i", "a", kind="point", spatial={"wgs-84": {"min": (0.0, 0.0)}}),
     ranged("i", "a", kind="fulltext", analyzer="english"),
     ranged("i", "a", kind="fulltext", analyzer="german"),
+    ranged("i", "a", "b", kind="fulltext", analyzer="english"),
+    ranged("i", "a", "b", kind="fulltext", analyzer="german"),
+    ranged("i", "a", "b", kind="fulltext", analyzer="german", replace_how="in_place"),
+    ranged("i", "e", kind="vector", dimensions=4, similarity="cosine"),
+    ranged("i", "e", "year", kind="vector", dimensions=4, similarity="cosine"),
     ranged("i", "a", kind="vector", dimensions=3, similarity="cosine"),
     ranged("i", "a", kind="vector", dimensions=3, similarity="cosine", hnsw={"m": 8}),
     ranged("i", "a", state="failed", failure="too long"),
@@ -129,6 +134,115 @@ def test_a_rename_and_its_reverse(before: Resource) -> None:
     assert texts == ["c", "wanted"]
     apart = isinstance(before, Constraint)
     assert [s.commit_before for s in steps] == ([False, True] if apart else [False])
+
+
+FULL = ranged("f", "title", "body", kind="fulltext", label="Doc", analyzer="english")
+
+
+def calls(steps: Iterable[Step]) -> list[tuple[str, str]]:
+    """(first two words, name) of each statement."""
+    texts = [c for s in steps for c in s.calls if isinstance(c, Cypher)]
+    return [(c.cypher.split(" INDEX")[0], c.params["name"]) for c in texts]
+
+
+def test_a_full_text_index_is_built_beside_in_another_order_and_the_old_one_goes_in_contract() -> None:
+    after = FULL.replace(analyzer="german")
+    change = PACKAGE.change(FULL, after)
+    assert change is not None
+    assert change.action is Action.CREATE_DELETE
+    assert change.strategy is not None
+    assert "f__v2" in change.strategy
+    steps = planned([FULL], [after])
+    assert calls(steps) == [("CREATE FULLTEXT", "f__v2"), ("DROP", "f")]
+    create = steps[0].calls[0]
+    assert isinstance(create, Cypher)
+    assert "ON EACH [n.`body`, n.`title`]" in create.cypher
+    assert [s.phase for s in steps] == [Phase.EXPAND, Phase.CONTRACT]
+    assert steps[0].after_commit, "the old one goes when the new one is ONLINE"
+    assert [s.hazards for s in steps] == [{Hazard.BUILDS_INDEX}, {Hazard.BREAKS_CLIENTS}]
+    assert steps[0].group != steps[1].group
+
+
+def test_what_was_built_beside_before_is_gone_on_with() -> None:
+    after = FULL.replace(analyzer="german")
+    made = ranged("f__v2", "body", "title", kind="fulltext", label="Doc", analyzer="german")
+    change = PACKAGE.change(FULL, after)
+    assert change is not None
+    for found, expected in (
+        (made, [("DROP", "f")]),
+        (made.replace(state="failed"), [("DROP", "f__v2"), ("CREATE FULLTEXT", "f__v2"), ("DROP", "f")]),
+    ):
+        assert calls(change.steps(world([FULL, found], [after, found]))) == expected
+    other = made.replace(analyzer="french")
+    with pytest.raises(PlanError, match="f__v2"):
+        change.steps(world([FULL, other], [after, other]))
+
+
+def test_the_next_one_beside_takes_the_declared_name() -> None:
+    change = PACKAGE.change(FULL.replace(live_name="f__v2"), FULL.replace(analyzer="german"))
+    assert change is not None
+    assert calls(change.steps(world([FULL], [FULL]))) == [("CREATE FULLTEXT", "f"), ("DROP", "f__v2")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "beside"),
+    [
+        (FULL, FULL.replace(analyzer="german", replace_how="in_place"), False),
+        (FULL, FULL.replace(labels=("Doc", "Note")), True),
+        (FULL.replace(properties=("t",)), FULL.replace(properties=("t",), analyzer="german"), False),
+        (
+            FULL.replace(properties=("t",), labels=("A", "B")),
+            FULL.replace(properties=("t",), labels=("A", "B"), eventually_consistent=True),
+            True,
+        ),
+        (FULL.replace(state="failed"), FULL.replace(analyzer="german"), False),
+        (FULL, FULL.replace(kind="range", analyzer=None), False),
+    ],
+)
+def test_which_way_an_index_is_replaced(before: Index, after: Index, beside: bool) -> None:
+    change = PACKAGE.change(before, after)
+    assert change is not None
+    assert (change.action is Action.CREATE_DELETE) == beside
+
+
+def test_beside_is_refused_where_the_server_has_no_room_or_the_policy_wants_the_name() -> None:
+    before = ranged("v", "e", kind="vector", dimensions=4, hnsw={"m": 8})
+    after = before.replace(hnsw={"m": 16}, replace_how="beside")
+    change = PACKAGE.change(before, after)
+    assert change is not None
+    with pytest.raises(PlanError, match=r"no second vector index on \(:P\)\.e"):
+        change.steps(world([before], [after], empty=True))
+    renamed = PACKAGE.change(FULL, FULL.replace(analyzer="german"))
+    assert renamed is not None
+    enforced = World("graph", COMMUNITY, State.of([FULL]), State.of([FULL]), {"names": "enforce"})
+    with pytest.raises(PlanError, match="names: enforce"):
+        renamed.steps(enforced)
+
+
+def test_the_gap_is_estimated_in_seconds() -> None:
+    change = PACKAGE.change(VECTOR, VECTOR.replace(hnsw={"m": 32}, dimensions=1000))
+    assert change is not None
+    assert change.estimate({"rows": 5000}, {}, COMMUNITY) == {"gap_seconds": 50}
+    assert change.estimate({"rows": 0}, {}, COMMUNITY) == {}
+    beside = PACKAGE.change(FULL, FULL.replace(analyzer="german"))
+    assert beside is not None
+    assert beside.estimate({"rows": 5000}, {}, COMMUNITY) == {}
+
+
+def test_a_lookup_index_is_matched_where_it_is_declared_and_made_where_it_is_gone() -> None:
+    live = Index(address=index_address("graph", "index_343aff4e"), kind="lookup", entity="nodes", system=True)
+    wanted = Index(address=index_address("graph", "by_label"), kind="lookup", entity="nodes")
+    assert live.definition() == wanted.definition()
+    assert PACKAGE.change(live.replace(address=wanted.address), wanted) is None
+    create = PACKAGE.change(None, wanted)
+    assert create is not None
+    (step,) = create.steps(world([], [wanted]))
+    assert [c.cypher for c in step.calls if isinstance(c, Cypher)] == [
+        "CREATE LOOKUP INDEX $name FOR (n) ON EACH labels(n)"
+    ]
+    types_ = wanted.replace(entity="relationships")
+    assert cypher.create(types_, "x", COMMUNITY).cypher.endswith("FOR ()-[n]-() ON EACH type(n)")  # type: ignore[arg-type]
+    assert types_.definition() != wanted.definition()
 
 
 def test_names_matched_by_definition_stay_when_an_option_changes() -> None:
@@ -307,6 +421,11 @@ def test_enterprise_constraints_are_refused_on_community_only() -> None:
         (ranged("i", "a", kind="vector", dimensions=3, similarity="cosine", quantization=True), "5.23.0", False),
         (ranged("i", "a", kind="vector", similarity="cosine"), "5.22.0", True),
         (ranged("i", "a", kind="vector", similarity="cosine"), "2025.06.1", False),
+        (ranged("i", "a", "b", kind="vector", dimensions=3, similarity="cosine"), "2025.12.0", True),
+        (ranged("i", "a", "b", kind="vector", dimensions=3, similarity="cosine"), "2026.01.0", False),
+        (ranged("i", "a", kind="vector", dimensions=4096, similarity="cosine"), "5.17.0", True),
+        (unique("c", "a").replace(labels=(), relationships=("R",)), "5.6.0", True),
+        (unique("c", "a").replace(labels=(), relationships=("R",)), "5.7.0", False),
     ],
 )
 def test_options_of_newer_servers_are_refused(resource: Index, version: str, refused: bool) -> None:
@@ -319,6 +438,41 @@ def test_statements_name_their_cypher_where_the_server_knows_two() -> None:
         for version in ("5.26.12", "2025.05.0", "2025.06.0", "2026.01.1")
     }
     assert {v for v, text in texts.items() if text.startswith("CYPHER 5 ")} == {"2025.06.0", "2026.01.1"}
+
+
+def test_what_came_with_cypher_25_is_written_in_it() -> None:
+    newer = Server("graph", "neo4j", "2026.01.1", "community")
+    index = Index(
+        address=index_address("graph", "v"),
+        kind="vector",
+        labels=("A", "B"),
+        properties=("e", "year"),
+        dimensions=3,
+        similarity="cosine",
+    )
+    assert cypher.create(index, "v", newer).cypher == (
+        "CYPHER 25 CREATE VECTOR INDEX $name FOR (n:`A`|`B`) ON (n.`e`) WITH [n.`year`] OPTIONS $options"
+    )
+    problems = [str(p) for p in checks.unsupported(State.of([index]), COMMUNITY)]
+    assert len(problems) == 2
+    assert "filter properties of vector indexes came with Neo4j 2026.01" in problems[1]
+
+
+@pytest.mark.parametrize(
+    ("resource", "version", "says"),
+    [
+        (unique("c", "a", kind="type", type="LIST<FLOAT NOT NULL>"), "5.9.0", "lists in property type"),
+        (unique("c", "a", kind="type", type="STRING | INTEGER"), "5.10.0", "unions in property type"),
+        (unique("c", "a", kind="type", type="STRING"), "5.8.0", "property type constraints"),
+        (unique("c", "a", kind="key").replace(labels=(), relationships=("R",)), "5.6.0", "keys of relationships"),
+        (Check(address=Address("graph", "check", ("c",)), labels=("A",), properties=("a",), kind="type", type="DATE"),
+         "5.8.0", "looking at property types"),
+    ],
+)  # fmt: skip
+def test_versions_hold_on_enterprise_too(resource: Resource, version: str, says: str) -> None:
+    (problem,) = checks.unsupported(State.of([resource]), Server("graph", "neo4j", version, "enterprise"))
+    assert says in problem.what
+    assert checks.unsupported(State.of([resource]), Server("graph", "neo4j", "5.26.0", "enterprise")) == []
 
 
 names = st.text(st.sampled_from("aB`\\u005C0 .\n\"'é😀]-()"), min_size=1, max_size=12)
@@ -355,9 +509,9 @@ def test_data_that_cannot_be_looked_through_stops_nothing() -> None:
     change = PACKAGE.change(None, unique("c", "a"))
     assert change is not None
     steps = change.steps(world([], [unique("c", "a")]))
-    (problem,) = checks.violations(steps, lambda statement: None)
+    (problem,) = checks.violations(steps, lambda statement: None, COMMUNITY)
     assert isinstance(problem, Unchecked)
-    assert checks.violations(steps, lambda statement: []) == []
+    assert checks.violations(steps, lambda statement: [], COMMUNITY) == []
 
 
 @pytest.mark.parametrize(
@@ -369,7 +523,7 @@ def test_violations_of_enterprise_constraints_are_counted(kind: str, says: str) 
     change = PACKAGE.change(None, constraint)
     assert change is not None
     steps = change.steps(world([], [constraint], server=ENTERPRISE))
-    (problem,) = checks.violations(steps, lambda statement: [{"rows": 3}])
+    (problem,) = checks.violations(steps, lambda statement: [{"rows": 3, "id": "4:x:1"}], ENTERPRISE)
     assert problem.what == says
 
 

@@ -10,7 +10,7 @@ from reconcile.embeddings import Distance, Embedding
 from reconcile.model import Resource, Source
 from reconcile.stores.base import Context, StoreSpec
 from reconcile.stores.neo4j import PACKAGE, types
-from reconcile.stores.neo4j.resources import Constraint, Index
+from reconcile.stores.neo4j.resources import Check, Constraint, Index, Vocabulary
 from reconcile.wording import problems as schema_problems
 from reconcile.yamlio import parse as read
 
@@ -67,11 +67,29 @@ def test_constraints() -> None:
 
 
 def test_a_constraint_that_is_only_counted_makes_nothing_in_the_server() -> None:
-    assert parsed("constraints:\n  x: {label: P, exists: a, enforce: check}") == ([], [])
+    found = one("constraints:\n  x: {label: P, exists: a, enforce: check}")
+    assert isinstance(found, Check)
+    assert (str(found.address), found.kind, found.properties, found.only_verified) == (
+        "graph.check.x",
+        "exists",
+        ("a",),
+        True,
+    )
+    for rule in ("relationship: R, key: [a, b]", "label: P, property: a, type: integer | string"):
+        assert isinstance(one(f"constraints:\n  x: {{{rule}, enforce: check}}"), Check)
 
 
 def test_vocabulary_makes_nothing_in_the_server() -> None:
-    assert parsed("vocabulary: {labels: [A], relationship_types: [R]}") == ([], [])
+    found, problems = parsed("vocabulary: {labels: [A], relationship_types: [R], property_keys: [p, q.r]}")
+    assert problems == []
+    assert [(str(r.address), r.names) for r in found if isinstance(r, Vocabulary)] == [
+        ("graph.vocabulary.labels", ("A",)),
+        ("graph.vocabulary.relationship_types", ("R",)),
+        ("graph.vocabulary.property_keys", ("p", "q.r")),
+    ]
+    _, problems = parsed("vocabulary: {labels: [A]}\n---\nstore: graph\nvocabulary: {labels: [B]}")
+    assert len(problems) == 1
+    assert "labels is listed twice (the other: graph.yaml:2:14)" in problems[0]
 
 
 def test_indexes() -> None:
@@ -85,6 +103,13 @@ def test_indexes() -> None:
     other = index("kind: fulltext, labels: [Doc, Note], properties: [body, title], analyzer: english")
     assert full.definition() == other.definition(), "sets: order is no difference"
     assert (full.analyzer, full.eventually_consistent) == ("english", None)
+
+
+def test_what_newer_servers_have_of_vector_indexes() -> None:
+    found = index("kind: vector, labels: [A, B], properties: [e], filter: [year, lang], dimensions: 3")
+    assert (found.labels, found.properties) == (("A", "B"), ("e", "year", "lang"))
+    assert index("kind: lookup, on: relationships").entity == "relationships"
+    assert index("kind: vector, label: A, properties: [e], replace: in_place").replace_how == "in_place"
 
 
 def test_a_vector_index_takes_dimensions_and_similarity_from_its_contract() -> None:
@@ -113,6 +138,13 @@ PROBLEMS = [
     ("constraint", "label: P, unique: [a], enforce: check", "3:30", "every edition"),
     ("index", "labels: [A], properties: [a]", "3:7", "labels is for full-text indexes; write label: A"),
     ("index", "kind: fulltext, label: A, properties: [a]", "3:23", "label is one name; write labels: [A]"),
+    ("index", "label: A", "3:3", "has no properties"),
+    ("index", "kind: lookup", "3:3", "on nodes or relationships; kind: lookup, on: nodes"),
+    ("index", "kind: lookup, on: nodes, label: A", "3:32", "a lookup index has no label"),
+    ("index", "label: A, properties: [a], on: nodes", "3:34", "on is for lookup indexes"),
+    ("index", "label: A, properties: [a], replace: beside", "3:34", "replace is for full-text and vector indexes"),
+    ("index", "kind: vector, label: A, properties: [a], filter: [a]", "3:48", "a holds the vectors"),
+    ("index", "label: A, properties: [a], filter: [b]", "3:34", "filter is for vector indexes, this one is range"),
     ("index", "kind: text, label: A, properties: [a, b]", "3:45", "a text index is over one"),
     (
         "index",
@@ -185,7 +217,6 @@ def test_a_problem_names_its_place(what: str, text: str, place: str, says: str) 
 
 SCHEMA_PROBLEMS = {
     "indexes:\n  x: {kind: btree, label: A, properties: [a]}": "graph.yaml:3:13",
-    "indexes:\n  x: {label: A}": "graph.yaml:3:3",
     "indexes:\n  x: {label: A, properties: []}": "graph.yaml:3:29",
     "indexes:\n  x: {label: A, properties: [a, a]}": "graph.yaml:3:33",
     "indexes:\n  x: {kind: vector, label: A, properties: [a], similarity: dot}": "graph.yaml:3:60",

@@ -125,13 +125,18 @@ def cost(measured: Mapping[str, int]) -> str:
     '4.1 M rows, 6.2 GB'
     """
     parts = []
-    for name, value in sorted(measured.items(), key=lambda pair: (pair[0] in ("bytes", "seconds"), pair[0])):
+    for name, value in sorted(
+        measured.items(), key=lambda pair: (pair[0] in ("bytes", "seconds", "gap_seconds"), pair[0])
+    ):
         if name in ("graph_bytes", "maintenance_work_mem_bytes", "disk_bytes"):
             continue
         if name == "bytes":
             parts.append(size(value))
         elif name == "seconds":
             parts.append(f"about {duration(value)}")
+        elif name == "gap_seconds":
+            length = f"{value} s" if value < 100 else duration(value)
+            parts.append(f"a gap of about {length} (estimated)")
         else:
             parts.append(f"{amount(value)} {name if value != 1 else name.removesuffix('s')}")
     return ", ".join([*parts, *_build(measured)])

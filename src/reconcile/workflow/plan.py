@@ -78,7 +78,7 @@ def _plan(found: Survey, read_seconds: float) -> Plan:
             store.server,
             store.package.ranks,
             found.differences[name],
-            {**store.spec.settings, "contract": project.policy.contract},
+            {**store.spec.settings, "contract": project.policy.contract, "names": project.policy.names},
             store.session.is_empty,
         )
         for name, store in stores.items()

@@ -10,8 +10,21 @@ import re
 from dataclasses import dataclass
 
 from reconcile.change import Cypher, Server
-from reconcile.stores.neo4j import options
-from reconcile.stores.neo4j.resources import EXISTS, FULLTEXT, KEY, RANGE, TYPE, UNIQUE, Constraint, Index, SchemaObject
+from reconcile.stores.neo4j import options, versions
+from reconcile.stores.neo4j.resources import (
+    EXISTS,
+    FULLTEXT,
+    KEY,
+    LOOKUP,
+    RANGE,
+    TYPE,
+    UNIQUE,
+    VECTOR,
+    Check,
+    Constraint,
+    Index,
+    SchemaObject,
+)
 
 _REQUIRES = {UNIQUE: "IS UNIQUE", EXISTS: "IS NOT NULL"}
 _CREATE_CONSTRAINT = re.compile(
@@ -48,9 +61,9 @@ def unquote(quoted: str) -> str:
     return quoted[1:-1].replace("``", "`").replace("\\u005C", "\\")
 
 
-def prefix(server: Server) -> str:
+def prefix(server: Server, version: int = 5) -> str:
     """`CYPHER 5 ` where the server knows a later Cypher too (documented: 2025.06 on), which may be the default."""
-    return "CYPHER 5 " if server.numbers[:2] >= (2025, 6) else ""
+    return f"CYPHER {version} " if server.numbers[:2] >= versions.BOTH_CYPHERS else ""
 
 
 def pattern(resource: SchemaObject, variable: str = "n") -> str:
@@ -71,18 +84,29 @@ def _properties(resource: SchemaObject) -> str:
 
 def create(resource: SchemaObject, name: str, server: Server) -> Cypher:
     """The statement that makes the object under `name`; never `IF NOT EXISTS`, which would hide a conflict."""
-    head = prefix(server)
+    head = prefix(server, versions.cypher_of(resource))
     if isinstance(resource, Constraint):
         required = f"REQUIRE ({_properties(resource)}) {_rule(resource)}"
         return Cypher(f"{head}CREATE CONSTRAINT $name FOR {pattern(resource)} {required}", {"name": name})
     assert isinstance(resource, Index)
     kind = "" if resource.kind == RANGE else f"{resource.kind.upper()} "
-    on = f"ON EACH [{_properties(resource)}]" if resource.kind == FULLTEXT else f"ON ({_properties(resource)})"
-    text = f"{head}CREATE {kind}INDEX $name FOR {pattern(resource)} {on}"
+    text = f"{head}CREATE {kind}INDEX $name FOR {_on(resource)}"
     config = options.to_server(resource)
     if not config:
         return Cypher(text, {"name": name})
     return Cypher(f"{text} OPTIONS $options", {"name": name, "options": {"indexConfig": config}})
+
+
+def _on(index: Index) -> str:
+    """The pattern and what of it is indexed."""
+    properties = [f"n.{quote(p)}" for p in index.properties]
+    if index.kind == LOOKUP:
+        return "(n) ON EACH labels(n)" if index.on_nodes else "()-[n]-() ON EACH type(n)"
+    if index.kind == FULLTEXT:
+        return f"{pattern(index)} ON EACH [{', '.join(properties)}]"
+    if index.kind == VECTOR and len(properties) > 1:
+        return f"{pattern(index)} ON ({properties[0]}) WITH [{', '.join(properties[1:])}]"
+    return f"{pattern(index)} ON ({', '.join(properties)})"
 
 
 def _rule(constraint: Constraint) -> str:
@@ -124,6 +148,13 @@ class Required:
         inner = ", ".join(self.properties)
         owner = self.label if self.label is not None else self.relationship
         return f"{owner}.{inner}" if len(self.properties) == 1 else f"{owner}.({inner})"
+
+
+def required_by(check: Check) -> Required:
+    """What a constraint that the server does not enforce asks of the data."""
+    token = check.tokens[0]
+    label, relationship = (token, None) if check.on_nodes else (None, token)
+    return Required(check.name, check.kind, label, relationship, check.properties, check.type)
 
 
 def read_constraint(call: Cypher) -> Required | None:

@@ -9,7 +9,17 @@ from reconcile.change import Server
 from reconcile.model import Address, Json
 from reconcile.stores.base import Live, StoreSpec
 from reconcile.stores.neo4j import options
-from reconcile.stores.neo4j.resources import EXISTS, FAILED, FULLTEXT, RANGE, TYPE, Constraint, Index, SchemaObject
+from reconcile.stores.neo4j.resources import (
+    EXISTS,
+    FAILED,
+    FULLTEXT,
+    RANGE,
+    TYPE,
+    VECTOR,
+    Constraint,
+    Index,
+    SchemaObject,
+)
 
 _ALWAYS = (("dimensions",), ("similarity",))
 """Options that say what an index is: written even at their default."""
@@ -52,7 +62,7 @@ def _file_name(store: str) -> str:
 
 def as_yaml(resource: SchemaObject) -> dict[str, Json]:
     """The declaration of a resource, options that are unset or at the shipped default left out."""
-    plural = isinstance(resource, Index) and resource.kind == FULLTEXT
+    plural = isinstance(resource, Index) and (resource.kind == FULLTEXT or len(resource.tokens) > 1)
     word = ("label" if resource.on_nodes else "relationship") + ("s" if plural else "")
     place: dict[str, Json] = {word: list(resource.tokens) if plural else resource.tokens[0]}
     if isinstance(resource, Constraint):
@@ -67,7 +77,10 @@ def as_yaml(resource: SchemaObject) -> dict[str, Json]:
         option.path: [_whole(n) for n in value] if isinstance(value, tuple) else value
         for option, value in notable(resource)
     }
-    return {**found, **place, "properties": list(resource.properties), **options.fields(chosen)}
+    properties = list(resource.properties)
+    if resource.kind == VECTOR and len(properties) > 1:
+        return {**found, **place, "properties": properties[:1], "filter": properties[1:], **options.fields(chosen)}
+    return {**found, **place, "properties": properties, **options.fields(chosen)}
 
 
 def notable(index: Index) -> list[tuple[options.Option, Json]]:

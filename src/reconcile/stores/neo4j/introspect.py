@@ -21,6 +21,7 @@ from reconcile.stores.neo4j.resources import (
     ONLINE,
     POINT,
     RANGE,
+    SEVERAL,
     TEXT,
     TYPE,
     UNIQUE,
@@ -104,11 +105,13 @@ def _index(store: str, row: Row) -> Index | str:
         return f"index of type {row['type']}"
     if kind == LOOKUP:
         # Two are in every new database, and dropping them ruins scans: seen, so that their names are known taken.
-        return Index(address=index_address(store, row["name"]), kind=LOOKUP, system=True, **_place(row))
+        entity = "nodes" if row["entityType"] == "NODE" else "relationships"
+        return Index(address=index_address(store, row["name"]), kind=LOOKUP, entity=entity, system=True)
     place = _place(row)
     names = place.get("labels") or place.get("relationships") or ()
-    if kind != FULLTEXT and (len(names) != 1 or (kind in ONE_PROPERTY and len(place["properties"]) != 1)):
-        return f"{kind} index over several labels, types or properties"  # vector indexes of 2026.01 on
+    several = kind in SEVERAL or len(names) == 1
+    if not several or (kind in ONE_PROPERTY and kind != VECTOR and len(place["properties"]) != 1):
+        return f"{kind} index over several labels, types or properties"
     config = (row["options"] or {}).get("indexConfig") or {}
     failed = row["state"] == "FAILED"
     return Index(

@@ -6,21 +6,25 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from reconcile.embeddings import Distance
-from reconcile.model import Json, Resource, Source
+from reconcile.model import Address, Json, Resource, Source
 from reconcile.stores.base import Context
 from reconcile.stores.neo4j import options, types
 from reconcile.stores.neo4j.resources import (
+    BY_NAME,
     EXISTS,
     FULLTEXT,
     KEY,
+    LOOKUP,
     ONE_PROPERTY,
     RANGE,
     TYPE,
     UNIQUE,
     VECTOR,
+    Check,
     Constraint,
     Index,
     SchemaObject,
+    Vocabulary,
     constraint_address,
     index_address,
 )
@@ -29,14 +33,14 @@ if TYPE_CHECKING:
     from reconcile.yamlio import Map
 
 _SIMILARITY = {Distance.COSINE: "cosine", Distance.EUCLIDEAN: "euclidean"}
-_OPTION_KEYS = {o.path[0]: o.kind for o in options.OPTIONS} | {"embedding": VECTOR}
+_OPTION_KEYS = {o.path[0]: o.kind for o in options.OPTIONS} | {"embedding": VECTOR, "filter": VECTOR}
 _RULES = (UNIQUE, KEY, EXISTS, "property")
 
 
 def parse(documents: Sequence[Map], context: Context) -> list[Resource]:
     """The constraints and indexes of one store's documents; problems go to `context`.
 
-    `vocabulary:` and constraints with `enforce: check` make nothing in the server: `verify` looks at them.
+    Constraints with `enforce: check` and `vocabulary:` are `Check` and `Vocabulary`: they make nothing in the server.
     """
     found: list[SchemaObject] = []
     for document in documents:
@@ -48,7 +52,23 @@ def parse(documents: Sequence[Map], context: Context) -> list[Resource]:
                 )
                 found += [made] if made is not None and _spellable(made, context) else []
     _clashes(found, context)
-    return list(found)
+    return [*found, *_vocabularies(documents, context)]
+
+
+def _vocabularies(documents: Sequence[Map], context: Context) -> Iterator[Vocabulary]:
+    seen: dict[str, Source] = {}
+    for document in documents:
+        listed = document.get("vocabulary") or {}
+        for kind, names in listed.items():
+            source = document["vocabulary"].at(kind)
+            if kind in seen:
+                what = f"vocabulary: {kind} is listed twice (the other: {seen[kind]})"
+                context.problem(source, what, "list all names in one place")
+                continue
+            seen[kind] = source
+            yield Vocabulary(
+                address=Address(context.spec.name, "vocabulary", (kind,)), source=source, kind=kind, names=tuple(names)
+            )
 
 
 _TRIMMED = "".join(map(chr, range(33)))
@@ -71,7 +91,7 @@ def _spellable(resource: SchemaObject, context: Context) -> bool:
     return True
 
 
-def _constraint(name: str, entry: Map, source: Source, context: Context) -> Constraint | None:
+def _constraint(name: str, entry: Map, source: Source, context: Context) -> Constraint | Check | None:
     rules = [key for key in _RULES if key in entry]
     if len(rules) != 1:
         hint = "one of: unique: [id] · key: [id] · exists: name · property: born with type: DATE"
@@ -100,7 +120,9 @@ def _constraint(name: str, entry: Map, source: Source, context: Context) -> Cons
             context.problem(
                 entry.at("enforce"), f'constraint "{name}": every edition enforces uniqueness', "leave `enforce` out"
             )
-        return None
+            return None
+        address = Address(context.spec.name, "check", (name,))
+        return Check(address=address, source=source, kind=kind, properties=properties, type=type_, **place)
     return Constraint(
         address=constraint_address(context.spec.name, name),
         source=source,
@@ -115,12 +137,28 @@ def _constraint(name: str, entry: Map, source: Source, context: Context) -> Cons
 def _index(name: str, entry: Map, source: Source, context: Context) -> Index | None:
     what = f'index "{name}"'
     kind = entry.get("kind", RANGE)
-    place = _place(what, entry, source, plural=kind == FULLTEXT, context=context)
+    several = kind == FULLTEXT or (kind == VECTOR and ("labels" in entry or "relationships" in entry))
+    if kind == LOOKUP:
+        return _lookup(name, entry, source, context)
+    place = _place(what, entry, source, plural=several, context=context)
+    if "on" in entry or "properties" not in entry:
+        word = entry.at("on") if "on" in entry else source
+        said = "on is for lookup indexes" if "on" in entry else "has no properties"
+        context.problem(word, f"{what}: {said}", "declare the properties it is over: properties: [id]")
+        return None
     properties = tuple(entry["properties"])
     good = place is not None
     if kind in ONE_PROPERTY and len(properties) != 1:
         where = entry["properties"].at(1)
         context.problem(where, f"{what}: a {kind} index is over one property", "declare one index for each")
+        good = False
+    for filtered in entry.get("filter", ()):
+        if filtered in properties:
+            context.problem(entry.at("filter"), f"{what}: {filtered} holds the vectors", "filter by other properties")
+            good = False
+    if kind not in BY_NAME and "replace" in entry:
+        hint = "queries find it whatever it is called: leave `replace` out"
+        context.problem(entry.at("replace"), f"{what}: replace is for full-text and vector indexes", hint)
         good = False
     for key in entry:
         if _OPTION_KEYS.get(key, kind) != kind:
@@ -134,11 +172,25 @@ def _index(name: str, entry: Map, source: Source, context: Context) -> Index | N
         address=index_address(context.spec.name, name),
         source=source,
         kind=kind,
-        properties=properties,
+        properties=(*properties, *entry.get("filter", ())),
+        replace_how=entry.get("replace"),
         comes_after=context.after(entry),
         **place,
         **chosen,
     )
+
+
+def _lookup(name: str, entry: Map, source: Source, context: Context) -> Index | None:
+    """A token lookup index: nothing but `on`."""
+    what = f'index "{name}"'
+    others = [key for key in entry if key not in ("kind", "on")]
+    for key in others:
+        context.problem(entry.at(key), f"{what}: a lookup index has no {key}", "write kind: lookup, on: nodes")
+    if "on" not in entry:
+        context.problem(source, f"{what}: a lookup index is on nodes or relationships", "kind: lookup, on: nodes")
+    if others or "on" not in entry:
+        return None
+    return Index(address=index_address(context.spec.name, name), source=source, kind=LOOKUP, entity=entry["on"])
 
 
 def _place(what: str, entry: Map, source: Source, *, plural: bool, context: Context) -> dict[str, Json] | None:
@@ -238,6 +290,8 @@ def _clashes(found: Sequence[SchemaObject], context: Context) -> None:
 
 def slots(resource: SchemaObject) -> Iterator[tuple[object, ...]]:
     """What the resource takes that no second object can have: its definition, and its index's."""
+    if isinstance(resource, Check):
+        return
     if isinstance(resource, Constraint):
         if resource.has_index:
             yield (RANGE, *resource.schema)

@@ -1,7 +1,8 @@
 """Neo4j resources as frozen dataclasses: constraints and indexes, in the YAML's words.
 
 Addresses: `constraint` and `index`, each of one part, the name. The server keeps both in one namespace. The index
-that a constraint brings is part of the constraint and no resource of its own.
+that a constraint brings is part of the constraint and no resource of its own. `check` (a constraint that the server
+does not enforce) and `vocabulary` make nothing in the server: `verify` compares them with what is stored.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from reconcile.model import Address, Resource
 UNIQUE, KEY, EXISTS, TYPE = "unique", "key", "exists", "type"
 """Kinds of constraint; all but `unique` need the Enterprise Edition."""
 RANGE, TEXT, POINT, FULLTEXT, VECTOR, LOOKUP = "range", "text", "point", "fulltext", "vector", "lookup"
-"""Kinds of index; `lookup` is the server's own and never declared."""
+"""Kinds of index; two of `lookup` are in every new database, and are left alone unless declared."""
 ONE_PROPERTY = (TEXT, POINT, VECTOR)
 """Indexes over exactly one property."""
 BY_NAME = (FULLTEXT, VECTOR)
 """Indexes that queries call by their name."""
+SEVERAL = (FULLTEXT, VECTOR)
+"""Indexes that may be over several labels or types; vector indexes only on newer servers."""
+BESIDE, IN_PLACE = "beside", "in_place"
+"""How an index that is called by its name is replaced."""
 
 ONLINE, FAILED = "online", "failed"
 """States of an index. One that is still being built counts as online: it needs waiting, not changing."""
@@ -71,15 +76,36 @@ class Constraint(SchemaObject):
         return self.kind in (UNIQUE, KEY)
 
 
+class Check(SchemaObject):
+    """A constraint with `enforce: check`: `verify` counts what breaks it. `kind` and `type` as in `Constraint`."""
+
+    only_verified: ClassVar[bool] = True
+
+    kind: str
+    type: str | None = None
+
+
+class Vocabulary(Resource):
+    """The names that may be in use: `kind` is labels, relationship_types or property_keys."""
+
+    only_verified: ClassVar[bool] = True
+
+    kind: str
+    names: tuple[str, ...]
+
+
 class Index(SchemaObject):
     """An index. Options that are None are left as the server has them; `options.py` lists them with defaults.
 
-    The labels and properties of a full-text index are sets: made in the order declared, compared in any.
+    The labels and properties of a full-text index are sets: made in the order declared, compared in any. The first
+    property of a vector index holds the vectors, those after it are for filters; its labels are a set.
     """
 
     unset_is_unmanaged: ClassVar[bool] = True
 
     kind: str = RANGE
+    entity: str | None = None
+    """Of a lookup index: `nodes` or `relationships`."""
     state: str = ONLINE
     """`failed` in a live one whose building broke off: never equal to a declared one."""
     analyzer: str | None = None
@@ -92,20 +118,40 @@ class Index(SchemaObject):
 
     embedding: str | None = field(default=None, compare=False, repr=False)
     """The contract it was declared with; says nothing to the server."""
+    replace_how: str | None = field(default=None, compare=False, repr=False)
+    """`beside` or `in_place`, where the YAML says which."""
     failure: str | None = field(default=None, compare=False, repr=False)
     """Of a failed one: the first line of what the server says."""
 
     @property
-    def schema(self) -> tuple[object, ...]:
-        """See `SchemaObject.schema`; of a full-text index sorted, since there order is no difference."""
-        entity, tokens, properties = super().schema
-        if self.kind != FULLTEXT:
-            return entity, tokens, properties
-        return entity, tuple(sorted(self.tokens)), tuple(sorted(self.properties))
+    def on_nodes(self) -> bool:
+        """See `SchemaObject.on_nodes`."""
+        return not self.relationships and self.entity != "relationships"
 
-    def definition(self) -> tuple[object, ...] | None:
-        """Kind and schema, without options: the server allows no second index of these."""
-        return None if self.kind == LOOKUP else (self.kind, *self.schema)
+    def says(self) -> str:
+        """See `SchemaObject.says`."""
+        if self.kind == LOOKUP:
+            return "nodes by label" if self.on_nodes else "relationships by type"
+        return super().says()
+
+    @property
+    def schema(self) -> tuple[object, ...]:
+        """See `SchemaObject.schema`; what is a set is sorted, since there order is no difference."""
+        entity, tokens, properties = super().schema
+        if self.kind == VECTOR:
+            return entity, tuple(sorted(self.tokens)), (*self.properties[:1], *sorted(self.properties[1:]))
+        if self.kind == FULLTEXT:
+            return entity, tuple(sorted(self.tokens)), tuple(sorted(self.properties))
+        return entity, tokens, properties
+
+    def definition(self) -> tuple[object, ...]:
+        """Kind and schema, without options."""
+        return (self.kind, *self.schema)
+
+    @property
+    def written(self) -> tuple[object, ...]:
+        """As the server keeps it: one index of the same, but another where the order is (measured on 5.26)."""
+        return (self.kind, self.on_nodes, self.tokens, self.properties)
 
 
 def constraint_address(store: str, name: str) -> Address:

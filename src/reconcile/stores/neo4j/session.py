@@ -14,12 +14,14 @@ from urllib.parse import unquote, urlsplit
 
 from reconcile.change import Call, Op, Server, Step, Timeouts
 from reconcile.errors import Problem, StoreError, UnsupportedError
+from reconcile.findings import Finding
 from reconcile.model import Address, Json, Resource, State
 from reconcile.stores.base import Canonical, Live, Side, StoreSpec
-from reconcile.stores.neo4j import checks, cypher, faults, guard, introspect, mirrored
+from reconcile.stores.neo4j import checks, cypher, faults, guard, introspect, mirrored, verify
 from reconcile.stores.neo4j.canonical import canonical
 from reconcile.stores.neo4j.resources import FAILED, VECTOR, Index, SchemaObject
 from reconcile.stores.neo4j.transaction import Neo4jTransaction
+from reconcile.stores.neo4j.violations import TooMuchError
 
 if TYPE_CHECKING:
     import neo4j
@@ -149,12 +151,21 @@ class Neo4jSession:
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
         """Names taken by objects the project ignores; data that breaks a constraint to come."""
         live = {r.name: r for r in self.introspect().state.values() if isinstance(r, SchemaObject)}
-        return [*checks.conflicts(steps, live), *checks.violations(steps, self._look)]
+        return [*checks.conflicts(steps, live), *checks.violations(steps, self._look, self.server())]
 
-    def _look(self, statement: str) -> list[Mapping[str, Any]] | None:
+    def verify(self, desired: State, sample: int) -> Sequence[Finding]:
+        """See `Verifies.verify`: constraints that are only checked, stored vectors, names in use."""
+        self.server()
+        try:
+            return verify.findings(desired, verify.Look(self._spec.name, self._look, sample))
+        except TooMuchError:
+            what = "a query that looks at the content takes more time or memory than the server gives it"
+            raise StoreError(what, where=self.place, hint="see dbms.memory.transaction.total.max") from None
+
+    def _look(self, statement: str, **parameters: Json) -> list[Mapping[str, Any]] | None:
         """A query over data; None where it takes more time or memory than the server gives it."""
         try:
-            return self.read(statement, timeout=CHECK_SECONDS)
+            return self.read(statement, timeout=CHECK_SECONDS, **parameters)
         except StoreError as error:
             if faults.code_of(error) in faults.TOO_MUCH:
                 return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconcile.change import Call, Cypher, Op, Timeouts
 from reconcile.errors import StoreError, UnsupportedError
-from reconcile.stores.neo4j import checks, cypher, faults, guard
+from reconcile.stores.neo4j import cypher, faults, guard, violations
 
 if TYPE_CHECKING:
     import neo4j
@@ -88,7 +88,7 @@ class Neo4jTransaction:
         required = cypher.read_constraint(call)
         if required is None or faults.code_of(error) != faults.CONSTRAINT_FAILED or isinstance(error, UnsupportedError):
             return
-        error.hint = f"see them, and merge or change them first:  {checks.duplicates_query(required)}"
+        error.hint = f"see them, and merge or change them first:  {violations.duplicates_query(required, exact=True)}"
         error.args = (str(error),)
 
     def commit(self) -> None:

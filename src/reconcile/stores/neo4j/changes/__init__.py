@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconcile.change import Change
 from reconcile.model import Resource
+from reconcile.stores.neo4j.changes.beside import ReplaceIndexBeside, replacement
 from reconcile.stores.neo4j.changes.constraint import (
     CreateConstraint,
     DropConstraint,
@@ -23,6 +24,7 @@ __all__ = [
     "RenameIndex",
     "ReplaceConstraint",
     "ReplaceIndex",
+    "ReplaceIndexBeside",
     "change",
     "rename",
 ]
@@ -43,10 +45,10 @@ def change(before: Resource | None, after: Resource | None) -> Change | None:
     if after is None:
         return DropIndex(before, None)
     assert isinstance(before, Index)
-    after = _kept_name(before, after)
+    assert isinstance(after, Index)
     if before.state == FAILED and before.replace(state=after.attributes().get("state", "online")) == after:
-        return RebuildIndex(before, after)
-    return ReplaceIndex(before, after)
+        return RebuildIndex(before, _kept_name(before, after))
+    return replacement(before, after)
 
 
 def rename(before: Resource, after: Resource) -> Change:

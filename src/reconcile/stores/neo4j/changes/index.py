@@ -8,12 +8,11 @@ Manual: https://neo4j.com/docs/cypher-manual/5/indexes/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reconcile.change import Action, Change, Irreversible, Phase, Step, World
+from reconcile.change import Action, Change, Irreversible, Phase, Server, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
@@ -29,20 +28,25 @@ from reconcile.stores.neo4j.changes.common import (
     wait,
     wanted_by_another,
 )
-from reconcile.stores.neo4j.dump import as_yaml, notable
+from reconcile.stores.neo4j.changes.contract import refuse_over_vectors
+from reconcile.stores.neo4j.dump import notable
 from reconcile.stores.neo4j.resources import (
+    BESIDE,
     BY_NAME,
     FAILED,
+    FULLTEXT,
     LOOKUP,
     ONLINE,
+    POINT,
     RANGE,
-    VECTOR,
+    TEXT,
     Constraint,
     Index,
 )
 
 
-def _index(resource: Resource | None) -> Index:
+def typed(resource: Resource | None) -> Index:
+    """An index, typed."""
     assert isinstance(resource, Index)
     return resource
 
@@ -61,11 +65,11 @@ class CreateIndex(Change):
 
     def describe(self) -> str:
         """Kind, place and options."""
-        return _said(_index(self.after))
+        return _said(typed(self.after))
 
     def steps(self, world: World) -> Sequence[Step]:
         """One statement, then the wait until it is ONLINE."""
-        after = _index(self.after)
+        after = typed(self.after)
         needs, _ = makes_way(after, after.name, world)
         demoted = any(
             isinstance(r, Constraint) and r.has_index and r.schema == after.schema and world.drops(r.address)
@@ -104,7 +108,7 @@ class DropIndex(Change):
 
     def describe(self) -> str:
         """What it was."""
-        return _said(_index(self.before))
+        return _said(typed(self.before))
 
     def steps(self, world: World) -> Sequence[Step]:
         """One statement.
@@ -112,7 +116,7 @@ class DropIndex(Change):
         Raises:
             PlanError: the server's own lookup index.
         """
-        before = _index(self.before)
+        before = typed(self.before)
         _refuse_lookup(before)
         return [
             step(
@@ -128,7 +132,7 @@ class DropIndex(Change):
 
     def reverse(self) -> Change:
         """Make it again, with the options it had."""
-        return CreateIndex(None, _usable(_index(self.before)))
+        return CreateIndex(None, usable(typed(self.before)))
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ class ReplaceIndex(Change):
     @property
     def replace_paths(self) -> tuple[tuple[str, ...], ...]:
         """Fields and options that differ."""
-        before, after = _index(self.before), _index(self.after)
+        before, after = typed(self.before), typed(self.after)
         paths: list[tuple[str, ...]] = [("kind",)] if before.kind != after.kind else []
         paths += [(name,) for name, _ in place_differences(before, after)]
         return (*paths, *(option.path for option, _, _ in options.differing(before, after)))
@@ -157,7 +161,7 @@ class ReplaceIndex(Change):
 
     def describe(self) -> str:
         """`analyzer english → standard`."""
-        before, after = _index(self.before), _index(self.after)
+        before, after = typed(self.before), typed(self.after)
         parts = [f"{before.kind} → {after.kind}"] if before.kind != after.kind else []
         parts += [text for _, text in place_differences(before, after)]
         parts += [f"{'.'.join(o.path)} {shown(b)} → {shown(a)}" for o, b, a in options.differing(before, after)]
@@ -170,16 +174,22 @@ class ReplaceIndex(Change):
         Raises:
             PlanError: stored vectors would no longer fit; prints the next generation's YAML.
         """
-        before, after = _index(self.before), _index(self.after)
+        before, after = typed(self.before), typed(self.after)
         _refuse_lookup(before)
-        _refuse_over_vectors(before, after, world)
+        _refuse_beside(before, after)
+        refuse_over_vectors(before, after, world)
         needs, _ = makes_way(after, after.name, world)
         gap = set() if before.state == FAILED or world.empty(self.address) else {Hazard.INDEX_GAP}
         return _drop_and_create(self, world, needs, gap, "1-replace", in_two=wanted_by_another(before, world))
 
+    def estimate(self, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server) -> Mapping[str, int]:
+        """How long there is no index."""
+        del settings, server
+        return {} if self.action is Action.CREATE_DELETE else gap(typed(self.after), measured)
+
     def reverse(self) -> Change | Irreversible:
         """The same the other way."""
-        return ReplaceIndex(self.after, _usable(_index(self.before)))
+        return ReplaceIndex(self.after, usable(typed(self.before)))
 
 
 @dataclass(frozen=True)
@@ -205,7 +215,7 @@ class RebuildIndex(Change):
 
     def describe(self) -> str:
         """What the server says of it."""
-        failure = _index(self.before).failure
+        failure = typed(self.before).failure
         return phrase(("failed → online", f"({failure})" if failure else ""))
 
     def steps(self, world: World) -> Sequence[Step]:
@@ -240,11 +250,16 @@ class RenameIndex(Change):
 
     def steps(self, world: World) -> Sequence[Step]:
         """One step. Queries that name the index break."""
-        before, after = _index(self.before), _index(self.after)
+        before, after = typed(self.before), typed(self.after)
         needs, _ = makes_way(after, after.name, world)
         hazards = set() if world.empty(self.address) else {Hazard.INDEX_GAP}
         hazards |= {Hazard.BREAKS_CLIENTS} if before.kind in BY_NAME else set()
         return _drop_and_create(self, world, needs, hazards, "1-rename", in_two=False)
+
+    def estimate(self, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server) -> Mapping[str, int]:
+        """How long there is no index."""
+        del settings, server
+        return gap(typed(self.after), measured)
 
     def reverse(self) -> Change:
         """Back to the old name."""
@@ -255,14 +270,34 @@ class RenameIndex(Change):
         )
 
 
-def _usable(index: Index) -> Resource:
-    return index.replace(state=ONLINE, failure=None)
+_PER_SECOND = {RANGE: 100_000, TEXT: 50_000, POINT: 50_000, FULLTEXT: 30_000, LOOKUP: 100_000}
+"""Nodes indexed in a second, by kind: the order of magnitude, from 5.26 on two cores that had other work."""
+_NUMBERS_PER_SECOND = 100_000
+"""Of vectors in an HNSW graph: each costs in proportion to its dimensions."""
+
+
+def gap(index: Index, measured: Mapping[str, int]) -> dict[str, int]:
+    """Seconds that building the index takes, guessed from how many nodes or relationships there are.
+
+    >>> from reconcile.stores.neo4j.resources import index_address
+    >>> gap(Index(address=index_address("graph", "i"), kind="fulltext"), {"rows": 120_000})
+    {'gap_seconds': 4}
+    """
+    if not measured.get("rows"):
+        return {}
+    rate = _PER_SECOND.get(index.kind) or _NUMBERS_PER_SECOND / (index.dimensions or 1024)
+    return {"gap_seconds": max(1, round(measured["rows"] / rate))}
+
+
+def usable(index: Index) -> Index:
+    """As it would be had its building not failed."""
+    return typed(index.replace(state=ONLINE, failure=None))
 
 
 def _drop_and_create(
     change: Change, world: World, needs: frozenset[Fact], hazards: set[Hazard], word: str, *, in_two: bool
 ) -> list[Step]:
-    before, after = _index(change.before), _index(change.after)
+    before, after = typed(change.before), typed(change.after)
     drop = cypher.drop(before, before.name, world.server)
     create = cypher.create(after, after.name, world.server)
     made = {
@@ -306,60 +341,10 @@ def _refuse_lookup(before: Index) -> None:
         )
 
 
-def _refuse_over_vectors(before: Index, after: Index, world: World) -> None:
-    """A changed contract over stored vectors is never carried out in place."""
-    if before.kind != VECTOR or after.kind != VECTOR or before.schema != after.schema:
-        return
-    moved = [
-        (name, getattr(before, name), getattr(after, name))
-        for name in ("dimensions", "similarity")
-        if getattr(before, name) is not None and getattr(before, name) != getattr(after, name)
-    ]
-    if not moved or world.empty(after.address):
-        return
-    what = ", ".join(f"{name} {shown(old)} → {shown(new)}" for name, old, new in moved)
-    raise PlanError(
-        f"{after.address}: {what}, but {after.says()} holds vectors made for the old contract",
-        where=after.source,
-        hint="\n  ".join(_next_generation(before, after)),
-    )
-
-
-def _next_generation(before: Index, after: Index) -> list[str]:
-    """The YAML that leads over without a gap."""
-    name, property_ = after.address.parts[0], after.properties[0]
-    old = as_yaml(before)
-    new = as_yaml(_index(after.replace(properties=(_generation(property_),))))
-    if after.embedding:
-        for key in ("dimensions", "similarity"):
-            new.pop(key, None)
-        new = {key: value for word in new for key, value in _with_contract(word, new, after.embedding)}
-    width = max(len(name), len(_generation(name))) + 1
-    return [
-        "keep the old index as it is, put the new vectors into a second property with an index of its own:",
-        "indexes:",
-        f"  {name + ':':<{width}} {_flow(old)}",
-        f"  {_generation(name) + ':':<{width}} {_flow(new)}",
-        f"then fill {_generation(property_)}, let readers use {_generation(name)}, and remove {name}",
-    ]
-
-
-def _with_contract(key: str, entry: Mapping[str, Json], embedding: str) -> list[tuple[str, Json]]:
-    """The entry's item, and after `properties` the contract."""
-    return [(key, entry[key]), *([("embedding", embedding)] if key == "properties" else [])]
-
-
-def _generation(name: str) -> str:
-    """`embedding` → `embedding_v2` → `embedding_v3`."""
-    found = re.fullmatch(r"(.*_v)(\d+)", name, re.S)
-    return f"{found[1]}{int(found[2]) + 1}" if found else f"{name}_v2"
-
-
-def _flow(entry: Json) -> str:
-    from reconcile.yamldump import dump
-
-    if isinstance(entry, dict):
-        return "{" + ", ".join(f"{dump({k: 0}).partition(':')[0]}: {_flow(v)}" for k, v in entry.items()) + "}"
-    if isinstance(entry, list | tuple):
-        return f"[{', '.join(map(_flow, entry))}]"
-    return dump({"k": entry}).removeprefix("k: ").rstrip("\n")
+def _refuse_beside(before: Index, after: Index) -> None:
+    if after.replace_how == BESIDE and before.kind in BY_NAME and before.state != FAILED:
+        raise PlanError(
+            f"{after.address} cannot be replaced beside: the server has no second {after.kind} index on {after.says()}",
+            where=after.source,
+            hint="set `replace: in_place`, which opens a gap, or declare a second index over another property",
+        )

@@ -1,0 +1,134 @@
+"""An index that queries call by its name, replaced by one built beside it: searches never find none.
+
+The server has no RENAME, and one name for one index. So the new one gets another name, the old one goes when the new
+one is ONLINE, and queries have to call the new name. `policy names: accept` then finds the declared index under it.
+
+Measured on 5.26: two vector indexes cannot share label and property, whatever their options; two full-text indexes
+may have the same labels and properties if these stand in another order, which is no difference to what they find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from reconcile.change import Action, Call, Change, Irreversible, Phase, Step, World
+from reconcile.errors import PlanError
+from reconcile.facts import done, has, no, ok
+from reconcile.hazards import Hazard
+from reconcile.stores.neo4j import cypher, options
+from reconcile.stores.neo4j.changes.common import address_of, makes_way, step, wait
+from reconcile.stores.neo4j.changes.index import ReplaceIndex, typed, usable
+from reconcile.stores.neo4j.resources import (
+    BY_NAME,
+    FAILED,
+    FULLTEXT,
+    IN_PLACE,
+    Index,
+    index_address,
+)
+
+
+def replacement(before: Index, after: Index) -> Change:
+    """The change that replaces `before`: beside it where both can be there, unless the YAML says otherwise."""
+    if beside(before, after) is None or after.replace_how == IN_PLACE:
+        return ReplaceIndex(before, after.replace(live_name=before.live_name))
+    name = other_name(before, after)
+    return ReplaceIndexBeside(before, after.replace(live_name=None if name == after.address.parts[-1] else name))
+
+
+def beside(before: Index, after: Index) -> Index | None:
+    """`after` in a form that the server keeps apart from `before`; None where there is none, or no need for one."""
+    if before.kind not in BY_NAME or after.kind not in BY_NAME or before.state == FAILED:
+        return None
+    return next((form for form in _forms(after) if form.written != before.written), None)
+
+
+def _forms(index: Index) -> Iterator[Index]:
+    """The index as declared, and in other orders where these are no difference."""
+    yield index
+    if index.kind == FULLTEXT:
+        for name in ("properties", "labels", "relationships"):
+            names = getattr(index, name)
+            yield typed(index.replace(**{name: (*names[1:], *names[:1])}))
+
+
+def other_name(before: Index, after: Index) -> str:
+    """The declared name where the live one has another, else that with a number."""
+    declared = after.address.parts[-1]
+    return declared if before.name != declared else f"{declared}__v2"
+
+
+@dataclass(frozen=True)
+class ReplaceIndexBeside(ReplaceIndex):
+    """Another definition or other options, under another name."""
+
+    action: ClassVar[Action] = Action.CREATE_DELETE
+
+    @property
+    def strategy(self) -> str:
+        """One clause."""
+        before, after = typed(self.before), typed(self.after)
+        return f"built beside as {after.name}; {before.name} is dropped when that is online: queries call the new name"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """Build and wait; then, in contract, drop.
+
+        Raises:
+            PlanError: the new name is taken, or `names: enforce` does not let the index have it.
+        """
+        before, after = typed(self.before), typed(self.after)
+        if world.settings.get("names") == "enforce" and after.live_name:
+            raise PlanError(
+                f"{after.address}: built beside, it would be called {after.name}, and policy names: enforce"
+                f" wants {after.address.parts[-1]}",
+                where=after.source,
+                hint="set `replace: in_place`, with a gap, or declare it under a new name and remove this one",
+            )
+        drop = f"{self.address}/1-drop"
+        return [
+            self._build(before, after, world),
+            step(
+                self,
+                "1-drop",
+                calls=(cypher.drop(before, before.name, world.server),),
+                phase=Phase.CONTRACT,
+                needs=frozenset({ok(self.address)}),
+                gives=frozenset({no(address_of(before)), done(drop)}),
+                hazards=frozenset({Hazard.BREAKS_CLIENTS}),
+            ),
+        ]
+
+    def _build(self, before: Index, after: Index, world: World) -> Step:
+        """Make the new one; one that an earlier run made is gone on with."""
+        helper = index_address(after.address.store, after.name)
+        make = cypher.create(beside(before, after) or after, after.name, world.server)
+        there = world.live.get(helper) if helper != self.address else None
+        found = None if world.drops(helper) else there
+        if isinstance(found, Index) and _same(found, after):
+            again = found.state == FAILED
+            calls: tuple[Call, ...] = (cypher.drop(found, found.name, world.server), make) if again else ()
+            needs = frozenset({has(helper)})
+        else:
+            calls, needs = (make,), makes_way(after, after.name, world)[0] - {done(f"{self.address}/1-drop")}
+        made = step(
+            self,
+            "0-build",
+            calls=calls,
+            needs=needs,
+            gives=frozenset({ok(self.address)}),
+            debris=(helper,),
+            journalled=True,
+            after_commit=(wait(after.name),),
+            hazards=frozenset({Hazard.BUILDS_INDEX}),
+        )
+        return replace(made, address=helper)
+
+    def reverse(self) -> Change | Irreversible:
+        """The same the other way."""
+        return replacement(typed(self.after), usable(typed(self.before)))
+
+
+def _same(found: Index, wanted: Index) -> bool:
+    return found.definition() == wanted.definition() and not options.differing(found, wanted)
