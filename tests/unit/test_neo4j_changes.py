@@ -16,7 +16,7 @@ from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, State
 from reconcile.order import group, order
 from reconcile.stores.base import Live
-from reconcile.stores.neo4j import PACKAGE, checks, cypher
+from reconcile.stores.neo4j import PACKAGE, checks, cypher, introspect
 from reconcile.stores.neo4j.canonical import canonical
 from reconcile.stores.neo4j.resources import Check, Constraint, Index, SchemaObject, constraint_address, index_address
 
@@ -525,6 +525,15 @@ def test_violations_of_enterprise_constraints_are_counted(kind: str, says: str) 
     steps = change.steps(world([], [constraint], server=ENTERPRISE))
     (problem,) = checks.violations(steps, lambda statement: [{"rows": 3, "id": "4:x:1"}], ENTERPRISE)
     assert problem.what == says
+
+
+def test_what_is_shown_by_halves_is_noticed() -> None:
+    constraint = {"name": "c", "ownedIndex": "c"}
+    index = {"name": "c", "owningConstraint": "c"}
+    plain = {"name": "i", "owningConstraint": None}
+    assert introspect.unseen([constraint], [index, plain]) == ()
+    assert introspect.unseen([], [index]) == ("constraint c is not shown, but its index is",)
+    assert introspect.unseen([constraint], [plain]) == ("index c is not shown, but its constraint is",)
 
 
 def test_the_store_is_known_without_its_driver() -> None:

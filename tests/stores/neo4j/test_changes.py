@@ -59,16 +59,27 @@ CHANGES: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
+BESIDE = {
+    after
+    for before, after, _ in CHANGES
+    if after.startswith("kind: fulltext") or (after.startswith("kind: vector") and "[f]" in after)
+}
+
+
 @pytest.mark.parametrize(("before", "after", "config"), CHANGES)
 def test_an_index_is_made_and_changed(graph: Graph, before: str, after: str, config: dict[str, Any]) -> None:
     graph.declare(f"indexes:\n  x: {{{before}}}")
     assert [line.split()[:2] for line in lines(graph.apply())] == [["create", "index.x"]]
     graph.declare(f"indexes:\n  x: {{{after}}}")
-    assert [line.split()[:2] for line in lines(graph.apply())] == [["delete/create", "index.x"]]
-    shown = graph.config("x")
+    ((action, address),) = [line.split()[:2] for line in lines(graph.apply())]
+    assert address == "index.x"
+    (found,) = graph.live().values()
+    assert found.name == ("x__v2" if action == "create/delete" else "x")
+    assert (action == "create/delete") == (after in BESIDE), "beside where the server has room for both"
+    shown = graph.config(found.name)
     assert {key: shown[key] for key in config} == config
     graph.declare("")
-    assert [line.split()[:2] for line in lines(graph.apply())] == [["delete", "index.x"]]
+    assert [line.split()[:2] for line in lines(graph.apply())] == [["delete", f"index.{found.name}"]]
     assert graph.live() == {}
 
 
@@ -142,7 +153,7 @@ indexes:
     graph.declare(text % "")
     assert lines(graph.apply()) == []
     assert sorted(graph.live()) == before
-    graph.declare(text % ", analyzer: english")
+    graph.declare(text % ", analyzer: english, replace: in_place")
     assert lines(graph.apply()) == ["delete/create index.a_t analyzer german → english"]
     assert sorted(graph.live()) == before, "the live name stays"
     graph.configure(names="enforce")

@@ -5,7 +5,7 @@ Columns are named in YIELD: without it, 5.x leaves `options` and `failureMessage
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconcile.model import Json, Resource, State
@@ -32,7 +32,7 @@ from reconcile.stores.neo4j.resources import (
     index_address,
 )
 
-SHOW_CONSTRAINTS = "SHOW CONSTRAINTS YIELD name, type, entityType, labelsOrTypes, properties, propertyType"
+SHOW_CONSTRAINTS = "SHOW CONSTRAINTS YIELD name, type, entityType, labelsOrTypes, properties, propertyType, ownedIndex"
 SHOW_INDEXES = (
     "SHOW INDEXES YIELD name, type, entityType, labelsOrTypes, properties, state, options, owningConstraint,"
     " failureMessage"
@@ -79,6 +79,14 @@ def live(store: str, constraints: Iterable[Row], indexes: Iterable[Row]) -> Live
         else:
             state.append(found)
     return Live(State.of(sorted(state, key=lambda r: r.address)), tuple(sorted(unknown, key=lambda n: n.address)))
+
+
+def unseen(constraints: Sequence[Row], indexes: Sequence[Row]) -> tuple[str, ...]:
+    """What the two answers say of each other that is not there: a user who may see only part of the schema."""
+    owners = {row["owningConstraint"] for row in indexes} - {None, *(row["name"] for row in constraints)}
+    owned = {row["ownedIndex"] for row in constraints} - {None, *(row["name"] for row in indexes)}
+    found = [f"constraint {name} is not shown, but its index is" for name in sorted(owners)]
+    return (*found, *(f"index {name} is not shown, but its constraint is" for name in sorted(owned)))
 
 
 def _place(row: Row) -> dict[str, Json]:

@@ -89,8 +89,18 @@ class Neo4jSession:
     def introspect(self) -> Live:
         """All constraints and indexes, in two statements. A user who may not see them gets a partial answer."""
         self.server()
+        rows, partial = self._shown_schema()
+        if not partial and introspect.unseen(*rows):  # or somebody made a constraint between the two statements
+            rows, partial = self._shown_schema()
+            partial += introspect.unseen(*rows)
+        live = replace(introspect.live(self._spec.name, *rows), partial=tuple(partial))
+        self._seen |= live.state
+        return live
+
+    def _shown_schema(self) -> tuple[list[list[Mapping[str, Any]]], list[str]]:
+        """The rows of the two statements, and what the user may not see."""
         rows: list[list[Mapping[str, Any]]] = []
-        partial = []
+        partial: list[str] = []
         for statement in (introspect.SHOW_CONSTRAINTS, introspect.SHOW_INDEXES):
             try:
                 rows.append(self.read(statement))
@@ -104,9 +114,7 @@ class Neo4jSession:
                     f"the user may not see {what}: GRANT SHOW {privilege.upper()} ON DATABASE"
                     f" {self._server.facts['database'] if self._server else '…'} TO its role"
                 )
-        live = replace(introspect.live(self._spec.name, *rows), partial=tuple(partial))
-        self._seen |= live.state
-        return live
+        return rows, partial
 
     def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
         """See `canonical.canonical`; asks the server only for analyzers it has not shown."""
