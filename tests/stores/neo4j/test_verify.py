@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -110,7 +111,7 @@ def test_names_that_no_vocabulary_lists_are_counted(graph: Graph) -> None:
         "MATCH (n:Gone) DELETE n",
     )
     with graph.session() as session:
-        session.mark({"project": "test"})
+        session.mark({"project": "test", "environment": "default"})
     found = verified(
         graph,
         "vocabulary: {labels: [Person], relationship_types: [LIKES, KNOWS], property_keys: [name, since]}",
@@ -157,17 +158,17 @@ def test_ids_come_as_text_one_by_one(graph: Graph) -> None:
 @pytest.mark.parametrize(
     ("values", "enforced"),
     [
-        ("[0.0/0.0, 0.0/0.0]", "v: NaN (2×)"),
-        ("[[1.0, 0.0/0.0], [1.0, 0.0/0.0]]", "v: [1.0, NaN] (2×)"),
+        ("[0.0/0.0, 0.0/0.0]", "NaN"),
+        ("[[1.0, 0.0/0.0], [1.0, 0.0/0.0]]", r"\[1.0, NaN\]"),
         ("[0.0, -0.0]", None),
         ("[[0.0], [-0.0]]", None),
-        ("[0, 0.0]", "v: 0 (2×)"),
-        ("[1, 1.0]", "v: 1 (2×)"),
+        ("[0, 0.0]", "0(.0)?"),
+        ("[1, 1.0]", "1(.0)?"),
         ("['NaN', 0.0/0.0]", None),
         ("[9007199254740993, 9007199254740992.0]", None),
         ("['a', 'A']", None),
-        ("[[1], [1.0]]", "v: [1] (2×)"),
-        ("[-0.0, -0.0]", "v: -0.0 (2×)"),
+        ("[[1], [1.0]]", r"\[1(.0)?\]"),
+        ("[-0.0, -0.0]", "-0.0"),
         ("[null, null]", None),
     ],
 )
@@ -187,9 +188,8 @@ def test_duplicates_are_those_that_the_server_refuses(
             continue
         with pytest.raises(ReconcileError, match="more than once") as error:
             workflow.apply(graph.project, graph.plan("all"))
-        shown = enforced.removeprefix("v: ")
-        count = shown.partition(" (2×)")[0]
-        assert (shown if name == "one" else f"(1, {count}) (2×)") in str(error.value)
+        value = enforced if name == "one" else rf"\(1, {enforced}\)"
+        assert re.search(rf": {value} \(2×\)", str(error.value))
         query = str(error.value).partition("first:  ")[2].splitlines()[0]
         assert [row["times"] for row in graph.send(query)] == [2], "the query that is shown finds them too"
         pattern = "(n:D)" if word == "label" else "()-[n:D]-()"

@@ -147,12 +147,14 @@ def _rows(query: Query, statement: str) -> list[Mapping[str, Any]]:
 def _shown(values: Sequence[object], tag: str) -> str:
     """One value or several, shortened; the tag where it says more than the value."""
     tags = tag.split("|") if tag.count("|") == len(values) - 1 else [""] * len(values)
-    text = ", ".join(_one(value, part.strip()) for value, part in zip(values, tags, strict=True))
+    text = ", ".join(_one(value, part) for value, part in zip(values, tags, strict=True))
     text = text if len(text) <= 60 else text[:59] + "…"
     return text if len(values) == 1 else f"({text})"
 
 
 def _one(value: object, tag: str) -> str:
+    if tag.endswith(" "):  # of a list, each number with a blank after it
+        return f"[{tag.strip().replace(' ', ', ')}]"
     if tag:
-        return tag if value is None or isinstance(value, float) else f"[{tag.replace(' ', ', ')}]"
+        return tag
     return repr(value) if isinstance(value, str) else str(value)
