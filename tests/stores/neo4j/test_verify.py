@@ -1,4 +1,4 @@
-"""What `verify` finds in a graph: constraints that nobody enforces, vectors, names; and the ids of a mirror's side."""
+"""What `verify` finds in a graph: constraints that nobody enforces, vectors, names."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from neo4j.exceptions import Neo4jError
 from tests.stores.neo4j.graph import Graph, lines
 
 from reconcile import workflow
-from reconcile.errors import ReconcileError, StoreError
+from reconcile.errors import ReconcileError
 from reconcile.findings import Finding, Rule
-from reconcile.model import Address
-from reconcile.stores.base import Side, Verifies
+from reconcile.stores.base import Verifies
 
 
 def verified(graph: Graph, text: str, sample: int = 3) -> Sequence[Finding]:
@@ -130,29 +129,6 @@ def test_names_that_no_vocabulary_lists_are_counted(graph: Graph) -> None:
     (rest,) = verified(graph, "vocabulary: {property_keys: [name, a.b, since]}")
     assert rest.count == 3, "where no labels are listed, all are looked at, but for the tool's own"
     assert lines(graph.plan()) == []
-
-
-def test_ids_come_as_text_one_by_one(graph: Graph) -> None:
-    upper = "0F8FAD5B-D9CB-469F-A165-70867728950E"
-    graph.send(
-        "UNWIND [7, 8.0, 'x', $uuid, null] AS id CREATE (:`a.b` {id: id})-[:R {id: id}]->(:E)",
-        "CREATE INDEX empty FOR (n:Empty) ON (n.id)",
-        uuid=upper,
-    )
-    with graph.session() as session:
-        session.introspect()
-        for kind, name in (("label", "a.b"), ("relationship", "R")):
-            side = Side(Address("graph", kind, (name,)), "id")
-            assert sorted(session.ids(side)) == [upper.lower(), "7", "8", "x"]
-        assert list(session.ids(Side(Address("graph", "label", ("Empty",)), "id"))) == [], "known, and empty"
-        for address, key, says in (
-            (Address("graph", "label", ("Nope",)), "id", 'nothing has the label "Nope"'),
-            (Address("graph", "label", ("E",)), "no_such_key_at_all", 'nothing has a property "no_such_key_at_all"'),
-            (Address("graph", "label", ("E",)), None, "names no property"),
-            (Address("graph", "index", ("E",)), "id", "neither a label nor a relationship type"),
-        ):
-            with pytest.raises(StoreError, match=says):
-                list(session.ids(Side(address, key)))
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,11 @@ class Vocabulary(Resource):
     kind: str
     names: tuple[str, ...]
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels that it says are there."""
+        return self.names if self.kind == "labels" else ()
+
 
 class Index(SchemaObject):
     """An index. Options that are None are left as the server has them; `options.py` lists them with defaults.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from reconcile.findings import Finding, Rule
-from reconcile.model import Address, Json, State
+from reconcile.model import Json, State
 from reconcile.stores.neo4j.cypher import match, quote, required_by
 from reconcile.stores.neo4j.introspect import MARK_LABEL
 from reconcile.stores.neo4j.resources import VECTOR, Check, Index, Vocabulary
@@ -204,26 +204,3 @@ def _unknown_keys(
                 f'list it under vocabulary: property_keys: ["{row["key"]}"], or rename it in the data',
                 bounded=row["looked"] >= most,
             )
-
-
-# -- ids -------------------------------------------------------------------------------------------------------
-
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-
-
-def carrier(address: Address) -> str | None:
-    """What to MATCH for a mirror's side; None where the address is neither of a label nor of a relationship type."""
-    name = quote(".".join(address.parts))
-    return {"label": f"(n:{name})", "relationship": f"()-[n:{name}]->()"}.get(address.kind)
-
-
-def id_text(value: object) -> str:
-    """An id as all stores write it.
-
-    >>> id_text(7), id_text(7.0), id_text("0F8FAD5B-D9CB-469F-A165-70867728950E")
-    ('7', '7', '0f8fad5b-d9cb-469f-a165-70867728950e')
-    """
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    text = str(value)
-    return text.lower() if _UUID.fullmatch(text) else text
