@@ -183,14 +183,20 @@ def _index(name: str, entry: Map, source: Source, context: Context) -> Index | N
 def _lookup(name: str, entry: Map, source: Source, context: Context) -> Index | None:
     """A token lookup index: nothing but `on`."""
     what = f'index "{name}"'
-    others = [key for key in entry if key not in ("kind", "on")]
+    others = [key for key in entry if key not in ("kind", "on", "after")]
     for key in others:
         context.problem(entry.at(key), f"{what}: a lookup index has no {key}", "write kind: lookup, on: nodes")
     if "on" not in entry:
         context.problem(source, f"{what}: a lookup index is on nodes or relationships", "kind: lookup, on: nodes")
     if others or "on" not in entry:
         return None
-    return Index(address=index_address(context.spec.name, name), source=source, kind=LOOKUP, entity=entry["on"])
+    return Index(
+        address=index_address(context.spec.name, name),
+        source=source,
+        kind=LOOKUP,
+        entity=entry["on"],
+        comes_after=context.after(entry),
+    )
 
 
 def _place(what: str, entry: Map, source: Source, *, plural: bool, context: Context) -> dict[str, Json] | None:
