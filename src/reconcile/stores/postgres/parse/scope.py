@@ -49,6 +49,8 @@ class Scope:
         self._spelled.update({name: (schema, name) for schema, name in self.types if schema == self.first})
         self._read: dict[str, tuple[str, tuple[Address, ...]]] = {}
         """Types by their text: the same few stand in every table."""
+        self.columns: dict[object, Mapping[str, Any]] = {}
+        """Columns without their name and place, by what is written of them: the same few stand in every table."""
         external = context.spec.settings.get("external") or ()
         self.selection = Selection(external=tuple(str(g) for g in external))
 

@@ -107,30 +107,48 @@ class _Table:
         """In declared order; those of the primary key and identities are NOT NULL."""
         found: list[r.Column] = []
         for name, value, source in self._section("columns"):
-            settings: Mapping[str, Any] = value if isinstance(value, Map) else {"type": value}
-            type_, refers = self._type(name, settings, source)
-            said: dict[str, Any] = {}
-            if isinstance(value, Map) and not value.keys() <= _BRIEF:
-                said = self._said(name, value, type_, source)
-            not_null = settings.get("not_null")
-            if isinstance(not_null, Map):
-                said |= _not_null(not_null, self.scope, source)
-            implied = "the primary key" if name in key else "identity" if "identity" in said else None
-            if implied and not_null is False:
-                self.scope.problem(value.at("not_null"), f"column {name!r} is NOT NULL because of {implied}")
             found.append(
                 r.Column(
                     address=self.address.child("column", name),
                     source=source,
                     container=self.address,
-                    type=type_,
-                    not_null=isinstance(not_null, Map) or bool(not_null) or implied is not None,
                     position=len(found) + 1,
-                    refers=(*refers, *said.pop("refers", ())),
-                    **said,
+                    **self._declared(name, value, source, name in key),
                 )
             )
         return found
+
+    def _declared(self, name: str, value: Any, source: Source, in_key: bool) -> Mapping[str, Any]:
+        """All of a column but its name and place; read once of those that are written alike and have no fault."""
+        shape = None if in_key else _shape(value)
+        known = self.scope.columns.get(shape) if shape is not None else None
+        if known is None:
+            faults = len(self.scope.context.problems)
+            known = self._column(name, value, source, in_key)
+            if shape is not None and faults == len(self.scope.context.problems):
+                self.scope.columns[shape] = known
+        return known
+
+    def _column(self, name: str, value: Any, source: Source, in_key: bool) -> dict[str, Any]:
+        settings: Mapping[str, Any] = value if isinstance(value, Map) else {"type": value}
+        type_, refers = self._type(name, settings, source)
+        said: dict[str, Any] = {}
+        if isinstance(value, Map) and not value.keys() <= _BRIEF:
+            said = self._said(name, value, type_, source)
+        not_null = settings.get("not_null")
+        if isinstance(not_null, Map):
+            said |= _not_null(not_null, self.scope, source)
+        implied = "the primary key" if in_key else "identity" if "identity" in said else None
+        if implied and not_null is False:
+            self.scope.problem(value.at("not_null"), f"column {name!r} is NOT NULL because of {implied}")
+        required = isinstance(not_null, Map) or bool(not_null) or implied is not None
+        refers = (*refers, *said.pop("refers", ()))
+        return {
+            "type": type_,
+            **({"not_null": True} if required else {}),
+            **({"refers": refers} if refers else {}),
+            **said,
+        }
 
     def _said(self, name: str, settings: Map, type_: str, source: Source) -> dict[str, Any]:
         """What is said of a column beside its type and NOT NULL: of most nothing, and there are many."""
@@ -310,6 +328,18 @@ class _Table:
                 )
             )
         return found
+
+
+_PLAIN = (str, int, bool)  # not a float, which has a text of its own
+
+
+def _shape(value: Any) -> object:
+    """What two columns that are written alike have in common; None where that would have to be looked for deeper."""
+    if not isinstance(value, Map):
+        return value
+    if any(type(inner) not in _PLAIN for inner in value.values()):
+        return None
+    return tuple([(key, type(inner), inner) for key, inner in value.items()])
 
 
 @lru_cache(maxsize=4096)
