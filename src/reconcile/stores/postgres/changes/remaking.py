@@ -219,7 +219,9 @@ def comes_again(world: World, resource: Resource) -> bool:
     if any(world.drops(c.address) for c in own) and any(retyped(world, c.address) for c in own if uses(after, c)):
         return True  # what it stood on goes before what it shall stand on is ready
     if isinstance(resource, Check) and isinstance(after, Check):
-        return resource.expression != after.expression and any(_incomparable(world, c) for c in own)
+        calls = any(a.kind in ROUTINES for a in resource.refers)  # the server looks for a routine of the new type
+        refused = (c for c in own if _incomparable(world, c) or (calls and retyped(world, c.address)))
+        return resource.expression != after.expression and any(refused)
     if isinstance(resource, ForeignKey):
         there = Address(resource.address.store, "table", resource.references)
         far = [world.live.get(c) for c in homes(world, there, resource.references_columns)]
