@@ -98,7 +98,7 @@ def _in_sandbox(session: Connected, closure: Closure, live: Live, wanted: Sequen
         else:
             result.impossible += f"; {no_sandbox}"
         return
-    since = f", since {result.impossible}" if result.impossible else ""
+    since = f", since {result.impossible.partition(':')[0]}" if result.impossible else ""
     what = "what cannot be temporary was" if result.found else "expressions were"
     result.notes.append(f"{what} compared in a server of the sandbox's{since}")
     result.impossible = None
