@@ -261,7 +261,8 @@ def preflight(connection: psycopg.Connection[TupleRow], server: Server, steps: S
         ]
     problems = []
     made = {f.subject for s in steps for f in s.gives if f.verb is Verb.HAS}
-    created = {a for a in map(Address.parse, made) if any(str(no) == f"no {a}" for s in steps for no in s.needs)}
+    absent = {f.subject for s in steps for f in s.needs if f.verb is Verb.NO}
+    created = {Address.parse(subject) for subject in made & absent}
     if any(a.kind == "schema" for a in created) and not server.facts["can_create"]:
         grant = f'GRANT CREATE ON DATABASE "{server.facts["database"]}" TO "{server.facts["user"]}"'
         problems.append(Problem(f"{server.facts['user']} may not create schemas", where=where, hint=grant))
