@@ -18,13 +18,15 @@ from reconcile.findings import Finding, Rule
 from reconcile.model import Resource, State
 from reconcile.stores.postgres.changes.preconditions import failing, live_column, no_rows, nulls, orphans, shown
 from reconcile.stores.postgres.introspect import settle
-from reconcile.stores.postgres.resources import Check, Column, ForeignKey
-from reconcile.stores.postgres.sqltext import relation
+from reconcile.stores.postgres.resources import Check, Column, Domain, ForeignKey
+from reconcile.stores.postgres.sqltext import literal, relation
 from reconcile.stores.postgres.violations import row_shown
 
 SECONDS = 1800
 """How long counting the rows of one rule may take; then it is said that there may be more."""
 _CURSOR = "reconcile_verify"
+_INPUT_IS_VALID = (16,)
+"""pg_input_is_valid(), which asks all checks of a domain, came with PostgreSQL 16."""
 _VECTOR = re.compile(r"(?:.*\.)?\"?(vector|halfvec)\"?(?:\((\d+)\))?\Z")
 
 
@@ -53,10 +55,28 @@ def _asked(world: World, declared: Resource, live: Resource | None) -> Iterator[
         yield Rule.CONSTRAINT, no_rows(failing(world, live), what, "change or delete these rows, then validate it")
     elif isinstance(live, ForeignKey) and (live.not_valid or not live.enforced):
         yield from ((Rule.CONSTRAINT, op) for op in orphans(world, live))
+    elif isinstance(live, Domain) and any(check.not_valid for check in live.checks):
+        yield from ((Rule.CONSTRAINT, op) for op in _of_domain(world, live))
     elif isinstance(declared, Column) and isinstance(live, Column):
         if live.not_null and not live.not_null_valid:
             yield from ((Rule.CONSTRAINT, op) for op in nulls(world, [live.address]))
         yield from _sizes(world, declared, live)
+
+
+def _of_domain(world: World, domain: Domain) -> Iterator[Op]:
+    """Values that a domain would not take now, column by column; of arrays and composites of it nothing is asked."""
+    if world.server.numbers < _INPUT_IS_VALID:
+        return
+    for column in world.live.values():
+        if not isinstance(column, Column) or domain.address not in column.refers or column.type.endswith("[]"):
+            continue
+        name, type_ = live_column(world, column.address), literal(relation(domain.address))
+        query = f"SELECT {shown(world, column.table)} FROM {relation(column.table)} WHERE {name} IS NOT NULL"
+        query += f" AND NOT pg_input_is_valid({name}::text, {type_})"
+        what = (
+            f"{column.address.parts[-1]} of {_plain(column)} breaks a check of domain {'.'.join(domain.address.parts)}"
+        )
+        yield no_rows(query, what, "change these values, then validate the check")
 
 
 def _sizes(world: World, declared: Column, live: Column) -> Iterator[tuple[Rule, Op]]:
