@@ -30,6 +30,7 @@ _VALUES = 100_000
 """Numbers a request at most: of long vectors fewer points at a time."""
 _PAUSES = (0.5, 2.0, 10.0, 30.0, 60.0)
 """Seconds before a request that came too early, or broke, is tried again."""
+_INDEX = re.compile(r"\[\d+\]")
 _KEY = re.compile(r'"([^"]+)"|([\w-]+)|\[(\d*)\]')
 
 
@@ -54,7 +55,9 @@ def ids(http: Transport, name: str, side: Side) -> Iterator[str]:
         StoreError: there is no such collection.
     """
     path = _keys(side.key)
-    body = {"with_vector": False, "with_payload": [side.key] if side.key is not None else False}
+    # Of `a[1].b` the server answers a list with nothing else in it, where 1 is 0: it is asked for all of `a`.
+    wanted = None if side.key is None else _INDEX.split(side.key)[0]
+    body = {"with_vector": False, "with_payload": False if wanted is None else [wanted]}
     for points in _pages(http, name, body, _at_once(http, name, side)):
         for point in points:
             for value in [point["id"]] if side.key is None else _values(point.get("payload") or {}, path):

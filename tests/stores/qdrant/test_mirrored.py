@@ -1,0 +1,104 @@
+"""Ids of a collection, and the size of its stored vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from tests.stores.qdrant.store import Store
+
+from reconcile import workflow
+from reconcile.errors import StoreError
+from reconcile.stores.base import Side
+from reconcile.stores.qdrant import mirrored
+from reconcile.stores.qdrant.resources import collection_address
+from reconcile.stores.qdrant.session import QdrantSession
+from reconcile.stores.qdrant.transport import QdrantError
+
+
+@contextmanager
+def session(store: Store) -> Iterator[QdrantSession]:
+    opened = QdrantSession(store.project.stores["v"], "test", "default")
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def ids(store: Store, key: str | None = None, name: str = "c") -> list[str]:
+    with session(store) as opened:
+        return sorted(opened.ids(Side(collection_address("v", name), key)))
+
+
+def points(store: Store, *payloads: Any, collection: str = "c") -> None:
+    made = [{"id": n, "vector": [0.1] * 4, "payload": p} for n, p in enumerate(payloads)]
+    store.send("PUT", f"/collections/{collection}/points?wait=true", {"points": made})
+
+
+def test_pages_keep_to_strict_mode(store: Store) -> None:
+    """Fewer points a request than we would ask for, and all of them."""
+    store.collection("vector: {embedding: passages}, strict_mode: {enabled: true, max_query_limit: 7}")
+    store.apply()
+    points(store, *({} for _ in range(40)))
+    assert ids(store) == sorted(map(str, range(40)))
+    assert workflow.verify(store.project)["clean"]
+
+
+def test_values_of_a_payload_field(store: Store) -> None:
+    """Numbers, texts and lists, at any depth; what has none is left out."""
+    store.collection("vector: {embedding: passages}")
+    store.apply()
+    points(store, {"a": {"b": 7}}, {"a": {"b": "x"}}, {"a": {"b": [1, "y"]}}, {"a": 1}, {}, {"a": {"b": None}})
+    assert ids(store, "a.b") == ["1", "7", "x", "y"]
+    points(store, {"k": [{"id": 1}, {"id": 2}]}, {"k": {"id": 3}}, {"a key": {"x-y": 5}})
+    assert ids(store, "k[].id") == ["1", "2"]
+    assert ids(store, "k[1].id") == ["2"]
+    assert ids(store, '"a key".x-y') == ["5"]
+
+
+def test_a_collection_that_is_not_there(store: Store) -> None:
+    store.collection("vector: {embedding: passages}")
+    with pytest.raises(StoreError, match="collection c is not there"):
+        ids(store)
+    assert workflow.verify(store.project)["clean"], "what a plan makes is no disagreement of content"
+
+
+def test_named_vectors_and_multivectors_of_another_size(store: Store) -> None:
+    """Each vector by its name, bounded in how many are looked at."""
+    store.collection(
+        "vectors: {t: {dimensions: 4, distance: dot}, m: {dimensions: 4, distance: dot, multivector: max_sim}}"
+    )
+    vectors = {"t": {"size": 3, "distance": "Dot"},
+               "m": {"size": 2, "distance": "Dot", "multivector_config": {"comparator": "max_sim"}}}  # fmt: skip
+    store.send("PUT", "/collections/c", {"vectors": vectors})
+    made = [{"id": n, "vector": {"t": [0.1, 0.2, 0.3], "m": [[0.1, 0.2], [0.3, 0.4]]}} for n in range(250)]
+    store.send("PUT", "/collections/c/points?wait=true", {"points": made})
+    report = workflow.verify(store.project, sample=2)
+    said = [(f["what"], f["count"], f["sample"], f["bounded"]) for f in report["findings"]]
+    assert said == [
+        ('vectors "t" of 3 dimensions, not of the declared 4; 200 were looked at', 200, ["0", "1"], True),
+        ('vectors "m" of 2 dimensions, not of the declared 4; 200 were looked at', 200, ["0", "1"], True),
+    ]
+
+
+def test_a_request_that_came_too_early_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strict mode's limit of requests a minute: waited for, not an error."""
+    store.collection("vector: {embedding: passages}")
+    store.apply()
+    points(store, {}, {})
+    monkeypatch.setattr(mirrored, "_PAUSES", (0.0, 0.0))
+    with session(store) as opened:
+        real = opened.http.send
+        refused: list[str] = []
+
+        def send(method: str, path: str, body: Any = None, seconds: float | None = None) -> Any:
+            if path.endswith("/scroll") and len(refused) < 2:
+                refused.append(path)
+                raise QdrantError("too many", where="store v", status=429)
+            return real(method, path, body, seconds)
+
+        monkeypatch.setattr(opened.http, "send", send)
+        assert sorted(opened.ids(Side(collection_address("v", "c"), None))) == ["0", "1"]
+        assert len(refused) == 2
