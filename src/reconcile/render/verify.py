@@ -12,6 +12,8 @@ WRONG, RIGHT, SKIPPED = "✗", "✓", words.UNMANAGED
 _RED, _GREEN, _YELLOW, _DIM, _BOLD = "31", "32", "33", "2", "1"
 _ADDRESS, _WHAT = 50, 60
 """Widest columns; what is longer pushes the rest of its line to the right."""
+_ONE = {"have": "has", "are": "is"}
+"""Verbs after a count of one."""
 
 
 def title(report: Json) -> str:
@@ -44,6 +46,8 @@ def said(finding: Json) -> str:
 
     >>> said({"count": 1, "bounded": True, "what": "rows: a > 0 does not hold"})
     'at least 1 row: a > 0 does not hold'
+    >>> said({"count": 1, "bounded": False, "what": 'nodes have the label "X"'})
+    '1 node has the label "X"'
     """
     what = words.printable(finding["what"])
     if not finding["count"]:
@@ -51,6 +55,8 @@ def said(finding: Json) -> str:
     noun, space, rest = what.partition(" ")
     if finding["count"] == 1:
         noun = noun.removesuffix("s") if not noun.endswith("s:") else noun.removesuffix("s:") + ":"
+        verb, _, object_ = rest.partition(" ")
+        rest = f"{_ONE[verb]} {object_}" if verb in _ONE else rest
     return f"{'at least ' * finding['bounded']}{finding['count']:,} {noun}{space}{rest}"
 
 
