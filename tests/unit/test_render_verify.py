@@ -81,3 +81,12 @@ def test_bounds_and_control_characters_are_told() -> None:
     assert "a\\x1b[2J, …" in shown
     nothing = finding("constraint", "not looked at whether it holds: timeout", 0, bounded=True)
     assert "not looked at whether it holds" in verify.render(report([nothing]))
+
+
+def test_without_its_original_nothing_is_compared() -> None:
+    """And so nothing agrees."""
+    gone = {**side("app.table.public.t", 0), "ids": None, "problem": "table public.t is not there"}
+    shown = verify.render(report([finding("mirror", "not compared", 0)], gone, side("graph.label.T", 4)))
+    assert "  ✗  app.table.public.t id  not compared\n       table public.t is not there\n" in shown
+    assert "     graph.label.T id" in shown
+    assert "✓" not in shown

@@ -67,7 +67,8 @@ def verify(report: Json) -> str:
     for finding in text.own(report):
         place = text.place(finding["source"])
         lines.append(f"- {_code(finding['address'])} {_escaped(text.said(finding))} {_escaped(place)}".rstrip())
-        lines += [f"  - {_code(line)}" for line in text.more(finding)]
+        lines += [f"  - {_code(line)}" for line in text.more({**finding, "hint": None})]
+        lines += [f"  - {_escaped(finding['hint'])}"] if finding["hint"] else []
     lines += [""] * bool(text.own(report))
     for mirror in report["mirrors"]:
         lines += [f"Mirror {_code(mirror['name'])}", "", "| | side | ids | |", "|---|---|--:|---|"]

@@ -84,6 +84,7 @@ def keys(part: Json) -> str:
 
 def sides(mirror: Json) -> Iterator[tuple[str, str, str, list[str]]]:
     """For each side of a mirror: symbol, what it is, how many ids it has, and what is wrong with them."""
+    compared = not mirror["sides"][0].get("problem")
     for number, side in enumerate(mirror["sides"]):
         key = f" {side['key']}" if side["key"] else ""
         name = words.printable(side["address"] + key)
@@ -96,7 +97,7 @@ def sides(mirror: Json) -> Iterator[tuple[str, str, str, list[str]]]:
             if part and part["count"]:
                 said_ = "occurring more than once" if word == "repeated" else word
                 below.append(f"{part['count']:,} {said_}" + (f": {keys(part)}" if part["sample"] else ""))
-        symbol = WRONG if below else RIGHT if number else " "
+        symbol = WRONG if below else RIGHT if number and compared else " "
         yield symbol, name, f"{side['ids']:,} id{'s' * (side['ids'] != 1)}", below
 
 
