@@ -19,11 +19,13 @@ import neo4j
 
 from reconcile.model import Source
 from reconcile.stores.base import StoreSpec
+from reconcile.stores.neo4j import introspect
 from reconcile.stores.neo4j.session import Neo4jSession
 
 AT_ONCE = 100
 """Statements in a transaction."""
-BARE: tuple[Any, ...] = ("SHOW CONSTRAINTS YIELD *", "SHOW INDEXES YIELD *")
+BARE: tuple[Any, ...] = (introspect.SHOW_CONSTRAINTS, introspect.SHOW_INDEXES)
+"""The columns that are read, no others: `YIELD *` takes twice as long."""
 
 
 def main() -> None:
