@@ -10,10 +10,12 @@ from neo4j.exceptions import ClientError
 from tests.stores.neo4j.graph import Graph, lines
 
 from reconcile import workflow
+from reconcile.change import Timeouts
 from reconcile.errors import PlanError, ReconcileError, StoreError
 from reconcile.hazards import Hazard
 from reconcile.stores.neo4j import faults
 from reconcile.stores.neo4j.session import Neo4jSession
+from reconcile.stores.neo4j.transaction import Neo4jTransaction
 
 V, F, P = (
     "kind: vector, label: A, properties: [e]",
@@ -239,6 +241,53 @@ def test_a_full_text_index_answers_all_the_while_it_is_replaced_beside(graph: Gr
     graph.declare(text.format("german"))
     assert lines(graph.apply()) == ["create/delete index.docs analyzer english → german"]
     assert list(graph.live()) == ["index.docs"], "and back to the declared name"
+
+
+@pytest.mark.parametrize("ledger", ["kept", "lost"])
+@pytest.mark.parametrize("moment", ["building", "before the drop", "after the drop"])
+def test_a_replacement_beside_that_was_broken_off_ends_as_if_it_had_not_been(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch, moment: str, ledger: str
+) -> None:
+    graph.send("UNWIND range(1, 100) AS i CREATE (:Doc {title: 'house ' + i, body: 'b'})")
+    text = "indexes:\n  docs: {{kind: fulltext, labels: [Doc], properties: [title, body], analyzer: {}}}"
+    graph.declare(text.format("simple"))
+    graph.apply()
+    graph.declare(text.format("english"))
+    plan = graph.plan("all")
+    run, commit = Neo4jTransaction.run, Neo4jTransaction.commit
+
+    def waiting(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def dropping(self: Neo4jTransaction, call: Any, timeouts: Timeouts) -> None:
+        if "DROP" in call.cypher:
+            raise KeyboardInterrupt
+        run(self, call, timeouts)
+
+    def dropped(self: Neo4jTransaction) -> None:
+        commit(self)
+        if set(graph.live()) == {"index.docs__v2"}:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        if moment == "building":
+            broken.setattr(Neo4jSession, "_wait_online", waiting)
+        elif moment == "before the drop":
+            broken.setattr(Neo4jTransaction, "run", dropping)
+        else:
+            broken.setattr(Neo4jTransaction, "commit", dropped)
+        with pytest.raises(ReconcileError, match="interrupted"):
+            workflow.apply(graph.project, plan)
+    assert "index.docs__v2" in graph.live()
+    if ledger == "kept":
+        workflow.resume(graph.project)
+    else:
+        for file in graph.folder.glob("ledger.db*"):
+            file.unlink()
+        graph.apply()
+    assert list(graph.live()) == ["index.docs__v2"]
+    assert graph.config("docs__v2")["fulltext.analyzer"] == "english"
+    assert lines(graph.plan()) == []
 
 
 def test_another_definition_of_what_was_built_beside_leaves_nothing_behind(graph: Graph) -> None:
