@@ -27,7 +27,8 @@ def command(invocation: Invocation, addresses: tuple[str, ...], format_: str, sa
 
     Rows and nodes that break constraints which the server does not enforce, stored vectors of another size, names
     outside the vocabulary, and the declared `mirrors:`: ids that are in one store and not in the other. Read-only.
-    Exits 2 when anything disagrees.
+    Exits 2 when anything disagrees. The stores are read at once but not at one moment: what is written meanwhile may
+    show as a difference, and be gone the next time.
 
     ADDRESS narrows it to declared objects with all that is in them, and to mirrors with such a side; globs in quotes.
     """
