@@ -87,6 +87,7 @@ def test_vocabulary_makes_nothing_in_the_server() -> None:
         ("graph.vocabulary.relationship_types", ("R",)),
         ("graph.vocabulary.property_keys", ("p", "q.r")),
     ]
+    assert {r.address.kind for r in found} | {"check", "constraint", "index"} == set(PACKAGE.ranks)
     _, problems = parsed("vocabulary: {labels: [A]}\n---\nstore: graph\nvocabulary: {labels: [B]}")
     assert len(problems) == 1
     assert "labels is listed twice (the other: graph.yaml:2:14)" in problems[0]

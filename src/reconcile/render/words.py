@@ -25,6 +25,7 @@ UNMANAGED = "?"
 """The symbol of what is there and not declared; its legend is `not declared`."""
 
 _PLURALS = {
+    "vocabulary": "vocabularies",
     "alias": "aliases",
     "default_privileges": "default privileges",
     "index": "indexes",

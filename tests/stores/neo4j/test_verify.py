@@ -61,6 +61,15 @@ def test_constraints_that_are_only_checked_are_counted_with_a_sample(graph: Grap
     assert graph.live() == {}
 
 
+def test_what_is_only_looked_at_is_counted_as_declared(graph: Graph) -> None:
+    from reconcile.validation import validate
+
+    graph.declare(
+        "constraints:\n  a: {label: P, exists: name, enforce: check}\nvocabulary: {labels: [P], property_keys: [name]}"
+    )
+    assert validate(graph.folder).counts == {"graph": {"check": 1, "vocabulary": 2}}
+
+
 def test_a_constraint_that_is_only_checked_from_now_on_is_dropped(graph: Graph) -> None:
     graph.declare("constraints:\n  x: {label: P, unique: [a]}")
     graph.apply()
@@ -89,7 +98,7 @@ def test_stored_vectors_that_do_not_fit_are_counted_by_what_is_wrong(graph: Grap
     for finding in found:
         assert finding.rule is Rule.VECTOR
         assert finding.query is not None
-        assert len(graph.send(finding.query)) in (1, 5)
+        assert len(graph.send(finding.query)) in (1, 5), "of whatever is wrong there"
     graph.apply()
     rows = graph.send("CALL db.index.vector.queryNodes('vec', 10, [1.0, 1.0, 1.0, 1.0]) YIELD node RETURN node.e AS e")
     assert len(rows) == 2, "the server finds just those that are not named here"

@@ -22,7 +22,7 @@ class Neo4j:
 
     kind = "neo4j"
     schema = "neo4j.schema.json"
-    ranks: Mapping[str, int] = {"constraint": 0, "index": 1}
+    ranks: Mapping[str, int] = {"constraint": 0, "index": 1, "check": 2, "vocabulary": 3}
     containers: frozenset[str] = frozenset()
     holds_ledger = False
     sides = ("label",)

@@ -81,7 +81,7 @@ def _broken(check: Check, look: Look) -> Iterator[Finding]:
             violation.what,
             violation.count,
             violation.sample,
-            violation.query or None,
+            violation.query.removesuffix(" LIMIT 20") or None,
             check.source,
             bounded=not violation.query,
         )
@@ -124,7 +124,7 @@ def _misfits(index: Index, look: Look) -> Iterator[Finding]:
             row["rows"],
             tuple(row["ids"]),
             f"MATCH {pattern} WHERE {property_} IS NOT NULL AND {shown} IS NOT NULL"
-            f" RETURN elementId(n) AS id, {property_} AS value LIMIT 20",
+            f" RETURN elementId(n) AS id, {property_} AS value",
             index.source,
             hint=f"index {index.name} leaves them out: no search finds them",
             bounded=bounded,
@@ -166,10 +166,10 @@ def _unknown(words: Mapping[str, Vocabulary], look: Look) -> Iterator[Finding]:
 def _named(vocabulary: Vocabulary, name: str, pattern: str, what: str, look: Look) -> Iterator[Finding]:
     count = look.count(f"MATCH {pattern} RETURN count(n) AS rows")
     if count:
-        shown = f"MATCH {pattern} RETURN n LIMIT 20"
+        shown = f"MATCH {pattern} RETURN n"
         hint = f'list it under vocabulary: {vocabulary.kind}: ["{name}"], or rename it in the data'
         yield Finding(
-            vocabulary.address, Rule.VOCABULARY, what, count, (name,), shown, vocabulary.source, hint
+            vocabulary.address, Rule.VOCABULARY, what, count, (), shown, vocabulary.source, hint
         )  # fmt: skip
 
 
@@ -199,7 +199,7 @@ def _unknown_keys(
                 what,
                 row["rows"],
                 tuple(row["ids"]),
-                f"MATCH {pattern} WHERE n.{quote(row['key'])} IS NOT NULL RETURN n LIMIT 20",
+                f"MATCH {pattern} WHERE n.{quote(row['key'])} IS NOT NULL RETURN n",
                 keys.source,
                 f'list it under vocabulary: property_keys: ["{row["key"]}"], or rename it in the data',
                 bounded=row["looked"] >= most,
