@@ -139,6 +139,7 @@ def resources(catalog: Catalog, rows: Rows) -> State:
     for reader in READERS:
         reader.names(catalog, rows)
     found = State.of(x for reader in READERS for x in reader.read(catalog, rows))
+    found = partitions.without_doubles(catalog, found) if rows["partitions"] else found
     return beside.marked(catalog, rows["beside"], found) if rows["beside"] else found
 
 

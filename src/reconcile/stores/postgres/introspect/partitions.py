@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from reconcile.model import Address, Resource
+from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
 from reconcile.stores.postgres.introspect.indexdef import keys
@@ -177,6 +177,24 @@ def _other_indexes(catalog: Catalog, rows: Rows) -> None:
             catalog.leave(address, f"comment on an index of the partition {table}", of)
         elif not _usual(name, table, *more[2:]):
             catalog.leave(address, f"name of an index that the partition {table} has from its parent", of)
+
+
+def without_doubles(catalog: Catalog, state: State) -> State:
+    """`state` without the indexes of partitions beside an equal one from the table above, which are noted.
+
+    Made before or with that one, each would become a part of it: https://www.postgresql.org/docs/current/sql-createindex.html
+    """
+    doubles = []
+    for x in state.of_kind("index"):
+        table = state.get(x.container) if x.container is not None else None
+        while isinstance(table, r.Table) and table.parent is not None:
+            above = (i for i in state.children(table.parent) if isinstance(i, r.Index) and i.valid)
+            if any(r.compared(x) == r.compared(i) for i in above):
+                doubles.append(x.address)
+                catalog.leave(x.address, "index of a partition beside an equal one from its parent", x.container)
+                break
+            table = state.get(table.parent)
+    return state.without(*doubles) if doubles else state
 
 
 _ENDS = {"p": "pkey", "u": "key", "x": "excl", None: "idx"}
