@@ -21,7 +21,13 @@ from reconcile.stores.postgres.changes.column_identity import (
 from reconcile.stores.postgres.changes.column_not_null import added_steps, altered_calls, is_plain, validate_step
 from reconcile.stores.postgres.changes.common import Alteration, PostgresChange, renamed_first, requires, small
 from reconcile.stores.postgres.changes.describing import differing
-from reconcile.stores.postgres.changes.homes import partitioned_by, partitions_below, parts, settings_on_partitions
+from reconcile.stores.postgres.changes.homes import (
+    partitioned_by,
+    partitions_below,
+    parts,
+    settings_on_partition,
+    settings_on_partitions,
+)
 from reconcile.stores.postgres.changes.named import keys_to
 from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, standing_on, users
@@ -191,9 +197,11 @@ def alter_steps(
     validates = before.not_null and after.not_null and after.not_null_valid and not before.not_null_valid
     there = replace(before, storage=None, compression=None) if retyped else before
     quick += column_calls(there, replace(after, live_name=before.live_name), world.server.numbers)
-    new = partitions_below(world, after.table, new=True) if retyped else []
-    quick += settings_on_partitions(world, there, after, new)
-    needs |= {has(t.address) for t in new}
+    quick += settings_on_partitions(world, there, after)
+    for part in partitions_below(world, after.table, new=True) if retyped else []:
+        if calls := settings_on_partition(world, there, after, part):
+            quick += calls
+            needs |= {has(part.address)}  # or the new type would take them away again
     if "comment" in changed:
         quick.append(comment_statement(after, before.name))
     steps: list[Step] = []

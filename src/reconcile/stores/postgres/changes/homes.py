@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import cast
 
@@ -114,14 +114,17 @@ def _partitions(world: World, state: State, table: Address) -> list[Table]:
     return world.once("partitions", (state is world.live, table), looked_up)
 
 
-def settings_on_partitions(world: World, before: Column | None, after: Column, more: Sequence[Table] = ()) -> list[str]:
+def settings_on_partitions(world: World, before: Column | None, after: Column) -> list[str]:
     """What of a column's settings the server does not hand down to partitions: compression and n_distinct."""
+    found = partitions_below(world, after.table)
+    return [call for part in found for call in settings_on_partition(world, before, after, part)]
+
+
+def settings_on_partition(world: World, before: Column | None, after: Column, part: Table) -> list[str]:
+    """The same, on one of them."""
     there = before or replace(after, compression=None, options=())
     there = replace(there, storage=after.storage, statistics=after.statistics)
-    calls: list[str] = []
-    for part in (*partitions_below(world, after.table), *more):
-        calls += column_calls(there, _on(after, part), world.server.numbers)
-    return calls
+    return column_calls(there, _on(after, part), world.server.numbers)
 
 
 def settings_of_partition(world: World, part: Table) -> list[str]:

@@ -9,7 +9,7 @@ from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import Fact, has, ok
 from reconcile.hazards import Hazard
 from reconcile.stores.postgres.changes import table_settings as settings
-from reconcile.stores.postgres.changes.common import Alteration, ChangeComment
+from reconcile.stores.postgres.changes.common import Alteration, ChangeComment, renamed_first
 from reconcile.stores.postgres.changes.describing import describe_difference, differing, only_comment_differs
 from reconcile.stores.postgres.resources import Policy, Table
 from reconcile.stores.postgres.sqlattached import security_statements
@@ -113,7 +113,9 @@ class AlterTable(Alteration):
                 number,
                 aspect.word,
                 aspect.calls(self.before, self.after),
-                needs={has(self.address)} | aspect.needs(world, self.before, self.after),
+                needs={has(self.address)}
+                | renamed_first(world, self.address)
+                | aspect.needs(world, self.before, self.after),
                 gives=[ok(self.address)] if aspect is aspects[-1] else [has(self.address)],
                 phase=aspect.phase,
                 hazards=aspect.hazards(world, self.before, self.after),
