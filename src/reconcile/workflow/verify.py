@@ -214,7 +214,9 @@ def _compared(mirror: Mirror, looked: Mapping[str, _Looked], sample: int) -> _Co
         if isinstance(ids, str) or isinstance(original, str):
             found.append(_Side(side, ids))
             continue
-        found.append(_Side(side, ids, idsets.missing(original, ids, sample), idsets.missing(ids, original, sample)))
+        with ThreadPoolExecutor(2) as pool:
+            lacking = pool.submit(idsets.missing, original, ids, sample)
+            found.append(_Side(side, ids, extra=idsets.missing(ids, original, sample), missing=lacking.result()))
     return _Compared(mirror, tuple(found))
 
 
