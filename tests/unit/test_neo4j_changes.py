@@ -178,6 +178,12 @@ def test_what_was_built_beside_before_is_gone_on_with() -> None:
         change.steps(world([FULL, other], [after, other]))
 
 
+def test_what_is_pruned_makes_way_for_the_one_built_beside() -> None:
+    made = ranged("f__v2", "body", "title", kind="fulltext", label="Doc", analyzer="french")
+    steps = planned([FULL, made], [FULL.replace(analyzer="german")])
+    assert calls(steps) == [("DROP", "f__v2"), ("CREATE FULLTEXT", "f__v2"), ("DROP", "f")]
+
+
 def test_the_next_one_beside_takes_the_declared_name() -> None:
     change = PACKAGE.change(FULL.replace(live_name="f__v2"), FULL.replace(analyzer="german"))
     assert change is not None
