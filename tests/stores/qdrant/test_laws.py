@@ -11,6 +11,7 @@ from tests.stores.qdrant.store import context
 from reconcile.change import Change, Irreversible, Server, World
 from reconcile.diff import Difference, Options, diff
 from reconcile.facts import Verb
+from reconcile.ledger_rows import Applied
 from reconcile.model import Address, State
 from reconcile.plan import StoreView, build
 from reconcile.policy import Policy
@@ -94,8 +95,8 @@ def live_of(name: str) -> Live:
 
 
 def differ(desired: State, live: Live) -> Difference:
-    removed = {a: a for a in live.state}  # all of it was applied before
-    return diff(desired, live, removed, PACKAGE, Policy(), lambda a, c: "managed", Options())  # type: ignore[arg-type]
+    before = {a: Applied(a, {}, {}, "", a, "r") for a in live.state}  # all of it was applied before
+    return diff(desired, live, before, PACKAGE, Policy(), lambda a, c: "managed", Options())
 
 
 def world(live: State, changes: tuple[Change, ...]) -> World:

@@ -23,6 +23,7 @@ class QdrantPackage:
     schema = "qdrant.schema.json"
     ranks: Mapping[str, int] = MappingProxyType({"collection": 0, "payload_index": 1, "alias": 2})
     containers = frozenset({"collection"})
+    holds_ledger = False
     sides = ("collection",)
 
     def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
