@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconcile.change import Change
@@ -93,29 +93,8 @@ def diff(
     state, renames, notes = _renames(desired, live.state, package)
     state, matched = _match(desired, state)
     raw = _raw_addresses(renames, live.state, state, matched)
-    changes: list[Change] = [change for change, _, _ in renames]
-    equal, unknown, kept = [], [], []
-    there = state.resources
-    for address, after in desired.items():
-        if after.only_verified:
-            continue
-        before = there.get(address)
-        if before is None and live.partial:
-            unknown.append(address)
-            continue
-        if before is not None and before.live_name and policy.names == "enforce":
-            changes.append(package.rename(before, after))
-            before = before.replace(live_name=None)
-        if before is not None and policy.on_drift == "keep" and address in applied:
-            after, left = _keep_drift(before, after, applied[address].canonical)
-            kept += [address] if left else []
-        if before is not None and policy.names == "accept":
-            after = after.with_names_of(before)
-        change = package.change(before, after)
-        if change is not None:
-            changes.append(change)
-        elif before is not None and not (before.live_name and policy.names == "enforce"):
-            equal.append(address)
+    compared = _compare(desired, state, live, applied, package, policy)
+    changes: list[Change] = [*(change for change, _, _ in renames), *compared.changes]
     removed, extra, unmanaged = _ownership(desired, state, _followed(applied, desired), classify)
     leftovers = _leftovers([*extra, *(r for r in unmanaged if _becomes(r) in desired)], changes)
     extra = [r for r in extra if r.leftover_of is None]
@@ -130,16 +109,53 @@ def diff(
         state,
         raw,
         frozenset(r.address for r in removed),
-        tuple(equal),
+        tuple(compared.equal),
         tuple(r for r in extra if options.prune == "none"),
         tuple(r for r in unmanaged if options.prune != "all"),
-        tuple(unknown),
-        tuple(kept),
+        tuple(compared.unknown),
+        tuple(compared.kept),
         tuple(notes),
         len(selected) == len(changes) and not (options.only or options.exclude),
         tuple(changes),
         live.state,
     )
+
+
+@dataclass
+class _Compared:
+    """What came of comparing every declared object with its live one."""
+
+    changes: list[Change] = field(default_factory=list)
+    equal: list[Address] = field(default_factory=list)
+    unknown: list[Address] = field(default_factory=list)
+    kept: list[Address] = field(default_factory=list)
+
+
+def _compare(
+    desired: State, state: State, live: Live, applied: Mapping[Address, Applied], package: Package, policy: Policy
+) -> _Compared:
+    found, there = _Compared(), state.resources
+    for address, after in desired.items():
+        if after.only_verified:
+            continue
+        before = there.get(address)
+        if before is None and live.partial:
+            found.unknown.append(address)
+            continue
+        if before is not None and before.live_name and policy.names == "enforce":
+            found.changes.append(package.rename(before, after))
+            before = before.replace(live_name=None)
+        if before is not None and policy.on_drift == "keep" and address in applied:
+            after, left = _keep_drift(before, after, applied[address].canonical)
+            found.kept += [address] if left else []
+        if before is not None and policy.names == "accept":
+            after = after.with_names_of(before)
+        change = package.change(before, after)
+        if change is not None:
+            found.changes.append(change)
+        elif before is not None and not (before.live_name and policy.names == "enforce"):
+            found.equal.append(address)
+    return found
 
 
 def _refuse_not_modelled(desired: State, live: Live, options: Options) -> None:

@@ -14,7 +14,7 @@ from reconcile.diff import Difference, Options
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, Verb, no, ok
 from reconcile.model import Address, Json, Resource, State
-from reconcile.order import group, order
+from reconcile.order import Key, group, order
 from reconcile.waits import covers
 
 ABSENT = "absent"
@@ -174,7 +174,17 @@ def build(
         fingerprints |= _fingerprints(found, steps, view, world, asked)
     if errors:
         raise errors[0] if len(errors) == 1 else PlanError("\n".join(map(str, errors)))
-    ranks = {view.name: (i, view.ranks) for i, view in enumerate(views)}
+    steps, waited = _wait_for_others(steps, changes, waits, lives)
+    limits = {view.name: int(view.server.facts.get("max_steps_per_group", STEPS_PER_GROUP)) for view in views}
+    ordered = group(
+        order(steps, _holds(lives, external), _key(views, lives, changes), waited),
+        lambda step: limits[step.address.store],
+    )
+    return Steps(tuple(records), tuple(ordered), fingerprints, tuple(changes), tuple(remarks))
+
+
+def _holds(lives: Mapping[str, State], external: Callable[[Address], bool]) -> Callable[[Fact], bool]:
+    """Whether a fact is true now: of a live object, or of one that something outside the project makes."""
 
     def holds(fact: Fact) -> bool:
         if fact.verb is Verb.DONE:
@@ -183,6 +193,12 @@ def build(
         present = address in lives.get(address.store, State())
         return not present if fact.verb is Verb.NO else present or external(address)
 
+    return holds
+
+
+def _key(views: Sequence[StoreView], lives: Mapping[str, State], changes: Iterable[Change]) -> Key:
+    """What goes first of steps that could all run: store by store, new things before what locks existing ones."""
+    ranks = {view.name: (i, view.ranks) for i, view in enumerate(views)}
     places = {change.address: change.resource.place for change in changes}
 
     def key(step: Step) -> tuple[object, ...]:
@@ -204,10 +220,7 @@ def build(
             step.id,
         )
 
-    steps, waited = _wait_for_others(steps, changes, waits, lives)
-    limits = {view.name: int(view.server.facts.get("max_steps_per_group", STEPS_PER_GROUP)) for view in views}
-    ordered = group(order(steps, holds, key, waited), lambda step: limits[step.address.store])
-    return Steps(tuple(records), tuple(ordered), fingerprints, tuple(changes), tuple(remarks))
+    return key
 
 
 def _with_companions(view: StoreView, asked: dict[Address, bool]) -> tuple[list[Change], dict[Address, Address], World]:

@@ -82,42 +82,8 @@ class _Reader:
         self._name(name, "collection", source, 0 if declared_plain else len("__v999"))
         address = collection_address(self.store, name)
         contracts: dict[str, str] = {}
-        vector, vectors = body.get("vector"), body.get("vectors")
-        if vector is not None and vectors is not None:
-            self.context.problem(
-                body.at("vectors"),
-                f'collection "{name}" has `vector` ({body.at("vector")}) and `vectors`',
-                "write `vector` for the unnamed one, or all of them by name under `vectors`",
-            )
-        for clash in sorted(set(vectors or {}) & set(body.get("sparse_vectors") or {})):
-            self.context.problem(
-                body["sparse_vectors"].at(clash),
-                f'"{clash}" is a sparse vector here and a dense one in {body["vectors"].at(clash)}',
-                "name them apart",
-            )
-        fields: dict[str, Any] = {
-            "vector": None if vector is None else self._vector(vector, "", body.at("vector"), contracts),
-            "vectors": None
-            if vectors is None
-            else {n: self._vector(v, n, vectors.at(n), contracts) for n, v in vectors.items()},
-            "sparse_vectors": None
-            if body.get("sparse_vectors") is None
-            else {n: plain(v or {}) for n, v in body["sparse_vectors"].items()},
-            "quantization": None
-            if body.get("quantization") is None
-            else self._quantization(body["quantization"], body.value_at("quantization")),
-        }
-        for key in _SECTIONS:
-            if body.get(key):
-                fields[key] = plain(body[key])
-        if options.OURS in (body.get("metadata") or {}):
-            self.context.problem(
-                body["metadata"].at(options.OURS),
-                f'the metadata key "{options.OURS}" is the tool\'s own',
-                "name it otherwise",
-            )
-        for key in options.PARAMS:
-            fields[key] = body.get(key)
+        self._clashes(name, body)
+        fields = self._settings(body, contracts)
         self.resources.append(
             Collection(
                 address=address,
@@ -145,6 +111,50 @@ class _Reader:
                     own=True,
                 )
             )
+
+    def _clashes(self, name: str, body: Map) -> None:
+        """Vectors declared in two ways, or under one name."""
+        vector, vectors = body.get("vector"), body.get("vectors")
+        if vector is not None and vectors is not None:
+            self.context.problem(
+                body.at("vectors"),
+                f'collection "{name}" has `vector` ({body.at("vector")}) and `vectors`',
+                "write `vector` for the unnamed one, or all of them by name under `vectors`",
+            )
+        for clash in sorted(set(vectors or {}) & set(body.get("sparse_vectors") or {})):
+            self.context.problem(
+                body["sparse_vectors"].at(clash),
+                f'"{clash}" is a sparse vector here and a dense one in {body["vectors"].at(clash)}',
+                "name them apart",
+            )
+        if options.OURS in (body.get("metadata") or {}):
+            self.context.problem(
+                body["metadata"].at(options.OURS),
+                f'the metadata key "{options.OURS}" is the tool\'s own',
+                "name it otherwise",
+            )
+
+    def _settings(self, body: Map, contracts: dict[str, str]) -> dict[str, Any]:
+        """What the server is told of a collection; `contracts` gets the embedding of each vector."""
+        vector, vectors = body.get("vector"), body.get("vectors")
+        fields: dict[str, Any] = {
+            "vector": None if vector is None else self._vector(vector, "", body.at("vector"), contracts),
+            "vectors": None
+            if vectors is None
+            else {n: self._vector(v, n, vectors.at(n), contracts) for n, v in vectors.items()},
+            "sparse_vectors": None
+            if body.get("sparse_vectors") is None
+            else {n: plain(v or {}) for n, v in body["sparse_vectors"].items()},
+            "quantization": None
+            if body.get("quantization") is None
+            else self._quantization(body["quantization"], body.value_at("quantization")),
+        }
+        for key in _SECTIONS:
+            if body.get(key):
+                fields[key] = plain(body[key])
+        for key in options.PARAMS:
+            fields[key] = body.get(key)
+        return fields
 
     def _writes(self, body: Map) -> Json:
         """`writes:`, with the field's path as the server spells it."""

@@ -84,6 +84,36 @@ def steps(
         needs: what the builds wait for; `final` is what the last step waits for besides.
     """
     found = key_parts(world, key, index)
+    result = _builds(change, world, found, index, needs, phase)
+    made = [p.index.address for p in found if p.index is not None]
+    waits = {no(Address(t.address.store, "bound", t.address.parts)) for t in leaving(world, key.table)}
+    calls = [*first, f"ALTER TABLE ONLY {relation(key.table)} ADD CONSTRAINT {ident(key.name)} {key_clause(key)}"]
+    calls += [_constraint(key, p) for p in found]
+    calls += [f"ALTER INDEX {relation(p.above)} ATTACH PARTITION {relation(p.address)}" for p in reversed(found)]
+    result.append(
+        change.step(
+            world,
+            len(result) + 1,
+            "add",
+            [*calls, *last],
+            needs={*needs, *final, *waits, *map(ok, made)},
+            gives=[has(key.address), ok(key.address), *map(no, made)],
+            phase=phase,
+            hazards=hazards,
+        )
+    )
+    return result
+
+
+def _builds(
+    change: PostgresChange,
+    world: World,
+    found: Sequence[KeyPart],
+    index: Index,
+    needs: Iterable[Fact],
+    phase: Phase,
+) -> list[Step]:
+    """The steps that build what is missing on partitions, after taking away what a broken try left."""
     result: list[Step] = []
     for part in found:
         if part.index is None or part.state == "ready":
@@ -109,23 +139,6 @@ def steps(
                 build=settings(world.settings, index),
             )
         )
-    made = [p.index.address for p in found if p.index is not None]
-    waits = {no(Address(t.address.store, "bound", t.address.parts)) for t in leaving(world, key.table)}
-    calls = [*first, f"ALTER TABLE ONLY {relation(key.table)} ADD CONSTRAINT {ident(key.name)} {key_clause(key)}"]
-    calls += [_constraint(key, p) for p in found]
-    calls += [f"ALTER INDEX {relation(p.above)} ATTACH PARTITION {relation(p.address)}" for p in reversed(found)]
-    result.append(
-        change.step(
-            world,
-            len(result) + 1,
-            "add",
-            [*calls, *last],
-            needs={*needs, *final, *waits, *map(ok, made)},
-            gives=[has(key.address), ok(key.address), *map(no, made)],
-            phase=phase,
-            hazards=hazards,
-        )
-    )
     return result
 
 
