@@ -15,7 +15,7 @@ _WORD = re.compile(r"(?i:y|yes|n|no|true|false|on|off|null|~|=|<<|nan|inf)\Z")
 _NUMBER_LIKE = re.compile(r"[-+.]?[0-9][-+.0-9_:,eExXobOBa-fA-F]*\Z|[-+]?\.(?i:inf|nan)\Z")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?\Z", re.S)
 _PLAIN = re.compile(r"[A-Za-z_/$(.<=+0-9^\\;\u00c0-\ud7ff][^\x00-\x1f\x7f-\x9f\ufeff\u2028\u2029\ud800-\udfff]*\Z")
-_BREAKS_PLAIN = re.compile(r":(\s|\Z)|\s#|[\[\]{}]|\s\Z|[\"'`|%&*!@,]")
+_BREAKS_PLAIN = re.compile(r":(\s|\Z)|\s#|[\[\]{}]|\s\Z|[\"'`|%&*!@,?]")
 _BLOCK = re.compile(r"(?!\s)[^\x00-\x09\x0b-\x1f\x7f-\x9f\ufeff\u2028\u2029\ud800-\udfff\ufffe\uffff]*\Z")
 _TRAILING = re.compile(r"[ ](\n|\Z)")
 
