@@ -96,11 +96,13 @@ def follow(
     if options.only:
 
         def needs(address: Address) -> list[Address]:
-            targets = [a for t in waits.get(address, ()) for a in inside[t] if by_address[a].after is not None]
-            return [*targets, *(n for n in _needs(by_address[address]) if n in by_address)]
+            needed = [*(a for t in waits.get(address, ()) for a in inside[t]), *_needs(by_address[address])]
+            return [a for a in needed if a in by_address and by_address[a].after is not None]
 
         result = _closure(result, needs)
     if options.exclude:
+        named = {a for a, change in by_address.items() if _named(change.resource, options.exclude)}
+        result -= _closure(named, lambda a: users[a])
         todo = True
         while todo:
             gone: set[Address] = set()

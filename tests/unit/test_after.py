@@ -10,6 +10,9 @@ from tests.projects import Folder
 
 from reconcile.errors import ProjectError
 from reconcile.model import Address
+from reconcile.narrow import Options, follow
+from reconcile.stores.neo4j import PACKAGE
+from reconcile.stores.neo4j.resources import Constraint, constraint_address
 from reconcile.waits import waits
 
 STORES: dict[str, dict[str, Any]] = {
@@ -134,3 +137,26 @@ collections:
         "graph.constraint.u", "vectors.collection.c", "vectors.alias.c", "vectors.payload_index.c.tenant",
     }  # fmt: skip
     assert set(found.values()) == {(i,)}
+
+
+def test_a_choice_is_followed_to_no_removal_and_to_nothing_excluded() -> None:
+    """`--only` brings what is waited for, but never what is excluded, and never what goes."""
+
+    def constraint(name: str, *refers: Address) -> Constraint:
+        address = constraint_address("g", name)
+        return Constraint(address=address, labels=("L",), properties=(name,), kind="unique", refers=refers)
+
+    a, b, old = (constraint_address("g", name) for name in ("a", "b", "old"))
+    found = [
+        PACKAGE.change(None, constraint("a")),
+        PACKAGE.change(None, constraint("b")),
+        PACKAGE.change(constraint("old"), None),
+        PACKAGE.change(constraint("user", old), None),
+    ]
+    changes = [change for change in found if change is not None]
+    user = changes[-1].address
+    assert follow(changes, [user], {a: (b,)}, Options(only=(str(user),))).chosen == {user}
+    assert follow(changes, [a], {a: (b,)}, Options(only=(str(a),))).chosen == {a, b}
+    both = follow(changes, [a], {a: (b,)}, Options(only=(str(a),), exclude=(str(b),)))
+    assert both.chosen == set()
+    assert both.notes == (f"{a} is left out: it comes after {b}, whose change is excluded",)
