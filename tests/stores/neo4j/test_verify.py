@@ -112,6 +112,18 @@ def test_of_many_vectors_a_sample_is_looked_at(graph: Graph) -> None:
     assert len(finding.sample) == 2
 
 
+def test_what_shows_no_keys_looks_all_the_same(graph: Graph) -> None:
+    """`--sample 0` names none of those that do not fit, and counts them."""
+    graph.send("CREATE (:C {e: [1.0, 2.0], odd: 1})")
+    found = verified(
+        graph,
+        "indexes:\n  x: {kind: vector, label: C, properties: [e], dimensions: 3}\n"
+        "vocabulary: {labels: [C], property_keys: [e]}",
+        sample=0,
+    )
+    assert [(f.rule, f.count, f.sample) for f in found] == [(Rule.VECTOR, 1, ()), (Rule.VOCABULARY, 1, ())]
+
+
 def test_names_that_no_vocabulary_lists_are_counted(graph: Graph) -> None:
     graph.send(
         "UNWIND range(1, 3) AS i CREATE (:Person {name: 'x', `a.b`: 1})-[:KNOWS {since: i, `ä😀`: 2}]->(:`Odd ``one`)",

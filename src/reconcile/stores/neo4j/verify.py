@@ -107,7 +107,7 @@ def _misfits(index: Index, look: Look) -> Iterator[Finding]:
     given = {"dimensions": index.dimensions}
     pattern = match(index)
     total = look.count(f"MATCH {pattern} RETURN count(n) AS rows")
-    most = look.sample * SAMPLED
+    most = max(look.sample, 1) * SAMPLED
     bounded = total > most
     some = f"WHERE rand() < {most / total} WITH n" if bounded else ""
     rows = look.rows(
@@ -179,7 +179,7 @@ def _unknown_keys(
     """Within the labels and types that the vocabulary lists; within all where it lists none."""
     places = [f"(n:{quote(name)})" for name in labels.names] if labels is not None else [f"(n:!{quote(MARK_LABEL)})"]
     places += [f"()-[n:{quote(name)}]->()" for name in types.names] if types is not None else ["()-[n]->()"]
-    most = look.sample * SAMPLED
+    most = max(look.sample, 1) * SAMPLED
     for pattern in places:
         rows = look.rows(
             f"MATCH {pattern} WITH n LIMIT $most WITH collect(n) AS seen"
