@@ -400,6 +400,13 @@ def test_unset_options_are_found_under_another_name_too() -> None:
     assert found.state[declared.address].attributes()["analyzer"] == "german"
 
 
+def test_labels_and_filters_of_a_vector_index_are_sets() -> None:
+    live = VECTOR.replace(labels=("A", "B"), properties=("e", "lang", "year"))
+    declared = live.replace(labels=("B", "A"), properties=("e", "year", "lang"))
+    found = canonical(State.of([declared]), Live(State.of([live])), list)
+    assert PACKAGE.change(live, found.state[live.address]) is None
+
+
 def test_an_unknown_analyzer_is_told_with_its_line() -> None:
     def analyzers() -> list[str]:
         return ["english", "german"]

@@ -1,7 +1,7 @@
 """The desired state as the server would show it: options left unset are those of the live index.
 
 Everything else is spelled while it is read (`parse`, `introspect`): similarity in lower case, types in the server's
-order. The names of a full-text index take the live one's order. Pure.
+order. Names whose order is no difference, of full-text and vector indexes, take the live one's. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reconcile.errors import Problem
 from reconcile.model import Address, Resource, State
 from reconcile.stores.base import Canonical, Live, Receipt
 from reconcile.stores.neo4j import options
-from reconcile.stores.neo4j.resources import FULLTEXT, Index
+from reconcile.stores.neo4j.resources import FULLTEXT, SEVERAL, Index
 
 
 class Analyzers(Protocol):
@@ -49,7 +49,7 @@ def canonical(desired: State, live: Live, analyzers: Analyzers) -> Canonical:
 
 
 def _in_order(desired: Index, live: Index) -> Index:
-    if desired.kind != FULLTEXT or desired.schema != live.schema:
+    if desired.kind not in SEVERAL or desired.schema != live.schema:
         return desired
     return replace(desired, labels=live.labels, relationships=live.relationships, properties=live.properties)
 
