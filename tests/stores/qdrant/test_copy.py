@@ -15,8 +15,11 @@ from tests.stores.qdrant.store import Store, lines
 from reconcile import workflow
 from reconcile.apply import Event
 from reconcile.errors import PartialError, ReconcileError
+from reconcile.model import Source
 from reconcile.stores.base import StoreSpec
+from reconcile.stores.qdrant.comparing import same_point
 from reconcile.stores.qdrant.points import Points, Size, limits, page_of, text_of
+from reconcile.stores.qdrant.replacing import Replacing
 from reconcile.stores.qdrant.stamps import Stamps
 from reconcile.stores.qdrant.transport import Transport
 
@@ -260,13 +263,18 @@ def test_writes_have_to_be_declared(store: Store) -> None:
 
 
 def test_strict_mode_is_respected(store: Store) -> None:
-    strict = "strict_mode: {enabled: true, max_query_limit: 40, upsert_max_batchsize: 30}"
+    strict = "strict_mode: {enabled: true, max_query_limit: 40, upsert_max_batchsize: 30, condition_max_size: 5}"
     filled(store, 0, f"{PLAIN}, {strict}")
     for first in range(0, 200, 30):
         put(store, [point(n) for n in range(first, min(first + 30, 200))])
     store.collection(copied("none_expected", f"{strict}, shard_number: 2"))
-    apply(store, at("2-copy", "step_done", lambda: put(store, [point(500)])))
-    assert store.send("POST", "/collections/c/points/count", {"exact": True})["count"] == 201
+
+    def write() -> None:
+        put(store, [point(500)])
+        delete(store, *range(20))
+
+    apply(store, at("2-copy", "step_done", write))
+    assert store.send("POST", "/collections/c/points/count", {"exact": True})["count"] == 181
 
 
 def test_a_rate_that_is_used_up_is_waited_for(store: Store) -> None:
@@ -295,6 +303,37 @@ def test_a_plain_collection_is_brought_under_an_alias(store: Store, writes: str)
     assert (store.names(), store.aliases()) == (["c__v1"], {"c": "c__v1", "live": "c__v1"})
     assert contents(store) == old
     assert lines(store.plan()) == []
+
+
+@pytest.mark.parametrize("writes", ["frozen", "none_expected"])
+def test_a_client_that_makes_the_collection_anew_in_the_gap(
+    store: Store, writes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(store, 30, f"versioned: false, {PLAIN}")
+    old = contents(store)
+    store.collection(f"versioned: true, {PLAIN}, on_change: copy, writes: {writes}")
+    run = Replacing.run
+
+    def drop_and_make(self: Replacing, op: str, args: Any, seconds: float) -> None:
+        run(self, op, args, seconds)
+        if op == "drop_plain":
+            store.send("PUT", "/collections/c", {"vectors": {"size": 4, "distance": "Cosine"}})
+            put(store, [point(1000)])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Replacing, "run", drop_and_make)
+        with pytest.raises(PartialError, match="already exists"):
+            apply(store)
+    with pytest.raises(PartialError, match=r"made it anew(.|\n)*write what is new in c to it as well"):
+        workflow.resume(store.project)
+    assert contents(store, "c__v1") == old
+    spec = StoreSpec("v", "qdrant", {"url": store.url}, Source("reconcile.yaml", 1), store.folder)
+    with pytest.raises(ReconcileError, match="may hold the only points there are"):
+        Replacing(Transport(spec), print, print).run("drop_generation", {"collection": "c__v1"}, 60)
+    store.send("DELETE", "/collections/c")
+    workflow.resume(store.project)
+    assert (store.names(), store.aliases()) == (["c__v1"], {"c": "c__v1"})
+    assert contents(store) == old
 
 
 def test_a_plain_collection_has_no_last_moment_to_carry_over(store: Store) -> None:
@@ -373,6 +412,19 @@ def test_the_limits_of_strict_mode() -> None:
     assert limits(info(enabled=True, upsert_max_batchsize=3), info(max_query_limit=5)) == (1000, 10_000)
 
 
+def test_payloads_are_compared_by_type_and_floats_to_what_a_copy_keeps() -> None:
+    def same(old: Any, new: Any) -> bool:
+        return same_point({"payload": {"x": [old]}}, {"payload": {"x": [new]}}, 1e-5)
+
+    assert same(1.2345678901234567e-200, 1.234567890123457e-200)
+    assert same({"a": None}, {"a": None})
+    assert not same(1, True)
+    assert not same(1, 1.0)
+    assert not same(0.5, 0.5000001)
+    assert not same(2**63 - 1, 2**63 - 2)
+    assert not same({"a": None}, {})
+
+
 def test_times_of_every_kind() -> None:
     moment = Stamps('meta."at time"', "datetime")
     assert moment.of({"payload": {"meta": {"at time": "1970-01-01T00:00:01+00:00"}}}) == 1_000_000
@@ -389,7 +441,6 @@ def test_times_of_every_kind() -> None:
 
 
 def test_a_batch_that_is_too_large_is_halved(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from reconcile.model import Source
     from reconcile.stores.qdrant import points as module
 
     store.collection(PLAIN)

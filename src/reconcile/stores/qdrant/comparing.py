@@ -35,9 +35,22 @@ def precision(datatypes: Iterator[str] | list[str]) -> float:
 
 def same_point(old: Any, new: Any, within: float) -> bool:
     """Whether two points have the same payload and vectors, to the precision they are stored with."""
-    if (old.get("payload") or {}) != (new.get("payload") or {}):
+    if not _same_payload(old.get("payload") or {}, new.get("payload") or {}):
         return False
     return _same_vectors(old.get("vector") or {}, new.get("vector") or {}, within)
+
+
+def _same_payload(old: Any, new: Any) -> bool:
+    """True is not 1. The server reads a float to its last digit or the one beside it."""
+    if isinstance(old, float) and isinstance(new, float):
+        return math.isclose(old, new, rel_tol=1e-14)
+    if type(old) is not type(new):
+        return False
+    if isinstance(old, dict):
+        return old.keys() == new.keys() and all(_same_payload(value, new[key]) for key, value in old.items())
+    if isinstance(old, list):
+        return len(old) == len(new) and all(map(_same_payload, old, new))
+    return bool(old == new)
 
 
 def _same_vectors(old: Any, new: Any, within: float) -> bool:

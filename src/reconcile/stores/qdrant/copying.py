@@ -41,7 +41,8 @@ class Mark:
     vectors: Json = True
     """Which of the vectors are taken along: `with_vector` of a scroll."""
     stage: str = ""
-    """"" before, "copying", "copied", "settled": ready to be switched to."""
+    """"" before, "copying", "copied", "settled": ready to be switched to, "dropping": the plain collection it was
+    copied from is being deleted, or has gone, so that this one may be all there is."""
     offset: Json = None
     """The next point to copy."""
     copied: int = 0

@@ -182,7 +182,8 @@ class Points:
         """Delete by id, of them only those of which the conditions hold."""
         chosen = list(ids)
         if chosen:
-            body = {"filter": {"must": [{"has_id": chosen}, *where]}}
+            # Strict mode limits the size of conditions, not of a plain list.
+            body = {"filter": {"must": [{"has_id": chosen}, *where]}} if where else {"points": chosen}
             path = wire.collection_path(self.name, "/points/delete?wait=true")
             self._patiently(lambda: self.http.send("POST", path, body))
 

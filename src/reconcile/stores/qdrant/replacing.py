@@ -51,8 +51,7 @@ class Replacing:
             case "snapshot":
                 self._snapshot(args["collection"], seconds)
             case "drop_plain":
-                if args["collection"] not in self._aliases():  # else it is gone, and the alias is there
-                    self.http.send("DELETE", wire.collection_path(args["collection"]))
+                self._drop_plain(args["collection"])
             case "drop_generation":
                 self._drop(args["collection"])
             case "expect_empty":
@@ -78,6 +77,22 @@ class Replacing:
         plain = {options.OURS: {"name": copy.mark.name, "generation": copy.mark.generation}}
         self.http.send("PATCH", wire.collection_path(copy.new.name), {"metadata": plain})
 
+    def _drop_plain(self, name: str) -> None:
+        """After `settle_copy`. From here on the copy may be all there is: it is marked so before."""
+        aliases = self._aliases()
+        if name in aliases:  # it is gone, and the alias is there
+            return
+        if pointing := [alias for alias, target in aliases.items() if target == name]:
+            raise StoreError(
+                f"alias {', '.join(pointing)} was made for {name} after the plan, and would go with it",
+                where=f"store {self.http.spec.name}",
+                hint="nothing was deleted; abandon the run and plan again: it follows to the new generation",
+            )
+        for copy in self._copies.values():
+            if copy.old.name == name:
+                copy.save(stage="dropping")
+        self.http.send("DELETE", wire.collection_path(name))
+
     def _drop(self, name: str) -> None:
         """Only what is still marked as retired or unfinished, and what no alias points at."""
         points = Points(self.http, name, self.tell)
@@ -91,6 +106,15 @@ class Replacing:
                 f"{name} is no retired or unfinished generation any more: {why}",
                 where=f"store {self.http.spec.name}",
                 hint="nothing was deleted; plan again",
+            )
+        copy = mark.get("copy")
+        if isinstance(copy, dict) and copy.get("stage") == "dropping":
+            raise StoreError(
+                f"{name} was filled from the plain collection {copy.get('from')}, which was deleted or about to be: it"
+                " may hold the only points there are",
+                where=f"store {self.http.spec.name}",
+                hint=f"nothing was deleted. Delete what is called {copy.get('from')} now if nobody needs it, and plan"
+                " again with the settings of before; or delete both by hand",
             )
         self.http.send("DELETE", wire.collection_path(name))
 

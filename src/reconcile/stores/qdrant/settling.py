@@ -42,8 +42,11 @@ def settle(copy: Copy) -> None:
     """
     if copy.switched:
         return
-    if copy.mark.stage == "settled" and not copy.old.exists():
+    if copy.mark.stage in ("settled", "dropping") and not copy.old.exists():
         return  # a plain collection is deleted before its alias can be made
+    if copy.mark.stage == "dropping":
+        _not_made_anew(copy)
+        return
     if copy.stamps is not None:
         _catch_up(copy, copy.stamps)
         _sampled(copy, copy.stamps)
@@ -63,6 +66,21 @@ def finish(copy: Copy) -> None:
         if turn and not changed:
             return
         time.sleep(_MOMENT_SECONDS)
+
+
+def _not_made_anew(copy: Copy) -> None:
+    """A plain collection that was about to go: a client may have made an empty one of its name in the meantime."""
+    if copy.old.count() == 0:
+        return
+    found = next(differences(copy.old, copy.new, copy.mark.vectors, copy.limits[0], copy.within), None)
+    if found is not None:
+        raise StoreError(
+            f"{copy.old.name} was saved and about to be deleted, and now differs from its copy {copy.new.name} (id"
+            f" {found[1]}): somebody wrote to it, or made it anew while it was gone",
+            where=f"store {copy.http.spec.name}",
+            hint=f"nothing was changed. {copy.new.name} holds the points of before: write what is new in"
+            f" {copy.old.name} to it as well, delete {copy.old.name}, then: reconcile apply --resume",
+        )
 
 
 # --- without a timestamp: everything is compared -----------------------------------------------------------
@@ -256,6 +274,7 @@ def _carry_deletions(copy: Copy, stamps: Stamps) -> int:
 
 
 def _digest(point: Any) -> str:
-    """Of the payload."""
-    text = json.dumps(point.get("payload") or {}, sort_keys=True)
+    """Of the payload, floats as short as the server keeps them through a copy."""
+    payload = json.loads(json.dumps(point.get("payload") or {}), parse_float=lambda text: f"{float(text):.12g}")
+    text = json.dumps(payload, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

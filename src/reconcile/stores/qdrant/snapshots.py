@@ -20,7 +20,7 @@ def snapshot(http: Transport, name: str, seconds: float) -> str | None:
     try:
         made = http.send("POST", f"{path}?wait=true", seconds=seconds)
     except QdrantError as error:
-        if error.status == 404:
+        if error.status == 404 and not http.send("GET", wire.collection_path(name, "/exists"))["exists"]:
             return None
         raise
     listed = {s["name"]: s for s in http.send("GET", path)}.get(made["name"])
