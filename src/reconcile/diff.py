@@ -91,7 +91,7 @@ def diff(
     """
     _refuse_not_modelled(desired, live, options)
     state, renames, notes = _renames(desired, live.state, package)
-    state, matched = _match(desired, state)
+    state, matched = _match(desired, state, live.homes)
     raw = _raw_addresses(renames, live.state, state, matched)
     compared = _compare(desired, state, live, applied, package, policy)
     changes: list[Change] = [*(change for change, _, _ in renames), *compared.changes]
@@ -211,8 +211,11 @@ def _declared_renames(desired: State) -> list[tuple[Address, Address, Resource]]
     ]
 
 
-def _match(desired: State, live: State) -> tuple[State, dict[Address, Address]]:
-    """Re-address unmatched live objects that have the definition of an unmatched declared one."""
+def _match(desired: State, live: State, homes: Mapping[Address, Address]) -> tuple[State, dict[Address, Address]]:
+    """Re-address unmatched live objects that have the definition of an unmatched declared one.
+
+    Of several, one that is as declared, then the one it stood in before (`Live.homes`), then the first.
+    """
     candidates: dict[object, list[Resource]] = defaultdict(list)
     for resource in _without(live, desired):
         if resource.leftover_of is None and (key := _definition(resource)) is not None:
@@ -221,15 +224,22 @@ def _match(desired: State, live: State) -> tuple[State, dict[Address, Address]]:
     for resource in _without(desired, live):
         if (key := _definition(resource)) is None:
             continue
-        found = sorted(candidates.get(key, ()), key=lambda r: r.address)
-        if found:
-            matched[found[0].address] = resource.address
-            candidates[key].remove(found[0])
+        there = candidates.get(key, [])
+        if not there:
+            continue
+        best = there[0] if len(there) == 1 else min(there, key=_nearness(resource, homes))
+        matched[best.address] = resource.address
+        there.remove(best)
     if not matched:
         return live, matched
     return State.of(
         r.replace(address=matched[r.address], live_name=r.name) if r.address in matched else r for r in live.values()
     ), matched
+
+
+def _nearness(wanted: Resource, homes: Mapping[Address, Address]) -> Callable[[Resource], tuple[bool, bool, Address]]:
+    home = homes.get(wanted.address)
+    return lambda r: (r.replace(address=wanted.address) != wanted, r.address != home, r.address)
 
 
 def _without(state: State, other: State) -> list[Resource]:

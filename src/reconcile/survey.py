@@ -215,15 +215,18 @@ def survey(reading: Reading, options: Options) -> Survey:
         problems += store.session.unsupported(own)
         if problems:
             continue
-        canonical[name] = store.session.canonical(own, store.live, reading.known)
+        applied = reading.applied_in(name)
+        homes = {a: row.live for a, row in applied.items() if row.live != a}
+        live = replace(store.live, homes=homes) if homes else store.live
+        canonical[name] = store.session.canonical(own, live, reading.known)
         problems += canonical[name].problems
         if problems:
             continue
         try:
             differences[name] = diff(
                 canonical[name].state,
-                store.live,
-                reading.applied_in(name),
+                live,
+                applied,
                 store.package,
                 reading.project.policy,
                 reading.project.selections[name].classify,

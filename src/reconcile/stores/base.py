@@ -91,6 +91,9 @@ class Live:
     state: State
     not_modelled: tuple[NotModelled, ...] = ()
     partial: tuple[str, ...] = ()
+    homes: Mapping[Address, Address] = field(default_factory=dict)
+    """Where declared addresses stood under another name when they were last applied: of several live objects that
+    are like a declared one, this is it."""
 
 
 @dataclass(frozen=True)

@@ -290,6 +290,21 @@ def test_a_replacement_beside_that_was_broken_off_ends_as_if_it_had_not_been(
     assert lines(graph.plan()) == []
 
 
+@pytest.mark.parametrize("chosen", ["", ", analyzer: german"], ids=["unset", "set"])
+def test_an_index_of_another_tool_does_not_take_the_place_of_one_built_beside(graph: Graph, chosen: str) -> None:
+    """Like the declared one but for its analyzer, and first in the alphabet: nothing is to be done."""
+    declared = "indexes:\n  docs: {kind: fulltext, labels: [Doc], properties: [title, body]%s}"
+    for analyzer in (", analyzer: english", ", analyzer: german", chosen):
+        graph.declare(declared % analyzer)
+        graph.apply()
+    graph.send(
+        "CREATE FULLTEXT INDEX aaa FOR (n:Doc) ON EACH [n.title, n.body]"
+        " OPTIONS {indexConfig: {`fulltext.analyzer`: 'czech'}}"
+    )
+    assert lines(graph.plan()) == []
+    assert lines(graph.plan(prune="all")) == ["delete index.aaa fulltext (:Doc).(title, body) analyzer czech"]
+
+
 def test_another_definition_of_what_was_built_beside_leaves_nothing_behind(graph: Graph) -> None:
     graph.send("CREATE (:Doc {a: 'x', b: 'y', c: 'z'})")
     text = "indexes:\n  docs: {{kind: fulltext, labels: [Doc], properties: {}}}"

@@ -25,7 +25,7 @@ class Analyzers(Protocol):
 
 def canonical(desired: State, live: Live, analyzers: Analyzers) -> Canonical:
     """`desired` with what it leaves unset filled in from the live object of the same address or definition."""
-    partners = _partners(desired, live.state)
+    partners = _partners(desired, live)
     state: list[Resource] = []
     receipts: list[Receipt] = []
     for resource in desired.values():
@@ -48,14 +48,22 @@ def canonical(desired: State, live: Live, analyzers: Analyzers) -> Canonical:
     return Canonical(State.of(state), _unknown_analyzers(desired, partners, analyzers), tuple(receipts))
 
 
+def _agree(desired: Resource, live: Resource) -> bool:
+    """Whether they are equal but for the name, once what is left unset is filled in."""
+    if isinstance(desired, Index) and isinstance(live, Index):
+        desired, _ = options.filled(_in_order(desired, live), live)
+    return live.replace(address=desired.address) == desired
+
+
 def _in_order(desired: Index, live: Index) -> Index:
     if desired.kind not in SEVERAL or desired.schema != live.schema:
         return desired
     return replace(desired, labels=live.labels, relationships=live.relationships, properties=live.properties)
 
 
-def _partners(desired: State, live: State) -> dict[Address, Resource]:
+def _partners(desired: State, seen: Live) -> dict[Address, Resource]:
     """By address, then by definition, as the core matches them."""
+    live = seen.state
     free: dict[object, list[Resource]] = {}
     for resource in sorted(live.values(), key=lambda r: r.address):
         if resource.address not in desired and resource.definition() is not None:
@@ -66,7 +74,9 @@ def _partners(desired: State, live: State) -> dict[Address, Resource]:
         if address in live:
             found[address] = live[address]
         elif candidates:
-            found[address] = candidates.pop(0)
+            home = seen.homes.get(address)
+            found[address] = min(candidates, key=lambda r: (not _agree(resource, r), r.address != home, r.address))
+            candidates.remove(found[address])
     return found
 
 
