@@ -112,6 +112,14 @@ def test_of_many_vectors_a_sample_is_looked_at(graph: Graph) -> None:
     assert len(finding.sample) == 2
 
 
+def test_few_vectors_among_many_nodes_are_all_looked_at(graph: Graph) -> None:
+    graph.send(
+        "UNWIND range(1, 3000) AS i CREATE (n:C) FOREACH (_ IN CASE WHEN i > 2997 THEN [1] END | SET n.e = [1.0])"
+    )
+    (finding,) = verified(graph, "indexes:\n  x: {kind: vector, label: C, properties: [e], dimensions: 3}", sample=1)
+    assert (finding.count, finding.bounded) == (3, False)
+
+
 def test_what_shows_no_keys_looks_all_the_same(graph: Graph) -> None:
     """`--sample 0` names none of those that do not fit, and counts them."""
     graph.send("CREATE (:C {e: [1.0, 2.0], odd: 1})")

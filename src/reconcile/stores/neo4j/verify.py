@@ -106,12 +106,13 @@ def _misfits(index: Index, look: Look) -> Iterator[Finding]:
     )
     given = {"dimensions": index.dimensions}
     pattern = match(index)
-    total = look.count(f"MATCH {pattern} RETURN count(n) AS rows")
+    stored = f"MATCH {pattern} WHERE {property_} IS NOT NULL"
+    total = look.count(f"{stored} RETURN count(n) AS rows")
     most = max(look.sample, 1) * SAMPLED
     bounded = total > most
-    some = f"WHERE rand() < {most / total} WITH n" if bounded else ""
+    some = f" AND rand() < {most / total}" if bounded else ""
     rows = look.rows(
-        f"MATCH {pattern} {some} WHERE {property_} IS NOT NULL WITH n, {wrong} AS wrong WHERE wrong IS NOT NULL"
+        f"{stored}{some} WITH n, {wrong} AS wrong WHERE wrong IS NOT NULL"
         f" RETURN wrong, count(*) AS rows, collect(elementId(n))[..{look.sample}] AS ids ORDER BY rows DESC, wrong",
         **given,
     )
@@ -123,8 +124,7 @@ def _misfits(index: Index, look: Look) -> Iterator[Finding]:
             f"{_elements(index)} have in {index.says()} {_said(row['wrong'], index)}",
             row["rows"],
             tuple(row["ids"]),
-            f"MATCH {pattern} WHERE {property_} IS NOT NULL AND {shown} IS NOT NULL"
-            f" RETURN elementId(n) AS id, {property_} AS value",
+            f"{stored} AND {shown} IS NOT NULL RETURN elementId(n) AS id, {property_} AS value",
             index.source,
             hint=f"index {index.name} leaves them out: no search finds them",
             bounded=bounded,
