@@ -369,6 +369,33 @@ def test_an_unfinished_copy_goes_where_nobody_wants_it_any_more(store: Store) ->
     assert store.names() == ["c__v3"]
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_what_clients_wrote_to_a_copy_before_its_alias_was_pointed_back_is_saved(
+    store: Store, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(store, 10)
+    store.collection(copied("none_expected"))
+    run = Replacing.run
+
+    def broken(self: Replacing, op: str, args: Any, seconds: float) -> None:
+        if op == "finish_copy":
+            raise ReconcileError("broken")
+        run(self, op, args, seconds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Replacing, "run", broken)
+        with pytest.raises(PartialError):
+            apply(store)
+    put(store, [point(100)])
+    action = {"create_alias": {"collection_name": "c__v1", "alias_name": "c"}}
+    store.send("POST", "/collections/aliases", {"actions": [action]})
+    workflow.abandon(store.project, workflow.status(store.project)["unfinished"]["run"])
+    if not goes_on:
+        store.collection(copied("none_expected", "shard_number: 1"))
+    (told,) = apply(store)
+    assert told.startswith("snapshot of c__v2: c__v2/")
+
+
 def test_import_leaves_generations_that_go_by_themselves_out(store: Store) -> None:
     filled(store, 3)
     store.collection(copied("frozen"))

@@ -44,6 +44,9 @@ class Replacing:
                     copy.run()
             case "settle_copy":
                 if (copy := begun(self.http, args, self.tell)) is not None:
+                    if copy.mark.stage == "settled" and not copy.switched and copy.old.exists():
+                        # Perhaps it was switched to, written to by clients, and somebody pointed the alias back.
+                        self._snapshot(args["to"], seconds)
                     settle(copy)
                     self._copies[args["to"]] = copy
             case "finish_copy":
@@ -53,7 +56,7 @@ class Replacing:
             case "drop_plain":
                 self._drop_plain(args["collection"])
             case "drop_generation":
-                self._drop(args["collection"])
+                self._drop(args["collection"], seconds)
             case "expect_empty":
                 self._expect_empty(args["collection"])
 
@@ -93,7 +96,7 @@ class Replacing:
                 copy.save(stage="dropping")
         self.http.send("DELETE", wire.collection_path(name))
 
-    def _drop(self, name: str) -> None:
+    def _drop(self, name: str, seconds: float) -> None:
         """Only what is still marked as retired or unfinished, and what no alias points at."""
         points = Points(self.http, name, self.tell)
         if not points.exists():
@@ -116,6 +119,8 @@ class Replacing:
                 hint=f"nothing was deleted. Delete what is called {copy.get('from')} now if nobody needs it, and plan"
                 " again with the settings of before; or delete both by hand",
             )
+        if isinstance(copy, dict) and copy.get("stage") == "settled":
+            self._snapshot(name, seconds)  # perhaps it was switched to, and the alias pointed back by hand
         self.http.send("DELETE", wire.collection_path(name))
 
     def _snapshot(self, name: str, seconds: float) -> None:
