@@ -91,27 +91,24 @@ def follow(
             inside[cover].append(address)
         for need in _needs(change):
             users[need].append(address)
-    result = set(chosen)
+
+    def needs(address: Address) -> list[Address]:
+        needed = [*(a for t in waits.get(address, ()) for a in inside[t]), *_needs(by_address[address])]
+        return [a for a in needed if a in by_address and by_address[a].after is not None]
+
+    wanted, out = set(chosen), set[Address]()
+    asked = _closure(wanted, needs) if options.only else wanted
     notes: dict[str, None] = {}
-    if options.only:
-
-        def needs(address: Address) -> list[Address]:
-            needed = [*(a for t in waits.get(address, ()) for a in inside[t]), *_needs(by_address[address])]
-            return [a for a in needed if a in by_address and by_address[a].after is not None]
-
-        result = _closure(result, needs)
     if options.exclude:
-        named = {a for a, change in by_address.items() if _named(change.resource, options.exclude)}
-        result -= _closure(named, lambda a: users[a])
-        todo = True
-        while todo:
-            gone: set[Address] = set()
-            for address in result:
+        more = {a for a, change in by_address.items() if _named(change.resource, options.exclude)}
+        while more:
+            out |= _closure(more, lambda a: users[a])
+            more = set()
+            for address in by_address.keys() - out:
                 for target in waits.get(address, ()):
-                    if any(a not in result for a in inside[target]):
-                        gone.add(address)
-                        notes[f"{address} is left out: it comes after {target}, whose change is excluded"] = None
-            gone = _closure(gone, lambda a: users[a]) & result
-            result -= gone
-            todo = bool(gone)
-    return Followed(frozenset(result), tuple(notes))
+                    if not out.isdisjoint(inside[target]):
+                        more.add(address)
+                        if address in asked:
+                            notes[f"{address} is left out: it comes after {target}, whose change is excluded"] = None
+    result = wanted - out
+    return Followed(frozenset(_closure(result, needs) if options.only else result), tuple(sorted(notes)))

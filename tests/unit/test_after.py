@@ -146,10 +146,11 @@ def test_a_choice_is_followed_to_no_removal_and_to_nothing_excluded() -> None:
         address = constraint_address("g", name)
         return Constraint(address=address, labels=("L",), properties=(name,), kind="unique", refers=refers)
 
-    a, b, old = (constraint_address("g", name) for name in ("a", "b", "old"))
+    a, b, c, old = (constraint_address("g", name) for name in ("a", "b", "c", "old"))
     found = [
         PACKAGE.change(None, constraint("a")),
         PACKAGE.change(None, constraint("b")),
+        PACKAGE.change(None, constraint("c")),
         PACKAGE.change(constraint("old"), None),
         PACKAGE.change(constraint("user", old), None),
     ]
@@ -157,6 +158,6 @@ def test_a_choice_is_followed_to_no_removal_and_to_nothing_excluded() -> None:
     user = changes[-1].address
     assert follow(changes, [user], {a: (b,)}, Options(only=(str(user),))).chosen == {user}
     assert follow(changes, [a], {a: (b,)}, Options(only=(str(a),))).chosen == {a, b}
-    both = follow(changes, [a], {a: (b,)}, Options(only=(str(a),), exclude=(str(b),)))
-    assert both.chosen == set()
+    both = follow(changes, [a], {a: (b,), b: (c,)}, Options(only=(str(a),), exclude=(str(b),)))
+    assert both.chosen == set(), "and not c either, which b alone waits for"
     assert both.notes == (f"{a} is left out: it comes after {b}, whose change is excluded",)
