@@ -6,6 +6,7 @@ in the one that waits. It is an order, and no dependency: who has nothing to cha
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -95,9 +96,12 @@ def waits(desired: State) -> dict[Address, tuple[Address, ...]]:
 
 def _cycles(waiting: Iterable[Resource], desired: State) -> Iterator[Problem]:
     """Each ring once, told at one of its entries with the places of the others."""
-    told: set[frozenset[Wait]] = set()
+    waiting, told = list(waiting), set[frozenset[Wait]]()
+    tangled = _tangled(waiting, desired)
     for resource in waiting:
         for wait in resource.comes_after:
+            if _Node("start", resource.address) not in tangled or _Node("end", wait.address) not in tangled:
+                continue
             parents = _reached(_Node("end", wait.address), desired)
             goal = _Node("start", resource.address)
             if goal not in parents:
@@ -109,6 +113,28 @@ def _cycles(waiting: Iterable[Resource], desired: State) -> Iterator[Problem]:
             others = ", and ".join(f"{a} comes after {w.address} ({w.source})" for a, w in ring[1:])
             what = f"after: {resource.address} cannot come after {wait.address}: {others or 'that needs it'}"
             yield Problem(what, where=wait.source, hint="take one of them out")
+
+
+def _tangled(waiting: Iterable[Resource], desired: State) -> set[_Node]:
+    """What is in a ring, or waits for one: all that is left when what waits for nothing is taken away, and again."""
+    before: dict[_Node, set[_Node]] = {}
+    todo = [_Node("start", resource.address) for resource in waiting]
+    for node in todo:  # grows meanwhile
+        if node not in before:
+            before[node] = set(_before(node, desired))
+            todo += before[node]
+    users: dict[_Node, list[_Node]] = defaultdict(list)
+    for node, needed in before.items():
+        for other in needed:
+            users[other].append(node)
+    left = {node: len(needed) for node, needed in before.items()}
+    free = [node for node, count in left.items() if count == 0]
+    for node in free:  # grows meanwhile
+        for user in users[node]:
+            left[user] -= 1
+            if left[user] == 0:
+                free.append(user)
+    return left.keys() - set(free)
 
 
 def _reached(start: _Node, desired: State) -> Mapping[_Node, _Node]:

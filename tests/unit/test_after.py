@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ import pytest
 from tests.projects import Folder
 
 from reconcile.errors import ProjectError
-from reconcile.model import Address
+from reconcile.model import Address, Source, State, Wait
 from reconcile.narrow import Options, follow
 from reconcile.stores.neo4j import PACKAGE
 from reconcile.stores.neo4j.resources import Constraint, constraint_address
-from reconcile.waits import waits
+from reconcile.waits import check, waits
 
 STORES: dict[str, dict[str, Any]] = {
     "app": {"kind": "postgres", "url": "postgresql://nowhere/x", "external": ["legacy"]},
@@ -69,6 +70,21 @@ def test_a_cycle_is_told_with_the_lines_of_all_its_entries(folder: Folder) -> No
         " comes after graph.index.i (schema/vectors.yaml:2:58), and graph.index.i comes after app.index.public.a_i"
         " (schema/graph.yaml:2:51); take one of them out"
     ]
+
+
+def test_a_long_chain_is_looked_through_once() -> None:
+    """Each object after the one before it: work in proportion to how many there are."""
+    where = Source("x.yaml", 1)
+    chain = []
+    for n in range(20_000):
+        after = (Wait(constraint_address("g", f"c{n - 1}"), where),) if n else ()
+        address = constraint_address("g", f"c{n}")
+        chain.append(Constraint(address=address, labels=("L",), properties=("p",), kind="unique", comes_after=after))
+    began = time.monotonic()
+    assert check(State.of(chain), ["g"], lambda address: False) == []
+    assert time.monotonic() - began < 20
+    closed = [chain[0].replace(comes_after=(Wait(chain[2].address, where),)), *chain[1:3]]
+    assert len(check(State.of(closed), ["g"], lambda address: False)) == 1
 
 
 def test_a_cycle_through_what_an_object_needs(folder: Folder) -> None:
