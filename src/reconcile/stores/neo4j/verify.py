@@ -102,9 +102,8 @@ def _misfits(index: Index, look: Look) -> Iterator[Finding]:
         f"CASE WHEN valueType({property_}) STARTS WITH 'VECTOR' THEN"
         f" CASE WHEN valueType({property_}) CONTAINS '({index.dimensions})' THEN null ELSE valueType({property_}) END"
         f" WHEN NOT {property_} IS :: {_NUMBERS} THEN valueType({property_})"
-        f" WHEN size({property_}) <> $dimensions THEN 'size ' + size({property_}){zero} END"
+        f" WHEN size({property_}) <> {index.dimensions} THEN 'size ' + size({property_}){zero} END"
     )
-    given = {"dimensions": index.dimensions}
     pattern = match(index)
     stored = f"MATCH {pattern} WHERE {property_} IS NOT NULL"
     total = look.count(f"{stored} RETURN count(n) AS rows")
@@ -114,17 +113,15 @@ def _misfits(index: Index, look: Look) -> Iterator[Finding]:
     rows = look.rows(
         f"{stored}{some} WITH n, {wrong} AS wrong WHERE wrong IS NOT NULL"
         f" RETURN wrong, count(*) AS rows, collect(elementId(n))[..{look.sample}] AS ids ORDER BY rows DESC, wrong",
-        **given,
     )
     for row in rows:
-        shown = wrong.replace("$dimensions", str(index.dimensions))
         yield Finding(
             index.address,
             Rule.VECTOR,
             f"{_elements(index)} have in {index.says()} {_said(row['wrong'], index)}",
             row["rows"],
             tuple(row["ids"]),
-            f"{stored} AND {shown} IS NOT NULL RETURN elementId(n) AS id, {property_} AS value",
+            f"{stored} AND {wrong} IS NOT NULL RETURN elementId(n) AS id, {property_} AS value",
             index.source,
             hint=f"index {index.name} leaves them out: no search finds them",
             bounded=bounded,
