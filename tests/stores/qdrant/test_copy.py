@@ -127,6 +127,17 @@ def test_every_kind_of_vector_and_id_is_copied(store: Store) -> None:
     assert store.names() == ["c__v3"]
 
 
+def test_a_vector_that_no_request_can_carry_is_named(store: Store) -> None:
+    filled(store, 20, "vector: {dimensions: 4, distance: dot}")
+    put(store, [{"id": 77, "vector": [1e39, 1, 1, 1]}])
+    store.collection("vector: {dimensions: 4, distance: dot}, shard_number: 2, on_change: copy, writes: none_expected")
+    with pytest.raises(PartialError, match="point 77 cannot be written to c__v2: its vector holds an infinity"):
+        apply(store)
+    delete(store, 77)
+    workflow.resume(store.project)
+    assert len(contents(store)) == 20
+
+
 def test_points_may_have_no_vector_left(store: Store) -> None:
     filled(store, 3, "vector: {dimensions: 4, distance: cosine}, sparse_vectors: {s: {}}")
     store.collection("vectors: {a: {dimensions: 2, distance: dot}}, on_change: copy, writes: frozen")

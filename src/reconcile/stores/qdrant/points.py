@@ -95,6 +95,14 @@ def limits(source: Mapping[str, Json], target: Mapping[str, Json]) -> tuple[int,
     return max(1, min(*batch, *ids)), max(1, min(ids))
 
 
+def _no_number(point: Any) -> bool:
+    """Whether a component of a vector is none."""
+    found = [point.get("vector")]
+    for value in found:  # grows meanwhile
+        found += value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return None in found[1:]
+
+
 class Points:
     """The points of one collection by its physical name."""
 
@@ -155,7 +163,7 @@ class Points:
             only: points that are there already are written only where these conditions hold of them.
 
         Raises:
-            StoreError: a single point is too large for the server.
+            StoreError: a single point is too large for the server, or holds what cannot be written.
         """
         if not text:
             return
@@ -166,6 +174,13 @@ class Points:
                 self._patiently(lambda: self.http.bulk("PUT", path, b'{"points":[' + text + b"]" + tail + b"}"))
                 return
         except QdrantError as error:
+            if error.status == 400 and (odd := [str(p["id"]) for p in Page(text, None).points() if _no_number(p)]):
+                raise StoreError(
+                    f"point {', '.join(odd[:5])} cannot be written to {self.name}: its vector holds an infinity or a"
+                    " NaN, which JSON has no word for",
+                    where=f"store {self.http.spec.name}",
+                    hint="write these points anew or delete them, then: reconcile apply --resume",
+                ) from error
             if error.status != 413:
                 raise
         points = Page(text, None).points()
