@@ -189,6 +189,28 @@ def test_a_retired_generation_that_is_used_again_is_not_dropped(store: Store) ->
     assert store.names() == ["c__v1", "c__v2"]
 
 
+def test_an_alias_of_a_retired_generation_moves_before_it_goes(store: Store) -> None:
+    filled(store, 3)
+    store.collection(copied("frozen"))
+    apply(store)
+    action = {"create_alias": {"collection_name": "c__v1", "alias_name": "by_hand"}}
+    store.send("POST", "/collections/aliases", {"actions": [action]})
+    with pytest.raises(PartialError, match="Declare the alias for the collection it belongs to"):
+        apply(store)
+    workflow.abandon(store.project, workflow.status(store.project)["unfinished"]["run"])
+    store.declare(f"collections:\n  c: {{{copied('frozen')}}}\naliases: {{by_hand: c}}")
+    apply(store)
+    assert (store.names(), store.aliases()) == (["c__v2"], {"c": "c__v2", "by_hand": "c__v2"})
+
+
+@pytest.mark.parametrize(("after", "breaks"), [("{a: {}, s: {}}", False), ("{b: {}}", True)])
+def test_a_vector_that_goes_breaks_clients(store: Store, after: str, breaks: bool) -> None:
+    filled(store, 3, f"{PLAIN}, sparse_vectors: {{a: {{}}}}")
+    store.collection(f"{PLAIN}, sparse_vectors: {after}, on_change: copy, writes: frozen")
+    found = {str(h) for step in store.plan().steps for h in step.hazards}
+    assert ("breaks-clients" in found) is breaks
+
+
 def test_a_snapshot_brings_back_what_a_drop_deleted(store: Store) -> None:
     filled(store, 50)
     old = contents(store)

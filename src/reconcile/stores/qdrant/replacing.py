@@ -108,7 +108,9 @@ class Replacing:
             raise StoreError(
                 f"{name} is no retired or unfinished generation any more: {why}",
                 where=f"store {self.http.spec.name}",
-                hint="nothing was deleted; plan again",
+                hint="nothing was deleted. Declare the alias for the collection it belongs to, or delete it; plan again"
+                if pointing
+                else "nothing was deleted; plan again",
             )
         copy = mark.get("copy")
         if isinstance(copy, dict) and copy.get("stage") == "dropping":

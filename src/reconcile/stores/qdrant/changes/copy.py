@@ -129,7 +129,8 @@ class CopyCollection(ReplaceCollection):
         return [Op("settle_copy", self._args), alias_call(aliases), Op("finish_copy", self._args)]
 
     def _switch_hazards(self) -> set[Hazard]:
-        return {Hazard.NOT_TRANSACTIONAL}
+        # Who searches by a vector that is gone is refused from then on.
+        return {Hazard.NOT_TRANSACTIONAL} | (set() if self._kept_vectors() is True else {Hazard.BREAKS_CLIENTS})
 
     def _switch(self, world: World) -> Step:
         aliases = aliases_of(world.target, self.address)
@@ -198,7 +199,7 @@ class AdoptCollection(CopyCollection):
         return [*calls, Op("finish_copy", self._args)]
 
     def _switch_hazards(self) -> set[Hazard]:
-        return {Hazard.NOT_TRANSACTIONAL, Hazard.INDEX_GAP, Hazard.DELETES_DATA}
+        return super()._switch_hazards() | {Hazard.INDEX_GAP, Hazard.DELETES_DATA}
 
     def reverse(self) -> Change | Irreversible:
         """Not the same way: a versioned collection does not become plain."""
@@ -224,7 +225,8 @@ class DropGeneration(DropCollection):
         """A snapshot of one that holds points, then DELETE, if its metadata still says what it is."""
         retired = self.collection.stage == "retired"
         filled = retired and not world.empty(self.address)
-        going = aliases_of(world.live, self.address)
+        moved = moved_aliases(world, self.address)
+        going = [alias for alias in aliases_of(world.live, self.address) if alias not in moved]
         hazards = {Hazard.NOT_TRANSACTIONAL} | ({Hazard.DELETES_DATA} if filled else set())
         name = {"collection": self.collection.name}
         calls: list[Call] = [Op("snapshot", name)] if filled else []
@@ -236,7 +238,7 @@ class DropGeneration(DropCollection):
                 address=self.address,
                 calls=tuple(calls),
                 phase=Phase.CONTRACT,
-                needs=frozenset({has(self.address)}),
+                needs=frozenset({has(self.address), *(ok(alias.address) for alias in moved)}),
                 gives=frozenset({no(r.address) for r in (self.collection, *indexes, *going)}),
                 transactional=False,
                 hazards=frozenset(hazards),
