@@ -10,7 +10,11 @@ WITH spaces AS (
   WHERE nspname NOT LIKE 'pg\\_%' AND nspname NOT IN ('information_schema', 'reconcile')
 ), classes AS (
   SELECT c.oid, c.relkind, c.relpersistence, c.reloptions || t.reloptions AS reloptions, c.relreplident,
-         s.nspname || '.' || c.relname AS name
+         -- what the server called an index of a partition depends on what had the name at that time
+         coalesce((SELECT concat(i.inhparent::regclass, ' on ', x.indrelid::regclass) FROM pg_inherits i
+                   JOIN pg_index x ON x.indexrelid = i.inhrelid WHERE i.inhrelid = c.oid),
+                  s.nspname || '.' || c.relname) AS name,
+         ' ' || quote_ident(c.relname) || ' ON ' AS called
   FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace
   LEFT JOIN LATERAL (SELECT array_agg('toast.' || o) AS reloptions FROM pg_class t, unnest(t.reloptions) o
                      WHERE t.oid = c.reltoastrelid) t ON true
@@ -64,7 +68,8 @@ SELECT 'statistics ' || s.nspname || '.' || x.stxname, concat_ws(' ', pg_get_sta
 FROM pg_statistic_ext x JOIN spaces s ON s.oid = x.stxnamespace
 UNION ALL
 SELECT 'index ' || c.name, concat(
-         regexp_replace(pg_get_indexdef(c.oid), ' WITH \\([^)]*\\)', ''), ' valid=', i.indisvalid,
+         regexp_replace(replace(pg_get_indexdef(c.oid), c.called, ' ON '), ' WITH \\([^)]*\\)', ''),
+         ' valid=', i.indisvalid,
          ' clustered=', i.indisclustered, ' identity=', i.indisreplident, ' statistics=',
          (SELECT string_agg(a.attnum || ':' || a.attstattarget, ',') FROM pg_attribute a
           WHERE a.attrelid = c.oid AND a.attstattarget >= 0))

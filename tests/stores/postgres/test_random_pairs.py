@@ -98,6 +98,9 @@ def go(world: World, start: Schema, end: Schema, rows: bool) -> None:
                 for column in table["columns"].values():
                     column.pop("strategy", None)
             return go(world, start, end, rows)
+        if "wait for each other" in str(error):  # a policy names a new table that has the names of one that goes
+            world.to({key: type(value)() for key, value in end.items()})
+            return world.to(end)
         if "is violated by some row" in str(error):  # of a column that gets another type: not known before
             workflow.abandon(Project.load(world.folder), str(error).split()[1])
             world.clear(start)
@@ -146,9 +149,9 @@ def one_way_and_back(
 
     fresh = World(make_postgres_database(), tmp_path / "fresh")
     fresh.to(second)
-    assert differences(objects(world.url), objects(fresh.url)) == []
+    assert "\n".join(differences(objects(world.url), objects(fresh.url))) == ""
 
     for table in first["tables"].values():
         table.pop("renamed_from", None)
     go(world, second, first, rows=rows)
-    assert differences(objects(world.url), fresh_first) == []
+    assert "\n".join(differences(objects(world.url), fresh_first)) == ""

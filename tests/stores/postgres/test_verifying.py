@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -95,8 +96,9 @@ def test_a_role_that_row_level_security_hides_rows_from_is_told(folder: Folder) 
     sql(folder, "INSERT INTO t VALUES (1); INSERT INTO u VALUES (1)")
     assert found(folder) == []
     sql(folder, "DO $$ BEGIN CREATE ROLE reconcile_hidden LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
-    sql(folder, "GRANT SELECT ON t, u TO reconcile_hidden")
     url = folder.stores["app"]["url"]
+    password = urlsplit(url).password or "unused"
+    sql(folder, f"ALTER ROLE reconcile_hidden PASSWORD '{password}'; GRANT SELECT ON t, u TO reconcile_hidden")
     folder.stores["app"]["url"] = url.replace("://postgres", "://reconcile_hidden")
     folder.declare()
     report = workflow.verify(folder.load())
