@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -387,6 +389,10 @@ def test_a_role_that_may_only_read_plans_and_is_told_what_it_lacks(
     assert 'GRANT CREATE ON SCHEMA "public" TO' in text
     folder.declare(app="tables:\n  a: {columns: {id: integer}, checks: {a_id_check: 'id in (1,2)'}}\n")
     code, text = said("-C", folder.path, "plan")
+    assert (code, "No changes" in text, "compared in temporary objects" in text) == (Exit.CLEAN, True, True), text
+    folder.stores["app"]["equality"] = "server"
+    folder.declare()
+    code, text = said("-C", folder.path, "plan")
     assert (code, "cannot prove equal: expression: the role may not CREATE" in text) == (Exit.CLEAN, True), text
     assert "Blocked: 1 change cannot be proved to be one" in text
     assert said("-C", folder.path, "apply", "--auto-approve")[0] == Exit.ERROR
@@ -722,10 +728,15 @@ def typed(folder: Folder, keys: bytes) -> tuple[int, str]:
 
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests in the background of a shell inherit that it is ignored
         os.execv(sys.executable, folder.line("apply"))
     text = b""
+    end = time.monotonic() + 120
     with suppress(OSError):  # the end of a terminal reads as an error
         while True:
+            if time.monotonic() > end:
+                os.kill(child, signal.SIGKILL)
+                break
             if select.select([terminal], [], [], 0.5)[0]:
                 if not (data := os.read(terminal, 4096)):
                     break
