@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -327,11 +328,12 @@ def test_it_changes_nothing(folder: Folder) -> None:
         "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'reconcile_looker')"
         " THEN CREATE ROLE reconcile_looker LOGIN; END IF; END $$",
     )
+    url = folder.stores["app"]["url"]
+    sql(folder, f"ALTER ROLE reconcile_looker PASSWORD '{urlsplit(url).password or 'unused'}'")
     sql(folder, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reconcile_looker")
     before = folder.live()
     with reading(folder.load()) as look:
         runs = look.ledger.runs(10)
-    url = folder.stores["app"]["url"]
     folder.stores["app"]["url"] = url.replace("postgresql://postgres", "postgresql://reconcile_looker")
     folder.declare()
     assert verified(folder)["clean"]
