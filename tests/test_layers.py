@@ -30,7 +30,7 @@ LAYERS = (
     ("wording", "ledger_file"),
     ("stores",),
     ("project", "mirrors", "waits", "load", "validation"),
-    ("order", "narrow", "diff", "causes", "plan", "planfile", "survey", "starter", "freshness", "apply"),
+    ("order", "narrow", "diff", "causes", "plan", "planfile", "leftovers", "survey", "starter", "freshness", "apply"),
     ("workflow",),
     ("render", "api"),
     ("sandbox",),

@@ -291,6 +291,11 @@ class Change(ABC):
         del world
         return ()
 
+    def takes(self, live: State) -> Iterable[Address]:
+        """Live objects of other addresses that this goes on with: they are not removed, whatever they were before."""
+        del live
+        return ()
+
     @property
     def moves_dependents(self) -> bool:
         """Whether what refers to it has to go or be made again: an approved plan then covers who those are."""

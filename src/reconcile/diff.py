@@ -96,7 +96,10 @@ def diff(
     compared = _compare(desired, state, live, applied, package, policy)
     changes: list[Change] = [*(change for change, _, _ in renames), *compared.changes]
     removed, extra, unmanaged = _ownership(desired, state, _followed(applied, desired), classify)
-    leftovers = _leftovers([*extra, *(r for r in unmanaged if _becomes(r) in desired)], changes)
+    taken = {address for change in changes for address in change.takes(state)}
+    removed, extra, unmanaged = ([r for r in found if r.address not in taken] for found in (removed, extra, unmanaged))
+    helpers = [*extra, *(r for r in unmanaged if r.left_for is not None or _becomes(r) in desired)]
+    leftovers = _leftovers(helpers, changes)
     extra = [r for r in extra if r.leftover_of is None]
     unmanaged = [r for r in unmanaged if r not in leftovers]
     doomed = [] if live.partial else [*removed, *leftovers]
@@ -344,7 +347,7 @@ def _becomes(resource: Resource) -> Address | None:
 def _leftovers(extra: Iterable[Resource], changes: Iterable[Change]) -> list[Resource]:
     """Helper objects of broken runs that no change of this plan goes on with."""
     names = {change.address.parts[-1] for change in changes}
-    return [r for r in extra if r.leftover_of is not None and r.leftover_of not in names]
+    return [r for r in extra if r.left_for is not None or (r.leftover_of is not None and r.leftover_of not in names)]
 
 
 def _drops(doomed: list[Resource], live: State, desired: State, package: Package) -> list[Change]:

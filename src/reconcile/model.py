@@ -173,6 +173,8 @@ class Resource(Record):
     """`after:` of the YAML: what is to be changed first, here or in another store. An order, and no dependency."""
     system: bool = field(default=False, compare=False, repr=False)
     """Made by the server itself (schema public, lookup indexes): never listed as unmanaged, never dropped."""
+    left_for: str | None = field(default=None, compare=False, repr=False)
+    """Live: what an abandoned run, as the ledger knows, built this for; see `leftover_of`."""
     declared: Json = field(default=None, compare=False, repr=False)
     """The attributes as the YAML has them, where canonical spelling changed them; else None."""
 
@@ -210,7 +212,7 @@ class Resource(Record):
 
         A plan removes it, unless it changes an object of that name, which then decides about its helper.
         """
-        return None
+        return self.left_for
 
     def leaves(self, part: Resource) -> bool:
         """Whether `part`, live in this and not declared, is left alone without a word (partitions made at run time)."""

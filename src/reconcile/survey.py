@@ -15,6 +15,7 @@ from reconcile.ledger import Ledger
 from reconcile.ledger_file import open_file
 from reconcile.ledger_rows import Applied
 from reconcile.ledger_rows import World as Stamp
+from reconcile.leftovers import marked
 from reconcile.model import Address, Json, Resource, State, declared_only
 from reconcile.narrow import follow
 from reconcile.plan import fingerprint
@@ -217,7 +218,7 @@ def survey(reading: Reading, options: Options) -> Survey:
             continue
         applied = reading.applied_in(name)
         homes = {a: row.live for a, row in applied.items() if row.live != a}
-        live = replace(store.live, homes=homes) if homes else store.live
+        live = marked(replace(store.live, homes=homes) if homes else store.live, reading.known)
         canonical[name] = store.session.canonical(own, live, reading.known)
         problems += canonical[name].problems
         if problems:

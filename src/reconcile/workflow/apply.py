@@ -13,6 +13,7 @@ from reconcile.change import Phase
 from reconcile.errors import BlockedError, PartialError, ReconcileError, RefusedError, Unchecked
 from reconcile.freshness import remaining, stale
 from reconcile.ledger_rows import Run
+from reconcile.leftovers import settled
 from reconcile.plan import Plan
 from reconcile.policy import refusal
 from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows, survey, world_of
@@ -141,6 +142,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, res
             raise
         new, gone = rows(after, run)
         known = {k: v for canonical in after.canonical.values() for k, v in canonical.learned.items()}
+        known |= settled(after.reading.known, {name: d.live for name, d in after.differences.items()})
         ledger.record(new, gone, known)
         ledger.finish(run, "done")
         on_event(Event("recorded", total=len(new)))

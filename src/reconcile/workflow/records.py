@@ -11,6 +11,7 @@ from reconcile import planfile
 from reconcile.change import Step
 from reconcile.errors import ReconcileError
 from reconcile.ledger_rows import Run
+from reconcile.leftovers import left_behind
 from reconcile.model import Address, Json
 from reconcile.survey import open_ledger
 
@@ -116,7 +117,9 @@ def abandon(project: Project, run: str) -> tuple[Step, ...]:
         unfinished = ledger.unfinished()
         if unfinished is None or unfinished.id != run:
             raise ReconcileError(f"run {run} is not unfinished", hint="see: reconcile status")
-        missing = _unseen(planfile.from_json(unfinished.plan).steps, ledger.journal(run))
+        plan, journal = planfile.from_json(unfinished.plan), ledger.journal(run)
+        missing = _unseen(plan.steps, journal)
+        ledger.record((), (), left_behind(plan, journal))
         ledger.finish(run, "abandoned", unfinished.message)
         return missing
     finally:

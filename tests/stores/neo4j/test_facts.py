@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
-from neo4j.exceptions import ClientError
 from tests.stores.neo4j.graph import Graph, lines
 
-from reconcile import workflow
-from reconcile.change import Timeouts
 from reconcile.errors import PlanError, ReconcileError, StoreError
-from reconcile.hazards import Hazard
 from reconcile.stores.neo4j import faults
 from reconcile.stores.neo4j.session import Neo4jSession
-from reconcile.stores.neo4j.transaction import Neo4jTransaction
 
 V, F, P = (
     "kind: vector, label: A, properties: [e]",
@@ -201,120 +195,6 @@ def name(graph: Graph, entity: str) -> str:
     rows = graph.send("SHOW LOOKUP INDEXES YIELD name, entityType WHERE entityType = $entity", entity=entity)
     (row,) = rows
     return str(row["name"])
-
-
-def test_a_full_text_index_answers_all_the_while_it_is_replaced_beside(graph: Graph) -> None:
-    graph.send("UNWIND range(1, 20000) AS i CREATE (:Doc {title: 'house ' + i, body: 'the houses of ' + i})")
-    text = "indexes:\n  docs: {{kind: fulltext, labels: [Doc], properties: [title, body], analyzer: {}}}"
-    graph.declare(text.format("simple"))
-    graph.apply()
-    graph.declare(text.format("english"))
-    plan = graph.plan("all")
-    assert [Hazard.INDEX_GAP in s.hazards for s in plan.steps] == [False, False]
-    stop, failures, answers = threading.Event(), list[str](), list[int]()
-
-    def reader() -> None:
-        query = "CALL db.index.fulltext.queryNodes($name, 'house') YIELD node RETURN count(node) AS rows"
-        with graph.driver() as driver:
-            while not stop.is_set():
-                found = []
-                for called in ("docs", "docs__v2"):  # as a client does that is told of the new name
-                    try:
-                        found.append(driver.execute_query(query, name=called).records[0]["rows"])
-                    except ClientError as error:  # one of the two has to answer in full
-                        found.append(str(error))
-                if 20000 not in found:
-                    failures.append(str(found))
-                answers.append(1)
-
-    thread = threading.Thread(target=reader)
-    thread.start()
-    try:
-        workflow.apply(graph.project, plan)
-    finally:
-        stop.set()
-        thread.join()
-    assert failures == []
-    assert answers
-    assert lines(graph.plan()) == []
-    assert list(graph.live()) == ["index.docs__v2"]
-    graph.declare(text.format("german"))
-    assert lines(graph.apply()) == ["create/delete index.docs analyzer english → german"]
-    assert list(graph.live()) == ["index.docs"], "and back to the declared name"
-
-
-@pytest.mark.parametrize("ledger", ["kept", "lost"])
-@pytest.mark.parametrize("moment", ["building", "before the drop", "after the drop"])
-def test_a_replacement_beside_that_was_broken_off_ends_as_if_it_had_not_been(
-    graph: Graph, monkeypatch: pytest.MonkeyPatch, moment: str, ledger: str
-) -> None:
-    graph.send("UNWIND range(1, 100) AS i CREATE (:Doc {title: 'house ' + i, body: 'b'})")
-    text = "indexes:\n  docs: {{kind: fulltext, labels: [Doc], properties: [title, body], analyzer: {}}}"
-    graph.declare(text.format("simple"))
-    graph.apply()
-    graph.declare(text.format("english"))
-    plan = graph.plan("all")
-    run, commit = Neo4jTransaction.run, Neo4jTransaction.commit
-
-    def waiting(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    def dropping(self: Neo4jTransaction, call: Any, timeouts: Timeouts) -> None:
-        if "DROP" in call.cypher:
-            raise KeyboardInterrupt
-        run(self, call, timeouts)
-
-    def dropped(self: Neo4jTransaction) -> None:
-        commit(self)
-        if set(graph.live()) == {"index.docs__v2"}:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as broken:
-        if moment == "building":
-            broken.setattr(Neo4jSession, "_wait_online", waiting)
-        elif moment == "before the drop":
-            broken.setattr(Neo4jTransaction, "run", dropping)
-        else:
-            broken.setattr(Neo4jTransaction, "commit", dropped)
-        with pytest.raises(ReconcileError, match="interrupted"):
-            workflow.apply(graph.project, plan)
-    assert "index.docs__v2" in graph.live()
-    if ledger == "kept":
-        workflow.resume(graph.project)
-    else:
-        for file in graph.folder.glob("ledger.db*"):
-            file.unlink()
-        graph.apply()
-    assert list(graph.live()) == ["index.docs__v2"]
-    assert graph.config("docs__v2")["fulltext.analyzer"] == "english"
-    assert lines(graph.plan()) == []
-
-
-@pytest.mark.parametrize("chosen", ["", ", analyzer: german"], ids=["unset", "set"])
-def test_an_index_of_another_tool_does_not_take_the_place_of_one_built_beside(graph: Graph, chosen: str) -> None:
-    """Like the declared one but for its analyzer, and first in the alphabet: nothing is to be done."""
-    declared = "indexes:\n  docs: {kind: fulltext, labels: [Doc], properties: [title, body]%s}"
-    for analyzer in (", analyzer: english", ", analyzer: german", chosen):
-        graph.declare(declared % analyzer)
-        graph.apply()
-    graph.send(
-        "CREATE FULLTEXT INDEX aaa FOR (n:Doc) ON EACH [n.title, n.body]"
-        " OPTIONS {indexConfig: {`fulltext.analyzer`: 'czech'}}"
-    )
-    assert lines(graph.plan()) == []
-    assert lines(graph.plan(prune="all")) == ["delete index.aaa fulltext (:Doc).(title, body) analyzer czech"]
-
-
-def test_another_definition_of_what_was_built_beside_leaves_nothing_behind(graph: Graph) -> None:
-    graph.send("CREATE (:Doc {a: 'x', b: 'y', c: 'z'})")
-    text = "indexes:\n  docs: {{kind: fulltext, labels: [Doc], properties: {}}}"
-    for properties in ("[a]", "[a, b]", "[b, c]", "[c]"):
-        graph.declare(text.format(properties))
-        graph.apply()
-        assert len(graph.live()) == 1
-    graph.declare("")
-    graph.apply()
-    assert graph.live() == {}
 
 
 def test_a_user_who_may_not_see_indexes_is_never_told_that_they_are_missing(

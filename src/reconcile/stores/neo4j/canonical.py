@@ -15,6 +15,7 @@ from reconcile.model import Address, Resource, State
 from reconcile.stores.base import Canonical, Live, Receipt
 from reconcile.stores.neo4j import options
 from reconcile.stores.neo4j.resources import FULLTEXT, SEVERAL, Index
+from reconcile.stores.neo4j.surroundings import Surroundings
 
 
 class Analyzers(Protocol):
@@ -23,29 +24,34 @@ class Analyzers(Protocol):
     def __call__(self) -> Iterable[str]: ...
 
 
-def canonical(desired: State, live: Live, analyzers: Analyzers) -> Canonical:
-    """`desired` with what it leaves unset filled in from the live object of the same address or definition."""
+def canonical(desired: State, live: Live, analyzers: Analyzers, everything: Live | None = None) -> Canonical:
+    """`desired` with what it leaves unset filled in from the live object of the same address or definition.
+
+    Args:
+        everything: what there is in the database, what the project ignores included.
+    """
     partners = _partners(desired, live)
+    around = Surroundings(desired, live.state, everything or live)
     state: list[Resource] = []
     receipts: list[Receipt] = []
+    problems: list[Problem] = []
     for resource in desired.values():
         partner = partners.get(resource.address)
+        full, taken = resource, list[tuple[options.Option, object]]()
         if isinstance(resource, Index) and isinstance(partner, Index):
             full, taken = options.filled(_in_order(resource, partner), partner)
-            receipts += [
-                Receipt(
-                    resource.address,
-                    ".".join(option.path),
-                    "",
-                    str(value),
-                    "default" if value == option.default else "unset",
-                )
-                for option, value in taken
-            ]
-            state.append(full if full == resource else full.replace(declared=resource.attributes()))
-        else:
-            state.append(resource)
-    return Canonical(State.of(state), _unknown_analyzers(desired, partners, analyzers), tuple(receipts))
+            receipts += [_receipt(resource.address, option, value) for option, value in taken]
+        problems += around.obstacles(full, partner)
+        if isinstance(full, Index) and partner is not None:
+            full = around.placed(full, partner)
+        state.append(full if full == resource else full.replace(declared=resource.attributes()))
+    problems += _unknown_analyzers(desired, partners, analyzers)
+    return Canonical(State.of(state), tuple(problems), tuple(receipts))
+
+
+def _receipt(address: Address, option: options.Option, value: object) -> Receipt:
+    how = "default" if value == option.default else "unset"
+    return Receipt(address, ".".join(option.path), "", str(value), how)
 
 
 def _agree(desired: Resource, live: Resource) -> bool:

@@ -127,6 +127,12 @@ class Index(SchemaObject):
     """`beside` or `in_place`, where the YAML says which."""
     failure: str | None = field(default=None, compare=False, repr=False)
     """Of a failed one: the first line of what the server says."""
+    taken: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """Of a declared one: names that one built beside the live one cannot get."""
+    rivals: tuple[tuple[object, ...], ...] = field(default=(), compare=False, repr=False)
+    """Of a declared one: what others of its definition are for the server; see `written`."""
+    there: str | None = field(default=None, compare=False, repr=False)
+    """Of a declared one whose live one differs: the name of another, declared by nobody, that is as declared."""
 
     @property
     def on_nodes(self) -> bool:

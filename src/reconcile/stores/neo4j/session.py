@@ -48,6 +48,8 @@ class Neo4jSession:
         self._server: Server | None = None
         self._seen: dict[Address, Resource] = {}
         """What addresses are: live ones as introspected, else as declared."""
+        self._all = Live(State())
+        """What was introspected last, with what the project ignores."""
         self._online: set[str] = set()
         """Indexes seen ONLINE since the last schema statement."""
 
@@ -95,6 +97,7 @@ class Neo4jSession:
             partial += introspect.unseen(*rows)
         live = replace(introspect.live(self._spec.name, *rows), partial=tuple(partial))
         self._seen |= live.state
+        self._all = live
         return live
 
     def _shown_schema(self) -> tuple[list[list[Mapping[str, Any]]], list[str]]:
@@ -119,7 +122,7 @@ class Neo4jSession:
     def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
         """See `canonical.canonical`; asks the server only for analyzers it has not shown."""
         del known
-        result = canonical(desired, live, self._analyzers)
+        result = canonical(desired, live, self._analyzers, self._all)
         for address, resource in result.state.items():
             if address not in live.state:
                 self._seen[address] = resource

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import ClassVar
 
 from reconcile.change import Action, Call, Change, Irreversible, Phase, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import done, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.stores.neo4j import cypher, options
-from reconcile.stores.neo4j.changes.common import address_of, makes_way, step, wait
-from reconcile.stores.neo4j.changes.index import ReplaceIndex, typed, usable
+from reconcile.model import Address, State
+from reconcile.stores.neo4j import cypher
+from reconcile.stores.neo4j.changes.common import address_of, makes_way, step, typed, wait
+from reconcile.stores.neo4j.changes.index import ReplaceIndex, usable
 from reconcile.stores.neo4j.resources import (
     BY_NAME,
     FAILED,
@@ -42,7 +44,9 @@ def beside(before: Index, after: Index) -> Index | None:
     """`after` in a form that the server keeps apart from `before`; None where there is none, or no need for one."""
     if before.kind not in BY_NAME or after.kind not in BY_NAME or before.state == FAILED:
         return None
-    return next((form for form in _forms(after) if form.written != before.written), None)
+    if after.there is not None:
+        return after
+    return next((form for form in _forms(after) if form.written not in (before.written, *after.rivals)), None)
 
 
 def _forms(index: Index) -> Iterator[Index]:
@@ -55,9 +59,12 @@ def _forms(index: Index) -> Iterator[Index]:
 
 
 def other_name(before: Index, after: Index) -> str:
-    """The declared name where the live one has another, else that with a number."""
+    """That of one which is there as declared; else the declared name, or that with a number, if nobody has it."""
+    if after.there is not None:
+        return after.there
     declared = after.address.parts[-1]
-    return declared if before.name != declared else f"{declared}__v2"
+    numbered = (f"{declared}__v{n}" for n in count(2))
+    return next(name for name in chain([declared], numbered) if name != before.name and name not in after.taken)
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,18 @@ class ReplaceIndexBeside(ReplaceIndex):
     def strategy(self) -> str:
         """One clause."""
         before, after = typed(self.before), typed(self.after)
+        if after.there is not None:
+            return (
+                f"{after.name}, which is as declared, takes over; {before.name} is dropped: queries call the new name"
+            )
         return f"built beside as {after.name}; {before.name} is dropped when that is online: queries call the new name"
+
+    def takes(self, live: State) -> Iterator[Address]:
+        """The one that is there already."""
+        del live
+        after = typed(self.after)
+        if after.there is not None:
+            yield index_address(after.address.store, after.there)
 
     def steps(self, world: World) -> Sequence[Step]:
         """Build and wait; then, in contract, drop.
@@ -101,17 +119,19 @@ class ReplaceIndexBeside(ReplaceIndex):
         ]
 
     def _build(self, before: Index, after: Index, world: World) -> Step:
-        """Make the new one; one that an earlier run made is gone on with."""
+        """Make the new one, or wait for the one that is there: it may still be building."""
         helper = index_address(after.address.store, after.name)
-        make = cypher.create(beside(before, after) or after, after.name, world.server)
-        there = world.live.get(helper) if helper != self.address else None
-        found = None if world.drops(helper) else there
-        if isinstance(found, Index) and _same(found, after):
-            again = found.state == FAILED
-            calls: tuple[Call, ...] = (cypher.drop(found, found.name, world.server), make) if again else ()
-            needs = frozenset({has(helper)})
+        form = beside(before, after) or after
+        make = cypher.create(form, after.name, world.server)
+        waiting = wait(after.name)
+        found = world.live.get(helper)
+        if after.there is not None and isinstance(found, Index):
+            drop = cypher.drop(found, found.name, world.server)
+            calls: tuple[Call, ...] = (drop, make) if found.state == FAILED else (waiting,)
+            needs, hazards = frozenset({has(helper)}), frozenset({Hazard.BUILDS_INDEX} if len(calls) > 1 else ())
         else:
-            calls, needs = (make,), makes_way(after, after.name, world)[0] - {done(f"{self.address}/1-drop")}
+            calls, hazards = (make,), frozenset({Hazard.BUILDS_INDEX})
+            needs = makes_way(form, after.name, world)[0] - {done(f"{self.address}/1-drop")}
         made = step(
             self,
             "0-build",
@@ -120,15 +140,11 @@ class ReplaceIndexBeside(ReplaceIndex):
             gives=frozenset({ok(self.address)}),
             debris=(helper,),
             journalled=True,
-            after_commit=(wait(after.name),),
-            hazards=frozenset({Hazard.BUILDS_INDEX}),
+            after_commit=() if waiting in calls else (waiting,),
+            hazards=hazards,
         )
         return replace(made, address=helper)
 
     def reverse(self) -> Change | Irreversible:
         """The same the other way."""
         return replacement(typed(self.after), usable(typed(self.before)))
-
-
-def _same(found: Index, wanted: Index) -> bool:
-    return found.definition() == wanted.definition() and not options.differing(found, wanted)

@@ -16,7 +16,7 @@ from reconcile.change import Action, Change, Irreversible, Phase, Server, Step, 
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address, Json, Resource
+from reconcile.model import Address, Json
 from reconcile.stores.neo4j import cypher, options
 from reconcile.stores.neo4j.changes.common import (
     makes_way,
@@ -25,6 +25,7 @@ from reconcile.stores.neo4j.changes.common import (
     place_differences,
     shown,
     step,
+    typed,
     wait,
     wanted_by_another,
 )
@@ -43,12 +44,6 @@ from reconcile.stores.neo4j.resources import (
     Constraint,
     Index,
 )
-
-
-def typed(resource: Resource | None) -> Index:
-    """An index, typed."""
-    assert isinstance(resource, Index)
-    return resource
 
 
 def _said(index: Index) -> str:
@@ -106,6 +101,11 @@ class DropIndex(Change):
 
     action: ClassVar[Action] = Action.DELETE
 
+    @property
+    def reason(self) -> str | None:
+        """Of what a broken run left."""
+        return "delete_because_leftover" if typed(self.before).leftover_of is not None else None
+
     def describe(self) -> str:
         """What it was."""
         return _said(typed(self.before))
@@ -126,7 +126,7 @@ class DropIndex(Change):
                 phase=Phase.CONTRACT,
                 needs=frozenset({has(self.address)}),
                 gives=frozenset({no(self.address)}),
-                hazards=frozenset({Hazard.BREAKS_CLIENTS} if before.kind in BY_NAME else ()),
+                hazards=frozenset({Hazard.BREAKS_CLIENTS} if before.kind in BY_NAME and not before.leftover_of else ()),
             )
         ]
 
