@@ -226,27 +226,6 @@ def test_type_changes(database: Database) -> None:
     assert Hazard.REWRITES_TABLE not in hazards(steps) and Hazard.BLOCKS_READS in hazards(steps)
 
 
-def test_free_type_changes_keep_the_table_file(database: Database) -> None:
-    pairs = [
-        ("character varying(5)", "character varying(9)"),
-        ("character varying(5)", "text"),
-        ("numeric(5,2)", "numeric(9,2)"),
-        ("numeric(5,2)", "numeric"),
-        ("timestamp(3) with time zone", "timestamp with time zone"),
-        ("bit varying(3)", "bit varying(9)"),
-        ("cidr", "inet"),
-    ]
-    for old, new in pairs:
-        before = state(table("t"), column("t", "a", old))
-        database.to(before)
-        database.execute("INSERT INTO t VALUES (NULL)")
-        node = database.execute("SELECT pg_relation_filenode('t')")
-        steps = database.to(state(table("t"), column("t", "a", new)))
-        assert database.execute("SELECT pg_relation_filenode('t')") == node, (old, new)
-        assert hazards(steps) == set(), (old, new)
-        database.to(state())
-
-
 @pytest.mark.since(16)
 def test_type_change_under_views(database: Database) -> None:
     reads = [at("table", "users"), at("column", "users", "age")]

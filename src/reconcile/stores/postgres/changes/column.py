@@ -11,7 +11,7 @@ from reconcile.change import Change, Phase, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address, State
+from reconcile.model import Address, Source, State
 from reconcile.stores.postgres.changes import sync
 from reconcile.stores.postgres.changes.circular import waits_for_table
 from reconcile.stores.postgres.changes.common import (
@@ -208,8 +208,11 @@ def _owned_settled(world: World, column: Column) -> frozenset[Fact]:
     return frozenset(ok(s.address) for s in sequences_owned(world, column.address) if s.address in world.target)
 
 
-def refuse_held(column: Column, what: str) -> None:
+def refuse_held(column: Column, what: str, where: Source | None = None) -> None:
     """
+    Args:
+        where: the line that asks for it.
+
     Raises:
         PlanError: something that is not modelled uses the column; the server would refuse, or take it along.
     """
@@ -217,7 +220,7 @@ def refuse_held(column: Column, what: str) -> None:
         raise PlanError(
             f"{column.address} cannot {what}: it is used by {', '.join(column.held_by)}, "
             "which this version does not model or the store's `schemas:` leave out",
-            where=column.source,
+            where=where or column.source,
             hint="take the column out of it by hand before, and put it back after",
         )
 

@@ -11,7 +11,7 @@ from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.again import around, companions_of
-from reconcile.stores.postgres.changes.column import refuse_held, used
+from reconcile.stores.postgres.changes.column import used
 from reconcile.stores.postgres.changes.column_identity import (
     alter_statement,
     identity_calls,
@@ -19,6 +19,7 @@ from reconcile.stores.postgres.changes.column_identity import (
     with_sequence_gone,
 )
 from reconcile.stores.postgres.changes.column_not_null import added_steps, altered_calls, is_plain, validate_step
+from reconcile.stores.postgres.changes.column_type import compared_with, retype_steps
 from reconcile.stores.postgres.changes.common import Alteration, PostgresChange, renamed_first, requires, small
 from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.homes import (
@@ -28,16 +29,14 @@ from reconcile.stores.postgres.changes.homes import (
     settings_on_partition,
     settings_on_partitions,
 )
-from reconcile.stores.postgres.changes.named import keys_to
-from reconcile.stores.postgres.changes.preconditions import misfits, nulls, preceded
-from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, standing_on, users
-from reconcile.stores.postgres.changes.types import Type, TypeChange, is_vector, stored_vectors_fit, type_change
-from reconcile.stores.postgres.resources import Column, Index, Key, PostgresResource
+from reconcile.stores.postgres.changes.preconditions import nulls, preceded
+from reconcile.stores.postgres.changes.remaking import comes_again, generated_from
+from reconcile.stores.postgres.changes.types import TypeChange, is_vector, stored_vectors_fit, type_change
+from reconcile.stores.postgres.resources import Column, Index, Key
 from reconcile.stores.postgres.sqltables import column_calls
 from reconcile.stores.postgres.sqltext import (
     as_written,
     comment_statement,
-    dotted,
     helper_name,
     ident,
     relation,
@@ -66,9 +65,12 @@ class AlterColumnType(Alteration):
     @property
     def strategy(self) -> str | None:
         """See `Change.strategy`."""
-        if self.before.type != self.after.type and _judged(self).rewrites:
+        if self.before.type == self.after.type:
+            return "in place, no row is written"
+        judged = _judged(self)
+        if judged.rewrites:
             return "every row is written anew under an exclusive lock"
-        return "in place, no row is written"
+        return f"in place, no row is written{'' if judged.wider else '; times are taken as UTC'}"
 
     def companions(self, world: World) -> Iterable[Change]:
         """See `Change.companions`: what stands on it, columns generated from it, keys it does not compare with."""
@@ -107,24 +109,6 @@ def around_retyped(world: World, column: Column) -> list[Change]:
     same = [g for g in generated_from(world, column) if world.target.get(g.address) == g]
     found += [RecreateColumn(g, g) for g in same]
     return found + companions_of(world, (u for u in compared_with(world, column) if comes_again(world, u)))
-
-
-def compared_with(world: World, column: Column) -> list[PostgresResource]:
-    """Live indexes and constraints that use the column, foreign keys of other tables to it included."""
-    name = column.address.parts[-1]
-    far = [k for k in keys_to(world, column.table) if name in k.references_columns and k.table != column.table]
-    return [*users(world, column), *far]
-
-
-def users_away(world: World, column: Column) -> frozenset[Fact]:
-    """What uses a column and is dropped or made again in this plan may not fit its new type: gone before it."""
-    found = [u for u in compared_with(world, column) if u.address not in world.target or comes_again(world, u)]
-    inside = [u for u in found if u.container is None or not world.drops(u.container)]
-    readers = generated_from(world, column)
-    gone = [g.address for g in readers if world.drops(g.address) or is_made_again(world, g.address)]
-    still = [g.address for g in readers if g.address not in gone]
-    above = [x.address for x in standing_on(world, [column.address], dropped=True)]
-    return frozenset({*(no(u.address) for u in inside), *map(no, [*gone, *above]), *map(ok, still)})
 
 
 def _judged(change: AlterColumnType) -> TypeChange:
@@ -219,7 +203,7 @@ def alter_steps(
         last = validate_step(change, world, before, after, len(steps) + 1, waits)
         steps += preceded([last], nulls(world, [change.address]))
     if retyped:
-        steps.append(_retype(change, world, before, after, quick, needs, number=len(steps) + 1))
+        steps += retype_steps(change, world, before, after, quick, needs, done=len(steps))
     return preceded(with_sequence_gone(world, before, after, steps), identity_rows(world, before, after))
 
 
@@ -238,72 +222,6 @@ def _key_settled(world: World, column: Column) -> frozenset[Fact]:
     return frozenset(
         no(k.address) if world.drops(k.address) else ok(k.address) for k in keys if world.target.get(k.address) != k
     )
-
-
-def _retype(
-    change: PostgresChange,
-    world: World,
-    before: Column,
-    after: Column,
-    quick: list[str],
-    needs: set[Fact] | frozenset[Fact],
-    *,
-    number: int,
-) -> Step:
-    """One transaction: default away, type, default back. Views over it, and indexes of another opclass, are gone."""
-    refuse_held(before, "get another type")
-    judged = type_change(before.type, after.type) if before.type != after.type else None
-    clause = f"TYPE {as_written(after, 'type')}"
-    if after.collation:
-        clause += f" COLLATE {dotted(after.collation)}"
-    if judged is not None and judged.using:
-        clause += f" USING {cast_of(before, after)}"
-    with_default = before.default is not None or after.default is not None
-    calls = [alter_statement(before, "DROP DEFAULT")] if before.default is not None else []
-    if before.identity is not None and after.identity is None:
-        calls.append(quick.pop(0))
-    calls.append(alter_statement(before, clause))
-    if with_default and after.default is not None:
-        calls.append(alter_statement(before, f"SET DEFAULT {as_written(after, 'default')}"))
-    step = change.step(
-        world,
-        number,
-        "type",
-        [*calls, *quick],
-        needs=needs | users_away(world, before) | requires(world, used(after)),
-        gives=[has(change.address), ok(change.address)],
-        phase=Phase.CONTRACT,
-        hazards=_type_hazards(world, before, judged),
-        long=judged is None or judged.rewrites or not judged.wider,
-    )
-    if judged is None or judged.wider or small(world, before.table):
-        return step
-    return preceded([step], misfits(world, before, after))[0]
-
-
-def _type_hazards(world: World, before: Column, judged: TypeChange | None) -> list[Hazard]:
-    if small(world, before.table):
-        return [] if judged is not None and judged.wider else [Hazard.BREAKS_CLIENTS]
-    if judged is None:  # a collation: indexes on the column are built again under the same lock
-        return [Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES, Hazard.BUILDS_INDEX]
-    hazards = []
-    if judged.rewrites:
-        hazards += [Hazard.REWRITES_TABLE, Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES]
-    if not judged.wider:
-        hazards += [Hazard.BREAKS_CLIENTS, Hazard.DEPENDS_ON_DATA]
-    if judged.loses:
-        hazards.append(Hazard.DELETES_DATA)
-    return hazards
-
-
-def cast_of(before: Column, after: Column) -> str:
-    """There is no cast from an enum to another type, nor between an array and what is none, but through text."""
-    name, new = ident(before.name), as_written(after, "type")
-    left, right = Type.of(before.type), Type.of(after.type)
-    enums = any(a.kind == "enum" for a in before.refers)
-    if not is_vector(after.type) and (enums or left.array != right.array):
-        return f"{name}::text{'[]' if left.array and right.array else ''}::{new}"
-    return f"{name}::{new}"
 
 
 def _set_not_null(

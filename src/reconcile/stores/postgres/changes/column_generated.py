@@ -33,7 +33,6 @@ from reconcile.stores.postgres.changes.describing import only_comment_differs
 from reconcile.stores.postgres.changes.giving import column_grants
 from reconcile.stores.postgres.changes.named import columns_used
 from reconcile.stores.postgres.changes.remaking import made_again, retypes, standing_on, users
-from reconcile.stores.postgres.changes.types import type_change
 from reconcile.stores.postgres.resources import Column
 from reconcile.stores.postgres.sqltext import as_written
 
@@ -182,5 +181,4 @@ def alter(before: Column, after: Column) -> Change | None:
         return ChangeComment(before, after)
     if not retypes(before, after):
         return AlterColumn(before, after)
-    costs = before.type == after.type or type_change(before.type, after.type).rewrites
-    return (AlterColumnOnline if costs and after.strategy == "online" else AlterColumnType)(before, after)
+    return (AlterColumnOnline if after.strategy == "online" else AlterColumnType)(before, after)

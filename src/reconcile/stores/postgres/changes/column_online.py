@@ -16,14 +16,7 @@ from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.again import around, companions_of
 from reconcile.stores.postgres.changes.column import used
-from reconcile.stores.postgres.changes.column_alter import (
-    AlterColumnType,
-    around_retyped,
-    cast_of,
-    compared_with,
-    refuse_stored_vectors,
-    users_away,
-)
+from reconcile.stores.postgres.changes.column_alter import AlterColumnType, around_retyped, refuse_stored_vectors
 from reconcile.stores.postgres.changes.column_identity import alter_statement
 from reconcile.stores.postgres.changes.column_online_parts import (
     Part,
@@ -41,6 +34,7 @@ from reconcile.stores.postgres.changes.column_rename import (
     beside_step,
     build_steps,
 )
+from reconcile.stores.postgres.changes.column_type import cast_of, compared_with, indexes_built, users_away
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     comments,
@@ -87,7 +81,7 @@ from reconcile.stores.postgres.sqltext import (
 
 @dataclass(frozen=True)
 class AlterColumnOnline(Alteration):
-    """Another type by a second column; at once where the table has no rows."""
+    """Another type by a second column; at once where the table has no rows, or nothing would be written anew."""
 
     before: Column
     after: Column
@@ -95,7 +89,10 @@ class AlterColumnOnline(Alteration):
     @property
     def strategy(self) -> str | None:
         """See `Change.strategy`."""
-        return "a new column kept in step by a trigger, filled in batches, then swapped in"
+        online = "a new column kept in step by a trigger, filled in batches, then swapped in"
+        same = self.before.type == self.after.type or self.after.using is not None
+        free = not (same or type_change(self.before.type, self.after.type).rewrites)
+        return f"in place, unless indexes would be built again: then {online}" if free else online
 
     def companions(self, world: World) -> Iterable[Change]:
         """See `Change.companions`: what stands on it; keys that cannot be compared with the new type."""
@@ -121,7 +118,14 @@ class AlterColumnOnline(Alteration):
         return _Swap(self, world).steps()
 
     def _in_place(self, world: World) -> bool:
-        return begun(world, self.before) is None and small(world, self.before.table)
+        if begun(world, self.before) is not None:
+            return False
+        if small(world, self.before.table):
+            return True
+        if self.after.using is not None or self.before.type == self.after.type:
+            return False
+        judged = type_change(self.before.type, self.after.type)
+        return not judged.rewrites and not indexes_built(world, self.before, judged)
 
     def reverse(self) -> Change | Irreversible:
         """See `Change.reverse`."""

@@ -8,8 +8,9 @@ from typing import cast
 from reconcile.change import World
 from reconcile.errors import PlanError
 from reconcile.model import Address, Resource
-from reconcile.stores.postgres.changes.column_alter import compared_with
+from reconcile.stores.postgres.changes.column import refuse_held
 from reconcile.stores.postgres.changes.column_rename import refuse_partitions
+from reconcile.stores.postgres.changes.column_type import compared_with
 from reconcile.stores.postgres.changes.common import PostgresChange
 from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.named import keys_to, uses
@@ -58,8 +59,9 @@ def refuse(change: PostgresChange, world: World, column: Column, parts: Iterable
     Raises:
         PlanError: something uses the column that cannot be built on another beside it.
     """
-    refuse_partitions(world, column.table, change)
     where = change.resource.source
+    refuse_held(column, "get another type", where)
+    refuse_partitions(world, column.table, change)
     beside = column.table.child("column", helper_name(column.name, "new"))
     if begun(world, column) is None and beside in world.live:
         raise PlanError(

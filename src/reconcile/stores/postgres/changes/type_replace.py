@@ -13,7 +13,8 @@ from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.again import around
 from reconcile.stores.postgres.changes.column import refuse_held
-from reconcile.stores.postgres.changes.column_alter import around_retyped, users_away
+from reconcile.stores.postgres.changes.column_alter import around_retyped
+from reconcile.stores.postgres.changes.column_type import users_away
 from reconcile.stores.postgres.changes.common import (
     ChangeComment,
     Replacement,

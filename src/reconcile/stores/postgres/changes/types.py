@@ -26,6 +26,23 @@ _ALIASES = {
 _STRINGS = frozenset({"text", "character varying", "character", "name"})
 _NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 _TIMES = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
+_STAMPS = frozenset({"timestamp without time zone", "timestamp with time zone"})
+_VARYING = frozenset({"character varying", "text"})
+_PADDED = frozenset({"character", "bit"})
+"""Without a length they are of length 1."""
+_PRECISION = 6
+"""Of times where none is said."""
+_SAME_BYTES = frozenset(
+    {
+        ("cidr", "inet"),
+        ("bit", "bit varying"),
+        ("xml", "text"),
+        ("oid", "integer"),
+        ("integer", "oid"),
+        ("regclass", "oid"),
+    }
+)
+"""Pairs that pg_cast has as binary coercible, of types that columns have."""
 _JSON = frozenset({"json", "jsonb"})
 _VECTORS = frozenset({"vector", "halfvec", "sparsevec"})
 _WIDER = {
@@ -74,6 +91,12 @@ class TypeChange:
     """Every old value fits and reads as before."""
     loses: bool
     """Values are cut or rounded without an error."""
+    kept: frozenset[str] | None = frozenset()
+    """Methods of plain indexes on the column that are not built again; None for all."""
+
+    def keeps(self, method: str) -> bool:
+        """Whether plain indexes of a method on the column stay as they are."""
+        return self.kept is None or method in self.kept
 
 
 def is_vector(text: str) -> bool:
@@ -106,37 +129,51 @@ _INTEGERS = frozenset({"smallint", "integer", "bigint"})
 
 
 def type_change(old: str, new: str) -> TypeChange:
-    """Judge a change between two canonical type texts."""
+    """Judge a change between two canonical type texts; the test `test_type_changes` asks the server the same."""
     before, after = Type.of(old), Type.of(new)
     same_array = before.array == after.array
-    free = same_array and not before.array and _free(before, after)
-    wider = free or (same_array and (_free(before, after) or after.base in _WIDER.get(before.base, ())))
+    free = same_array and _free(before, after)
+    wider = (same_array and after.base in _WIDER.get(before.base, ())) or (free and not _in_zone(before, after))
     return TypeChange(
         rewrites=not free,
         using=not (same_array and _assignable(before, after)),
         wider=wider,
-        loses=same_array and not wider and _loses(before, after),
+        loses=same_array and not wider and not free and _loses(before, after),
+        kept=_kept(before, after) if free else frozenset(),
     )
 
 
 def _free(before: Type, after: Type) -> bool:
-    """Without rewriting: the server proves that no value can change."""
+    """Without rewriting: the server proves that no value can change.
+
+    Measured on PostgreSQL 18.4, 16.14 and 15: pg_relation_filenode before and after.
+    """
+    if before.base == after.base and not after.args:
+        return before.base not in _PADDED or not before.args
+    if before.array or after.array:
+        return False
     if before.base == after.base == "numeric":
-        if not after.args:
-            return True
-        if not before.args:
-            return False
-        scales = [(*t.args, 0)[1] for t in (before, after)]
-        return after.args[0] >= before.args[0] and scales[0] == scales[1]
-    if before.base in ("character varying", "text") and after.base in ("character varying", "text"):
+        return before.args[1:] == after.args[1:] and _longer(before, after)
+    if {before.base, after.base} <= _VARYING or before.base == after.base == "bit varying":
         return _longer(before, after)
-    if before.base == after.base and (
-        before.base in ("bit varying", "interval") or before.base.startswith(("timestamp", "time "))
-    ):
-        return _longer(before, after)
-    if before.base == after.base and before.base in _VECTORS:
-        return not after.args
-    return before.base == "cidr" and after.base == "inet"
+    if before.base == after.base and (before.base == "interval" or before.base.startswith(("timestamp", "time "))):
+        return after.args[0] >= (*before.args, _PRECISION)[0]
+    if before.base.startswith("interval ") and after.base == "interval":
+        return not after.args or after.args[0] >= _PRECISION
+    return _in_zone(before, after) or (not after.args and (before.base, after.base) in _SAME_BYTES)
+
+
+def _in_zone(before: Type, after: Type) -> bool:
+    """With and without a time zone, which is UTC in our sessions: the bytes are the same (PostgreSQL 12 and later)."""
+    return {before.base, after.base} == _STAMPS and not after.args
+
+
+def _kept(before: Type, after: Type) -> frozenset[str] | None:
+    """What CheckIndexCompatible lets stand: the same operator class, and of arrays also the same type of the key."""
+    if before.array:
+        return frozenset({"btree"})
+    alike = before.base == after.base or {before.base, after.base} <= _VARYING or before.base in ("cidr", "regclass")
+    return None if alike or before.base.startswith("interval ") else frozenset()
 
 
 def _longer(before: Type, after: Type) -> bool:
