@@ -18,6 +18,8 @@ from reconcile.exits import Exit
 from reconcile.render import markdown
 from reconcile.render import verify as text
 from reconcile.sandbox.scratch import Neo4jDatabase
+from reconcile.stores.neo4j.faults import LockWaitError
+from reconcile.stores.neo4j.session import Neo4jSession
 from reconcile.survey import reading
 from tests.projects import Folder
 
@@ -161,9 +163,11 @@ def test_uuids_and_texts_are_compared_in_one_form(folder: Folder) -> None:
         ]
     }
     folder.declare(app="extensions: {vector: {}}\n" + tables, vectors=vectors).apply("all")
-    sql(folder, f"INSERT INTO a VALUES ('{one}'); INSERT INTO b VALUES ('{one}'), (NULL)")
+    sql(folder, f"INSERT INTO a VALUES ('{one}'); INSERT INTO b VALUES ('{one}')")
     points(folder, [form], "other")
     points(folder, [1], ref=one)
+    http(folder, "POST", "/collections/passages__v1/points/delete?wait=true", {"points": [2, 3, 4, 5]})
+    cypher(folder, "MATCH (n:Passage) WHERE n.id > 1 DELETE n")
     cypher(folder, f"MATCH (n:Passage {{id: 1}}) SET n.uid = '{{{one}}}'")
     report = verified(folder)
     assert found(report) == []
@@ -171,7 +175,7 @@ def test_uuids_and_texts_are_compared_in_one_form(folder: Folder) -> None:
 
 
 def test_ids_that_occur_twice_in_a_side_are_said(folder: Folder) -> None:
-    """And do not count as two."""
+    """And do not count as two; nor is what has no id passed over."""
     folder.settings["mirrors"] = {
         "refs": [
             {"store": "app", "table": "passages", "key": "owner"},
@@ -185,11 +189,15 @@ def test_ids_that_occur_twice_in_a_side_are_said(folder: Folder) -> None:
     cypher(folder, "MATCH (n:Passage) WHERE n.id > 1 SET n.ref = 7.0")
     report = verified(folder)
     assert found(report) == [
+        ("app.table.public.passages: elements without owner", 2, []),
         ("app.table.public.passages: ids that occur more than once", 1, ["7"]),
+        ("vectors.collection.passages: elements without ref", 3, []),
         ("vectors.collection.passages: ids that occur more than once", 1, ["7"]),
+        ("graph.label.Passage: elements without ref", 1, []),
         ("graph.label.Passage: ids that occur more than once", 1, ["7"]),
     ]
     assert "1 occurring more than once: 7" in text.render(report)
+    assert "3 without ref" in text.render(report)
 
 
 def test_a_view_is_a_side_for_a_part_of_a_table(folder: Folder) -> None:
@@ -268,6 +276,23 @@ def test_names_are_checked_against_what_is_declared(folder: Folder) -> None:
         assert line.startswith("reconcile.yaml:")
         assert 'mirror "one"' in line
     assert folder.command("validate").returncode == Exit.ERROR
+
+
+def test_a_side_that_cannot_be_read_now_is_told_and_the_others_are(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where trying again may help: whoever waits for a lock has been told nothing of the other stores."""
+
+    def blocked(*_: Any) -> Any:
+        raise LockWaitError("waited 10 s for open transactions")
+
+    monkeypatch.setattr(Neo4jSession, "ids", blocked)
+    cypher(folder, "CREATE (:Passage {id: 77})")
+    report = verified(folder)
+    assert found(report) == [
+        ("graph.label.Passage: mirror passages was not compared: waited 10 s for open transactions", 0, [])
+    ]
+    assert [side["ids"] for side in report["mirrors"][0]["sides"]] == [5, 5, None]
 
 
 # --- within a store ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,3 +40,47 @@ class Finding:
     hint: str | None = None
     bounded: bool = False
     """Whether counting stopped at a bound, or only a sample was looked at: there may be more than `count`."""
+    looked: int | None = None
+    """Of a sample: how many were looked at, of which `count` disagree."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was looked at in part only, whether or not anything was found there."""
+
+    address: Address
+    what: str
+    """In the plural: "nodes with (:Chunk).embedding"."""
+    looked: int
+    of: int
+    source: Source | None = None
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """What could not be looked at: a query was stopped by its limit."""
+
+    address: Address
+    what: str
+    """What it would have told: "whether nodes break unique Person.id"."""
+    why: str
+    source: Source | None = None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """All that one store answered."""
+
+    findings: tuple[Finding, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    not_run: tuple[NotRun, ...] = ()
+
+    @classmethod
+    def of(cls, found: Iterable[Finding | Sample | NotRun]) -> Verified:
+        """Each to its kind, in their order."""
+        every = list(found)
+        return cls(
+            tuple(f for f in every if isinstance(f, Finding)),
+            tuple(f for f in every if isinstance(f, Sample)),
+            tuple(f for f in every if isinstance(f, NotRun)),
+        )

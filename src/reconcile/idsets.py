@@ -37,28 +37,33 @@ class IdSet:
     """Different ids."""
     repeated: Part
     """Those that came more than once."""
+    without: int = 0
+    """How many came without an id."""
 
 
-def fill(path: Path, ids: Iterable[str], sample: int) -> IdSet:
+def fill(path: Path, ids: Iterable[str | None], sample: int) -> IdSet:
     """Write all of `ids` to the file.
 
     Args:
         path: does not exist yet.
+        ids: None for what has no id, which is only counted.
         sample: how many repeated ids to name.
     """
     connection = _open(path)
     try:
         connection.execute("CREATE TABLE arrived (id TEXT NOT NULL)")
-        batches = iter(ids)
-        while batch := [(i,) for i in islice(batches, _BATCH)]:
-            connection.executemany("INSERT INTO arrived VALUES (?)", batch)
+        batches, without = iter(ids), 0
+        while batch := list(islice(batches, _BATCH)):
+            present = [(i,) for i in batch if i is not None]
+            without += len(batch) - len(present)
+            connection.executemany("INSERT INTO arrived VALUES (?)", present)
         connection.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID")
         connection.execute("INSERT INTO ids SELECT id, count(*) FROM arrived GROUP BY id ORDER BY id")
         connection.execute("DROP TABLE arrived")
         (count,) = connection.execute("SELECT count(*) FROM ids").fetchone()
         repeated = _part(connection, "ids WHERE times > 1", sample)
         connection.commit()
-        return IdSet(path, count, repeated)
+        return IdSet(path, count, repeated, without)
     finally:
         connection.close()
 

@@ -11,9 +11,9 @@ from reconcile.idsets import Part, fill, missing
 
 def test_differences_in_both_directions_and_repeated_ids(tmp_path: Path) -> None:
     """All counted, a few named, numbers in their order."""
-    one = fill(tmp_path / "one", map(str, [*range(12), 5, 5, 7]), 1)
+    one = fill(tmp_path / "one", [*map(str, [*range(12), 5, 5, 7]), None, None], 1)
     other = fill(tmp_path / "other", [*map(str, range(0, 12, 3)), "x"], 10)
-    assert (one.count, one.repeated) == (12, Part(2, ("5",)))
+    assert (one.count, one.repeated, one.without) == (12, Part(2, ("5",)), 2)
     assert (other.count, other.repeated) == (5, Part())
     assert missing(one, other, 4) == Part(8, ("1", "2", "4", "5"))
     assert missing(other, one, 4) == Part(1, ("x",))

@@ -76,7 +76,8 @@ def verify(report: Json) -> str:
             told = "<br>".join(_escaped(line) for line in below)
             lines.append(f"| {symbol.strip()} | {_code(name).replace('|', chr(92) + '|')} | {ids} | {told} |")
         lines.append("")
-    lines += [f"- store {s['store']} was not looked at: {_escaped(s['why'])}" for s in report["not_looked_at"]]
+    for symbol, name, told, where in text.asides(report):
+        lines.append(f"- {symbol} {_code(name)} {_escaped(told)} {_escaped(where)}".rstrip())
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

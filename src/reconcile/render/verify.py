@@ -8,7 +8,7 @@ from reconcile.model import Json
 from reconcile.render import words
 from reconcile.render.text import painter
 
-WRONG, RIGHT, SKIPPED = "✗", "✓", words.UNMANAGED
+WRONG, RIGHT, SKIPPED, PARTLY = "✗", "✓", words.UNMANAGED, "~"
 _RED, _GREEN, _YELLOW, _DIM, _BOLD = "31", "32", "33", "2", "1"
 _ADDRESS, _WHAT = 50, 60
 """Widest columns; what is longer pushes the rest of its line to the right."""
@@ -18,7 +18,8 @@ _ONE = {"have": "has", "are": "is"}
 
 def title(report: Json) -> str:
     """The first line of every format."""
-    stores = words.counted(len(report["stores"]) - len(report["not_looked_at"]), "store")
+    whole = [s for s in report["not_looked_at"] if s["address"] is None]
+    stores = words.counted(len(report["stores"]) - len(whole), "store")
     read = f"{stores} looked at in {report['seconds']} s"
     return f"reconcile verify · {report['project']} · {report['environment']} · {read}"
 
@@ -31,11 +32,15 @@ def closing(report: Json) -> str:
     if agree == len(mirrors):
         said = "the mirror agrees" if agree == 1 else f"all {agree} mirrors agree"
     tail = [said] * bool(mirrors)
-    if skipped := [s["store"] for s in report["not_looked_at"]]:
+    if skipped := list(dict.fromkeys(words.printable(s["address"] or s["store"]) for s in report["not_looked_at"])):
         tail.append(f"not looked at: {words.listed(skipped)}")
+    if report["sampled"]:
+        tail.append(f"of {words.counted(len(report['sampled']), 'thing')} a sample was looked at")
     if report["clean"]:
         return "; ".join(["Clean: what the stores hold agrees with what is declared", *tail]) + "."
     count = len(report["findings"])
+    if not count:
+        return "; ".join(["Nothing found, but not all was looked at", *tail]) + "."
     where = len({f["address"] for f in report["findings"]})
     head = f"Found: {count} disagreement{'s' * (count != 1)} at {where} address{'es' * (where != 1)}"
     return "; ".join([head, *tail]) + "."
@@ -46,12 +51,16 @@ def said(finding: Json) -> str:
 
     >>> said({"count": 1, "bounded": True, "what": "rows: a > 0 does not hold"})
     'at least 1 row: a > 0 does not hold'
+    >>> said({"count": 3, "bounded": True, "looked": 200, "what": "nodes have no vector"})
+    '3 of 200 looked at: nodes have no vector'
     >>> said({"count": 1, "bounded": False, "what": 'nodes have the label "X"'})
     '1 node has the label "X"'
     """
     what = words.printable(finding["what"])
     if not finding["count"]:
         return what
+    if finding.get("looked"):
+        return f"{finding['count']:,} of {finding['looked']:,} looked at: {what}"
     noun, space, rest = what.partition(" ")
     if finding["count"] == 1:
         noun = noun.removesuffix("s") if not noun.endswith("s:") else noun.removesuffix("s:") + ":"
@@ -92,6 +101,7 @@ def sides(mirror: Json) -> Iterator[tuple[str, str, str, list[str]]]:
             yield WRONG, name, "not compared", [words.printable(side["problem"])]
             continue
         below = []
+        below += [f"{side['without']:,} without {words.printable(side['key'])}"] if side.get("without") else []
         for word in ("missing", "extra", "repeated"):
             part = side.get(word)
             if part and part["count"]:
@@ -99,6 +109,17 @@ def sides(mirror: Json) -> Iterator[tuple[str, str, str, list[str]]]:
                 below.append(f"{part['count']:,} {said_}" + (f": {keys(part)}" if part["sample"] else ""))
         symbol = WRONG if below else RIGHT if number and compared else " "
         yield symbol, name, f"{side['ids']:,} id{'s' * (side['ids'] != 1)}", below
+
+
+def asides(report: Json) -> Iterator[tuple[str, str, str, str]]:
+    """What was looked at in part or not at all: symbol, address or store, what to say of it, where it is declared."""
+    for sample in report["sampled"]:
+        told = f"a sample: {sample['looked']:,} of {sample['of']:,} {words.printable(sample['what'])}"
+        yield PARTLY, words.printable(sample["address"]), told, place(sample["source"])
+    for skipped in report["not_looked_at"]:
+        about = f" {words.printable(skipped['what'])}" if skipped["what"] else ""
+        name = words.printable(skipped["address"] or skipped["store"])
+        yield SKIPPED, name, f"not looked at{about}: {words.printable(skipped['why'])}", place(skipped["source"])
 
 
 def own(report: Json) -> list[Json]:
@@ -121,9 +142,9 @@ def render(report: Json, *, colour: bool = False) -> str:
     lines += [""] * bool(found)
     for mirror in report["mirrors"]:
         lines += [*_mirror(mirror, colour=colour), ""]
-    for skipped in report["not_looked_at"]:
-        lines.append(f"  {paint(SKIPPED, _YELLOW)}  {skipped['store']}  not looked at: {skipped['why']}")
-    lines += [""] * bool(report["not_looked_at"])
+    for symbol, name, told, where in asides(report):
+        lines.append(f"  {paint(symbol, _YELLOW)}  {name}  {told}  {paint(where, _DIM)}".rstrip())
+    lines += [""] * bool(report["not_looked_at"] or report["sampled"])
     return "\n".join([*lines, paint(closing(report), _GREEN if report["clean"] else _RED)]) + "\n"
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from reconcile.change import Call, Change, Server, Step, Timeouts
 from reconcile.embeddings import Embedding
 from reconcile.errors import Problem
-from reconcile.findings import Finding
+from reconcile.findings import Verified
 from reconcile.model import Address, Json, Resource, Source, State, Wait
 
 if TYPE_CHECKING:
@@ -230,10 +230,10 @@ class Side:
 class Listing(Protocol):
     """A session that can give the ids of a mirror's side. Reads only."""
 
-    def ids(self, side: Side) -> Iterator[str]:
+    def ids(self, side: Side) -> Iterator[str | None]:
         """Every id of a mirror's side as text (integers in decimal, UUIDs in lower case with hyphens), in any order.
 
-        Streamed: memory does not grow with their number. Rows without an id are left out.
+        Streamed: memory does not grow with their number. None for each row, node or point that has no id.
 
         Raises:
             StoreError: the table, label, collection or key is not there.
@@ -244,12 +244,15 @@ class Listing(Protocol):
 class Verifies(Listing, Protocol):
     """A session that can say whether content agrees with what is declared. Reads only."""
 
-    def verify(self, desired: State, sample: int) -> Sequence[Finding]:
+    def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """Every disagreement within this store, counted by bounded queries, with at most `sample` keys of each.
 
+        What is looked at in part, and queries that their limits stopped, are told as such.
+
         Args:
-            desired: what is declared for this store.
+            chosen: what to look at.
             sample: how many keys to show, and how many stored vectors to look at where all would be too many (×100).
+            declared: all that is declared for this store: what the meaning of `chosen` may depend on.
         """
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from reconcile import idsets
 from reconcile.change import Server
 from reconcile.errors import ReconcileError, StoreError
-from reconcile.findings import Finding, Rule
+from reconcile.findings import Finding, NotRun, Rule, Sample, Verified
 from reconcile.idsets import NONE, IdSet, Part
 from reconcile.mirrors import Mirror, resolved
 from reconcile.model import Address, Json, Source, State
@@ -39,7 +39,7 @@ class _Looked:
     """What one store answered."""
 
     server: Server
-    findings: Sequence[Finding] = ()
+    verified: Verified = field(default_factory=Verified)
     sides: dict[_What, IdSet | str] = field(default_factory=dict)
     """The ids of each side, or why they could not be read."""
     skipped: str | None = None
@@ -56,8 +56,10 @@ def verify(project: Project, addresses: Sequence[str] = (), sample: int = SAMPLE
 
     Returns:
         `at`, `seconds`, `project`, `environment`, `stores`, `findings` (as `findings.Finding`, those of mirrors
-        included), `mirrors` (`name`, `agrees`, `source`, and `sides` with their number of `ids`, and `missing`,
-        `extra` and `repeated`, each with `count` and `sample`), `not_looked_at` ([{store, why}]), `clean`.
+        included), `mirrors` (`name`, `agrees`, `source`, and `sides` with their number of `ids`, how many are
+        `without` one, and `missing`, `extra` and `repeated`, each with `count` and `sample`), `sampled` (as
+        `findings.Sample`: what was looked at in part), `not_looked_at` ([{store, address, what, why, source}], the
+        last three and the address null of a whole store), `clean`: nothing was found, and every query was run.
 
     Raises:
         ProjectError: all that is wrong with the YAML.
@@ -77,13 +79,14 @@ def verify(project: Project, addresses: Sequence[str] = (), sample: int = SAMPLE
                     continue
                 session = package(spec.kind).connect(spec, project.name, project.environment)
                 opened.callback(session.close)
-                own = State.of(r for a, r in chosen.items() if a.store == spec.name)
+                own = chosen.filter(lambda r, name=spec.name: r.address.store == name)  # type: ignore[misc]
+                declared = desired.filter(lambda r, name=spec.name: r.address.store == name)  # type: ignore[misc]
                 files = {
                     side: Path(folder, f"{n}.db")
                     for n, side in enumerate(sides.values())
                     if side.address.store == spec.name
                 }
-                futures[spec.name] = pool.submit(_look, spec.kind, session, own, files, sample)
+                futures[spec.name] = pool.submit(_look, spec.kind, session, (own, declared), files, sample)
         _raise([error for future in futures.values() if (error := future.exception()) is not None])
         looked = {name: future.result() for name, future in futures.items()}
         compared = [_compared(mirror, looked, sample) for mirror in mirrors]
@@ -127,11 +130,12 @@ def _raise(errors: Sequence[BaseException]) -> None:
         raise StoreError("\n".join(map(str, errors)))
 
 
-def _look(kind: str, session: Session, desired: State, files: Mapping[Side, Path], sample: int) -> _Looked:
-    """Everything about one store, over its one connection."""
+def _look(kind: str, session: Session, states: tuple[State, State], files: Mapping[Side, Path], sample: int) -> _Looked:
+    """Everything about one store, over its one connection: of (what was chosen, all that is declared)."""
     looked = _Looked(session.server())
+    chosen, declared = states
     if isinstance(session, Verifies):
-        looked.findings = session.verify(desired, sample)
+        looked.verified = session.verify(chosen, sample, declared)
     else:
         looked.skipped = f"this version cannot verify a store of kind {kind}"
     for side, path in files.items():
@@ -141,8 +145,6 @@ def _look(kind: str, session: Session, desired: State, files: Mapping[Side, Path
         try:
             looked.sides[_what(side)] = idsets.fill(path, session.ids(side), sample)
         except StoreError as error:
-            if session.transient(error):
-                raise
             looked.sides[_what(side)] = error.what
     return looked
 
@@ -174,6 +176,7 @@ class _Compared:
                 yield Finding(address, Rule.MIRROR, what, 0, source=source, bounded=True)
                 continue
             parts = (
+                (f"elements without {found.side.key}", Part(found.ids.without)),
                 ("ids that occur more than once", found.ids.repeated),
                 (f"ids missing that {original} has", found.missing),
                 (f"ids that {original} does not have", found.extra),
@@ -201,7 +204,7 @@ def _side(found: _Side, *, first: bool) -> Json:
     }
     if isinstance(ids, str):
         return {**entry, "problem": ids}
-    entry["repeated"] = asdict(ids.repeated)
+    entry |= {"without": ids.without, "repeated": asdict(ids.repeated)}
     return entry if first else {**entry, "missing": asdict(found.missing), "extra": asdict(found.extra)}
 
 
@@ -223,7 +226,7 @@ def _compared(mirror: Mirror, looked: Mapping[str, _Looked], sample: int) -> _Co
 def _report(
     project: Project, looked: Mapping[str, _Looked], compared: Sequence[_Compared], seconds: float
 ) -> dict[str, Json]:
-    findings = [f for store in looked.values() for f in store.findings]
+    findings = [f for store in looked.values() for f in store.verified.findings]
     findings += [f for mirror in compared for f in mirror.findings()]
     return {
         "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -235,11 +238,27 @@ def _report(
         ],
         "findings": [_finding(f) for f in findings],
         "mirrors": [mirror.to_json() for mirror in compared],
-        "not_looked_at": [
-            {"store": name, "why": found.skipped} for name, found in looked.items() if found.skipped is not None
-        ],
-        "clean": not findings,
+        "sampled": [_sample(s) for store in looked.values() for s in store.verified.samples],
+        "not_looked_at": list(_not_looked_at(looked)),
+        "clean": not findings and not any(store.verified.not_run for store in looked.values()),
     }
+
+
+def _sample(sample: Sample) -> Json:
+    return {**vars(sample), "address": str(sample.address), "source": _source(sample.source)}
+
+
+def _not_looked_at(looked: Mapping[str, _Looked]) -> Iterator[Json]:
+    nothing: dict[str, Json] = {"address": None, "what": None, "source": None}
+    for name, found in looked.items():
+        if found.skipped is not None:
+            yield {"store": name, "why": found.skipped, **nothing}
+        for query in found.verified.not_run:
+            yield {"store": name, **_not_run(query)}
+
+
+def _not_run(query: NotRun) -> dict[str, Json]:
+    return {**vars(query), "address": str(query.address), "source": _source(query.source)}
 
 
 def _finding(finding: Finding) -> Json:
@@ -249,6 +268,7 @@ def _finding(finding: Finding) -> Json:
         "what": finding.what,
         "count": finding.count,
         "bounded": finding.bounded,
+        "looked": finding.looked,
         "sample": list(finding.sample),
         "query": finding.query,
         "hint": finding.hint,

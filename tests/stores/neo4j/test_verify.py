@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from neo4j.exceptions import Neo4jError
@@ -11,16 +12,27 @@ from tests.stores.neo4j.graph import Graph, lines
 
 from reconcile import workflow
 from reconcile.errors import ReconcileError
-from reconcile.findings import Finding, Rule
+from reconcile.findings import Finding, Rule, Verified
 from reconcile.stores.base import Verifies
+from reconcile.stores.neo4j import session as session_module
+from reconcile.stores.neo4j import verify
+from reconcile.stores.neo4j.session import Neo4jSession
+
+
+def all_of(graph: Graph, text: str, sample: int = 3) -> Verified:
+    """What is said of a declaration that plans nothing."""
+    graph.declare(text)
+    desired = graph.project.desired()
+    with graph.session() as session:
+        assert isinstance(session, Verifies)
+        return session.verify(desired, sample, desired)
 
 
 def verified(graph: Graph, text: str, sample: int = 3) -> Sequence[Finding]:
-    """The findings for a declaration that plans nothing."""
-    graph.declare(text)
-    with graph.session() as session:
-        assert isinstance(session, Verifies)
-        return session.verify(graph.project.desired(), sample)
+    """The findings, where all was looked at."""
+    found = all_of(graph, text, sample)
+    assert (found.samples, found.not_run) == ((), ())
+    return found.findings
 
 
 def said(found: Sequence[Finding]) -> list[tuple[str, int, str]]:
@@ -104,12 +116,59 @@ def test_stored_vectors_that_do_not_fit_are_counted_by_what_is_wrong(graph: Grap
     assert len(rows) == 2, "the server finds just those that are not named here"
 
 
-def test_of_many_vectors_a_sample_is_looked_at(graph: Graph) -> None:
-    graph.send("UNWIND range(1, 3000) AS i CREATE (:C {e: [1.0, 2.0]})")
-    (finding,) = verified(graph, "indexes:\n  x: {kind: vector, label: C, properties: [e], dimensions: 3}", sample=2)
+def test_of_many_vectors_a_sample_is_looked_at_and_said_to_be_one(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph.send(
+        "UNWIND range(1, 3000) AS i CREATE (:C {e: CASE WHEN i % 2 = 0 THEN [1.0, 2.0] ELSE [1.0, 2.0, 3.0] END})"
+    )
+    text = "indexes:\n  x: {kind: vector, label: C, properties: [e], dimensions: %d}"
+    (finding,) = verified(graph, text % 3, sample=2)
+    assert (finding.count, finding.bounded, finding.looked) == (1500, False, None), "so few are all looked at"
+    monkeypatch.setattr(verify, "NUMBERS", 900)
+    found = all_of(graph, text % 3, sample=2)
+    (finding,), (sample,) = found.findings, found.samples
     assert finding.bounded
-    assert 50 < finding.count < 600, "about 2 × 100 of them"
+    assert (sample.looked, sample.of, sample.what) == (finding.looked, 3000, "nodes with (:C).e")
+    assert 100 < sample.looked < 900, "about 300 of them"
+    assert 0 < finding.count < sample.looked
     assert len(finding.sample) == 2
+    graph.send("MATCH (n:C) SET n.e = [1.0, 2.0, 3.0]")
+    found = all_of(graph, text % 3, sample=2)
+    assert (found.findings, len(found.samples)) == ((), 1), "also where nothing is wrong in it"
+    assert all_of(graph, text % 3, sample=30).samples == (), "more keys, more that is looked at"
+
+
+def test_queries_that_their_limits_stop_are_told_as_not_run_and_the_others_run(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but one are made slow, and get a tenth of a second; the server ends them."""
+    graph.send("CREATE (:P {a: 1})-[:R]->(:Odd)")
+    look = Neo4jSession._look
+
+    def limited(self: Neo4jSession, statement: str, **parameters: Any) -> Any:
+        if "db." in statement or ":`Odd`" in statement:
+            return look(self, statement, **parameters)
+        slow = statement.replace("MATCH", "UNWIND range(1, 1000000000) AS i WITH count(i) AS i MATCH", 1)
+        with monkeypatch.context() as hurried:
+            hurried.setattr(session_module, "CHECK_SECONDS", 0.1)
+            return look(self, slow, **parameters)
+
+    monkeypatch.setattr(Neo4jSession, "_look", limited)
+    found = all_of(
+        graph,
+        "constraints:\n  k: {label: P, key: [a], enforce: check}\n  e: {relationship: R, exists: a, enforce: check}\n"
+        "indexes:\n  x: {kind: vector, label: P, properties: [e], dimensions: 3}\n"
+        "vocabulary: {labels: [P], property_keys: [a]}",
+    )
+    assert [query.what for query in found.not_run] == [
+        "whether nodes break key P.a",
+        "whether relationships break exists R.a",
+        "whether nodes have vectors that fit in (:P).e",
+        "which property keys are in use",
+    ]
+    assert all(query.source is not None for query in found.not_run)
+    assert said(found.findings) == [("vocabulary.labels", 1, 'nodes have the label "Odd"')]
 
 
 def test_few_vectors_among_many_nodes_are_all_looked_at(graph: Graph) -> None:
@@ -153,6 +212,17 @@ def test_names_that_no_vocabulary_lists_are_counted(graph: Graph) -> None:
         assert finding.rule is Rule.VOCABULARY
         assert finding.query is not None
         assert len(graph.send(finding.query)) == 3
+    desired = graph.project.desired()
+    chosen = desired.filter(lambda r: r.name == "property_keys")
+    with graph.session() as session:
+        assert said(session.verify(chosen, 3, desired).findings) == said(found)[1:], "alone as among all"
+    graph.settings["ignore"] = ["Odd*", "ä*"]
+    graph.configure()
+    assert said(verified(graph, (graph.folder / "schema" / "graph.yaml").read_text().partition("\n")[2])) == [
+        said(found)[1]
+    ], "what the project ignores is another's"
+    graph.settings.pop("ignore")
+    graph.configure()
     (wider,) = verified(graph, "vocabulary: {relationship_types: [LIKES]}")
     assert wider.what == 'relationships are of type "KNOWS"'
     (rest,) = verified(graph, "vocabulary: {property_keys: [name, a.b, since]}")

@@ -28,8 +28,9 @@ def session(store: Store) -> Iterator[QdrantSession]:
 
 
 def ids(store: Store, key: str | None = None, name: str = "c") -> list[str]:
+    """Sorted; `-` for a point without one."""
     with session(store) as opened:
-        return sorted(opened.ids(Side(collection_address("v", name), key)))
+        return sorted(text or "-" for text in opened.ids(Side(collection_address("v", name), key)))
 
 
 def points(store: Store, *payloads: Any, collection: str = "c") -> None:
@@ -47,15 +48,15 @@ def test_pages_keep_to_strict_mode(store: Store) -> None:
 
 
 def test_values_of_a_payload_field(store: Store) -> None:
-    """Numbers, texts and lists, at any depth; what has none is left out."""
+    """Numbers, texts and lists, at any depth; what has none is told as such."""
     store.collection("vector: {embedding: passages}")
     store.apply()
     points(store, {"a": {"b": 7}}, {"a": {"b": "x"}}, {"a": {"b": [1, "y"]}}, {"a": 1}, {}, {"a": {"b": None}})
-    assert ids(store, "a.b") == ["1", "7", "x", "y"]
+    assert ids(store, "a.b") == ["-", "-", "-", "1", "7", "x", "y"]
     points(store, {"k": [{"id": 1}, {"id": 2}]}, {"k": {"id": 3}}, {"a key": {"x-y": 5}})
-    assert ids(store, "k[].id") == ["1", "2"]
-    assert ids(store, "k[1].id") == ["2"]
-    assert ids(store, '"a key".x-y') == ["5"]
+    assert ids(store, "k[].id") == ["-"] * 5 + ["1", "2"]
+    assert ids(store, "k[1].id") == ["-"] * 5 + ["2"]
+    assert ids(store, '"a key".x-y') == ["-"] * 5 + ["5"]
 
 
 def test_a_collection_that_is_not_there(store: Store) -> None:
@@ -76,11 +77,18 @@ def test_named_vectors_and_multivectors_of_another_size(store: Store) -> None:
     made = [{"id": n, "vector": {"t": [0.1, 0.2, 0.3], "m": [[0.1, 0.2], [0.3, 0.4]]}} for n in range(250)]
     store.send("PUT", "/collections/c/points?wait=true", {"points": made})
     report = workflow.verify(store.project, sample=2)
-    said = [(f["what"], f["count"], f["sample"], f["bounded"]) for f in report["findings"]]
+    said = [(f["what"], f["count"], f["sample"], f["bounded"], f["looked"]) for f in report["findings"]]
     assert said == [
-        ('vectors "t" of 3 dimensions, not of the declared 4; 200 were looked at', 200, ["0", "1"], True),
-        ('vectors "m" of 2 dimensions, not of the declared 4; 200 were looked at', 200, ["0", "1"], True),
+        ('vectors "t" of 3 dimensions, not of the declared 4', 200, ["0", "1"], True, 200),
+        ('vectors "m" of 2 dimensions, not of the declared 4', 200, ["0", "1"], True, 200),
     ]
+    assert [(s["what"], s["looked"], s["of"]) for s in report["sampled"]] == [
+        ('points with vectors "t"', 200, 250),
+        ('points with vectors "m"', 200, 250),
+    ]
+    everything = workflow.verify(store.project, sample=3)
+    assert [(f["count"], f["bounded"]) for f in everything["findings"]] == [(250, False)] * 2
+    assert everything["sampled"] == []
 
 
 def test_a_request_that_came_too_early_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,5 +108,5 @@ def test_a_request_that_came_too_early_is_tried_again(store: Store, monkeypatch:
             return real(method, path, body, seconds)
 
         monkeypatch.setattr(opened.http, "send", send)
-        assert sorted(opened.ids(Side(collection_address("v", "c"), None))) == ["0", "1"]
+        assert sorted(map(str, opened.ids(Side(collection_address("v", "c"), None)))) == ["0", "1"]
         assert len(refused) == 2

@@ -36,7 +36,7 @@ def side(kind: str, entry: Map, desired: State, context: Context) -> Side | None
     return Side(address, entry["key"], where)
 
 
-def ids(session: neo4j.Session, side: Side, head: str, place: str) -> Iterator[str]:
+def ids(session: neo4j.Session, side: Side, head: str, place: str) -> Iterator[str | None]:
     """See `stores.base.Verifies.ids`: one query, its rows fetched as they are read.
 
     Args:
@@ -50,13 +50,14 @@ def ids(session: neo4j.Session, side: Side, head: str, place: str) -> Iterator[s
         hint = "nothing was stored under it yet, or it is spelled otherwise"
         raise StoreError(f"label {label} is not in the graph", where=place, hint=hint)
     key = f"n.{cypher.quote(side.key or '')}"
-    rows = session.run(f"{head}MATCH (n:{cypher.quote(label)}) WHERE {key} IS NOT NULL RETURN {key} AS id")
-    for row in rows:
-        yield from _text(row["id"])
+    for row in session.run(f"{head}MATCH (n:{cypher.quote(label)}) RETURN {key} AS id"):
+        yield from _text(row["id"]) or (None,)
 
 
 def _text(value: Any) -> Sequence[str]:
-    """The id as text; of a list each of its items."""
+    """The id as text; of a list each of its items; nothing where there is none."""
+    if value is None:
+        return []
     if isinstance(value, str):
         return [same_form(value)]
     if isinstance(value, bool):

@@ -14,14 +14,14 @@ from urllib.parse import unquote, urlsplit
 
 from reconcile.change import Call, Op, Server, Step, Timeouts
 from reconcile.errors import Problem, StoreError, UnsupportedError
-from reconcile.findings import Finding
+from reconcile.findings import Verified
 from reconcile.model import Address, Json, Resource, State
+from reconcile.selection import Selection
 from reconcile.stores.base import Canonical, Live, Side, StoreSpec
 from reconcile.stores.neo4j import checks, cypher, faults, guard, introspect, mirrored, verify
 from reconcile.stores.neo4j.canonical import canonical
 from reconcile.stores.neo4j.resources import FAILED, VECTOR, Index, SchemaObject
 from reconcile.stores.neo4j.transaction import Neo4jTransaction
-from reconcile.stores.neo4j.violations import TooMuchError
 
 if TYPE_CHECKING:
     import neo4j
@@ -164,14 +164,11 @@ class Neo4jSession:
         live = {r.name: r for r in self.introspect().state.values() if isinstance(r, SchemaObject)}
         return [*checks.conflicts(steps, live), *checks.violations(steps, self._look, self.server())]
 
-    def verify(self, desired: State, sample: int) -> Sequence[Finding]:
+    def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """See `Verifies.verify`: constraints that are only checked, stored vectors, names in use."""
         self.server()
-        try:
-            return verify.findings(desired, verify.Look(self._spec.name, self._look, sample))
-        except TooMuchError:
-            what = "a query that looks at the content takes more time or memory than the server gives it"
-            raise StoreError(what, where=self.place, hint="see dbms.memory.transaction.total.max") from None
+        hidden = Selection(ignore=tuple(map(str, self._spec.settings.get("ignore") or ())))
+        return verify.verified(chosen, declared, verify.Look(self._spec.name, self._look, sample, hidden))
 
     def _look(self, statement: str, **parameters: Json) -> list[Mapping[str, Any]] | None:
         """A query over data; None where it takes more time or memory than the server gives it."""
@@ -182,7 +179,7 @@ class Neo4jSession:
                 return None
             raise
 
-    def ids(self, side: Side) -> Iterator[str]:
+    def ids(self, side: Side) -> Iterator[str | None]:
         """See `stores.base.Verifies`: the values of a property of a label's nodes."""
         import neo4j
 

@@ -53,7 +53,7 @@ def _shown(parts: tuple[str, ...], scope: Scope) -> str:
     return parts[-1] if parts[0] == scope.first else ".".join(parts)
 
 
-def ids(connection: Connection, side: Side) -> Iterator[str]:
+def ids(connection: Connection, side: Side) -> Iterator[str | None]:
     """See `stores.base.Verifies.ids`: a cursor of the server, in a transaction that only reads.
 
     Raises:
@@ -70,12 +70,12 @@ def ids(connection: Connection, side: Side) -> Iterator[str]:
         name = type_.name if type_ is not None else ""
         text = sql.SQL("trim_scale({})::text" if name == "numeric" else "{}::text").format(key)
         with connection.cursor(name="reconcile_ids") as cursor:
-            cursor.execute(sql.SQL("SELECT {} FROM {} WHERE {} IS NOT NULL").format(text, relation, key))
+            cursor.execute(sql.SQL("SELECT {} FROM {}").format(text, relation))
             while rows := cursor.fetchmany(_AT_ONCE):
                 if name in _EXACT:
                     yield from (row[0] for row in rows)
                 else:
-                    yield from (same_form(row[0]) for row in rows)
+                    yield from (None if row[0] is None else same_form(row[0]) for row in rows)
 
 
 def missing(error: StoreError, side: Side) -> StoreError:

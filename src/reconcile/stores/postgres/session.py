@@ -17,7 +17,7 @@ from psycopg import errors
 
 from reconcile.change import Call, Op, Server, Sql, Step, Timeouts, World
 from reconcile.errors import Problem, StoreError
-from reconcile.findings import Finding
+from reconcile.findings import Verified
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, Side, StoreSpec
 from reconcile.stores.postgres import builders, checks, checks_attached, detaching
@@ -133,15 +133,16 @@ class PostgresSession:
             found += obstacles(self.connection, steps, f"store {self.name}")
             return [*found, *violations(self.connection, self.schemas, steps)]
 
-    def verify(self, desired: State, sample: int) -> Sequence[Finding]:
+    def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """See `stores.base.Verifies`: constraints the server does not enforce on all rows, sizes of vectors."""
         from reconcile.stores.postgres.verifying import verify
 
+        del declared
         live, server = self.introspect().state, self.server()
         with self._translated():
-            return verify(self.connection, self.schemas, World(self.name, server, live, live), desired, sample)
+            return verify(self.connection, self.schemas, World(self.name, server, live, live), chosen, sample)
 
-    def ids(self, side: Side) -> Iterator[str]:
+    def ids(self, side: Side) -> Iterator[str | None]:
         """See `stores.base.Verifies`: the values of a column."""
         from reconcile.stores.postgres import mirrored
 

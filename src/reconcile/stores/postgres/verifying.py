@@ -14,7 +14,7 @@ import psycopg
 from psycopg import errors, sql
 
 from reconcile.change import Op, World
-from reconcile.findings import Finding, Rule
+from reconcile.findings import Finding, NotRun, Rule, Verified
 from reconcile.model import Resource, State
 from reconcile.stores.postgres.changes.preconditions import failing, live_column, no_rows, nulls, orphans, shown
 from reconcile.stores.postgres.introspect import settle
@@ -23,7 +23,7 @@ from reconcile.stores.postgres.sqltext import literal, relation
 from reconcile.stores.postgres.violations import row_shown
 
 SECONDS = 1800
-"""How long counting the rows of one rule may take; then it is said that there may be more."""
+"""How long counting the rows of one rule may take; then it is said that there may be more, or that it was not run."""
 _CURSOR = "reconcile_verify"
 _INPUT_IS_VALID = (16,)
 """pg_input_is_valid(), which asks all checks of a domain, came with PostgreSQL 16."""
@@ -32,20 +32,20 @@ _VECTOR = re.compile(r"(?:.*\.)?\"?(vector|halfvec)\"?(?:\((\d+)\))?\Z")
 
 def verify(
     connection: psycopg.Connection[Any], schemas: Iterable[str], world: World, desired: State, sample: int
-) -> list[Finding]:
+) -> Verified:
     """A finding for each declared rule that rows break.
 
     Args:
         world: live is what is there now, target the same.
         sample: how many keys of rows to show of each.
     """
-    paths, found = tuple(schemas), list[Finding]()
+    paths, found = tuple(schemas), list[Finding | NotRun]()
     for resource in desired.values():
         live = world.live.get(resource.address)
         for rule, asked in _asked(world, resource, live):
             finding = _look(connection, paths, resource, rule, asked, sample)
             found += [finding] if finding is not None else []
-    return found
+    return Verified.of(found)
 
 
 def _asked(world: World, declared: Resource, live: Resource | None) -> Iterator[tuple[Rule, Op]]:
@@ -102,7 +102,7 @@ def _look(
     rule: Rule,
     asked: Op,
     sample: int,
-) -> Finding | None:
+) -> Finding | NotRun | None:
     """All of its rows counted by the server, a few of them fetched; None where there are none."""
     query, what = str(asked.args["sql"]), f"rows: {asked.args['what']}"
     rows, names, count, bounded = list[Any](), list[str](), 0, False
@@ -120,9 +120,11 @@ def _look(
                     moved = connection.execute(sql.SQL("MOVE FORWARD ALL FROM {}").format(sql.Identifier(_CURSOR)))
                     count += moved.rowcount
     except (errors.QueryCanceled, errors.LockNotAvailable) as error:
+        if not rows:
+            why = error.diag.message_primary or str(error)
+            return NotRun(declared.address, f"whether {asked.args['what']}", why, declared.source)
         bounded = True
-        what = what if rows else f"not looked at whether {asked.args['what']}: {error.diag.message_primary}"
-    if not count and not bounded:
+    if not count:
         return None
     shown_rows = tuple(row_shown(names, row) for row in rows[:sample])
     fix = str(asked.args["fix"])

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reconcile.errors import StoreError
-from reconcile.findings import Finding, Rule
+from reconcile.findings import Finding, NotRun, Rule, Sample, Verified
 from reconcile.model import Json, State
 from reconcile.stores.base import Context, Side
 from reconcile.stores.qdrant import wire
@@ -48,7 +48,7 @@ def side(kind: str, entry: Map, desired: State, context: Context) -> Side | None
     return Side(address, None if key is None else payload_path(key), where)
 
 
-def ids(http: Transport, name: str, side: Side) -> Iterator[str]:
+def ids(http: Transport, name: str, side: Side) -> Iterator[str | None]:
     """See `stores.base.Verifies.ids`: points in the order of their ids, without vectors, payload only where asked.
 
     Raises:
@@ -60,8 +60,9 @@ def ids(http: Transport, name: str, side: Side) -> Iterator[str]:
     body = {"with_vector": False, "with_payload": False if wanted is None else [wanted]}
     for points in _pages(http, name, body, _at_once(http, name, side)):
         for point in points:
-            for value in [point["id"]] if side.key is None else _values(point.get("payload") or {}, path):
-                yield from _text(value)
+            values = [point["id"]] if side.key is None else _values(point.get("payload") or {}, path)
+            found = [text for value in values for text in _text(value)]
+            yield from found or (None,)
 
 
 def _pages(http: Transport, name: str, body: Mapping[str, Json], limit: int) -> Iterator[Sequence[Any]]:
@@ -143,12 +144,13 @@ def _text(value: Json) -> Iterator[str]:
         yield str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-def verify(http: Transport, names: Sequence[tuple[Collection, str]], sample: int) -> Sequence[Finding]:
+def verify(http: Transport, names: Sequence[tuple[Collection, str]], sample: int) -> Verified:
     """Collections whose stored vectors do not have the declared size: the first of them are looked at.
 
-    The server refuses vectors of another size than the collection's own: where one differs, most do.
+    The server refuses vectors of another size than the collection's own: where one differs, most do, and where that is
+    as declared none can.
     """
-    found = []
+    found: list[Finding | Sample | NotRun] = []
     for collection, name in names:
         try:
             info = _info(http, name)
@@ -157,44 +159,56 @@ def verify(http: Transport, names: Sequence[tuple[Collection, str]], sample: int
                 continue  # a plan makes it
             raise
         for vector, declared in collection.all_vectors.items():
-            if "size" in declared:
+            if "size" not in declared:
+                continue
+            try:
                 found += _vectors(http, name, info, collection, vector, int(declared["size"]), sample)
-    return found
+            except QdrantError as error:
+                what = f"whether {_shown(vector)} have the declared size"
+                found.append(NotRun(collection.address, what, error.what, collection.source))
+    return Verified.of(found)
 
 
 def _vectors(
     http: Transport, name: str, info: Any, collection: Collection, vector: str, size: int, sample: int
-) -> list[Finding]:
+) -> Iterator[Finding | Sample]:
     stored = info["config"]["params"].get("vectors") or {}
     params = stored if "size" in stored else stored.get(vector)
     if params is None or ("size" in stored) != (vector == ""):
-        return []  # it has no such vector: a plan says so
+        return  # it has no such vector: a plan says so
     limit = min(max(sample, 1) * _LOOKED_AT, _allowed(info))
     at_once = max(1, min(limit, _VALUES // int(params["size"])))
     wanted = True if vector == "" else [vector]
-    looked, wrong = 0, list[str]()
+    looked, wrong, more = 0, list[str](), False
     for points in _pages(http, name, {"with_payload": False, "with_vector": wanted}, at_once):
+        more = looked >= limit
+        if more:
+            break
         for point in points:
             values = point.get("vector")
             values = values if vector == "" else (values or {}).get(vector)
             looked += values is not None
             if values and any(len(v) != size for v in (values if isinstance(values[0], list) else [values])):
                 wrong.append(str(point["id"]))
-        if looked >= limit:
-            break
-    if not wrong:
-        return []
-    shown = f'vectors "{vector}"' if vector else "vectors"
-    return [
-        Finding(
+    if more and int(params["size"]) != size:
+        points_with = f"points with {_shown(vector)}"
+        yield Sample(
+            collection.address, points_with, looked, int(info.get("points_count") or looked), collection.source
+        )
+    if wrong:
+        yield Finding(
             collection.address,
             Rule.VECTOR,
-            f"{shown} of {params['size']} dimensions, not of the declared {size}; {looked} were looked at",
+            f"{_shown(vector)} of {params['size']} dimensions, not of the declared {size}",
             len(wrong),
             tuple(wrong[:sample]),
             f"POST {wire.collection_path(name, '/points/scroll')} {json.dumps({'with_vector': wanted})}",
             collection.source,
             "declare the size they have, or embed them again into a collection of the declared size",
-            bounded=True,
+            bounded=more,
+            looked=looked if more else None,
         )
-    ]
+
+
+def _shown(vector: str) -> str:
+    return f'vectors "{vector}"' if vector else "vectors"

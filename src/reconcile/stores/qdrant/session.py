@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconcile.change import Call, Http, Op, Server, Step, Timeouts
 from reconcile.errors import Problem, StoreError
-from reconcile.findings import Finding
+from reconcile.findings import Verified
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, Side, Transaction
 from reconcile.stores.qdrant import checks, mirrored, options, wire
@@ -134,12 +134,13 @@ class QdrantSession:
         _, read_only = checks.limits_of_key(self._key())
         return checks.preflight(steps, self._infos, self._aliases, read_only)
 
-    def verify(self, desired: State, sample: int) -> Sequence[Finding]:
+    def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """See `stores.base.Verifies`: the size of stored vectors."""
-        declared = [(r, self._name(r.address)) for r in desired.values() if isinstance(r, Collection)]
-        return mirrored.verify(self.http, declared, sample)
+        del declared
+        collections = [(r, self._name(r.address)) for r in chosen.values() if isinstance(r, Collection)]
+        return mirrored.verify(self.http, collections, sample)
 
-    def ids(self, side: Side) -> Iterator[str]:
+    def ids(self, side: Side) -> Iterator[str | None]:
         """See `stores.base.Verifies`: of points, or the values of one payload field."""
         return mirrored.ids(self.http, self._name(side.address), side)
 
