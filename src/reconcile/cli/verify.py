@@ -19,8 +19,8 @@ from reconcile.render import json_, markdown, verify
     default=10,
     show_default=True,
     metavar="N",
-    help="How many keys of each finding to list. All are counted, but of many stored vectors a sample, which then is said"
-    " to be one: the larger N, the larger that is.",
+    help="How many keys of each finding to list. All are counted, but of many stored vectors a sample, which is then "
+    "said to be one: the larger N, the larger that is.",
 )
 @pass_invocation
 def command(invocation: Invocation, addresses: tuple[str, ...], format_: str, sample: int) -> int:
@@ -28,8 +28,8 @@ def command(invocation: Invocation, addresses: tuple[str, ...], format_: str, sa
 
     Rows and nodes that break constraints which the server does not enforce, stored vectors of another size, names
     outside the vocabulary, and the declared `mirrors:`: ids that are in one store and not in the other. Read-only.
-    Exits 2 when anything disagrees, or could not be looked at. The stores are read at once but not at one moment: what is written meanwhile may
-    show as a difference, and be gone the next time.
+    Exits 2 when anything disagrees, or could not be looked at. The stores are read at once but not at one moment: what
+    is written meanwhile may show as a difference, and be gone the next time.
 
     ADDRESS narrows it to declared objects with all that is in them, and to mirrors with such a side; globs in quotes.
     """
