@@ -251,6 +251,24 @@ def test_another_mind_in_the_middle(tmp_path: Path, postgres_database: str) -> N
     assert sql(url, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == [(0,)]
 
 
+def test_nothing_is_cut_off(tmp_path: Path, postgres_database: str) -> None:
+    """A cast would cut texts without a word: rows that do not fit stop the plan, and writes of such are refused."""
+    url = postgres_database
+    folder = project(tmp_path, url, rows=20).declare(
+        app=OLD.replace("title: text", 'title: {type: "varchar(5)", strategy: online}')
+    )
+    sql(url, "UPDATE documents SET title = 'too long' WHERE id = 7; UPDATE documents SET title = 't    ' WHERE id = 8")
+    with pytest.raises(ReconcileError, match=r"title of public.documents does not fit .*\(id = 7"):
+        folder.apply("all")
+    sql(url, "DELETE FROM documents WHERE id = 7")
+    begin(folder, 1)
+    with pytest.raises(psycopg.errors.StringDataRightTruncation):
+        sql(url, "UPDATE documents SET title = 'too long' WHERE id = 9")
+    folder.apply("all")
+    assert folder.plan().steps == ()
+    assert sql(url, "SELECT title FROM documents WHERE id IN (8, 9) ORDER BY id") == [("t    ",), ("t9",)]
+
+
 def test_triggers_of_the_table_do_not_fire_for_the_backfill(tmp_path: Path, postgres_database: str) -> None:
     url = postgres_database
     folder = project(tmp_path, url, TYPES, rows=100)
@@ -347,13 +365,22 @@ def test_declared_grants_on_columns_stay_from_the_first_step_to_the_last(
             r"documents.once excludes by it: .*exclusive lock",
         ),
         ("      size__rc_new: text", "was not put there by a change under way"),
+        (
+            "      # CREATE PUBLICATION p FOR TABLE documents (id, size)",
+            "publication of table documents in publication p",
+        ),
+        ("      # CREATE SCHEMA o CREATE VIEW v AS SELECT size FROM public.documents", "rule _RETURN on view o.v"),
     ],
 )
 def test_what_cannot_be_done_online_is_said(more: str, error: str, tmp_path: Path, postgres_database: str) -> None:
+    """A comment is what somebody has made that is not modelled."""
+
     def with_more(text: str) -> str:
         return text.replace("    primary_key", f"{more}\n    primary_key")
 
     folder = project(tmp_path, postgres_database, with_more(TYPES), rows=10).declare(app=with_more(WIDER))
+    if "# " in more:
+        sql(postgres_database, more.partition("# ")[2])
     with pytest.raises(ReconcileError, match=error) as caught:
         folder.plan()
     assert "app.yaml:" in str(caught.value)

@@ -12,6 +12,8 @@ from tests.stores.postgres.writing import Database, check, column, index, primar
 from reconcile.hazards import Hazard
 from reconcile.model import Resource, State
 from reconcile.plan import Steps
+from reconcile.stores.postgres.changes.column_type import cast_of, fitted
+from reconcile.stores.postgres.changes.fitting import misfit
 from reconcile.stores.postgres.changes.types import type_change
 from reconcile.stores.postgres.resources import IndexItem
 
@@ -218,3 +220,64 @@ def test_a_time_gets_a_zone_without_a_rewrite(database: Database) -> None:
     database.to(users("character varying(40)", index("users", "users_seen", "seen")))
     indexed = zoned.add(index("users", "users_seen", "seen"))
     assert Hazard.BUILDS_INDEX in hazards(database.to(indexed))
+
+
+FITS = {
+    "text > integer": "'1', ' 2 ', '2147483648', 'x', '', NULL",
+    "text > numeric(4,2)": "'99.994', '99.995', '100', 'NaN', '1e1'",
+    "text > boolean": "'yes', 'maybe'",
+    "text > uuid": "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'a0'",
+    "text > jsonb": "'{}', '{'",
+    "text > date": "'2026-02-28', '2026-02-30'",
+    "text > character varying(3)": "'abc', 'abcd', 'abc  ', 'äöü', NULL",
+    "text > character(3)": "'abc', 'abcd', 'abc  '",
+    "integer > character varying(3)": "999, 1000, -99, -999",
+    "bigint > integer": "2147483647, 2147483648, -2147483648, -2147483649",
+    "integer > smallint": "32767, 32768, -32769",
+    "numeric > integer": "2147483647.4, 2147483647.5, -2147483648.5, -2147483648.4, 'NaN'",
+    "double precision > smallint": "32767.4, 32768.1, -32768.4, -32769, 'NaN', 'Infinity', 1e300",
+    "numeric > bigint": "9223372036854775807, 9223372036854775808",
+    "numeric > numeric(4,2)": "99.994, 99.995, -99.995, 'NaN'",
+    "integer > numeric(4,2)": "99, 100, -100",
+    "double precision > numeric(4,2)": "99.994, 100, 'NaN'",
+    "double precision > real": "1e38, 1e39, 'NaN', 'Infinity', 3.4028235e38",
+    "bit varying > bit varying(3)": "'101', '1011'",
+    "bit varying > bit(3)": "'101', '1011', '10'",
+    "text > bit(3)": "'101', '1011'",
+    "text[] > integer[]": "'{1,2}', '{1,x}', '{}', NULL",
+    "bigint[] > integer[]": "'{1,2}', '{{1},{3000000000}}'",
+    "text[] > character varying(2)[]": "'{ab}', '{ab,abc}'",
+}
+"""Values by change of type; some fit."""
+
+
+def test_values_that_do_not_fit_are_those_the_server_refuses(postgres_database: str) -> None:
+    wrong = []
+    with psycopg.connect(postgres_database, autocommit=True, options="-c timezone=UTC") as connection:
+        version = connection.info.server_version // 10000
+        for change, values in FITS.items():
+            old, new = change.split(" > ")
+            condition, before, after = misfit("c", old, new, (version,)), *(column("trial", "c", t) for t in (old, new))
+            using = f" USING {cast_of(before, after)}" if type_change(old, new).using else ""
+            if condition is None:
+                assert version < 16 and old.startswith("text"), change
+                continue
+            rows = ", ".join(f"(({value})::{old})" for value in values.split(", "))
+            asked = f"SELECT c::text, coalesce(({condition}), false) FROM (VALUES {rows}) t(c)"
+            for value, refused in connection.execute(asked.encode()).fetchall():
+                connection.execute(f"DROP TABLE IF EXISTS trial, fresh; CREATE TABLE trial (c {old})".encode())
+                connection.execute(f"INSERT INTO trial VALUES (%s::{old})".encode(), (value,))
+                connection.execute(f"CREATE TABLE fresh (c {new})".encode())
+                try:  # as the trigger and the backfill of an online change do it
+                    connection.execute(f"INSERT INTO fresh SELECT {fitted(before, after)} FROM trial".encode())
+                except psycopg.Error as error:
+                    wrong += [] if refused else [f"{change}: {value} is refused online: {error}"]
+                else:
+                    wrong += [f"{change}: {value} fits online"] if refused else []
+                try:
+                    connection.execute(f"ALTER TABLE trial ALTER c TYPE {new}{using}".encode())
+                except psycopg.Error as error:
+                    wrong += [] if refused else [f"{change}: {value} is refused: {error}"]
+                else:
+                    wrong += [f"{change}: {value} fits"] if refused else []
+    assert wrong == []

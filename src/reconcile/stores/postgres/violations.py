@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ LIMIT = 1000
 """Rows counted; more are "1000+"."""
 SECONDS = 30
 """How long one query may take; then it is said that it was not checked, and the step decides."""
+ALTOGETHER = 300
+"""Seconds for all queries of a plan: what is left when they are over is not asked."""
 _HERE = ("127.0.0.1", "::1")
 _SAMPLES = 5
 _WIDTH = 40
@@ -31,11 +34,11 @@ def violations(
     An `Unchecked` where the query could not be answered: too slow, no privilege, or it needs what the plan makes.
     """
     problems: list[Problem] = []
-    paths = tuple(schemas)
+    paths, until = tuple(schemas), time.monotonic() + ALTOGETHER
     for step in steps:
         for call in step.preconditions:
             if isinstance(call, Op) and call.op == "no_rows":
-                problems += _ask(connection, paths, step, call)
+                problems += _ask(connection, paths, step, call, min(SECONDS, until - time.monotonic()))
             elif isinstance(call, Op) and call.op == "free_disk":
                 problems += _free_disk(connection, step, int(call.args["bytes"]))
     return problems
@@ -61,12 +64,19 @@ def _free_disk(connection: psycopg.Connection[TupleRow], step: Step, wanted: int
         )
 
 
-def _ask(connection: psycopg.Connection[TupleRow], schemas: tuple[str, ...], step: Step, call: Op) -> Iterable[Problem]:
+def _ask(
+    connection: psycopg.Connection[TupleRow], schemas: tuple[str, ...], step: Step, call: Op, seconds: float
+) -> Iterable[Problem]:
     sql, what = str(call.args["sql"]), str(call.args["what"])
+    if seconds <= 0:
+        why = f"the queries before it took {ALTOGETHER} s"
+        yield Unchecked(f"not checked before: {what}: {why}", where=str(step.address), hint=f"to check it: {sql}")
+        return
     try:
         with connection.transaction():
             connection.execute(
-                f"SET TRANSACTION READ ONLY; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '{SECONDS}s'"
+                "SET TRANSACTION READ ONLY; SET LOCAL lock_timeout = '2s';"
+                f" SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}"
             )
             settle(connection, schemas)
             cursor = connection.execute(f"SELECT * FROM (\n{sql}\n) broken LIMIT {LIMIT + 1}".encode())
@@ -77,7 +87,7 @@ def _ask(connection: psycopg.Connection[TupleRow], schemas: tuple[str, ...], ste
         if connection.closed:
             raise
         slow = isinstance(error, errors.QueryCanceled)
-        why = f"it took more than {SECONDS} s" if slow else str(error.diag.message_primary or error)
+        why = f"it took more than {seconds:.0f} s" if slow else str(error.diag.message_primary or error)
         yield Unchecked(f"not checked before: {what}: {why}", where=str(step.address), hint=f"to check it: {sql}")
         return
     if rows:

@@ -34,7 +34,7 @@ from reconcile.stores.postgres.changes.column_rename import (
     beside_step,
     build_steps,
 )
-from reconcile.stores.postgres.changes.column_type import cast_of, compared_with, indexes_built, users_away
+from reconcile.stores.postgres.changes.column_type import compared_with, fitted, indexes_built, users_away
 from reconcile.stores.postgres.changes.common import (
     Alteration,
     comments,
@@ -145,7 +145,7 @@ class _Swap:
         self.judged: TypeChange = type_change(self.old.type, self.new.type)
         declared = self.new.using is not None
         self.narrows = not (self.judged.wider or declared or self.old.type == self.new.type)
-        value = self.new.using or cast_of(self.old, self.new)
+        value = self.new.using or fitted(self.old, self.new)
         self.pair = Pair(self.table, self.name, self.beside.parts[-1], self.new, value)
         self.begun = begun(world, self.old)
         self.phase = Phase.CONTRACT if self.narrows else Phase.MIGRATE
@@ -170,6 +170,8 @@ class _Swap:
             Phase.CONTRACT if self.narrows else Phase.EXPAND,
             also=self._given_up(far),
         )
+        if self.narrows:  # from now on nobody can write what does not fit
+            first = [replace(s, hazards=s.hazards | {Hazard.BREAKS_CLIENTS}) for s in first]
         steps = [*first, backfill_step(self.change, self.world, self.pair, self.phase)]
         self.made = [replace(s, needs=s.needs | self._start()) for s in steps]
         self._not_null()

@@ -166,11 +166,31 @@ def _type_hazards(world: World, before: Column, judged: TypeChange | None) -> li
     return hazards
 
 
+_UNLIMITED = {"character varying": "character varying", "character": "bpchar", "bit": "bit varying"}
+_UNLIMITED["bit varying"] = "bit varying"
+"""Types without their length: an explicit cast to one with a length cuts values off without a word, and what the
+server does with the result, an assignment, does not."""
+_FITTED = {"character varying": ('pg_catalog."varchar"', 4), "character": ("pg_catalog.bpchar", 4)}
+_FITTED |= {"bit": ('pg_catalog."bit"', 0), "bit varying": ("pg_catalog.varbit", 0)}
+"""Functions that make a value of a length, or fail; what is added to it for the type modifier."""
+
+
 def cast_of(before: Column, after: Column) -> str:
     """There is no cast from an enum to another type, nor between an array and what is none, but through text."""
-    name, new = ident(before.name), as_written(after, "type")
+    name, new = ident(before.name), str(as_written(after, "type"))
     left, right = Type.of(before.type), Type.of(after.type)
+    if right.base in _UNLIMITED:
+        new = f"{_UNLIMITED[right.base]}{'[]' if right.array else ''}"
     enums = any(a.kind == "enum" for a in before.refers)
     if not is_vector(after.type) and (enums or left.array != right.array):
         return f"{name}::text{'[]' if left.array and right.array else ''}::{new}"
     return f"{name}::{new}"
+
+
+def fitted(before: Column, after: Column) -> str:
+    """The cast, and an error where a value is too long."""
+    to = Type.of(after.type)
+    if to.base not in _FITTED or to.array or not (to.args or to.base in ("character", "bit")):
+        return cast_of(before, after)
+    function, more = _FITTED[to.base]
+    return f"{function}({cast_of(before, after)}, {(*to.args, 1)[0] + more}, false)"

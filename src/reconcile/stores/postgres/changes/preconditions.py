@@ -13,11 +13,12 @@ from typing import cast
 from reconcile.change import Call, Op, Step, World
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.column import volatile
+from reconcile.stores.postgres.changes.fitting import STRINGS, misfit
 from reconcile.stores.postgres.changes.homes import home, homes
 from reconcile.stores.postgres.changes.named import columns_used, mentions
 from reconcile.stores.postgres.changes.remaking import is_made_again, retyped
 from reconcile.stores.postgres.changes.renaming import renamed_in
-from reconcile.stores.postgres.changes.types import Type, is_vector
+from reconcile.stores.postgres.changes.types import Type
 from reconcile.stores.postgres.resources import (
     Check,
     Column,
@@ -33,10 +34,6 @@ from reconcile.stores.postgres.sqltext import as_written, dotted, ident, literal
 
 NO_ROWS = "no_rows"
 """The operation: `sql` finds the rows, `what` is wrong with them, `unit` is what is counted, `fix` what to do."""
-_STRINGS = frozenset({"text", "character varying", "character"})
-_INTEGERS = frozenset({"smallint", "integer", "bigint"})
-_INPUT_IS_VALID = (16,)
-"""pg_input_is_valid() came with PostgreSQL 16."""
 
 
 def preceded(steps: Sequence[Step], calls: Iterable[Call]) -> list[Step]:
@@ -254,9 +251,9 @@ def failing(world: World, check: Check) -> str:
 def misfits(world: World, before: Column, after: Column) -> list[Op]:
     """Values that the new type of a column refuses, where that can be asked for."""
     name = live_column(world, before.address)
-    condition = _misfit(world, name, before.type, after.type)
+    condition = misfit(name, before.type, after.type, world.server.numbers)
     enum = next((r for a in after.refers if isinstance(r := world.target.get(a), Enum)), None)
-    if enum is not None and Type.of(before.type).base in _STRINGS | _enums(world):
+    if enum is not None and Type.of(before.type).base in STRINGS | _enums(world):
         array = Type.of(after.type).array or Type.of(before.type).array
         condition = None if array else f"{name}::text NOT IN ({', '.join(map(literal, enum.values))})"
     if condition is None:
@@ -272,21 +269,6 @@ def _enums(world: World) -> set[str]:
     return {s for e in world.live.of_kind("enum") for s in (e.address.parts[1], ident(e.address.parts[1]))} | {
         f"{e.address.parts[0]}.{e.address.parts[1]}" for e in world.live.of_kind("enum")
     }
-
-
-def _misfit(world: World, name: str, old: str, new: str) -> str | None:
-    before, after = Type.of(old), Type.of(new)
-    if before.array or after.array:
-        return None
-    if is_vector(old) and before.base == after.base and not before.args and after.args:
-        return f"vector_dims({name}) <> {after.args[0]}"
-    if before.base in _STRINGS and after.base in _STRINGS:
-        # what is beyond the length is cut where it is spaces, else refused
-        return f"rtrim(substr({name}::text, {after.args[0] + 1}), ' ') <> ''" if after.args else None
-    alike = before.base in _STRINGS or {before.base, after.base} <= _INTEGERS or before.base == after.base == "numeric"
-    if alike and world.server.numbers >= _INPUT_IS_VALID:
-        return f"{name} IS NOT NULL AND NOT pg_input_is_valid({name}::text, {literal(new)})"
-    return None
 
 
 def leftovers(world: World, column: Column, before: Enum, after: Enum) -> list[Op]:

@@ -45,6 +45,8 @@ _SAME_BYTES = frozenset(
 """Pairs that pg_cast has as binary coercible, of types that columns have."""
 _JSON = frozenset({"json", "jsonb"})
 _VECTORS = frozenset({"vector", "halfvec", "sparsevec"})
+_BITS = frozenset({"bit", "bit varying"})
+_NETWORKS = frozenset({"cidr", "inet"})
 _WIDER = {
     "smallint": {"integer", "bigint", "numeric", "real", "double precision"},
     "integer": {"bigint", "numeric", "double precision"},
@@ -183,8 +185,8 @@ def _longer(before: Type, after: Type) -> bool:
 def _assignable(before: Type, after: Type) -> bool:
     if before.base == after.base or after.base in _STRINGS:
         return True
-    families = (_NUMBERS, _TIMES, _JSON, _VECTORS)
-    return any(before.base in family and after.base in family for family in families) or before.base == "cidr"
+    families = (_NUMBERS, _TIMES, _JSON, _VECTORS, _BITS, _NETWORKS)
+    return any(before.base in family and after.base in family for family in families)
 
 
 def _loses(before: Type, after: Type) -> bool:
@@ -193,7 +195,7 @@ def _loses(before: Type, after: Type) -> bool:
             scales = [(*t.args, 0)[1] if t.args else 1000 for t in (before, after)]
             return scales[1] < scales[0]
         return before.base in ("numeric", "real", "double precision") or after.base in ("real", "double precision")
-    if before.base in _TIMES and after.base == "date":
+    if (before.base in _TIMES and after.base == "date") or (before.base, after.base) == ("inet", "cidr"):
         return True
     timed = before.base == after.base and before.base.startswith(("timestamp", "time ", "interval"))
     vectors = {before.base, after.base} <= _VECTORS and before.base != after.base
