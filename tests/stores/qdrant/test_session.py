@@ -208,8 +208,14 @@ def test_debris_is_removed_unless_it_is_of_use(store: Store) -> None:
     store.fill("filled")
     action = {"create_alias": {"collection_name": "aliased", "alias_name": "a"}}
     store.send("POST", "/collections/aliases", {"actions": [action]})
-    opened.clean([Address("v", "collection", (n,)) for n in ("bare", "filled", "aliased", "absent")])
-    assert store.names() == ["aliased", "filled"]
+    for name in ("c__v2", "copy_of_c", "d__v2"):
+        mark = {"reconcile": {"name": name[0], "generation": 2}}
+        store.send("PUT", f"/collections/{name}", {"vectors": {}, "metadata": mark})
+    action = {"create_alias": {"collection_name": "d__v2", "alias_name": "d"}}
+    store.send("POST", "/collections/aliases", {"actions": [action]})
+    names = ["bare", "filled", "aliased", "absent", "c__v2", "copy_of_c", "d__v2"]
+    opened.clean([Address("v", "collection", (n,)) for n in names])
+    assert store.names() == sorted({*names} - {"absent", "c__v2"}), "only what its metadata says a generation is"
 
 
 def test_an_empty_one_is_counted_again_before_it_goes(store: Store) -> None:

@@ -52,8 +52,16 @@ def _notes(desired: State, live: State) -> Iterator[str]:
     for found in live.of_kind("collection"):
         if isinstance(found, Collection) and found.stage == "retired" and found.container is not None:
             current = desired.get(found.container)
-            if isinstance(current, Collection) and current.retired == "keep":
-                yield f"{found.address}: retired generation of {found.of} since {found.since}, kept (`retired: keep`)"
+            if not isinstance(current, Collection):
+                continue
+            what = f"{found.address}: retired generation of {found.of} since {found.since}, kept"
+            if current.retired == "keep":
+                yield f"{what} (`retired: keep`)"
+            elif found.pointed:
+                yield (
+                    f"{what}: alias {', '.join(found.pointed)} points at it; declare it for the collection that it"
+                    " belongs to, or delete it"
+                )
 
 
 def _collection(wanted: Collection, live: State, taken: Names[str], receipts: list[Receipt]) -> Collection:

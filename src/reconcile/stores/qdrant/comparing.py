@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+import json
+import tempfile
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any
 
 from reconcile.model import Json
+from reconcile.stores.qdrant.equality import Stored, same_point
 from reconcile.stores.qdrant.points import Page, Points, Size
-
-# What the server itself does to stored vectors: cosine vectors are normalised when they are written, halves rounded.
-_PRECISION: Mapping[str, float] = {"float32": 1e-5, "float16": 2e-3, "uint8": 1e-6}
 
 
 class Kind(StrEnum):
@@ -28,88 +27,92 @@ def key(point_id: Json) -> tuple[int, Json]:
     return (0, point_id) if isinstance(point_id, int) else (1, point_id)
 
 
-def precision(datatypes: Iterator[str] | list[str]) -> float:
-    """How far two components may be apart where the vectors are stored as these."""
-    return max((_PRECISION.get(t, 1e-5) for t in datatypes), default=1e-5)
+class Roll:
+    """Ids in their order, in a file that goes with this process: as many as there are points."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile("w+")  # noqa: SIM115 closed by `close`
+
+    def add(self, point_id: Json) -> None:
+        """The next one."""
+        self._file.write(f"{json.dumps(point_id)}\n")
+
+    def __iter__(self) -> Iterator[Json]:
+        self._file.seek(0)
+        return map(json.loads, self._file)
+
+    def close(self) -> None:
+        """Delete the file."""
+        self._file.close()
 
 
-def same_point(old: Any, new: Any, within: float) -> bool:
-    """Whether two points have the same payload and vectors, to the precision they are stored with."""
-    if not _same_payload(old.get("payload") or {}, new.get("payload") or {}):
-        return False
-    return _same_vectors(old.get("vector") or {}, new.get("vector") or {}, within)
+def aligned(*streams: Iterator[Json]) -> Iterator[tuple[Json, tuple[bool, ...]]]:
+    """Ids of several streams, each in order: every id once, and in which of the streams it is.
 
-
-def _same_payload(old: Any, new: Any) -> bool:
-    """True is not 1. The server reads a float to its last digit or the one beside it."""
-    if isinstance(old, float) and isinstance(new, float):
-        return math.isclose(old, new, rel_tol=1e-14)
-    if type(old) is not type(new):
-        return False
-    if isinstance(old, dict):
-        return old.keys() == new.keys() and all(_same_payload(value, new[key]) for key, value in old.items())
-    if isinstance(old, list):
-        return len(old) == len(new) and all(map(_same_payload, old, new))
-    return bool(old == new)
-
-
-def _same_vectors(old: Any, new: Any, within: float) -> bool:
-    if old == new:
-        return True
-    # An unnamed vector is a list by itself, and has the name "" beside sparse ones.
-    old, new = ({"": v} if isinstance(v, list) else v for v in (old, new))
-    return old.keys() == new.keys() and all(_close(old[name], new[name], within) for name in old)
-
-
-def _close(old: Any, new: Any, within: float) -> bool:
-    if isinstance(old, dict) and isinstance(new, dict):
-        return bool(old["indices"] == new["indices"]) and _close(old["values"], new["values"], within)
-    if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(_close(a, b, within) for a, b in zip(old, new, strict=True))
-    return math.isclose(old, new, rel_tol=within, abs_tol=within)
+    >>> list(aligned(iter([1, 3]), iter([1, 2])))
+    [(1, (True, True)), (2, (False, True)), (3, (True, False))]
+    """
+    heads = [next(stream, None) for stream in streams]
+    while any(head is not None for head in heads):
+        least = min((head for head in heads if head is not None), key=key)
+        there = tuple(head == least for head in heads)
+        yield least, there
+        heads = [next(stream, None) if here else head for stream, head, here in zip(streams, heads, there, strict=True)]
 
 
 def differences(
-    old: Points, new: Points, vectors: Json, most: int, within: float, *, ids_only: bool = False
+    old: Points,
+    new: Points,
+    vectors: Json,
+    most: int,
+    kept: Mapping[str, Stored],
+    passed: Callable[[int], None] = lambda number: None,
 ) -> Iterator[tuple[Kind, Json]]:
     """(kind, id) of each point that is not the same in both, in the order of the ids.
 
     Args:
         vectors: which vectors to compare: `with_vector` of a scroll.
         most: points in a request.
-        ids_only: whether it is enough that an id is there.
+        passed: told how many points have been looked at.
     """
-    size = Size(most)
-    if ids_only:
-        size.now = most
-    ends = _Side(old), _Side(new)
+    size, looked = Size(most), 0
+    a, b = _Side(old, vectors), _Side(new, vectors)
     with ThreadPoolExecutor(2) as pool:
-        while any(side.page is not None or not side.done for side in ends):
-            for future in [pool.submit(side.fetch, size.now, vectors, ids_only) for side in ends]:
+        while any(side.page is not None or not side.done for side in (a, b)):
+            for future in [pool.submit(side.fetch, size.now) for side in (a, b)]:
                 future.result()
-            a, b = ends
             if a.page is not None and b.page is not None and a.page == b.page:
-                size.learn(size.now if a.page.next is not None else 0, len(a.page.text))
+                number = a.number
+                size.learn(number, len(a.page.text))
                 a.take_all()
                 b.take_all()
-                continue
-            yield from _merge(a, b, within, ids_only)
+            else:
+                size.learn(a.number, len(a.page.text) if a.page is not None else 0)
+                number = yield from _merge(a, b, kept)
+            looked += number
+            passed(looked)
 
 
 class _Side:
     """One collection: the page being looked at."""
 
-    def __init__(self, points: Points) -> None:
-        self.points = points
+    def __init__(self, points: Points, vectors: Json) -> None:
+        self.points, self.vectors = points, vectors
         self.page: Page | None = None
+        self.asked = 0
         self.offset: Json = None
         self.done = False
 
-    def fetch(self, limit: int, vectors: Json, ids_only: bool) -> None:
+    @property
+    def number(self) -> int:
+        """Points of the page, where it is not the last one, which may be short."""
+        return self.asked if self.page is not None and self.page.next is not None else 0
+
+    def fetch(self, limit: int) -> None:
         """Have a page, unless all is read."""
         if self.page is None and not self.done:
-            wanted = (False, False) if ids_only else (vectors, True)
-            self.page = self.points.scroll(limit, self.offset, wanted[0], payload=wanted[1])
+            self.asked = limit
+            self.page = self.points.scroll(limit, self.offset, self.vectors)
 
     def take_all(self) -> None:
         """The page is dealt with."""
@@ -125,8 +128,8 @@ class _Side:
         self.page, self.offset = None, rest[0]["id"]
 
 
-def _merge(a: _Side, b: _Side, within: float, ids_only: bool) -> Iterator[tuple[Kind, Json]]:
-    """Compare two pages as far as both reach."""
+def _merge(a: _Side, b: _Side, kept: Mapping[str, Stored]) -> Generator[tuple[Kind, Json], None, int]:
+    """Compare two pages as far as both reach; how many points that were."""
     sides = [(side, side.page.points() if side.page is not None else []) for side in (a, b)]
     # A page reaches to its last id; the last page of a collection reaches to the end.
     ends = [key(points[-1]["id"]) for side, points in sides if side.page is not None and side.page.next is not None]
@@ -138,7 +141,8 @@ def _merge(a: _Side, b: _Side, within: float, ids_only: bool) -> Iterator[tuple[
             yield Kind.MISSING, point_id
         elif point_id not in old:
             yield Kind.EXTRA, point_id
-        elif not ids_only and not same_point(old[point_id], new[point_id], within):
+        elif not same_point(old[point_id], new[point_id], kept):
             yield Kind.DIFFERS, point_id
     a.take(rests[0])
     b.take(rests[1])
+    return len(old)

@@ -7,9 +7,10 @@ on with it: from where, which promise about writes, how far, since when writes a
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,13 +18,16 @@ from typing import Any
 
 from reconcile.errors import StoreError
 from reconcile.model import Json
-from reconcile.stores.qdrant import options, wire
-from reconcile.stores.qdrant.comparing import precision
-from reconcile.stores.qdrant.points import Page, Points, Size, limits, text_of
+from reconcile.stores.qdrant import options, pointing, wire
+from reconcile.stores.qdrant.comparing import Roll
+from reconcile.stores.qdrant.equality import LARGEST_HALF, Stored, beyond_half, stored
+from reconcile.stores.qdrant.points import Limits, Page, Points, Size, limits, strict_limit, text_of
 from reconcile.stores.qdrant.stamps import Stamps
 from reconcile.stores.qdrant.transport import Transport
 
 _SAVE_SECONDS = 2.0
+_SHOWN = 5
+"""Ids in a message."""
 NOBODY: tuple[Json, ...] = ({"has_id": []},)
 """A condition that holds of no point: those that are there are left as they are."""
 
@@ -50,6 +54,8 @@ class Mark:
     """`timestamp`: points written from here on are to be copied again."""
     baseline: Json = None
     """`frozen`: [count, digest of the ids] when the copy began."""
+    seen: Json = None
+    """`timestamp`: [id, digest of the payload] of what was copied last before the switch, where these are not many."""
 
     @classmethod
     def read(cls, config: Mapping[str, Json]) -> Mark | None:
@@ -58,7 +64,9 @@ class Mark:
         if not isinstance(found, dict) or wire.ours(config) is None or not isinstance(copy := found.get("copy"), dict):
             return None
         fields = {
-            key: copy[key] for key in ("vectors", "stage", "offset", "copied", "since", "baseline") if key in copy
+            key: copy[key]
+            for key in ("vectors", "stage", "offset", "copied", "since", "baseline", "seen")
+            if key in copy
         }
         return cls(found["name"], found["generation"], str(copy.get("from")), copy.get("writes"), **fields)
 
@@ -67,11 +75,14 @@ class Mark:
         copy = {"from": self.source, "writes": self.writes, "vectors": self.vectors}
         copy |= {"stage": self.stage, "copied": self.copied}
         more = {"offset": self.offset, "since": self.since, "baseline": self.baseline}
+        more["seen"] = self.seen
         copy |= {key: value for key, value in more.items() if value is not None}
         return {options.OURS: {"name": self.name, "generation": self.generation, "copy": copy}}
 
 
-def begun(http: Transport, args: Mapping[str, Json], tell: Callable[[str], None]) -> Copy | None:
+def begun(
+    http: Transport, args: Mapping[str, Json], tell: Callable[[str], None], report: Callable[[str], None]
+) -> Copy | None:
     """The copy that a call is about; None where it has come to its end: the new generation is one like others.
 
     Raises:
@@ -87,23 +98,61 @@ def begun(http: Transport, args: Mapping[str, Json], tell: Callable[[str], None]
             where=f"store {http.spec.name}",
             hint="somebody else changed it: plan again",
         )
-    return Copy(http, args, tell, mark)
+    return Copy(http, args, tell, report, mark)
 
 
 def switched(http: Transport, args: Mapping[str, Json]) -> bool:
-    """Whether the alias points at the new generation already."""
-    found = http.send("GET", "/aliases")["aliases"]
-    return any(a["alias_name"] == args["name"] and a["collection_name"] == args["to"] for a in found)
+    """Whether the alias of the collection's name points at the new generation already."""
+    return bool(pointing.targets(http).get(args["name"]) == args["to"])
+
+
+def stamps_of(points: Points, field: str) -> Stamps | None:
+    """A field that says when a point was written; None where it has no payload index."""
+    kind = (points.info().get("payload_schema") or {}).get(field, {}).get("data_type")
+    return None if kind is None else Stamps(field, kind)
+
+
+def strangers(points: Points, stamps: Stamps) -> str | None:
+    """Which points have a time that their index does not hold, so that a write of them is never found; None: none."""
+    most = min(_SHOWN, strict_limit(points.info(), "max_query_limit") or _SHOWN)
+    found = points.scroll(most, None, False, payload=[stamps.field], where=stamps.strangers).points()
+    if not found:
+        return None
+    shown = ", ".join(f"{point['id']}: {json.dumps(stamps.raw(point))[:40]}" for point in found)
+    number = max(len(found), points.count(stamps.strangers))
+    return (
+        f"{number:,} point{'s' if number > 1 else ''} of {points.name} {'have' if number > 1 else 'has'} a"
+        f" {stamps.field} that the payload index of type {stamps.kind} does not hold, so that later writes like it"
+        f" would not be found ({shown}{', …' if number > len(found) else ''})"
+    )
+
+
+def advice(stamps: Stamps) -> str:
+    """What to do about `strangers`."""
+    form = {
+        "datetime": "RFC 3339 text, as in 2026-01-31T12:00:00Z",
+        "integer": "a number without a fraction (3.0 has one)",
+    }.get(stamps.kind, "a number")
+    return f"Write {stamps.field} as {form} in these points"
 
 
 class Copy:
     """One replacement: the old and the new generation, and what is known of it."""
 
-    def __init__(self, http: Transport, args: Mapping[str, Json], tell: Callable[[str], None], mark: Mark) -> None:
-        self.http, self.args, self.tell, self.mark = http, args, tell, mark
+    def __init__(
+        self,
+        http: Transport,
+        args: Mapping[str, Json],
+        tell: Callable[[str], None],
+        report: Callable[[str], None],
+        mark: Mark,
+    ) -> None:
+        self.http, self.args, self.tell, self.report, self.mark = http, args, tell, report, mark
         self.old, self.new = Points(http, args["from"], tell), Points(http, args["to"], tell)
-        self.seen: dict[Json, tuple[float | None, str]] = {}
-        """`timestamp`: what was copied last before the switch: id -> (time, digest of the payload)."""
+        self.seen: dict[Json, str] = dict(mark.seen or ())
+        """`timestamp`: what was copied last before the switch: id -> digest of the payload."""
+        self.both: Roll | None = None
+        """`timestamp`: the ids that both had just before the switch; None where an earlier process knew them."""
 
     def save(self, **changes: Json) -> None:
         """Remember in the new generation."""
@@ -112,19 +161,14 @@ class Copy:
         self.http.send("PATCH", path, {"metadata": self.mark.metadata()})
 
     @cached_property
-    def limits(self) -> tuple[int, int]:
-        """Points in a batch, ids in a scroll."""
+    def limits(self) -> Limits:
+        """What strict mode lets through."""
         return limits(self.old.info(), self.new.info())
 
     @cached_property
-    def within(self) -> float:
-        """How far components of equal vectors may be apart."""
-        found = []
-        for side in (self.old, self.new):
-            vectors = side.info()["config"]["params"].get("vectors") or {}
-            each = [vectors] if "size" in vectors else vectors.values()
-            found += [v.get("datatype") or "float32" for v in each]
-        return precision(found)
+    def kept(self) -> Mapping[str, Stored]:
+        """How each dense vector is kept on both sides."""
+        return stored(*(side.info()["config"]["params"] for side in (self.old, self.new)))
 
     @cached_property
     def stamps(self) -> Stamps | None:
@@ -135,19 +179,29 @@ class Copy:
         """
         if not isinstance(self.mark.writes, Mapping):
             return None
-        field = self.mark.writes["timestamp"]
-        kind = (self.old.info().get("payload_schema") or {}).get(field, {}).get("data_type")
-        if kind is None:
+        found = stamps_of(self.old, self.mark.writes["timestamp"])
+        if found is None:
+            field = self.mark.writes["timestamp"]
             raise StoreError(
                 f"{self.old.name} has no payload index on {field}, which says what was written since",
                 where=f"store {self.http.spec.name}",
                 hint=f"create the index on {field} again, then: reconcile apply --resume",
             )
-        return Stamps(field, kind)
+        return found
+
+    def all_have_times(self, said: str) -> None:
+        """Raises where points have a time that is none to the index; `said` is what was not done then."""
+        if self.stamps is not None and (what := strangers(self.old, self.stamps)):
+            raise StoreError(
+                what,
+                where=f"store {self.http.spec.name}",
+                hint=f"{said}. {advice(self.stamps)}, then: reconcile apply --resume\n"
+                "  or abandon the run and declare how else it writes: dual, frozen or none_expected",
+            )
 
     @property
     def switched(self) -> bool:
-        """Whether the alias points at the new generation already."""
+        """Whether the alias of the collection's name points at the new generation already."""
         return switched(self.http, self.args)
 
     # --- the points that are there when it begins --------------------------------------------------------
@@ -161,9 +215,10 @@ class Copy:
         if self.mark.stage not in ("", "copying"):
             return
         if self.mark.stage == "":
+            self.all_have_times("nothing was copied")
             self.save(stage="copying", since=self.since(), baseline=self.baseline())
         total = self.old.count()
-        size, offset, done = Size(self.limits[0]), self.mark.offset, self.mark.copied
+        size, offset, done = Size(self.limits.batch), self.mark.offset, self.mark.copied
         began, saved, at_first = time.monotonic(), time.monotonic(), done
         waiting: deque[tuple[Future[None], Json, int]] = deque()
         with ThreadPoolExecutor(2) as pool:
@@ -189,13 +244,29 @@ class Copy:
 
     def _write(self, text: bytes) -> None:
         """One batch. Where the application writes to both, what it wrote is newer: left as it is."""
-        if self.mark.vectors is False and text:
-            text = self.text(Page(text, None).points())
-        self.new.upsert(text, NOBODY if self.mark.writes == "dual" else None)
+        only = NOBODY if self.mark.writes == "dual" else None
+        if text and (self.mark.vectors is False or any(how.narrowed for how in self.kept.values())):
+            self.put(Page(text, None).points(), only)
+        else:
+            self.new.upsert(text, only)
 
-    def text(self, points: list[Any]) -> bytes:
-        """Points as they are written: one without vectors has to say so."""
-        return text_of([{**p, "vector": p.get("vector") or {}} for p in points])
+    def put(self, points: Sequence[Any], only: Sequence[Json] | None = None) -> None:
+        """Write points to the new generation; `only`: see `Points.upsert`.
+
+        Raises:
+            StoreError: a value is one that a float16 cannot hold.
+        """
+        for point in points:
+            if (value := beyond_half(point, self.kept)) is not None:
+                raise StoreError(
+                    f"point {point['id']} of {self.old.name} has a component {value:g}, and a float16 holds"
+                    f" {LARGEST_HALF:g} at most: it would become an infinity",
+                    where=f"store {self.http.spec.name}",
+                    hint="nothing was switched. Take `datatype: float16` back, or write this point anew or delete it,"
+                    " then: reconcile apply --resume",
+                )
+        # One without vectors has to say so.
+        self.new.upsert(text_of([{**p, "vector": p.get("vector") or {}} for p in points]), only)
 
     def since(self) -> float | None:
         """From where writes are to be looked for, if they were to begin now."""
@@ -205,11 +276,8 @@ class Copy:
         """Of a collection said to be frozen: [count, digest of the ids]."""
         if self.mark.writes != "frozen":
             return None
-        digest, offset = hashlib.sha256(), None
-        while True:
-            page = self.old.scroll(self.limits[1], offset, False, payload=False)
-            for point in page.points():  # pages may be cut elsewhere the next time
-                digest.update(f"{point['id']}\n".encode())
-            if page.next is None:
-                return [self.old.count(), digest.hexdigest()[:16]]
-            offset = page.next
+        digest, count = hashlib.sha256(), 0
+        for point_id in self.old.ids(self.limits.page):
+            digest.update(f"{point_id}\n".encode())
+            count += 1
+        return [count, digest.hexdigest()[:16]]

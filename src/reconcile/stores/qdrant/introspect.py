@@ -82,6 +82,7 @@ def introspect(
     names = naming(infos, aliases)
     targets = set(aliases.values())
     filled = _filled(infos)
+    pointed = {p: tuple(sorted(a for a, target in aliases.items() if target == p)) for p in targets}
     resources: list[Resource] = []
     unmodelled: list[NotModelled] = []
     for physical, info in sorted(infos.items()):
@@ -105,6 +106,7 @@ def introspect(
                 generation=names.generation.get(physical),
                 leftovers=tuple(spare) if current else (),
                 last_generation=names.last.get(name, 0) if current else 0,
+                pointed=pointed.get(physical, ()) if fields.get("stage") == "retired" else (),
                 **fields,
             )
         )

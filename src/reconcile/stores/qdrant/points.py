@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from reconcile.errors import StoreError
@@ -81,18 +83,32 @@ class Size:
             self.now = max(1, min(self.most, self.now * 8, fitting))
 
 
-def limits(source: Mapping[str, Json], target: Mapping[str, Json]) -> tuple[int, int]:
-    """(points in a batch, ids in a scroll): the most that strict mode of both collections lets through.
+@dataclass(frozen=True)
+class Limits:
+    """The most in a request that strict mode lets through."""
+
+    batch: int = BATCH
+    """Points to write."""
+    page: int = IDS
+    """Ids in an answer to a scroll."""
+
+
+def limits(source: Mapping[str, Json], target: Mapping[str, Json]) -> Limits:
+    """What strict mode of both collections lets through, from `result` of their GETs.
 
     A rate is counted in points a minute, so that a batch above it would be refused for ever.
     """
     batch, ids = [BATCH], [IDS]
     for info, keys in ((source, ()), (target, ("upsert_max_batchsize", "write_rate_limit"))):
-        strict = info["config"].get("strict_mode_config") or {}
-        if strict.get("enabled"):
-            batch += [int(strict[key]) for key in keys if strict.get(key)]
-            ids += [int(strict["max_query_limit"])] if strict.get("max_query_limit") else []
-    return max(1, min(*batch, *ids)), max(1, min(ids))
+        batch += [found for key in keys if (found := strict_limit(info, key))]
+        ids += [found] if (found := strict_limit(info, "max_query_limit")) else []
+    return Limits(max(1, min(*batch, *ids)), max(1, min(ids)))
+
+
+def strict_limit(info: Mapping[str, Json], key: str) -> int | None:
+    """A limit of strict mode, where it is on and has it."""
+    strict = info["config"].get("strict_mode_config") or {}
+    return int(strict[key]) if strict.get("enabled") and strict.get(key) else None
 
 
 def _no_number(point: Any) -> bool:
@@ -118,23 +134,44 @@ class Points:
         path = wire.collection_path(self.name, "/exists")
         return bool(self._patiently(lambda: self.http.send("GET", path))["exists"])
 
-    def count(self) -> int:
-        """Exactly."""
+    def count(self, where: Json = None) -> int:
+        """How many there are, or of how many a filter holds; nearly, where strict mode does not let them be counted."""
         path = wire.collection_path(self.name, "/points/count")
-        return int(self._patiently(lambda: self.http.send("POST", path, {"exact": True}))["count"])
+        body = {} if where is None else {"filter": where}
+        try:
+            return int(self._patiently(lambda: self.http.send("POST", path, {**body, "exact": True}))["count"])
+        except QdrantError as error:
+            if error.status != 400:  # search_allow_exact
+                raise
+        return int(self._patiently(lambda: self.http.send("POST", path, {**body, "exact": False}))["count"])
 
-    def scroll(
-        self, limit: int, offset: Json, vectors: Json, *, payload: Json = True, where: Sequence[Json] = ()
-    ) -> Page:
-        """Points in the order of their ids, numbers before UUIDs."""
+    def empty(self) -> bool:
+        """Whether there is no point."""
+        return not self.scroll(1, None, False, payload=False).text
+
+    def scroll(self, limit: int, offset: Json, vectors: Json, *, payload: Json = True, where: Json = None) -> Page:
+        """Points in the order of their ids, numbers before UUIDs; `where` is a filter."""
         asked: dict[str, Json] = {"limit": limit, "with_vector": vectors, "with_payload": payload}
         if offset is not None:
             asked["offset"] = offset
-        if where:
-            asked["filter"] = {"must": list(where)}
+        if where is not None:
+            asked["filter"] = where
         path = wire.collection_path(self.name, "/points/scroll")
         body = json.dumps(asked).encode()
         return page_of(self._patiently(lambda: self.http.bulk("POST", path, body)))
+
+    def ids(self, most: int) -> Iterator[Json]:
+        """All ids in order, `most` in a request; the next page is on its way meanwhile."""
+
+        def page(offset: Json) -> Page:
+            return self.scroll(most, offset, False, payload=False)
+
+        with ThreadPoolExecutor(1) as pool:
+            coming: Future[Page] | None = pool.submit(page, None)
+            while coming is not None:
+                found = coming.result()
+                coming = None if found.next is None else pool.submit(page, found.next)
+                yield from (point["id"] for point in found.points())
 
     def newest(self, field: str) -> Json:
         """The largest value of an indexed field as a number (microseconds of a datetime); None where none has one."""
@@ -149,12 +186,21 @@ class Points:
         body = {"query": {"sample": "random"}, "limit": number, "with_vector": vectors, "with_payload": True}
         return list(self._patiently(lambda: self.http.send("POST", path, body))["points"])
 
+    @cached_property
+    def _lookups(self) -> int:
+        """Ids in a retrieval: each counts towards a rate of reading."""
+        return min(BATCH, strict_limit(self.info(), "read_rate_limit") or BATCH)
+
     def retrieve(self, ids: Sequence[Json], vectors: Json, payload: Json = True) -> dict[Json, Any]:
         """By id; those that are not there are left out."""
         path = wire.collection_path(self.name, "/points")
-        body = {"ids": list(ids), "with_vector": vectors, "with_payload": payload}
-        found = self._patiently(lambda: self.http.send("POST", path, body)) if ids else []
-        return {point["id"]: point for point in found}
+        found: dict[Json, Any] = {}
+        rest = list(ids)
+        while rest:
+            part, rest = rest[: self._lookups], rest[self._lookups :]
+            body = {"ids": part, "with_vector": vectors, "with_payload": payload}
+            found |= {p["id"]: p for p in self._patiently(partial(self.http.send, "POST", path, body))}
+        return found
 
     def upsert(self, text: bytes, only: Sequence[Json] | None = None) -> None:
         """Write points; halved where the server calls them too many bytes.
@@ -203,17 +249,17 @@ class Points:
             self._patiently(lambda: self.http.send("POST", path, body))
 
     def _patiently(self, ask: Callable[[], _RESULT]) -> _RESULT:
-        """Ask again while the refusal is one that passes."""
+        """Ask again while the refusal is one that passes: as long as the server says when, else for a while."""
         began, pause = time.monotonic(), 0.2
         while True:
             try:
                 return ask()
             except QdrantError as error:
-                busy = error.status == 429
-                waited = time.monotonic() - began
-                if not error.passing or (not busy and waited > PATIENCE_SECONDS):
+                told = error.after if error.status == 429 else None
+                # A 429 that names no time is one that no time helps: the request alone is above the rate.
+                if not error.passing or (told is None and time.monotonic() - began > PATIENCE_SECONDS):
                     raise
-                seconds = min(error.after, 120.0) if busy and error.after else pause
+                seconds = pause if told is None else min(max(told, 0.2), 120.0)
                 if seconds > 2:
                     self.tell(f"{self.name} allows no more for now: going on in {seconds:.0f} s")
                 time.sleep(seconds)

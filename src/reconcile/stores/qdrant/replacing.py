@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from reconcile.errors import StoreError
+from reconcile.errors import Problem, StoreError
 from reconcile.model import Json
-from reconcile.stores.qdrant import options, wire
-from reconcile.stores.qdrant.copying import Copy, Mark, begun
+from reconcile.stores.qdrant import options, pointing, wire
+from reconcile.stores.qdrant.carrying import finish
+from reconcile.stores.qdrant.copying import Copy, Mark, advice, begun, stamps_of, strangers
 from reconcile.stores.qdrant.points import Points
-from reconcile.stores.qdrant.settling import finish, settle
+from reconcile.stores.qdrant.settling import settle
 from reconcile.stores.qdrant.snapshots import snapshot
 from reconcile.stores.qdrant.transport import Transport
 
@@ -18,6 +19,10 @@ NAMES = frozenset(
     {"copy_points", "settle_copy", "finish_copy", "snapshot", "drop_generation", "drop_plain", "expect_empty"}
 )
 """The operations there are here."""
+
+
+_PASSING = frozenset({"retired", "copy"})
+"""Keys of our metadata entry in generations that may go."""
 
 
 class Replacing:
@@ -40,15 +45,10 @@ class Replacing:
         """
         match op:
             case "copy_points":
-                if (copy := begun(self.http, args, self.tell)) is not None:
+                if (copy := begun(self.http, args, self.tell, self.report)) is not None:
                     copy.run()
             case "settle_copy":
-                if (copy := begun(self.http, args, self.tell)) is not None:
-                    if copy.mark.stage == "settled" and not copy.switched and copy.old.exists():
-                        # Perhaps it was switched to, written to by clients, and somebody pointed the alias back.
-                        self._snapshot(args["to"], seconds)
-                    settle(copy)
-                    self._copies[args["to"]] = copy
+                self._settle(args, seconds)
             case "finish_copy":
                 self._finish(args)
             case "snapshot":
@@ -60,8 +60,35 @@ class Replacing:
             case "expect_empty":
                 self._expect_empty(args["collection"])
 
+    def problems(self, args: Mapping[str, Json]) -> list[Problem]:
+        """What would stop the copy that `args` are about, looked at before anything is changed."""
+        points = Points(self.http, args["from"], self.tell)
+        field = args["writes"]["timestamp"] if isinstance(args.get("writes"), Mapping) else None
+        if field is None or not points.exists():
+            return []
+        stamps = stamps_of(points, field)
+        what = None if stamps is None else strangers(points, stamps)
+        if stamps is None or what is None:
+            return []
+        hint = f"{advice(stamps)}, or declare how else the application writes: dual, frozen or none_expected"
+        return [Problem(what, where=f"store {self.http.spec.name}", hint=hint)]
+
+    def _settle(self, args: Mapping[str, Json], seconds: float) -> None:
+        copy = begun(self.http, args, self.tell, self.report)
+        if copy is None:
+            return
+        pointing.unmoved_by_others(self.http, args)
+        there, _ = pointing.moved(self.http, args)
+        if there and args["to"] in self._copies:
+            return  # a try of this process that broke off between the switch and the end
+        if copy.mark.stage == "settled" and not there and copy.old.exists():
+            # Perhaps it was switched to, written to by clients, and somebody pointed the alias back.
+            self._snapshot(args["to"], seconds)
+        settle(copy)
+        self._copies[args["to"]] = copy
+
     def _finish(self, args: Mapping[str, Json]) -> None:
-        copy = begun(self.http, args, self.tell)
+        copy = begun(self.http, args, self.tell, self.report)
         if copy is None:
             return
         if not copy.switched:
@@ -70,24 +97,33 @@ class Replacing:
                 where=f"store {self.http.spec.name}",
                 hint="somebody else moved it: plan again",
             )
-        earlier = self._copies.pop(args["to"], None)
-        copy.seen = earlier.seen if earlier is not None else {}
+        if (earlier := self._copies.pop(args["to"], None)) is not None:
+            copy.seen, copy.both = earlier.seen, earlier.both
         # A plain collection is gone by now: its name is the alias of the new generation.
         if copy.old.name != args["name"] and copy.old.exists():
-            finish(copy)
+            self._carry_over(copy)
             retired = {options.OURS: retired_mark(copy.mark, copy.old)}
             self.http.send("PATCH", wire.collection_path(copy.old.name), {"metadata": retired})
         plain = {options.OURS: {"name": copy.mark.name, "generation": copy.mark.generation}}
         self.http.send("PATCH", wire.collection_path(copy.new.name), {"metadata": plain})
 
+    def _carry_over(self, copy: Copy) -> None:
+        """No alias stays behind, and nothing that was written through one."""
+        pointing.follow(self.http, copy.old.name, copy.new.name, self.report, pointing.planned(copy.args))
+        finish(copy)
+        while pointing.follow(self.http, copy.old.name, copy.new.name, self.report):
+            finish(copy)  # an alias made meanwhile, perhaps written through
+        if copy.both is not None:
+            copy.both.close()
+
     def _drop_plain(self, name: str) -> None:
         """After `settle_copy`. From here on the copy may be all there is: it is marked so before."""
-        aliases = self._aliases()
+        aliases = pointing.targets(self.http)
         if name in aliases:  # it is gone, and the alias is there
             return
-        if pointing := [alias for alias, target in aliases.items() if target == name]:
+        if behind := [alias for alias, target in aliases.items() if target == name]:
             raise StoreError(
-                f"alias {', '.join(pointing)} was made for {name} after the plan, and would go with it",
+                f"alias {', '.join(behind)} was made for {name} after the plan, and would go with it",
                 where=f"store {self.http.spec.name}",
                 hint="nothing was deleted; abandon the run and plan again: it follows to the new generation",
             )
@@ -102,14 +138,14 @@ class Replacing:
         if not points.exists():
             return
         mark = (points.info()["config"].get("metadata") or {}).get(options.OURS) or {}
-        pointing = [alias for alias, target in self._aliases().items() if target == name]
-        if pointing or not ({"retired", "copy"} & set(mark)):
-            why = f"alias {', '.join(pointing)} points at it" if pointing else "its metadata no longer says so"
+        aliases = [alias for alias, target in pointing.targets(self.http).items() if target == name]
+        if aliases or not (_PASSING & set(mark)):
+            why = f"alias {', '.join(aliases)} points at it" if aliases else "its metadata no longer says so"
             raise StoreError(
                 f"{name} is no retired or unfinished generation any more: {why}",
                 where=f"store {self.http.spec.name}",
                 hint="nothing was deleted. Declare the alias for the collection it belongs to, or delete it; plan again"
-                if pointing
+                if aliases
                 else "nothing was deleted; plan again",
             )
         copy = mark.get("copy")
@@ -126,12 +162,9 @@ class Replacing:
         self.http.send("DELETE", wire.collection_path(name))
 
     def _snapshot(self, name: str, seconds: float) -> None:
-        line = None if name in self._aliases() else snapshot(self.http, name, seconds)
+        line = None if name in pointing.targets(self.http) else snapshot(self.http, name, seconds)
         if line is not None:
             self.report(line)
-
-    def _aliases(self) -> dict[str, str]:
-        return {a["alias_name"]: a["collection_name"] for a in self.http.send("GET", "/aliases")["aliases"]}
 
     def _expect_empty(self, name: str) -> None:
         points = Points(self.http, name, self.tell)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from reconcile.model import Address, Json, Resource
 
@@ -63,6 +63,8 @@ class Collection(Resource):
     """Live only, where there is a `stage`: the logical name."""
     since: str = field(default="", compare=False, repr=False)
     """Live only: when it was retired."""
+    pointed: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """Live only, of a retired one: aliases that somebody has pointed at it."""
     unfinished: str | None = field(default=None, compare=False, repr=False)
     """Live only, of a current generation: the one it took over from, where the run ended before all was done."""
     copying: str | None = field(default=None, compare=False, repr=False)
@@ -87,8 +89,9 @@ class Collection(Resource):
         return self.of
 
     def leaves(self, part: Resource) -> bool:
-        """`retired: keep` leaves retired generations alone."""
-        return self.retired == "keep" and isinstance(part, Collection) and part.stage == "retired"
+        """`retired: keep` leaves retired generations alone; so does an alias that points at one."""
+        retired = isinstance(part, Collection) and part.stage == "retired"
+        return retired and (self.retired == "keep" or bool(cast(Collection, part).pointed))
 
     @property
     def all_vectors(self) -> Mapping[str, Mapping[str, Json]]:

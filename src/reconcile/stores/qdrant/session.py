@@ -15,6 +15,7 @@ from reconcile.stores.base import Canonical, Live, Side, Transaction
 from reconcile.stores.qdrant import checks, mirrored, options, wire
 from reconcile.stores.qdrant.canonical import canonical
 from reconcile.stores.qdrant.introspect import introspect
+from reconcile.stores.qdrant.points import Points
 from reconcile.stores.qdrant.replacing import NAMES, Replacing
 from reconcile.stores.qdrant.resources import Collection
 from reconcile.stores.qdrant.transport import QdrantError, Transport
@@ -132,7 +133,9 @@ class QdrantSession:
         if not self._infos:
             self.introspect()
         _, read_only = checks.limits_of_key(self._key())
-        return checks.preflight(steps, self._infos, self._aliases, read_only)
+        found = checks.preflight(steps, self._infos, self._aliases, read_only)
+        copies = [call for step in steps for call in step.calls if isinstance(call, Op) and call.op == "copy_points"]
+        return found or [problem for call in copies for problem in self._replacing.problems(call.args)]
 
     def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """See `stores.base.Verifies`: the size of stored vectors."""
@@ -170,12 +173,19 @@ class QdrantSession:
                 raise StoreError(f"Qdrant cannot run {call!r}", where=f"store {self.spec.name}")
 
     def clean(self, debris: Sequence[Address]) -> None:
-        """Delete collections a broken try made: only where they hold no point and no alias points at them."""
+        """Delete generations a broken try made: only what its metadata says is one, without points and aliases.
+
+        A plain collection is left: nothing in it says whose it is. If it is the one that was asked for, the PUT that
+        follows takes it for its own.
+        """
         for address in debris:
-            if address.kind == "collection":
-                name = address.parts[-1]
-                if name not in self._alias_list([]).values() and self._count(name) == 0 and self._exists(name):
-                    self.http.send("DELETE", wire.collection_path(name))
+            name = address.parts[-1]
+            info = self._info(name, []) if address.kind == "collection" else None
+            mark = wire.ours(info["config"]) if info is not None else None
+            if mark is None or name != f"{mark[0]}__v{mark[1]}":
+                continue
+            if name not in self._alias_list([]).values() and self._count(name) == 0:
+                self.http.send("DELETE", wire.collection_path(name))
 
     def note(self, steps: Sequence[Step]) -> str:
         """See `Session.note`: the server shows all there is to know."""
@@ -248,13 +258,14 @@ class QdrantSession:
         return bool(self.http.send("GET", wire.collection_path(name, "/exists"))["exists"])
 
     def _count(self, name: str) -> int:
+        """How many points there are; at least whether any, where strict mode does not let them be counted."""
+        points = Points(self.http, name, self.tell)
         try:
-            found = self.http.send("POST", wire.collection_path(name, "/points/count"), {"exact": True})
+            return max(points.count(), 1) if not points.empty() else 0
         except QdrantError as error:
             if error.status == 404:
                 return 0
             raise
-        return int(found["count"])
 
     def _request(self, call: Http, limit: float | None) -> None:
         try:

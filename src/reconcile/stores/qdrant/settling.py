@@ -1,12 +1,12 @@
-"""Bring a copy up to date just before the alias is switched to it, and once more just after.
+"""Bring a copy up to date just before the alias is switched to it.
 
 By what was promised about writes meanwhile:
 
 - `frozen`: nothing may have changed; else the switch does not happen.
 - `none_expected`: what changed all the same is copied.
 - `dual`: the application writes to both; what differs for longer than a moment is taken from the old one.
-- `timestamp`: what was written since, until little is left; after the switch once more, without touching what clients
-  have written to the new one meanwhile. Deletions by the ids.
+- `timestamp`: what was written since, until little is left. Deletions by the ids. `carrying.py` does the rest after the
+  switch.
 """
 
 from __future__ import annotations
@@ -17,21 +17,27 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from reconcile.errors import StoreError
 from reconcile.model import Json
-from reconcile.stores.qdrant.comparing import Kind, differences, same_point
-from reconcile.stores.qdrant.copying import NOBODY, Copy
+from reconcile.stores.qdrant import pointing
+from reconcile.stores.qdrant.comparing import Kind, Roll, aligned, differences
+from reconcile.stores.qdrant.copying import Copy
+from reconcile.stores.qdrant.equality import same_point
 from reconcile.stores.qdrant.stamps import Stamps
 
 _ROUNDS = 8
 _SMALL = 1000
 """Points that may be left to copy when the switch comes."""
-_MOMENT_SECONDS = 1.0
+MOMENT_SECONDS = 1.0
 """An application that writes to both has written to both after it; a request on its way has arrived."""
 _SAMPLE = 100
 _SHOWN = 5
+_TOLD_SECONDS = 1.0
+_SEEN = 5000
+"""Points whose digests are kept in the metadata for the case that this process ends between switch and end."""
+_ITEM = TypeVar("_ITEM")
 
 
 def settle(copy: Copy) -> None:
@@ -40,7 +46,10 @@ def settle(copy: Copy) -> None:
     Raises:
         StoreError: it cannot be brought there, or a promise was not kept; nothing is switched.
     """
-    if copy.switched:
+    there, behind = pointing.moved(copy.http, copy.args)
+    if there:  # clients may have written to the new one already: nothing in it may be overwritten any more
+        if behind and copy.stamps is None and copy.old.exists():
+            _between(copy, there, behind)
         return
     if copy.mark.stage in ("settled", "dropping") and not copy.old.exists():
         return  # a plain collection is deleted before its alias can be made
@@ -49,30 +58,19 @@ def settle(copy: Copy) -> None:
         return
     if copy.stamps is not None:
         _catch_up(copy, copy.stamps)
-        _sampled(copy, copy.stamps)
-    elif copy.mark.writes == "frozen":
+        return
+    if copy.mark.writes == "frozen":
         _frozen(copy)
     else:
         _alike(copy)
     copy.save(stage="settled")
 
 
-def finish(copy: Copy) -> None:
-    """After the switch: what was written to the old one in its last moment is carried over."""
-    if copy.stamps is None or copy.mark.since is None:
-        return
-    for turn in range(_ROUNDS):
-        changed = _carry_over(copy, copy.stamps) + _carry_deletions(copy, copy.stamps)
-        if turn and not changed:
-            return
-        time.sleep(_MOMENT_SECONDS)
-
-
 def _not_made_anew(copy: Copy) -> None:
     """A plain collection that was about to go: a client may have made an empty one of its name in the meantime."""
-    if copy.old.count() == 0:
+    if copy.old.empty():
         return
-    found = next(differences(copy.old, copy.new, copy.mark.vectors, copy.limits[0], copy.within), None)
+    found = next(_all_differences(copy), None)
     if found is not None:
         raise StoreError(
             f"{copy.old.name} was saved and about to be deleted, and now differs from its copy {copy.new.name} (id"
@@ -81,6 +79,29 @@ def _not_made_anew(copy: Copy) -> None:
             hint=f"nothing was changed. {copy.new.name} holds the points of before: write what is new in"
             f" {copy.old.name} to it as well, delete {copy.old.name}, then: reconcile apply --resume",
         )
+
+
+def _between(copy: Copy, there: list[str], behind: list[str]) -> None:
+    """An earlier try ended when some aliases pointed at the new generation and some did not: both may be written to."""
+    found = [point_id for _, point_id in islice(_all_differences(copy), _SHOWN + 1)]
+    if found and copy.mark.writes == "dual":
+        time.sleep(MOMENT_SECONDS)
+        found = [point_id for _, point_id in _apart(copy, found)]
+    if not found:
+        return
+    shown = ", ".join(map(str, found[:_SHOWN])) + (", …" if len(found) > _SHOWN else "")
+    what = (
+        f"since an earlier try ended, alias {', '.join(there)} pointed at {copy.new.name} and {', '.join(behind)} at"
+        f" {copy.old.name}, and they differ now (ids {shown})"
+    )
+    if copy.old.name in behind:  # the plain collection is deleted next
+        raise StoreError(
+            what,
+            where=f"store {copy.http.spec.name}",
+            hint=f"nothing was deleted. Write what is new in {copy.old.name} to {copy.new.name} and the other way,"
+            " then: reconcile apply --resume",
+        )
+    copy.report(f"{what}; {copy.old.name} is kept as it is until a later plan drops it")
 
 
 # --- without a timestamp: everything is compared -----------------------------------------------------------
@@ -119,8 +140,7 @@ def _copy_differences(copy: Copy) -> tuple[Counter[str], str]:
     """Compare everything, copy what differs; how many of each kind, and some ids for people."""
     found: Counter[str] = Counter()
     shown: list[str] = []
-    most = copy.limits[0]
-    for part in _batches(differences(copy.old, copy.new, copy.mark.vectors, most, copy.within), most):
+    for part in batches(_all_differences(copy), copy.limits.batch):
         for kind, point_id in _take_over(copy, [point_id for _, point_id in part]):
             found[kind.value] += 1
             if len(shown) < _SHOWN:
@@ -128,25 +148,48 @@ def _copy_differences(copy: Copy) -> tuple[Counter[str], str]:
     return found, f" (ids {', '.join(shown)}{', …' if sum(found.values()) > len(shown) else ''})" if shown else ""
 
 
+def _all_differences(copy: Copy) -> Iterator[tuple[Kind, Json]]:
+    """Every point compared, told as it goes."""
+    total, began, told = copy.old.count(), time.monotonic(), 0.0
+
+    def passed(number: int) -> None:
+        nonlocal told
+        seconds = time.monotonic() - began
+        if seconds - told > _TOLD_SECONDS or number >= total:
+            told = seconds
+            copy.tell(f"{number:,} of {max(total, number):,} points compared, {number / max(seconds, 1e-3):,.0f}/s")
+
+    yield from differences(copy.old, copy.new, copy.mark.vectors, copy.limits.batch, copy.kept, passed)
+
+
 def _take_over(copy: Copy, ids: list[Json]) -> list[tuple[Kind, Json]]:
     """Make these points of the new generation what they are in the old one; what there was to do."""
     if copy.mark.writes == "dual":
-        time.sleep(_MOMENT_SECONDS)  # written to one, on its way to the other
-    old, new = copy.old.retrieve(ids, copy.mark.vectors), copy.new.retrieve(ids, copy.mark.vectors)
+        time.sleep(MOMENT_SECONDS)  # written to one, on its way to the other
+    old = copy.old.retrieve(ids, copy.mark.vectors)
+    found = _apart(copy, ids, old)
+    copy.put([old[i] for kind, i in found if kind is not Kind.EXTRA])
+    copy.new.delete(i for kind, i in found if kind is Kind.EXTRA)
+    return found
+
+
+def _apart(copy: Copy, ids: list[Json], old: dict[Json, Any] | None = None) -> list[tuple[Kind, Json]]:
+    """Which of these points differ now."""
+    old = copy.old.retrieve(ids, copy.mark.vectors) if old is None else old
+    new = copy.new.retrieve(ids, copy.mark.vectors)
     found: list[tuple[Kind, Json]] = []
     for point_id in ids:
         if point_id not in old:
             found += [(Kind.EXTRA, point_id)] if point_id in new else []
         elif point_id not in new:
             found.append((Kind.MISSING, point_id))
-        elif not same_point(old[point_id], new[point_id], copy.within):
+        elif not same_point(old[point_id], new[point_id], copy.kept):
             found.append((Kind.DIFFERS, point_id))
-    copy.new.upsert(copy.text([old[i] for kind, i in found if kind is not Kind.EXTRA]))
-    copy.new.delete(i for kind, i in found if kind is Kind.EXTRA)
     return found
 
 
-def _batches(items: Iterable[tuple[Kind, Json]], number: int) -> Iterator[list[tuple[Kind, Json]]]:
+def batches(items: Iterable[_ITEM], number: int) -> Iterator[list[_ITEM]]:
+    """The items, by the number."""
     source = iter(items)
     while part := list(islice(source, number)):
         yield part
@@ -156,7 +199,10 @@ def _batches(items: Iterable[tuple[Kind, Json]], number: int) -> Iterator[list[t
 
 
 def _catch_up(copy: Copy, stamps: Stamps) -> None:
-    """Copy again what was written since, in rounds, until a round is small; then ids; then a last round."""
+    """Copy again what was written since, in rounds, until a round is small; then ids; then a last round.
+
+    The last one comes last of all: what is written after it is found after the switch only.
+    """
     before: int | None = None
     for _ in range(_ROUNDS):
         number = _round(copy, stamps)
@@ -164,7 +210,11 @@ def _catch_up(copy: Copy, stamps: Stamps) -> None:
             break
         before = number
     _same_ids(copy)
+    copy.all_have_times("nothing was switched")
+    _sampled(copy, stamps)
     _round(copy, stamps)
+    few = [list(item) for item in copy.seen.items()] if len(copy.seen) <= _SEEN else None
+    copy.save(stage="settled", seen=few)
 
 
 def _round(copy: Copy, stamps: Stamps) -> int:
@@ -174,21 +224,21 @@ def _round(copy: Copy, stamps: Stamps) -> int:
     assert since is not None and begin is not None, "a copy by timestamp knows when it began"
     copy.seen.clear()
     number = 0
-    for points in _written(copy, stamps, since):
-        copy.new.upsert(copy.text(points))
-        copy.seen.update({p["id"]: (stamps.of(p), _digest(p)) for p in points})
+    for points in written(copy, stamps, since):
+        copy.put(points)
+        copy.seen.update({p["id"]: digest(p) for p in points})
         number += len(points)
         copy.tell(f"{number:,} points written meanwhile, copied again")
     copy.save(since=max(since, begin))
     return number
 
 
-def _written(copy: Copy, stamps: Stamps, since: float) -> Iterator[list[Any]]:
+def written(copy: Copy, stamps: Stamps, since: float) -> Iterator[list[Any]]:
     """Points of the old generation that were written since, in batches."""
     offset: Json = None
+    where = {"must": [stamps.since(since)]}
     while True:
-        where = [stamps.condition("gte", since)]
-        page = copy.old.scroll(min(copy.limits[0], 250), offset, copy.mark.vectors, where=where)
+        page = copy.old.scroll(min(copy.limits.batch, 250), offset, copy.mark.vectors, where=where)
         if points := page.points():
             yield points
         if page.next is None:
@@ -197,27 +247,33 @@ def _written(copy: Copy, stamps: Stamps, since: float) -> Iterator[list[Any]]:
 
 
 def _same_ids(copy: Copy) -> None:
-    """Deleted points go, and those that nothing else found are copied."""
-    found = differences(copy.old, copy.new, False, copy.limits[1], copy.within, ids_only=True)
-    for part in _batches(found, copy.limits[0]):
-        ids = [point_id for _, point_id in part]
-        old = copy.old.retrieve(ids, copy.mark.vectors)
-        missing = [point_id for kind, point_id in part if kind is Kind.MISSING and point_id in old]
-        copy.new.upsert(copy.text([old[point_id] for point_id in missing]))
-        copy.new.delete(point_id for kind, point_id in part if kind is Kind.EXTRA and point_id not in old)
+    """Deleted points go, and those that nothing else found are copied; the ids that both have then are put down."""
+    copy.both = Roll()
+    sides = aligned(copy.old.ids(copy.limits.page), copy.new.ids(copy.limits.page))
+    for part in batches(sides, copy.limits.page):
+        one = {point_id: in_old for point_id, (in_old, in_new) in part if in_old != in_new}
+        still: set[Json] = set()
+        for ids in batches(one, copy.limits.batch):
+            found = copy.old.retrieve(ids, copy.mark.vectors)
+            copy.put([point for point_id, point in found.items() if one[point_id]])
+            copy.new.delete(point_id for point_id in ids if point_id not in found)
+            still |= found.keys()
+        for point_id, there in part:
+            if all(there) or point_id in still:
+                copy.both.add(point_id)
 
 
 def _sampled(copy: Copy, stamps: Stamps) -> None:
     """A sample has to be the same in both, but for what was written just now."""
     since = copy.mark.since
     assert since is not None
-    old = {p["id"]: p for p in copy.old.some(min(_SAMPLE, copy.limits[1]), copy.mark.vectors)}
+    old = {p["id"]: p for p in copy.old.some(min(_SAMPLE, copy.limits.page), copy.mark.vectors)}
     new = copy.new.retrieve(list(old), copy.mark.vectors)
     wrong = []
     for point_id, point in old.items():
         moment = stamps.of(point)
         settled = moment is None or moment < since
-        if settled and (point_id not in new or not same_point(point, new[point_id], copy.within)):
+        if settled and (point_id not in new or not same_point(point, new[point_id], copy.kept)):
             wrong.append(str(point_id))
     if wrong:
         raise StoreError(
@@ -229,51 +285,7 @@ def _sampled(copy: Copy, stamps: Stamps) -> None:
         )
 
 
-def _carry_over(copy: Copy, stamps: Stamps) -> int:
-    """Bring what was written to the old one last; a newer version in the new one stays. How many there were."""
-    changed = 0
-    assert copy.mark.since is not None
-    for points in _written(copy, stamps, copy.mark.since):
-        there = copy.new.retrieve([p["id"] for p in points], copy.mark.vectors)
-        absent = []
-        for point in points:
-            point_id, moment, found = point["id"], stamps.of(point), there.get(point["id"])
-            if found is None:
-                absent += [] if point_id in copy.seen else [point]  # else: deleted after the switch
-            elif moment is not None and not same_point(point, found, copy.within):
-                before = stamps.of(found)
-                if before is None:
-                    only = {"is_empty": {"key": stamps.field}}
-                elif before < moment:
-                    only = stamps.condition("lt", moment)
-                elif before == moment and copy.seen.get(point_id) == (before, _digest(found)):
-                    only = stamps.condition("lte", moment)  # twice within one tick, the second after it was copied
-                else:
-                    continue
-                copy.new.upsert(copy.text([point]), [only])
-                changed += 1
-        copy.new.upsert(copy.text(absent), NOBODY)
-        changed += len(absent)
-    return changed
-
-
-def _carry_deletions(copy: Copy, stamps: Stamps) -> int:
-    """Delete what went from the old one in the last moment; what clients have added since stays."""
-    since, changed = copy.mark.since, 0
-    assert since is not None
-    found = differences(copy.old, copy.new, False, copy.limits[1], copy.within, ids_only=True)
-    for part in _batches((d for d in found if d[0] is Kind.EXTRA), copy.limits[0]):
-        for point in copy.new.retrieve([point_id for _, point_id in part], False).values():
-            moment = stamps.of(point)
-            if moment is None:
-                continue
-            if moment < since or copy.seen.get(point["id"]) == (moment, _digest(point)):
-                copy.new.delete([point["id"]], [stamps.condition("lte", moment)])
-                changed += 1
-    return changed
-
-
-def _digest(point: Any) -> str:
+def digest(point: Any) -> str:
     """Of the payload, floats as short as the server keeps them through a copy."""
     payload = json.loads(json.dumps(point.get("payload") or {}), parse_float=lambda text: f"{float(text):.12g}")
     text = json.dumps(payload, sort_keys=True)

@@ -22,10 +22,12 @@ from reconcile.stores.qdrant.changes.common import (
     moved_aliases,
 )
 from reconcile.stores.qdrant.changes.generation import ReplaceCollection
-from reconcile.stores.qdrant.resources import PayloadIndex
+from reconcile.stores.qdrant.resources import Alias, PayloadIndex
 from reconcile.stores.qdrant.stamps import KINDS
 
 _LONG = Timeouts(wall="7d")
+_CONDITIONS = 2
+"""In one filter, that a copy by timestamp needs."""
 
 
 class CopyCollection(ReplaceCollection):
@@ -57,7 +59,7 @@ class CopyCollection(ReplaceCollection):
         if self._other_vectors():
             return super().steps(world)
         self._check_timestamp(world)
-        return [self._create(world), self._copy(), self._switch(world)]
+        return [self._create(world), self._copy(world), self._switch(world)]
 
     def _check_timestamp(self, world: World) -> None:
         """Raises where the live collection cannot say what was written since."""
@@ -73,20 +75,38 @@ class CopyCollection(ReplaceCollection):
                 where=self.collection.source,
                 hint="declare the index and apply that first, without the change that needs a copy",
             )
+        for collection in (self.old, self.collection):
+            strict = collection.strict_mode or {}
+            if strict.get("enabled") and (strict.get("filter_max_conditions") or _CONDITIONS) < _CONDITIONS:
+                raise PlanError(
+                    f"{self.address}: strict mode of {collection.name} allows filters of"
+                    f" {strict['filter_max_conditions']} condition, and a copy with `writes: {{timestamp: {field}}}`"
+                    f" needs {_CONDITIONS}, to delete a point only if it is still as old as it was",
+                    where=self.collection.source,
+                    hint=f"set `strict_mode: {{filter_max_conditions: {_CONDITIONS}}}` and apply that first, without"
+                    " the change that needs a copy; afterwards it can be lowered again",
+                )
 
     @property
     def _new(self) -> Address:
         return Address(self.address.store, "collection", (self.collection.name,))
 
-    @property
-    def _args(self) -> dict[str, Json]:
+    def _args(self, world: World) -> dict[str, Json]:
         after = self.collection
+        live = {a.address.parts[-1]: a.collection for a in world.live.values() if isinstance(a, Alias)}
         return {
             "from": self.old.name,
             "to": after.name,
             "name": self.address.parts[-1],
             "generation": after.generation,
+            "writes": after.writes,
+            "aliases": {alias: live.get(alias) for alias in self._aliases(world)},
         }
+
+    def _aliases(self, world: World) -> list[str]:
+        """All that are pointed at the new generation; that of its own name first: it says whether it is switched."""
+        names = [a.address.parts[-1] for a in aliases_of(world.target, self.address)]
+        return sorted(names, key=lambda name: (name != self.address.parts[-1], name))
 
     def _create(self, world: World) -> Step:
         after, before = self.collection, self.old
@@ -111,11 +131,11 @@ class CopyCollection(ReplaceCollection):
             timeouts=Timeouts(wall="5m"),
         )
 
-    def _copy(self) -> Step:
+    def _copy(self, world: World) -> Step:
         return Step(
             id=f"{self.address}/2-copy",
             address=self.address,
-            calls=(Op("copy_points", self._args), Op("wait_green", {"collection": self.collection.name})),
+            calls=(Op("copy_points", self._args(world)), Op("wait_green", {"collection": self.collection.name})),
             phase=Phase.MIGRATE,
             needs=frozenset({has(self.address), has(self._new)}),
             gives=frozenset({done(f"{self.address}/2-copy")}),
@@ -125,8 +145,13 @@ class CopyCollection(ReplaceCollection):
             timeouts=_LONG,
         )
 
-    def _switch_calls(self, aliases: dict[str, str]) -> list[Call]:
-        return [Op("settle_copy", self._args), alias_call(aliases), Op("finish_copy", self._args)]
+    def _switch_calls(self, world: World) -> list[Call]:
+        args, new = self._args(world), self.collection.name
+        return [
+            Op("settle_copy", args),
+            alias_call(dict.fromkeys(self._aliases(world), new)),
+            Op("finish_copy", args),
+        ]
 
     def _switch_hazards(self) -> set[Hazard]:
         # Who searches by a vector that is gone is refused from then on.
@@ -134,13 +159,12 @@ class CopyCollection(ReplaceCollection):
 
     def _switch(self, world: World) -> Step:
         aliases = aliases_of(world.target, self.address)
-        names = {a.address.parts[-1]: self.collection.name for a in aliases}
         indexes = indexes_of(world.target, self.address)
         moved = moved_aliases(world, self.address)
         return Step(
             id=f"{self.address}/3-switch",
             address=self.address,
-            calls=tuple(self._switch_calls(names)),
+            calls=tuple(self._switch_calls(world)),
             phase=Phase.CONTRACT,
             needs=frozenset({has(self.address), done(f"{self.address}/2-copy"), *(ok(a.address) for a in moved)}),
             gives=frozenset({ok(self.address), *(ok(r.address) for r in (*indexes, *aliases))}),
@@ -190,13 +214,13 @@ class AdoptCollection(CopyCollection):
             )
         return super().steps(world)
 
-    def _switch_calls(self, aliases: dict[str, str]) -> list[Call]:
-        own = self.address.parts[-1]
-        others = {name: target for name, target in aliases.items() if name != own}
-        calls: list[Call] = [Op("snapshot", {"collection": own}), Op("settle_copy", self._args)]
-        calls += [alias_call(others)] if others else []
-        calls += [Op("drop_plain", {"collection": own}), alias_call({own: self.collection.name})]
-        return [*calls, Op("finish_copy", self._args)]
+    def _switch_calls(self, world: World) -> list[Call]:
+        own, new, args = self.address.parts[-1], self.collection.name, self._args(world)
+        others = [alias for alias in self._aliases(world) if alias != own]
+        calls: list[Call] = [Op("snapshot", {"collection": own}), Op("settle_copy", args)]
+        # They would be deleted with the plain collection.
+        calls += [alias_call(dict.fromkeys(others, new))] if others else []
+        return [*calls, Op("drop_plain", {"collection": own}), alias_call({own: new}), Op("finish_copy", args)]
 
     def _switch_hazards(self) -> set[Hazard]:
         return super()._switch_hazards() | {Hazard.INDEX_GAP, Hazard.DELETES_DATA}
