@@ -477,6 +477,7 @@ def test_what_came_with_cypher_25_is_written_in_it() -> None:
         (unique("c", "a", kind="type", type="LIST<FLOAT NOT NULL>"), "5.9.0", "lists in property type"),
         (unique("c", "a", kind="type", type="STRING | INTEGER"), "5.10.0", "unions in property type"),
         (unique("c", "a", kind="type", type="STRING"), "5.8.0", "property type constraints"),
+        (unique("c", "a", kind="type", type="VECTOR<FLOAT NOT NULL>(3)"), "2025.09.0", "vectors in property type"),
         (unique("c", "a", kind="key").replace(labels=(), relationships=("R",)), "5.6.0", "keys of relationships"),
         (Check(address=Address("graph", "check", ("c",)), labels=("A",), properties=("a",), kind="type", type="DATE"),
          "5.8.0", "looking at property types"),
@@ -485,7 +486,19 @@ def test_what_came_with_cypher_25_is_written_in_it() -> None:
 def test_versions_hold_on_enterprise_too(resource: Resource, version: str, says: str) -> None:
     (problem,) = checks.unsupported(State.of([resource]), Server("graph", "neo4j", version, "enterprise"))
     assert says in problem.what
-    assert checks.unsupported(State.of([resource]), Server("graph", "neo4j", "5.26.0", "enterprise")) == []
+    assert checks.unsupported(State.of([resource]), Server("graph", "neo4j", "2026.01.0", "enterprise")) == []
+
+
+def test_a_vector_type_is_written_in_cypher_25() -> None:
+    """As the manual has it; not run: it needs the Enterprise Edition."""
+    constraint = unique("c", "a", kind="type", type="VECTOR<FLOAT32 NOT NULL>(3)")
+    call = cypher.create(constraint, "c", Server("graph", "neo4j", "2025.10.1", "enterprise"))
+    assert call.cypher == (
+        "CYPHER 25 CREATE CONSTRAINT $name FOR (n:`P`) REQUIRE (n.`a`) IS :: VECTOR<FLOAT32 NOT NULL>(3)"
+    )
+    required = cypher.read_constraint(call)
+    assert required is not None
+    assert required.type == constraint.type
 
 
 names = st.text(st.sampled_from("aB`\\u005C0 .\n\"'é😀]-()"), min_size=1, max_size=12)

@@ -94,13 +94,14 @@ class Graph:
         with GraphDatabase.driver(self.database.url, auth=auth) as driver:
             yield driver
 
-    def send(self, *statements: str, **parameters: Any) -> list[dict[str, Any]]:
+    def send(self, *statements: str, database: str | None = None, **parameters: Any) -> list[dict[str, Any]]:
         """Run by hand, one transaction each; the rows of the last."""
         rows: list[dict[str, Any]] = []
-        with self.driver() as driver, driver.session() as session:
+        with self.driver() as driver, driver.session(database=database) as session:
             for statement in statements:
                 rows = session.run(statement, parameters).data()
-            session.run("CALL db.awaitIndexes(60)").consume()
+            if database is None:
+                session.run("CALL db.awaitIndexes(60)").consume()
         return rows
 
     def config(self, name: str) -> dict[str, Any]:

@@ -14,94 +14,6 @@ from reconcile.stores.neo4j.resources import Index
 from reconcile.yamldump import dump
 
 V = "kind: vector, label: C, properties: [e]"
-F = "kind: fulltext, labels: [B, A], properties: [y, x]"
-P = "kind: point, label: A, properties: [at]"
-
-CHANGES: list[tuple[str, str, dict[str, Any]]] = [
-    # before, after, what the server shows of it then
-    ("label: A, properties: [a, b]", "label: A, properties: [b, a]", {}),
-    ("label: A, properties: [a]", "label: B, properties: [a]", {}),
-    ("label: A, properties: [a]", "relationship: A, properties: [a]", {}),
-    ("label: A, properties: [a]", "kind: text, label: A, properties: [a]", {}),
-    ("kind: text, relationship: R, properties: [a]", "kind: text, relationship: R, properties: [b]", {}),
-    (P, f"{P}, spatial: {{wgs-84: {{min: [-10, 40]}}}}", {"spatial.wgs-84.min": [-10.0, 40.0]}),
-    (
-        f"{P}, spatial: {{cartesian-3d: {{min: [0, 0, 0], max: [9, 9, 9]}}}}",
-        f"{P}, spatial: {{cartesian-3d: {{max: [8, 8, 8.5]}}}}",
-        {"spatial.cartesian-3d.min": [0.0, 0.0, 0.0], "spatial.cartesian-3d.max": [8.0, 8.0, 8.5]},
-    ),
-    (F, f"{F}, analyzer: english", {"fulltext.analyzer": "english"}),
-    (f"{F}, analyzer: english", f"{F}, analyzer: german, eventually_consistent: true", {"fulltext.analyzer": "german"}),
-    (
-        f"{F}, analyzer: english",
-        f"{F}, eventually_consistent: true",
-        {"fulltext.analyzer": "english", "fulltext.eventually_consistent": True},
-    ),
-    (F, "kind: fulltext, labels: [A], properties: [y, x]", {}),
-    (
-        "kind: fulltext, relationships: [R, S], properties: [x]",
-        "kind: fulltext, relationships: [R], properties: [x]",
-        {},
-    ),
-    (f"{V}, embedding: passages", f"{V}, embedding: passages, hnsw: {{m: 8}}", {"vector.hnsw.m": 8}),
-    (
-        f"{V}, embedding: passages, hnsw: {{m: 8}}",
-        f"{V}, embedding: passages, hnsw: {{ef_construction: 50}}",
-        {"vector.hnsw.m": 8, "vector.hnsw.ef_construction": 50},
-    ),
-    (f"{V}, dimensions: 4", f"{V}, dimensions: 4, quantization: false", {"vector.quantization.enabled": False}),
-    (f"{V}, dimensions: 4", f"{V}, dimensions: 5, similarity: euclidean", {"vector.similarity_function": "EUCLIDEAN"}),
-    (V, f"{V}, dimensions: 4096", {"vector.dimensions": 4096}),
-    (
-        "kind: vector, relationship: R, properties: [e], dimensions: 3",
-        "kind: vector, relationship: R, properties: [f], dimensions: 3",
-        {"vector.dimensions": 3},
-    ),
-]
-
-
-BESIDE = {
-    after
-    for before, after, _ in CHANGES
-    if after.startswith("kind: fulltext") or (after.startswith("kind: vector") and "[f]" in after)
-}
-
-
-@pytest.mark.parametrize(("before", "after", "config"), CHANGES)
-def test_an_index_is_made_and_changed(graph: Graph, before: str, after: str, config: dict[str, Any]) -> None:
-    graph.declare(f"indexes:\n  x: {{{before}}}")
-    assert [line.split()[:2] for line in lines(graph.apply())] == [["create", "index.x"]]
-    graph.declare(f"indexes:\n  x: {{{after}}}")
-    ((action, address),) = [line.split()[:2] for line in lines(graph.apply())]
-    assert address == "index.x"
-    (found,) = graph.live().values()
-    assert found.name == ("x__v2" if action == "create/delete" else "x")
-    assert (action == "create/delete") == (after in BESIDE), "beside where the server has room for both"
-    shown = graph.config(found.name)
-    assert {key: shown[key] for key in config} == config
-    graph.declare("")
-    assert [line.split()[:2] for line in lines(graph.apply())] == [["delete", f"index.{found.name}"]]
-    assert graph.live() == {}
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("label: A, unique: [a]", "label: A, unique: [a, b]"),
-        ("label: A, unique: [a, b]", "label: A, unique: [b, a]"),
-        ("label: A, unique: [a]", "relationship: A, unique: [a]"),
-        ("relationship: R, unique: [a, b]", "relationship: S, unique: [a, b]"),
-    ],
-)
-def test_a_constraint_is_made_and_changed(graph: Graph, before: str, after: str) -> None:
-    graph.send("CREATE (:A {a: 1, b: 1})-[:R {a: 1, b: 1}]->(:A {a: 2, b: 1})")
-    graph.declare(f"constraints:\n  x: {{{before}}}")
-    assert [line.split()[:2] for line in lines(graph.apply())] == [["create", "constraint.x"]]
-    graph.declare(f"constraints:\n  x: {{{after}}}")
-    assert [line.split()[:2] for line in lines(graph.apply())] == [["delete/create", "constraint.x"]]
-    graph.declare("")
-    assert [line.split()[:2] for line in lines(graph.apply())] == [["delete", "constraint.x"]]
-    assert graph.live() == {}
 
 
 def test_a_constraint_becomes_an_index_and_back_under_its_name(graph: Graph) -> None:
@@ -182,24 +94,21 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_any_name_is_a_label_a_type_a_property_and_a_name(graph: Graph, name: str) -> None:
-    document = {
-        "constraints": {
-            "c" + name: {"label": name, "unique": [name, "other"]},
-            "r" + name: {"relationship": name, "unique": [name]},
-        },
-        "indexes": {
+def test_any_name_is_a_label_a_type_a_property_and_a_name(graph: Graph) -> None:
+    document: dict[str, dict[str, Any]] = {"constraints": {}, "indexes": {}}
+    for name in NAMES:
+        document["constraints"]["c" + name] = {"label": name, "unique": [name, "other"]}
+        document["indexes"] |= {
             name: {"kind": "fulltext", "labels": [name, "More"], "properties": [name]},
             "v" + name: {"kind": "vector", "relationship": name, "properties": [name], "dimensions": 2},
-        },
-    }
+        }
     graph.declare(dump(document))
     graph.apply()
-    found = {r.name: r for r in graph.live().values()}
-    assert set(found) == {"c" + name, "r" + name, name, "v" + name}
-    assert found["c" + name].attributes()["labels"] == [name]
-    assert found["c" + name].attributes()["properties"] == [name, "other"]
+    found = {r.name: r.attributes() for r in graph.live().values()}
+    assert set(found) == {prefix + name for prefix in ("c", "", "v") for name in NAMES}
+    for name in NAMES:
+        assert found["c" + name]["labels"] == [name]
+        assert found["c" + name]["properties"] == [name, "other"]
     graph.declare("")
     graph.apply()
     assert graph.live() == {}

@@ -1,136 +1,380 @@
-"""What was measured of the server, row by row: options, transactions, conflicts, lookup indexes, replacement."""
+"""What was measured of the server, row by row: kinds, options, types, conflicts, transactions, editions.
+
+Tables are run whole, on labels of their own in one database: what is wrong of any row is told together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from neo4j.exceptions import DatabaseError, Neo4jError
 from tests.stores.neo4j.graph import Graph, lines
 
-from reconcile.errors import PlanError, ReconcileError, StoreError
-from reconcile.stores.neo4j import faults
+from reconcile import workflow
+from reconcile.errors import PlanError, ReconcileError, StoreError, UnsupportedError
+from reconcile.stores.neo4j import faults, introspect, types
 from reconcile.stores.neo4j.session import Neo4jSession
+from reconcile.yamldump import dump
 
-V, F, P = (
-    "kind: vector, label: A, properties: [e]",
-    "kind: fulltext, labels: [A], properties: [t]",
-    "kind: point, label: A, properties: [at]",
-)
-OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [
-    # the index, an option, another value of it, what the server then shows
-    (V, "dimensions: 1", "dimensions: 4096", {"vector.dimensions": 4096}),
-    (f"{V}, dimensions: 3", "similarity: cosine", "similarity: euclidean", {"vector.similarity_function": "EUCLIDEAN"}),
-    (f"{V}, dimensions: 3", "hnsw: {m: 1}", "hnsw: {m: 512}", {"vector.hnsw.m": 512}),
-    (
-        f"{V}, dimensions: 3",
-        "hnsw: {ef_construction: 1}",
-        "hnsw: {ef_construction: 3200}",
-        {"vector.hnsw.ef_construction": 3200},
-    ),
-    (f"{V}, dimensions: 3", "quantization: true", "quantization: false", {"vector.quantization.enabled": False}),
-    (F, "analyzer: url_or_email", "analyzer: whitespace", {"fulltext.analyzer": "whitespace"}),
-    (F, "eventually_consistent: true", "eventually_consistent: false", {"fulltext.eventually_consistent": False}),
-    *(
-        (
-            P,
-            f"spatial: {{{system}: {{{side}: {[-one] * size}}}}}"
-            if side == "min"
-            else f"spatial: {{{system}: {{{side}: {[one] * size}}}}}",
-            f"spatial: {{{system}: {{{side}: {[-2.5 if side == 'min' else 2.5] * size}}}}}",
-            {f"spatial.{system}.{side}": [-2.5 if side == "min" else 2.5] * size},
-        )
+# --- kinds and options -----------------------------------------------------------------------------------------
+
+
+def constraint(**entry: Any) -> tuple[str, dict[str, Any]]:
+    return "constraints", entry
+
+
+def index(kind: str = "range", **entry: Any) -> tuple[str, dict[str, Any]]:
+    return "indexes", ({} if kind == "range" else {"kind": kind}) | entry
+
+
+def vector(**options: Any) -> tuple[str, dict[str, Any]]:
+    return index("vector", label="L", properties=["e"], **({"dimensions": 3} | options))
+
+
+def fulltext(**options: Any) -> tuple[str, dict[str, Any]]:
+    return index("fulltext", labels=["L"], properties=["t"], **options)
+
+
+def box(system: str, side: str, *values: float) -> tuple[str, dict[str, Any]]:
+    return index("point", label="L", properties=["at"], spatial={system: {side: list(values)}})
+
+
+def boxes() -> list[tuple[Any, ...]]:
+    """Each of the eight bounds of a point index."""
+    return [
+        (box(system, side, *[sign * 1.0] * size), box(system, side, *[sign * 2.5] * size),
+         {f"spatial.{system}.{side}": [sign * 2.5] * size})
         for system, size in (("cartesian", 2), ("cartesian-3d", 3), ("wgs-84", 2), ("wgs-84-3d", 3))
-        for side, one in (("min", 1.0), ("max", 1.0))
+        for side, sign in (("min", -1), ("max", 1))
+    ]  # fmt: skip
+
+
+BESIDE = "beside"
+NODE, RELATIONSHIP = "NODE", "RELATIONSHIP"
+ROWS: list[tuple[Any, ...]] = [
+    # declared, then declared, what the server then shows: a column, or a key of the options; BESIDE if it may be so
+    (constraint(label="L", unique=["a"]), constraint(label="L", unique=["b"]), {"type": "UNIQUENESS"}),
+    (constraint(label="L", unique=["a"]), constraint(label="L", unique=["a", "b"]), {"properties": ["a", "b"]}),
+    (constraint(label="L", unique=["a", "b"]), constraint(label="L", unique=["b", "a"]), {"properties": ["b", "a"]}),
+    (constraint(label="L", unique=["a"]), constraint(relationship="L", unique=["a"]), {"entityType": RELATIONSHIP}),
+    (
+        constraint(relationship="L", unique=["a"]),
+        constraint(relationship="L", unique=["a", "b"]),
+        {"type": "RELATIONSHIP_UNIQUENESS", "properties": ["a", "b"]},
+    ),
+    (index(label="L", properties=["a"]), index(label="L", properties=["a", "b"]), {"properties": ["a", "b"]}),
+    (index(label="L", properties=["a", "b"]), index(label="L", properties=["b", "a"]), {"properties": ["b", "a"]}),
+    (index(label="L", properties=["a"]), index(label="L2", properties=["a"]), {"labelsOrTypes": ["L2"]}),
+    (index(label="L", properties=["a"]), index(relationship="L", properties=["a"]), {"entityType": RELATIONSHIP}),
+    (
+        index(relationship="L", properties=["a"]),
+        index(relationship="L", properties=["a", "b"]),
+        {"type": "RANGE", "entityType": RELATIONSHIP},
+    ),
+    (index(label="L", properties=["a"]), index("text", label="L", properties=["a"]), {"type": "TEXT"}),
+    (index("text", label="L", properties=["a"]), index("text", label="L", properties=["b"]), {"properties": ["b"]}),
+    (
+        index("text", relationship="L", properties=["a"]),
+        index("text", relationship="L", properties=["b"]),
+        {"type": "TEXT", "entityType": RELATIONSHIP},
+    ),
+    (index("point", label="L", properties=["a"]), index("point", label="L", properties=["b"]), {"type": "POINT"}),
+    (
+        index("point", relationship="L", properties=["a"]),
+        index("point", relationship="L", properties=["a"], spatial={"wgs-84": {"min": [-10, 40]}}),
+        {"entityType": RELATIONSHIP, "spatial.wgs-84.min": [-10.0, 40.0], "spatial.wgs-84.max": [180.0, 90.0]},
+    ),
+    *boxes(),
+    (fulltext(), fulltext(analyzer="english"), {"type": "FULLTEXT", "fulltext.analyzer": "english"}),
+    (
+        fulltext(analyzer="url_or_email"),
+        fulltext(analyzer="whitespace", eventually_consistent=True),
+        {"fulltext.analyzer": "whitespace", "fulltext.eventually_consistent": True},
+    ),
+    (
+        fulltext(analyzer="english"),
+        fulltext(eventually_consistent=True),
+        {"fulltext.analyzer": "english", "fulltext.eventually_consistent": True},
+    ),
+    (fulltext(eventually_consistent=True), fulltext(eventually_consistent=False),
+     {"fulltext.eventually_consistent": False}),
+    (
+        index("fulltext", labels=["L", "K"], properties=["y", "x"]),
+        index("fulltext", labels=["K"], properties=["y", "x"]),
+        {"labelsOrTypes": ["K"]},
+        BESIDE,
+    ),
+    (
+        index("fulltext", labels=["L"], properties=["y", "x"]),
+        index("fulltext", labels=["L"], properties=["y", "x"], analyzer="german"),
+        {"fulltext.analyzer": "german"},
+        BESIDE,
+    ),
+    (
+        index("fulltext", relationships=["L", "K"], properties=["x"]),
+        index("fulltext", relationships=["L"], properties=["x", "y"]),
+        {"entityType": RELATIONSHIP, "properties": ["x", "y"]},
+        BESIDE,
+    ),
+    (vector(), vector(dimensions=4096), {"type": "VECTOR", "vector.dimensions": 4096}),
+    (vector(similarity="cosine"), vector(similarity="euclidean"), {"vector.similarity_function": "EUCLIDEAN"}),
+    (vector(hnsw={"m": 1}), vector(hnsw={"m": 512}), {"vector.hnsw.m": 512}),
+    (vector(hnsw={"ef_construction": 1}), vector(hnsw={"ef_construction": 3200}),
+     {"vector.hnsw.ef_construction": 3200}),
+    (vector(quantization=True), vector(quantization=False), {"vector.quantization.enabled": False}),
+    (
+        vector(embedding="passages", dimensions=None),
+        vector(embedding="passages", dimensions=None, hnsw={"m": 8}),
+        {"vector.dimensions": 4, "vector.hnsw.m": 8, "vector.similarity_function": "COSINE"},
+    ),
+    (
+        vector(hnsw={"m": 8}),
+        vector(hnsw={"ef_construction": 50}),
+        {"vector.hnsw.m": 8, "vector.hnsw.ef_construction": 50},
+    ),
+    (vector(dimensions=None), vector(dimensions=5), {"vector.dimensions": 5}),
+    (
+        index("vector", relationship="L", properties=["e"], dimensions=3),
+        index("vector", relationship="L", properties=["f"], dimensions=3),
+        {"entityType": RELATIONSHIP, "properties": ["f"]},
+        BESIDE,
+    ),
+]  # fmt: skip
+
+
+def declared(rows: Mapping[str, tuple[str, dict[str, Any]]]) -> str:
+    """Each row under a name and over labels of its own; options of None left out."""
+    document: dict[str, dict[str, Any]] = {}
+    for name, (section, entry) in rows.items():
+        own = {key: value for key, value in entry.items() if value is not None}
+        for key in ("label", "relationship"):
+            own |= {key: f"{name}_{own[key]}"} if key in own else {}
+            own |= {f"{key}s": [f"{name}_{one}" for one in own[f"{key}s"]]} if f"{key}s" in own else {}
+        document.setdefault(section, {})[name] = own
+    return dump(document)
+
+
+def shown(graph: Graph) -> dict[str, dict[str, Any]]:
+    """What SHOW says of constraints and indexes, by name, options beside the columns."""
+    rows = graph.send(introspect.SHOW_INDEXES) + graph.send(introspect.SHOW_CONSTRAINTS)
+    return {row["name"]: row | ((row.get("options") or {}).get("indexConfig") or {}) for row in rows}
+
+
+def test_every_kind_and_option_is_made_read_changed_and_read_again(graph: Graph) -> None:
+    table = {f"r{n}": row for n, row in enumerate(ROWS)}
+    graph.declare(declared({name: row[0] for name, row in table.items()}))
+    assert {line.split()[0] for line in lines(graph.apply())} == {"create"}
+    assert len(graph.live()) == len(table), "the index that a constraint brings is part of it"
+    graph.declare(declared({name: row[1] for name, row in table.items()}))
+    actions = {line.split()[1].partition(".")[2]: line.split()[0] for line in lines(graph.apply())}
+    found, wrong = shown(graph), []
+    for name, (_, _, expected, *how) in table.items():
+        live = f"{name}__v2" if how else name
+        action = "create/delete" if how else "delete/create"
+        told = {key: found[live][key] for key in expected} if live in found else {}
+        wanted = {key: [f"{name}_{one}" for one in value] if key == "labelsOrTypes" else value
+                  for key, value in expected.items()}  # fmt: skip
+        wrong += [(name, actions.get(name), told, wanted)] if (actions.get(name), told) != (action, wanted) else []
+    assert wrong == []
+    bare = {name: (row[1][0], {k: v for k, v in row[1][1].items() if k in IDENTITY}) for name, row in table.items()}
+    graph.declare(declared(bare))
+    assert lines(graph.plan()) == [], "an option that is not declared is left as the server has it"
+    workflow.import_(graph.project, (), force=True, out=graph.folder / "schema")
+    assert lines(graph.plan()) == []
+    graph.declare("")
+    graph.apply()
+    assert graph.live() == {}
+
+
+IDENTITY = ("kind", "label", "labels", "relationship", "relationships", "properties", "unique")
+
+
+def test_what_a_constraint_brings_and_names_are_those_of_the_server(graph: Graph) -> None:
+    """One namespace; the owned index has the constraint's name; `NODE UNIQUE` and providers are no difference."""
+    graph.send(
+        "CREATE CONSTRAINT c FOR (n:A) REQUIRE n.a IS NODE UNIQUE",
+        "CREATE CONSTRAINT r FOR ()-[n:R]-() REQUIRE n.a IS REL UNIQUE",
+        "CREATE TEXT INDEX t FOR (n:A) ON (n.a) OPTIONS {indexProvider: 'text-1.0'}",
+    )
+    owned = graph.send("SHOW INDEXES YIELD name, owningConstraint WHERE owningConstraint IS NOT NULL RETURN *")
+    assert {(row["name"], row["owningConstraint"]) for row in owned} == {("c", "c"), ("r", "r")}
+    graph.declare(
+        "constraints:\n  c: {label: A, unique: [a]}\n  r: {relationship: R, unique: [a]}\n"
+        "indexes:\n  t: {kind: text, label: A, properties: [a]}"
+    )
+    assert lines(graph.apply(prune="all")) == []
+
+
+# --- Enterprise Edition -------------------------------------------------------------------------------------------
+
+ENTERPRISE = [
+    # YAML, the server's word for it
+    ("label: A, key: [a, b]", "NODE KEY"),
+    ("relationship: A, key: [a]", "RELATIONSHIP KEY"),
+    ("label: A, exists: a", "NODE PROPERTY EXISTENCE"),
+    ("relationship: A, exists: a", "RELATIONSHIP PROPERTY EXISTENCE"),
+    ("label: A, property: a, type: DATE", "NODE PROPERTY TYPE"),
+    ("relationship: A, property: a, type: INTEGER | LIST<STRING NOT NULL>", "RELATIONSHIP PROPERTY TYPE"),
+]
+
+
+def test_what_needs_the_enterprise_edition_is_refused_by_line_and_sent_it_is_understood(graph: Graph) -> None:
+    """The Community Edition understands the statements, and refuses them as another edition's."""
+    text = "constraints:\n" + "\n".join(f"  c{n}: {{{entry}}}" for n, (entry, _) in enumerate(ENTERPRISE))
+    graph.declare(text)
+    with pytest.raises(ReconcileError) as error:
+        graph.plan()
+    for line in range(3, 3 + len(ENTERPRISE)):
+        assert f"schema/graph.yaml:{line}:" in str(error.value)
+    assert str(error.value).count("need Neo4j Enterprise Edition; store graph is Community") == len(ENTERPRISE)
+    from reconcile.change import Timeouts
+    from reconcile.stores.neo4j import cypher
+
+    desired = graph.project.desired()
+    with graph.session() as session:
+        session.server()
+        for resource, (_, word) in zip(desired.values(), ENTERPRISE, strict=True):
+            with pytest.raises(UnsupportedError, match=f"type='{word}'"):
+                session.run(cypher.create(resource, "x", session.server()), Timeouts(lock="2s"))  # type: ignore[arg-type]
+    assert graph.live() == {}
+
+
+TYPES = [
+    "integer | string",
+    "BOOL",
+    "VARCHAR",
+    "INT",
+    "signed  integer",
+    "TIME WITHOUT TIME ZONE",
+    "TIME WITH TIMEZONE",
+    "TIMESTAMP WITH TIME ZONE",
+    "TIMESTAMP WITHOUT TIMEZONE",
+    "local   time",
+    "ARRAY<INT NOT NULL>",
+    "INT NOT NULL LIST",
+    "STRING NOT NULL ARRAY",
+    "LIST < FLOAT NOT NULL >",
+    "LIST<INT!>",
+    "ANY<INT|STRING>",
+    "ANY VALUE<INT | BOOL>",
+    "ANY <INT>",
+    "STRING | VARCHAR",
+    "INT | NOTHING",
+    "POINT | DURATION | LIST<POINT NOT NULL> | LIST<INT NOT NULL> | FLOAT | BOOL | STRING | DATE | LOCAL TIME"
+    " | ZONED TIME | LOCAL DATETIME | ZONED DATETIME | LIST<ZONED DATETIME NOT NULL>",
+]
+NO_TYPES = ["LIST<FLOAT>", "STRING NOT NULL", "ANY", "MAP", "NULL", "NOTHING", "DATETIME", "INT!", "PROPERTY VALUE",
+            "LIST<INT|STRING NOT NULL>", "LIST<LIST<INT NOT NULL> NOT NULL>", "LIST"]  # fmt: skip
+
+
+def test_property_types_are_spelled_as_the_server_does(graph: Graph) -> None:
+    """What it has understood stands in its refusal; VECTOR came later, see the unit tests."""
+    wrong = []
+    with graph.driver() as driver, driver.session() as session:
+        for text in (*TYPES, *NO_TYPES):
+            statement: Any = f"CREATE CONSTRAINT x FOR (n:P) REQUIRE n.a IS :: {text}"
+            with pytest.raises(Neo4jError) as error:
+                session.run(statement).consume()
+            theirs = None
+            if isinstance(error.value, DatabaseError):
+                theirs = str(error.value).partition("propertyType=")[2].partition(" )")[0]
+            try:
+                ours = types.normal(text)
+            except ValueError:
+                ours = None
+            wrong += [(text, theirs, ours)] if theirs != ours or (theirs is None) != (text in NO_TYPES) else []
+    assert wrong == []
+
+
+# --- conflicts ----------------------------------------------------------------------------------------------------
+
+CONFLICTS: list[tuple[str, dict[str, Any], list[str] | str]] = [
+    # made by hand, declared, what is planned or refused; @ is the number of the row
+    ("INDEX x@ FOR (n:A@) ON (n.a)", {"x@": index(label="A@", properties=["a"])}, []),
+    ("INDEX x@ FOR (n:A@) ON (n.b)", {"x@": index(label="A@", properties=["a"])}, ["delete/create index.x@"]),
+    ("TEXT INDEX x@ FOR (n:A@) ON (n.a)", {"x@": index(label="A@", properties=["a"])}, ["delete/create index.x@"]),
+    ("INDEX other@ FOR (n:A@) ON (n.a)", {"x@": index(label="A@", properties=["a"])}, []),
+    (
+        "VECTOR INDEX x@ FOR (n:A@) ON (n.a) OPTIONS {indexConfig: {`vector.dimensions`: 3}}",
+        {"x@": index("vector", label="A@", properties=["a"], dimensions=4)},
+        ["delete/create index.x@"],
+    ),
+    (
+        "CONSTRAINT x@ FOR (n:A@) REQUIRE n.b IS UNIQUE",
+        {"x@": constraint(label="A@", unique=["a"])},
+        ["delete/create constraint.x@"],
+    ),
+    ("CONSTRAINT other@ FOR (n:A@) REQUIRE n.a IS UNIQUE", {"x@": constraint(label="A@", unique=["a"])}, []),
+    (
+        "INDEX i@ FOR (n:A@) ON (n.a)",
+        {"x@": constraint(label="A@", unique=["a"])},
+        "graph.constraint.x@ cannot be made: graph.index.i@ is already on (:A@).a",
+    ),
+    (
+        "INDEX x@ FOR (n:A@) ON (n.b)",
+        {"x@": constraint(label="A@", unique=["a"])},
+        "the name x@ is taken by graph.index.x@",
+    ),
+    (
+        "CONSTRAINT x@ FOR (n:A@) REQUIRE n.b IS UNIQUE",
+        {"x@": index(label="A@", properties=["a"])},
+        "the name x@ is taken by graph.constraint.x@",
+    ),
+    (
+        "CONSTRAINT c@ FOR (n:A@) REQUIRE n.a IS UNIQUE",
+        {"x@": index(label="A@", properties=["a"])},
+        "constraint c@ has that index already",
+    ),
+    (
+        "INDEX i@ FOR (n:A@) ON (n.a)",
+        {
+            "x@": index("text", label="A@", properties=["a"]),
+            "y@": index("fulltext", labels=["A@"], properties=["a"]),
+            "z@": index("point", label="A@", properties=["a"]),
+            "v@": index("vector", label="A@", properties=["a"], dimensions=3),
+        },
+        ["create index.v@", "create index.x@", "create index.y@", "create index.z@"],
+    ),
+    (
+        "CONSTRAINT c@ FOR (n:A@) REQUIRE (n.a, n.b) IS UNIQUE",
+        {"x@": constraint(label="A@", unique=["b", "a"]), "y@": index(label="A@", properties=["a"])},
+        ["create constraint.x@", "create index.y@"],
     ),
 ]
 
 
-@pytest.mark.parametrize(("index", "first", "then", "shown"), OPTIONS)
-def test_an_option_is_made_read_and_changed(
-    graph: Graph, index: str, first: str, then: str, shown: dict[str, Any]
-) -> None:
-    graph.declare(f"indexes:\n  x: {{{index}, {first}}}")
-    graph.apply()
-    graph.declare(f"indexes:\n  x: {{{index}, {then}}}")
-    assert [line.split()[:2] for line in lines(graph.apply())] == [["delete/create", "index.x"]]
-    found = graph.config("x")
-    assert {key: found[key] for key in shown} == shown
-    graph.declare(f"indexes:\n  x: {{{index}}}")
-    assert lines(graph.plan()) == [], "an option that is not declared is left as the server has it"
-
-
-CONFLICTS = [
-    # made by hand, declared, what is planned or refused
-    ("INDEX x FOR (n:A) ON (n.a)", "indexes:\n  x: {label: A, properties: [a]}", []),
-    ("INDEX x FOR (n:A) ON (n.b)", "indexes:\n  x: {label: A, properties: [a]}", ["delete/create index.x"]),
-    ("TEXT INDEX x FOR (n:A) ON (n.a)", "indexes:\n  x: {label: A, properties: [a]}", ["delete/create index.x"]),
-    ("INDEX other FOR (n:A) ON (n.a)", "indexes:\n  x: {label: A, properties: [a]}", []),
-    (
-        "VECTOR INDEX x FOR (n:A) ON (n.a) OPTIONS {indexConfig: {`vector.dimensions`: 3}}",
-        "indexes:\n  x: {kind: vector, label: A, properties: [a], dimensions: 4}",
-        ["delete/create index.x"],
-    ),
-    (
-        "CONSTRAINT x FOR (n:A) REQUIRE n.b IS UNIQUE",
-        "constraints:\n  x: {label: A, unique: [a]}",
-        ["delete/create constraint.x"],
-    ),
-    ("CONSTRAINT other FOR (n:A) REQUIRE n.a IS UNIQUE", "constraints:\n  x: {label: A, unique: [a]}", []),
-    ("CONSTRAINT x FOR (n:A) REQUIRE n.a IS NODE UNIQUE", "constraints:\n  x: {label: A, unique: [a]}", []),
-    (
-        "INDEX i FOR (n:A) ON (n.a)",
-        "constraints:\n  x: {label: A, unique: [a]}",
-        "graph.constraint.x cannot be made: graph.index.i is already on (:A).a",
-    ),
-    (
-        "INDEX x FOR (n:A) ON (n.b)",
-        "constraints:\n  x: {label: A, unique: [a]}",
-        "the name x is taken by graph.index.x",
-    ),
-    (
-        "CONSTRAINT x FOR (n:A) REQUIRE n.b IS UNIQUE",
-        "indexes:\n  x: {label: A, properties: [a]}",
-        "the name x is taken by graph.constraint.x",
-    ),
-    (
-        "CONSTRAINT c FOR (n:A) REQUIRE n.a IS UNIQUE",
-        "indexes:\n  x: {label: A, properties: [a]}",
-        "constraint c has that index already",
-    ),
-    (
-        "INDEX i FOR (n:A) ON (n.a)",
-        "indexes:\n  x: {kind: text, label: A, properties: [a]}\n"
-        "  y: {kind: fulltext, labels: [A], properties: [a]}\n"
-        "  z: {kind: point, label: A, properties: [a]}\n"
-        "  v: {kind: vector, label: A, properties: [a], dimensions: 3}",
-        ["create index.v", "create index.x", "create index.y", "create index.z"],
-    ),
-    (
-        "CONSTRAINT c FOR (n:A) REQUIRE (n.a, n.b) IS UNIQUE",
-        "constraints:\n  x: {label: A, unique: [b, a]}\nindexes:\n  y: {label: A, properties: [a]}",
-        ["create constraint.x", "create index.y"],
-    ),
-    ("TEXT INDEX x FOR (n:A) ON (n.a) OPTIONS {indexProvider: 'text-1.0'}",
-     "indexes:\n  x: {kind: text, label: A, properties: [a]}", []),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("by_hand", "declared", "expected"), CONFLICTS)
-def test_what_stands_in_the_way_is_seen_before_anything_runs(
-    graph: Graph, by_hand: str, declared: str, expected: list[str] | str
-) -> None:
-    graph.send(f"CREATE {by_hand}")
+def test_what_stands_in_the_way_is_seen_before_anything_runs(graph: Graph) -> None:
+    good: dict[str, dict[str, Any]] = {}
+    bad: dict[str, dict[str, Any]] = {}
+    planned, refused = list[str](), list[str]()
+    for number, (_, entries, expected) in enumerate(CONFLICTS):
+        document = bad if isinstance(expected, str) else good
+        for name, (section, entry) in entries.items():
+            document.setdefault(section, {})[name.replace("@", f"{number}_")] = entry
+            own = document[section][name.replace("@", f"{number}_")] = dict(entry)
+            for key in ("label", "labels"):
+                if key in own:
+                    one = own[key] if key == "label" else own[key][0]
+                    own[key] = one.replace("@", str(number)) if key == "label" else [one.replace("@", str(number))]
+        texts = [expected] if isinstance(expected, str) else expected
+        (refused if isinstance(expected, str) else planned).extend(
+            t.replace("A@", f"A{number}").replace("@", f"{number}_") for t in texts
+        )
+    graph.send(*("CREATE " + t.replace("A@", f"A{n}").replace("@", f"{n}_") for n, (t, _, _) in enumerate(CONFLICTS)))
     before = graph.live()
-    graph.declare(declared)
-    if isinstance(expected, str):
-        with pytest.raises(PlanError) as error:
-            graph.plan()
-        assert expected in str(error.value)
-        assert "schema/graph.yaml:" in str(error.value)
-        assert graph.live() == before
-        return
-    assert sorted(" ".join(line.split()[:2]) for line in lines(graph.apply())) == expected
+    graph.declare(dump(bad))
+    with pytest.raises(PlanError) as error:
+        graph.plan()
+    assert [text for text in refused if text not in str(error.value)] == []
+    assert str(error.value).count("schema/graph.yaml:") == len(refused), "each with its line"
+    assert graph.live() == before
+    graph.declare(dump(good))
+    assert sorted(" ".join(line.split()[:2]) for line in lines(graph.apply())) == sorted(planned)
 
+
+# --- transactions -------------------------------------------------------------------------------------------------
 
 TRANSACTIONS = [
     # before, after, how many transactions
@@ -175,6 +419,9 @@ def test_one_transaction_wherever_the_server_allows_it(
     graph.declare(after)
     plan = graph.apply()
     assert len({s.group for s in plan.steps}) == transactions
+
+
+# --- lookup indexes, visibility, versions -------------------------------------------------------------------------
 
 
 def test_lookup_indexes_are_left_alone_unless_declared(graph: Graph) -> None:
@@ -224,10 +471,28 @@ def test_a_user_who_may_not_see_indexes_is_never_told_that_they_are_missing(
         assert "GRANT SHOW INDEX ON DATABASE neo4j" in why
 
 
+def test_where_no_schema_can_be_seen_nothing_looks_missing(graph: Graph) -> None:
+    """A user whose password has to be changed, and the database that holds no graph: an error, and no plan."""
+    graph.declare("indexes:\n  x: {label: A, properties: [a]}")
+    graph.send("CREATE USER reconcile_new SET PASSWORD 'initial-9f2b7' CHANGE REQUIRED", database="system")
+    try:
+        graph.settings |= {"user": "reconcile_new", "password": "initial-9f2b7"}
+        graph.configure()
+        with pytest.raises(StoreError, match="the password is the initial one and has to be changed first") as error:
+            graph.plan()
+        assert "9f2b7" not in str(error.value)
+    finally:
+        graph.send("DROP USER reconcile_new", database="system")
+    graph.settings |= {"user": graph.database.user, "password": graph.database.password, "database": "system"}
+    graph.configure()
+    with pytest.raises(StoreError, match="database system holds no graph"):
+        graph.plan()
+
+
 def test_what_is_refused_names_every_line_at_once(graph: Graph) -> None:
     graph.declare(
         "constraints:\n  a: {label: A, key: [x]}\n  b: {label: A, exists: x}\n"
-        "  c: {relationship: R, property: x, type: DATE}\n"
+        "  c: {relationship: R, property: x, type: VECTOR<FLOAT32>(3)}\n"
         "indexes:\n  d: {kind: vector, labels: [A, B], properties: [e], dimensions: 3, filter: [f]}"
     )
     with pytest.raises(ReconcileError) as error:

@@ -28,7 +28,7 @@ from reconcile.stores.neo4j.resources import (
 
 _REQUIRES = {UNIQUE: "IS UNIQUE", EXISTS: "IS NOT NULL"}
 _CREATE_CONSTRAINT = re.compile(
-    r"(?:CYPHER 5 )?CREATE CONSTRAINT \$name FOR "
+    r"(?:CYPHER \d+ )?CREATE CONSTRAINT \$name FOR "
     r"(?:\(n:(?P<label>`(?:[^`]|``)*`)\)|\(\)-\[n:(?P<relationship>`(?:[^`]|``)*`)\]-\(\)) "
     r"REQUIRE \((?P<properties>n\.`(?:[^`]|``)*`(?:, n\.`(?:[^`]|``)*`)*)\) IS "
     r"(?P<rule>UNIQUE|NODE KEY|RELATIONSHIP KEY|NOT NULL|:: (?P<type>.+))\Z",

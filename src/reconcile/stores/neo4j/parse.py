@@ -121,6 +121,10 @@ def _constraint(name: str, entry: Map, source: Source, context: Context) -> Cons
                 entry.at("enforce"), f'constraint "{name}": every edition enforces uniqueness', "leave `enforce` out"
             )
             return None
+        if "VECTOR<" in (type_ or ""):
+            hint = "leave `enforce` out: only the Enterprise Edition stores such values, and it enforces their type"
+            context.problem(entry.at("enforce"), f'constraint "{name}": vectors are not looked at one by one', hint)
+            return None
         address = Address(context.spec.name, "check", (name,))
         return Check(address=address, source=source, kind=kind, properties=properties, type=type_, **place)
     return Constraint(

@@ -326,6 +326,9 @@ class Neo4jSession:
                 url = parts._replace(netloc=host).geturl()
             self._url, self._secrets = url, (password,) if password else ()
             self._database = spec.resolve("database")
+            if (self._database or "").lower() == "system":
+                hint = "name another, or none for the user's home database; the Community Edition has one, neo4j"
+                raise StoreError("the database system holds no graph", where=self.place, hint=hint)
             # Hints of the server on queries ("label does not exist") are nothing for users of this tool.
             logging.getLogger("neo4j.notifications").setLevel(logging.ERROR)
             if not (log := logging.getLogger("neo4j")).handlers:  # else Python prints warnings that nobody handles

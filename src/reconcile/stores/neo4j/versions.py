@@ -67,6 +67,10 @@ FEATURES = (
     Feature("property type constraints", _constraint(TYPE), since=(5, 9), enterprise=True, instead=CHECK),
     Feature("lists in property type constraints", _typed("LIST<"), since=(5, 10), enterprise=True),
     Feature("unions in property type constraints", _typed("|"), since=(5, 11), enterprise=True),
+    Feature(
+        "vectors in property type constraints", _typed("VECTOR<"), since=(2025, 10), enterprise=True, cypher=25,
+        instead="declare the list: LIST<FLOAT NOT NULL>",
+    ),
     Feature("looking at property types", lambda r: isinstance(r, Check) and r.kind == TYPE, since=TYPE_PREDICATE),
     Feature("vector indexes", _vector(lambda i: True), since=(5, 15)),
     Feature("vector indexes on relationships", _vector(lambda i: not i.on_nodes), since=(5, 18)),

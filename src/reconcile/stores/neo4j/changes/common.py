@@ -84,7 +84,13 @@ def wanted_by_another(before: SchemaObject, world: World) -> bool:
         others += target.slots.get(slot, ())
     if before.name in target.names:
         others.append(target.names[before.name])
-    return any(o.address != before.address and world.live.get(o.address) != o for o in others)
+    return any(o.address != before.address and not _stays(o, world) for o in others)
+
+
+def _stays(target: SchemaObject, world: World) -> bool:
+    """Whether the object is there now as it will be, under the name it will have."""
+    live = world.live.get(target.address)
+    return live == target and own(live).name == target.name
 
 
 def makes_way(resource: SchemaObject, name: str, world: World) -> tuple[frozenset[Fact], bool]:
@@ -111,10 +117,10 @@ def makes_way(resource: SchemaObject, name: str, world: World) -> tuple[frozense
 
 
 def _moves(other: SchemaObject, target: SchemaObject, resource: SchemaObject, name: str) -> bool:
-    """Whether the plan replaces `other` by something that is no longer in the way."""
-    if target == other or (target.name == name and other.name == name):
+    """Whether the plan replaces or renames `other`, and what comes after it is no longer in the way."""
+    if target.name == name and other.name == name:
         return False
-    return not set(slots(target)) & set(slots(resource))
+    return apart(target, resource) or not set(slots(target)) & set(slots(resource))
 
 
 def _refusal(resource: SchemaObject, name: str, other: SchemaObject) -> str:

@@ -254,7 +254,7 @@ class RenameIndex(Change):
         needs, _ = makes_way(after, after.name, world)
         hazards = set() if world.empty(self.address) else {Hazard.INDEX_GAP}
         hazards |= {Hazard.BREAKS_CLIENTS} if before.kind in BY_NAME else set()
-        return _drop_and_create(self, world, needs, hazards, "1-rename", in_two=False)
+        return _drop_and_create(self, world, needs, hazards, "1-rename", in_two=wanted_by_another(before, world))
 
     def estimate(self, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server) -> Mapping[str, int]:
         """How long there is no index."""

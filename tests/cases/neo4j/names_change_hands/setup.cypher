@@ -1,0 +1,1 @@
+CREATE (:Person {email: 'a', name: 'A', born: 1, city: 'X'})
