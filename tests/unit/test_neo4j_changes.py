@@ -16,7 +16,7 @@ from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, State
 from reconcile.order import group, order
 from reconcile.stores.base import Live
-from reconcile.stores.neo4j import PACKAGE, checks, cypher, introspect
+from reconcile.stores.neo4j import PACKAGE, checks, cypher, introspect, privileges
 from reconcile.stores.neo4j.canonical import canonical
 from reconcile.stores.neo4j.resources import Check, Constraint, Index, SchemaObject, constraint_address, index_address
 
@@ -436,6 +436,7 @@ def test_enterprise_constraints_are_refused_on_community_only() -> None:
         (ranged("i", "a", kind="vector", similarity="cosine"), "2025.06.1", False),
         (ranged("i", "a", "b", kind="vector", dimensions=3, similarity="cosine"), "2025.12.0", True),
         (ranged("i", "a", "b", kind="vector", dimensions=3, similarity="cosine"), "2026.01.0", False),
+        (ranged("i", "a", "b", kind="vector", dimensions=3, similarity="cosine"), "5.27-aura", False),
         (ranged("i", "a", kind="vector", dimensions=4096, similarity="cosine"), "5.17.0", True),
         (unique("c", "a").replace(labels=(), relationships=("R",)), "5.6.0", True),
         (unique("c", "a").replace(labels=(), relationships=("R",)), "5.7.0", False),
@@ -448,9 +449,9 @@ def test_options_of_newer_servers_are_refused(resource: Index, version: str, ref
 def test_statements_name_their_cypher_where_the_server_knows_two() -> None:
     texts = {
         version: cypher.create(ranged("i", "a"), "i", Server("graph", "neo4j", version)).cypher
-        for version in ("5.26.12", "2025.05.0", "2025.06.0", "2026.01.1")
+        for version in ("5.26.12", "2025.05.0", "2025.06.0", "2026.01.1", "5.27.0", "5.27-aura")
     }
-    assert {v for v, text in texts.items() if text.startswith("CYPHER 5 ")} == {"2025.06.0", "2026.01.1"}
+    assert {v for v, text in texts.items() if text.startswith("CYPHER 5 ")} == {"2025.06.0", "2026.01.1", "5.27-aura"}
 
 
 def test_what_came_with_cypher_25_is_written_in_it() -> None:
@@ -560,6 +561,30 @@ def test_what_is_shown_by_halves_is_noticed() -> None:
     assert introspect.unseen([constraint], [index, plain]) == ()
     assert introspect.unseen([], [index]) == ("constraint c is not shown, but its index is",)
     assert introspect.unseen([constraint], [plain]) == ("index c is not shown, but its constraint is",)
+
+
+def test_privileges_that_hide_data_are_noticed() -> None:
+    """As the manual has them; not run: only the Enterprise Edition has such privileges."""
+
+    def row(text: str) -> dict[str, str]:
+        return dict(zip(("access", "action", "resource", "graph", "segment"), text.split(" "), strict=True))
+
+    reader = [row("GRANTED match all_properties * NODE(*)"), row("GRANTED match all_properties * RELATIONSHIP(*)")]
+    access = row("GRANTED access database HOME database")
+    both = [row(f"GRANTED {action} {of} neo4j {segment}") for action, of in (("traverse", "graph"),
+            ("read", "all_properties")) for segment in ("NODE(*)", "RELATIONSHIP(*)")]  # fmt: skip
+    for rows, hidden in (
+        ([access, *reader], False),
+        (both, False),
+        ([row("GRANTED graph_actions graph * NODE(*)")], False),
+        ([access], True),
+        (reader[:1], True),
+        ([*reader, row("DENIED traverse graph neo4j NODE(Person)")], True),
+        ([*reader, row("DENIED traverse graph other NODE(Person)")], False),
+        ([row("GRANTED match property(id) * NODE(*)"), reader[1]], True),
+        ([row("GRANTED match all_properties other NODE(*)"), reader[1]], True),
+    ):
+        assert privileges.hides(rows, "neo4j") == hidden, rows
 
 
 def test_the_store_is_known_without_its_driver() -> None:

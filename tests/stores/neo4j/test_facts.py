@@ -14,7 +14,9 @@ from tests.stores.neo4j.graph import Graph, lines
 
 from reconcile import workflow
 from reconcile.errors import PlanError, ReconcileError, StoreError, UnsupportedError
-from reconcile.stores.neo4j import faults, introspect, types
+from reconcile.model import Address
+from reconcile.stores.base import Side
+from reconcile.stores.neo4j import faults, introspect, privileges, types
 from reconcile.stores.neo4j.session import Neo4jSession
 from reconcile.yamldump import dump
 
@@ -471,6 +473,22 @@ def test_a_user_who_may_not_see_indexes_is_never_told_that_they_are_missing(
         assert "GRANT SHOW INDEX ON DATABASE neo4j" in why
 
 
+def test_data_that_privileges_may_hide_is_not_taken_for_absent(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No vector that is seen is no proof that none is stored; nor do ids that are not seen lack in a mirror."""
+    text = "indexes:\n  x: {kind: vector, label: A, properties: [e], dimensions: %d}"
+    graph.declare(text % 3)
+    graph.apply()
+    graph.declare(text % 4)
+    assert len(graph.plan().steps) == 1
+    monkeypatch.setattr(Neo4jSession, "_hides_data", True)
+    with pytest.raises(PlanError, match="holds vectors made for the old contract"):
+        graph.plan()
+    report = workflow.verify(graph.project)
+    assert (report["clean"], [entry["why"] for entry in report["not_looked_at"]]) == (False, [privileges.PARTLY])
+    with graph.session() as session, pytest.raises(StoreError, match="hide part of the data"):
+        list(session.ids(Side(Address("graph", "label", ("A",)), "id")))
+
+
 def test_where_no_schema_can_be_seen_nothing_looks_missing(graph: Graph) -> None:
     """A user whose password has to be changed, and the database that holds no graph: an error, and no plan."""
     graph.declare("indexes:\n  x: {label: A, properties: [a]}")
@@ -501,3 +519,6 @@ def test_what_is_refused_names_every_line_at_once(graph: Graph) -> None:
     for line in (3, 4, 5, 7):
         assert f"schema/graph.yaml:{line}:" in text
     assert "enforce: check" in text
+    graph.declare("indexes:\n  f: {kind: fulltext, labels: [A], properties: [t], analyzer: englsh}")
+    with pytest.raises(ReconcileError, match=r'graph.yaml:3:.*no full-text analyzer "englsh"; did you mean "english"'):
+        graph.plan()

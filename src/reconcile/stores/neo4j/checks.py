@@ -50,7 +50,7 @@ def conflicts(steps: Sequence[Step], live: Mapping[str, SchemaObject]) -> list[P
 def violations(steps: Sequence[Step], query: Query, server: Server) -> list[Problem]:
     """Data that breaks a constraint which the steps create: counted, with a sample and the query to see it."""
     problems: list[Problem] = []
-    typed = server.numbers >= versions.TYPE_PREDICATE
+    typed = versions.numbers(server) >= versions.TYPE_PREDICATE
     for step in steps:
         for call in step.calls:
             required = read_constraint(call) if isinstance(call, Cypher) else None

@@ -63,7 +63,7 @@ def unquote(quoted: str) -> str:
 
 def prefix(server: Server, version: int = 5) -> str:
     """`CYPHER 5 ` where the server knows a later Cypher too (documented: 2025.06 on), which may be the default."""
-    return f"CYPHER {version} " if server.numbers[:2] >= versions.BOTH_CYPHERS else ""
+    return f"CYPHER {version} " if versions.numbers(server)[:2] >= versions.BOTH_CYPHERS else ""
 
 
 def pattern(resource: SchemaObject, variable: str = "n") -> str:

@@ -9,16 +9,17 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from reconcile.change import Call, Op, Server, Step, Timeouts
 from reconcile.errors import Problem, StoreError, UnsupportedError
-from reconcile.findings import Verified
+from reconcile.findings import NotRun, Verified
 from reconcile.model import Address, Json, Resource, State
 from reconcile.selection import Selection
 from reconcile.stores.base import Canonical, Live, Side, StoreSpec
-from reconcile.stores.neo4j import checks, cypher, faults, guard, introspect, mirrored, verify
+from reconcile.stores.neo4j import checks, cypher, faults, guard, introspect, mirrored, privileges, verify
 from reconcile.stores.neo4j.canonical import canonical
 from reconcile.stores.neo4j.resources import FAILED, VECTOR, Index, SchemaObject
 from reconcile.stores.neo4j.transaction import Neo4jTransaction
@@ -137,14 +138,30 @@ class Neo4jSession:
         return checks.unsupported(desired, self.server())
 
     def is_empty(self, address: Address) -> bool:
-        """Whether no node or relationship has the label or type; of a vector index: none that has the property."""
+        """Whether no node or relationship has the label or type; of a vector index: none that has the property.
+
+        False where there may be some that the user does not see.
+        """
         resource = self._seen.get(address)
-        if not isinstance(resource, SchemaObject) or not resource.tokens:
+        if not isinstance(resource, SchemaObject) or not resource.tokens or self._hides_data:
             return False
         stored = ""
         if isinstance(resource, Index) and resource.kind == VECTOR:
             stored = f" WHERE n.{cypher.quote(resource.properties[0])} IS NOT NULL"
         return not self.read(f"MATCH {cypher.match(resource)}{stored} RETURN 1 AS one LIMIT 1")
+
+    @cached_property
+    def _hides_data(self) -> bool:
+        """See `privileges.hides`; the Community Edition shows all to everybody."""
+        server = self.server()
+        if (server.edition or "").lower() == "community":
+            return False
+        try:
+            return privileges.hides(self.read(privileges.SHOW), str(server.facts["database"]))
+        except StoreError as error:
+            if faults.code_of(error) == faults.FORBIDDEN:
+                return True  # who may not even see that
+            raise
 
     def measure(self, addresses: Iterable[Address]) -> Mapping[Address, Mapping[str, int]]:
         """{"rows": nodes or relationships with the label or type}, from the count store."""
@@ -166,7 +183,9 @@ class Neo4jSession:
 
     def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """See `Verifies.verify`: constraints that are only checked, stored vectors, names in use."""
-        self.server()
+        if self._hides_data:
+            what = "whether what is stored agrees"
+            return Verified.of(NotRun(r.address, what, privileges.PARTLY, r.source) for r in verify.about(chosen))
         hidden = Selection(ignore=tuple(map(str, self._spec.settings.get("ignore") or ())))
         return verify.verified(chosen, declared, verify.Look(self._spec.name, self._look, sample, hidden))
 
@@ -182,6 +201,9 @@ class Neo4jSession:
     def ids(self, side: Side) -> Iterator[str | None]:
         """See `stores.base.Verifies`: the values of a property of a label's nodes."""
         import neo4j
+
+        if self._hides_data:
+            raise StoreError(privileges.PARTLY, where=self.place, hint="compare as a user who may read all of it")
 
         head = cypher.prefix(self.server())
         with (

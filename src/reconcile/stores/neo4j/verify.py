@@ -36,6 +36,13 @@ def verified(chosen: State, declared: State, look: Look) -> Verified:
     return Verified.of(answer for resource in chosen.values() for answer in _about(resource, declared, look))
 
 
+def about(chosen: State) -> Iterator[Resource]:
+    """What of it has anything to do with content."""
+    for resource in chosen.values():
+        if resource.only_verified or (isinstance(resource, Index) and resource.kind == VECTOR):
+            yield resource
+
+
 def _about(resource: Resource, declared: State, look: Look) -> Iterator[Finding | Sample | NotRun]:
     if isinstance(resource, Check):
         required = required_by(resource)

@@ -1,7 +1,7 @@
 """What needs which version and edition of Neo4j: one table, looked at before anything is planned.
 
 Versions are those of the manual's list of additions; calendar versions (2025.01 on) come after all of 5. What needs
-the Enterprise Edition, or a server newer than 5.26, follows the manual and was not run here.
+the Enterprise Edition, Aura, or a server newer than 5.26, follows the manual and was not run here.
 Manual: https://neo4j.com/docs/cypher-manual/25/deprecations-additions-removals-compatibility/
 """
 
@@ -20,8 +20,20 @@ BOTH_CYPHERS = (2025, 6)
 """From here on a server knows Cypher 5 and Cypher 25; either may be a database's default."""
 
 
+_AURA = "-aura"
+"""Ends the version of Aura, which is always a recent one, and calls itself 5.27 all the same."""
+
 TYPE_PREDICATE = (5, 9)
 """From here on Cypher has the predicate `IS ::`."""
+
+
+def numbers(server: Server) -> tuple[int, ...]:
+    """The version for comparisons.
+
+    >>> numbers(Server("graph", "neo4j", "5.26.12")), numbers(Server("graph", "neo4j", "5.27-aura")) > (2026, 1)
+    ((5, 26, 12), True)
+    """
+    return (9999,) if server.version.endswith(_AURA) else server.numbers
 
 
 @dataclass(frozen=True)
@@ -98,7 +110,7 @@ def refusals(resource: Resource, server: Server) -> Iterator[Problem]:
     community = (server.edition or "").lower() == "community"
     for feature in FEATURES:
         missing_edition = feature.enterprise and community
-        if not (missing_edition or server.numbers < feature.since) or not feature.used(resource):
+        if not (missing_edition or numbers(server) < feature.since) or not feature.used(resource):
             continue
         if missing_edition:
             why = f"need Neo4j Enterprise Edition; store {server.name} is Community"
