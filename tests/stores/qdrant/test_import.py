@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.stores.qdrant.store import Store, lines
 
 from reconcile import workflow
+from reconcile.stores.qdrant.introspect import introspect
 
 BODIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "late_interaction": (
@@ -151,14 +151,22 @@ def test_one_address_alone(store: Store) -> None:
     assert text == "store: v\ncollections:\n  c:\n    payload_indexes: {k: keyword}\n"
 
 
-def test_what_is_not_modelled_is_named_and_never_half_compared(store: Store) -> None:
-    body = {"vectors": {"size": 4, "distance": "Dot"}, "sharding_method": "custom"}
-    store.send("PUT", "/collections/odd", body)
-    store.declare("collections: {}")
-    imported = workflow.import_(store.project, out=Path("again"))
-    assert imported.not_modelled == (("v.collection.odd", "collection settings params.sharding_method custom"),)
-    (text,) = [p.read_text() for p in imported.files]
-    assert "# not modelled: v.collection.odd" in text
-    store.declare("collections: {odd: {versioned: false, vector: {dimensions: 4, distance: dot}}}")
-    with pytest.raises(Exception, match="does not model"):
-        store.plan()
+def test_what_a_later_server_shows_besides_is_not_modelled_and_never_half_compared() -> None:
+    """The answers of a server that knows more than the table; this one drops unknown keys."""
+    params = {"vectors": {"size": 4, "distance": "Dot", "hue": 1}, "shape": None}
+    config = {
+        "params": params,
+        "hnsw_config": {"m": 16, "layers": 3},
+        "quantization_config": {"ternary": {}},
+        "mood": {},
+    }
+    schema = {"k": {"data_type": "keyword", "params": {"type": "keyword", "fuzzy": True}}, "p": {"data_type": "point"}}
+    infos = {"odd": {"config": config, "payload_schema": {}}, "even": {"config": {}, "payload_schema": schema}}
+    live = introspect("v", infos, {}, version=(1, 99))
+    assert [str(a) for a in live.state] == ["v.collection.even"]
+    assert {str(n.address): n.what for n in live.not_modelled} == {
+        "v.collection.odd": "collection settings hnsw_config.layers, mood, quantization_config.ternary,"
+        " params.vectors.hue",
+        "v.payload_index.even.k": "payload index with fuzzy",
+        "v.payload_index.even.p": "payload index with type point",
+    }

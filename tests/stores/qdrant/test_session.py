@@ -172,18 +172,21 @@ def test_a_key_that_may_only_read_is_told_before_anything_is_sent(protected: str
 @pytest.mark.parametrize(
     ("body", "lost"),
     [
-        ({"hnsw_config": {"new_option": 7}}, "config.hnsw_config.new_option"),
-        ({"wal_config": {"wal_capacity_mb": 16}}, "config.wal_config.wal_capacity_mb"),
-        ({"replication_factor": 2}, "config.params.replication_factor"),
-        ({"vectors": {"": {"size": 9}}}, "config.params.vectors.size"),
+        ({"hnsw_config": {"new_option": 7}}, "`hnsw_config.new_option`: asked 7, shows nothing"),
+        ({"wal_config": {"wal_capacity_mb": 16}}, "`wal.wal_capacity_mb`: asked 16, shows 32"),
+        ({"replication_factor": 2}, "`replication_factor`: asked 2, shows 1"),
+        ({"vectors": {"": {"size": 9}}}, "`vector.size`: asked 9, shows 4"),
     ],
 )
 def test_what_a_patch_drops_without_a_word_is_an_error(store: Store, body: dict[str, Any], lost: str) -> None:
-    from reconcile.stores.qdrant import wire
+    from reconcile.stores.qdrant import settings, wire
 
     store.send("PUT", "/collections/c", {"vectors": {"size": 4, "distance": "Dot"}})
-    shown = {"params": {"vectors": {"size": 9}}} if "vectors" in body else None
-    expect = {"config": shown} if shown else wire.expected(body)
+    shown = {
+        "hnsw_config": body,
+        "vectors": {"params": {"vectors": {"size": 9}}},
+    }.get(next(iter(body)), wire.expected(settings.COLLECTION, body))
+    expect = {"config": shown}
     with pytest.raises(StoreError, match="answered PATCH /collections/c with success, but did not take") as error:
         session(store.url).run(Http("PATCH", "/collections/c", body, "/collections/c", expect), Timeouts())
     assert lost in str(error.value)
@@ -283,9 +286,9 @@ def test_options_of_later_servers_are_refused_before_planning() -> None:
     assert len(said) == 3
     assert "v.yaml:7:5: v.collection.c: hnsw.inline_storage needs Qdrant 1.16, this server is 1.15.2" in said[0]
     assert "write `versioned: false`" in said[1]
-    assert [s for s in said if "prefix needs Qdrant 1.17" in s]
+    assert [s for s in said if "prefix needs Qdrant 1.19" in s]
     assert len(checks.unsupported(old, (1, 16, 3))) == 1
-    assert checks.unsupported(old, (1, 17, 0)) == []
+    assert checks.unsupported(old, (1, 19, 0)) == []
     assert len(checks.unsupported(old, (1, 15, 2), plain={"d"})) == 2
 
 

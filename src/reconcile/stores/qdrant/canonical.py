@@ -11,12 +11,10 @@ from typing import Any, cast
 
 from reconcile.model import Address, Json, Resource, State
 from reconcile.stores.base import Canonical, Live, Receipt
-from reconcile.stores.qdrant import options
+from reconcile.stores.qdrant import settings
+from reconcile.stores.qdrant.readback import same
 from reconcile.stores.qdrant.resources import Alias, Collection, PayloadIndex
-from reconcile.stores.qdrant.wire import same
-
-Path = tuple[str, ...]
-_FIXED_VECTOR = ("size", "distance", "datatype", "multivector")
+from reconcile.stores.qdrant.settings import Path, Setting
 
 
 def canonical(desired: State, live: Live, taken: Names[str] = ()) -> Canonical:
@@ -78,7 +76,7 @@ def _collection(wanted: Collection, live: State, taken: Names[str], receipts: li
         return cast(
             Collection, wanted.replace(generation=generation, physical=_physical(name, generation), declared=declared)
         )
-    filled = _fill(wanted, found, receipts)
+    filled = cast(Collection, _fill(wanted, found, receipts).replace(names_in_place=found.names_in_place))
     plain = wanted.versioned is False or (wanted.versioned is None and found.generation is None)
     generation, physical = found.generation, found.physical
     becomes_plain = plain and found.generation is not None
@@ -111,12 +109,13 @@ def _physical(name: str, generation: int | None) -> str | None:
 def _fill(wanted: Collection, found: Collection, receipts: list[Receipt]) -> Collection:
     fields: dict[str, Any] = {}
     unset: list[str] = []
-    for key in ("hnsw", "optimizers", "wal", "strict_mode"):
-        fields[key] = merge(getattr(wanted, key), getattr(found, key))
-    for key in options.PARAMS:
+    for key in settings.SECTIONS:
+        fields[key] = _section(getattr(wanted, key), getattr(found, key))
+    for key in settings.SCALARS:
         fields[key] = _either(getattr(wanted, key), getattr(found, key))
     if wanted.metadata or found.metadata:
-        fields["metadata"] = {**(found.metadata or {}), **(wanted.metadata or {})}  # PATCH replaces a key whole
+        both = {**(found.metadata or {}), **(wanted.metadata or {})}  # PATCH replaces a key whole; null takes it away
+        fields["metadata"] = {key: value for key, value in both.items() if value is not None} or None
     fields["quantization"] = _quantization(wanted.quantization, found.quantization)
     if wanted.vector is None and wanted.vectors is None:
         fields |= {"vector": found.vector, "vectors": found.vectors}
@@ -125,12 +124,15 @@ def _fill(wanted: Collection, found: Collection, receipts: list[Receipt]) -> Col
     else:
         live = found.vectors or {}
         fields["vectors"] = {n: _vector(v, live.get(n)) for n, v in (wanted.vectors or {}).items()}
+        if not (fields["vectors"] or found.all_vectors):
+            fields["vectors"] = None  # none wanted and none there
     if not wanted.sparse_vectors and not (wanted.sparse_vectors == {} and found.sparse_vectors):
         fields["sparse_vectors"] = found.sparse_vectors  # unset; or none wanted and none there
     else:
         live_sparse = found.sparse_vectors or {}
         fields["sparse_vectors"] = {
-            n: merge(v, live_sparse.get(n, options.SPARSE_DEFAULTS)) for n, v in (wanted.sparse_vectors or {}).items()
+            n: merge(v, live_sparse.get(n, settings.defaults(settings.SPARSE)))
+            for n, v in (wanted.sparse_vectors or {}).items()
         }
     for key, value in fields.items():
         if getattr(wanted, key) is None and value is not None:
@@ -157,9 +159,16 @@ def _quantization(wanted: Json, found: Json) -> Json:
         return found
     if wanted == "none" or not isinstance(found, Mapping) or set(wanted) != set(found):
         if isinstance(wanted, Mapping):
-            return {v: {**options.QUANTIZATION_DEFAULTS[v], **keys} for v, keys in wanted.items()}
+            return {v: {**settings.defaults(settings.QUANTIZATION[v]), **keys} for v, keys in wanted.items()}
         return wanted
     return merge(wanted, found)
+
+
+def _section(wanted: Mapping[str, Json] | None, found: Mapping[str, Json] | None) -> Mapping[str, Json] | None:
+    """Settings by name: those that are set override, each whole, since PATCH replaces a map of limits whole."""
+    if wanted is None or found is None:
+        return found if wanted is None else wanted
+    return {**found, **{k: found[k] if k in found and same(v, found[k]) else v for k, v in wanted.items()}}
 
 
 def merge(wanted: Json, found: Json) -> Json:
@@ -181,7 +190,7 @@ def _payload_index(wanted: PayloadIndex, found: Resource | None, receipts: list[
     declared = wanted.declared if wanted.declared is not None else wanted.attributes()
     if not isinstance(found, PayloadIndex) or found.type != wanted.type:
         return cast(PayloadIndex, wanted.replace(declared=declared))
-    keys = [k for k in options.INDEX_PARAMS[wanted.type] if getattr(wanted, k) is None]
+    keys = [k for k in settings.INDEX[wanted.type] if getattr(wanted, k) is None]
     filled = {k: getattr(found, k) for k in keys if getattr(found, k) is not None}
     if filled:
         receipts.append(Receipt(wanted.address, ", ".join(filled), "(not set)", "left as the server has it", "unset"))
@@ -192,28 +201,32 @@ def fixed_paths(before: Collection, after: Collection) -> Iterator[Path]:
     """What differs that no PATCH can change (the server answers 200 and ignores it): needs a new collection."""
     if (before.generation is None) != (after.generation is None):
         yield ("versioned",)
+    in_place = before.names_in_place or after.names_in_place
     for name in sorted({*before.all_vectors, *after.all_vectors}):
-        path = ("vectors", name) if name else ("vector",)
         old, new = before.all_vectors.get(name), after.all_vectors.get(name)
-        if old is None or new is None:
-            yield path
-            continue
-        for key in _FIXED_VECTOR:
-            if old.get(key) != new.get(key):
-                yield (*path, key)
+        where = ("vectors", name) if name else ("vector",)
+        if old is not None and new is not None:
+            yield from _fixed(settings.VECTOR, old, new, where)
+        elif not (name and in_place):
+            yield where
     was, now = before.sparse_vectors or {}, after.sparse_vectors or {}
     for name in sorted({*was, *now}):
-        if name not in was or name not in now:
-            yield ("sparse_vectors", name)
-        elif _datatype(was[name]) != _datatype(now[name]):
-            # PATCH takes it, but nothing says that stored values are encoded again.
-            yield ("sparse_vectors", name, "index", "datatype")
-    if before.shard_number != after.shard_number:
-        yield ("shard_number",)
-    for key in sorted({*(before.wal or {}), *(after.wal or {})}):
-        if (before.wal or {}).get(key) != (after.wal or {}).get(key):
-            yield ("wal", key)
+        where = ("sparse_vectors", name)
+        if name in was and name in now:
+            yield from _fixed(settings.SPARSE, was[name], now[name], where)
+        elif not (name and in_place):
+            yield where
+    yield from _fixed(settings.COLLECTION, before.settings(), after.settings())
 
 
-def _datatype(sparse: Mapping[str, Json]) -> Json:
-    return (sparse.get("index") or {}).get("datatype", "float32")
+def _fixed(
+    rows: tuple[Setting, ...], old: Mapping[str, Json], new: Mapping[str, Json], where: Path = ()
+) -> Iterator[Path]:
+    for row in rows:
+        if not row.in_place and _meant(row, old) != _meant(row, new):
+            yield (*where, *row.path)
+
+
+def _meant(row: Setting, values: Mapping[str, Json]) -> Json:
+    found = row.of(values)
+    return row.absent if found is None else found

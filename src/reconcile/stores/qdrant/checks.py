@@ -9,38 +9,38 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from reconcile.change import Http, Step
 from reconcile.errors import Problem
-from reconcile.model import Json, Resource, State
-from reconcile.stores.qdrant import options
+from reconcile.model import Json, Resource, Source, State
+from reconcile.stores.qdrant import settings
 from reconcile.stores.qdrant.resources import Collection, PayloadIndex
+from reconcile.stores.qdrant.settings import ANY, Parameter, Path, Setting, Version
 
 
-def unsupported(desired: State, version: tuple[int, ...], plain: Names[str] = ()) -> list[Problem]:
-    """Options that a later server has: this one would drop them without a word.
+def unsupported(desired: State, version: Version, plain: Names[str] = ()) -> list[Problem]:
+    """Settings, and values of settings, that a later server has: this one would drop them without a word.
 
     Args:
         plain: names of live plain collections, which stay plain unless declared otherwise.
     """
     found = []
+    here = ".".join(map(str, version))
     for resource in desired.values():
-        for path, option in used(resource):
-            since = options.SINCE[option]
+        for path, words, since in used(resource):
             if version < since:
                 found.append(
                     Problem(
-                        f"{resource.address}: {path} needs Qdrant {since[0]}.{since[1]},"
-                        f" this server is {'.'.join(map(str, version))}",
-                        where=resource.source,
+                        f"{resource.address}: {words} needs Qdrant {'.'.join(map(str, since))}, this server is {here}",
+                        where=_place(resource, path),
                         hint="take it out, or update the server",
                     )
                 )
-        if version < options.SINCE["metadata",] and isinstance(resource, Collection):
+        if version < settings.V16 and isinstance(resource, Collection):
             stays = resource.versioned is None and resource.address.parts[-1] in plain
             if resource.versioned is False or stays:
                 continue
             found.append(
                 Problem(
                     f"{resource.address}: versioned collections are recognised by metadata, which Qdrant has since"
-                    f" 1.16; this server is {'.'.join(map(str, version))}",
+                    f" 1.16; this server is {here}",
                     where=resource.source,
                     hint="write `versioned: false`",
                 )
@@ -48,27 +48,54 @@ def unsupported(desired: State, version: tuple[int, ...], plain: Names[str] = ()
     return found
 
 
-def used(resource: Resource) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(path in the YAML, key of `options.SINCE`) of each option that not every server has."""
-    attributes = resource.declared if isinstance(resource.declared, Mapping) else resource.attributes()
+def used(resource: Resource) -> Iterator[tuple[Path, str, Version]]:
+    """(path in the YAML, the setting or value in words, first version) of all that not every server has."""
     if isinstance(resource, PayloadIndex):
-        for key in attributes:
-            if ("payload_index", key) in options.SINCE:
-                yield key, ("payload_index", key)
+        if (since := settings.TYPES_SINCE.get(resource.type)) is not None:
+            yield ("type",), f"type {resource.type}", since
+        for name, parameter in settings.INDEX[resource.type].items():
+            yield from _since(parameter, getattr(resource, name), (name,))
     elif isinstance(resource, Collection):
-        yield from _walk(attributes, ())
+        # What was filled from the live server is its own: only what is declared counts.
+        own = resource.declared if isinstance(resource.declared, Mapping) else resource.attributes()
+        yield from _used(settings.COLLECTION, own, ())
+        if own.get("vector") is not None:
+            yield from _used(settings.VECTOR, own["vector"], ("vector",))
+        for name, vector in (own.get("vectors") or {}).items():
+            yield from _used(settings.VECTOR, vector, ("vectors", name))
+        for name, vector in (own.get("sparse_vectors") or {}).items():
+            yield from _used(settings.SPARSE, vector, ("sparse_vectors", name))
 
 
-def _walk(value: Json, path: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    if not isinstance(value, Mapping):
+def _used(rows: tuple[Setting, ...], values: Mapping[str, Json], where: Path) -> Iterator[tuple[Path, str, Version]]:
+    for row in rows:
+        value = row.of(values)
+        yield from _since(row, value, (*where, *row.path))
+        if row.name == "quantization" and isinstance(value, Mapping):
+            for variant, parameters in value.items():
+                here = (*where, *row.path, variant)
+                if (since := settings.VARIANTS_SINCE.get(variant)) is not None:
+                    yield here, ".".join(here), since
+                yield from _used(settings.QUANTIZATION[variant], parameters, here)
+
+
+def _since(row: Setting | Parameter, value: Json, path: Path) -> Iterator[tuple[Path, str, Version]]:
+    if value is None:
         return
-    for key, inner in value.items():
-        here = (*path, str(key))
-        for option in (here[-2:], here[-1:] if len(here) == 1 else ()):
-            if option in options.SINCE:
-                yield ".".join(here), option
-        if path[:1] != ("metadata",) and here != ("metadata",):
-            yield from _walk(inner, here)
+    if row.since != ANY:
+        yield path, ".".join(path), row.since
+    if isinstance(value, str) and (since := row.later.get(value)) is not None:
+        yield path, f"{'.'.join(path)} {value}", since
+
+
+def _place(resource: Resource, path: Path) -> Source | None:
+    """Where the setting is written, or what it belongs to."""
+    source, body = resource.source, resource.written if isinstance(resource, Collection | PayloadIndex) else None
+    for key in path:
+        if body is None or key not in body:
+            break
+        source, body = body.at(key), body[key] if isinstance(body[key], Mapping) else None
+    return source
 
 
 def limits_of_key(api_key: str | None) -> tuple[str, bool]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from reconcile.change import Server
 from reconcile.model import Address, Json
 from reconcile.stores.base import Live, StoreSpec
-from reconcile.stores.qdrant import options
+from reconcile.stores.qdrant import options, settings, wire
 from reconcile.stores.qdrant.resources import Alias, Collection, PayloadIndex, collection_address
 
 FILE = "collections.yaml"
@@ -18,7 +18,7 @@ def dump(live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], 
     """`collections.yaml`, or nothing where nothing is chosen. What is not modelled stands as comments on top."""
     from reconcile.yamlio import dump as to_yaml
 
-    defaults = options.shipped(server.numbers)
+    defaults = settings.shipped(settings.COLLECTION, server.numbers)
     collections: dict[str, Json] = {}
     aliases: dict[str, Json] = {}
     for address, resource in live.state.items():
@@ -73,12 +73,19 @@ def _collection(found: Collection, defaults: Mapping[str, Json]) -> dict[str, Js
     if found.vectors is not None:
         entry["vectors"] = {name: _vector(v) for name, v in found.vectors.items()}
     if found.sparse_vectors:
-        entry["sparse_vectors"] = {name: beyond(v, options.SPARSE_DEFAULTS) for name, v in found.sparse_vectors.items()}
-    for key in ("hnsw", "optimizers", "wal", "quantization", "strict_mode", *options.PARAMS, "metadata"):
+        known = settings.shipped(settings.SPARSE, ())
+        entry["sparse_vectors"] = {name: beyond(v, known) for name, v in found.sparse_vectors.items()}
+    for key in settings.FIELDS:
         value = getattr(found, key)
         if value is None:
             continue
-        kept = _quantization(value) if key == "quantization" else beyond(value, defaults.get(key))
+        match key:
+            case "quantization":
+                kept = _quantization(value)
+            case "metadata":
+                kept = value
+            case _:
+                kept = beyond(value, defaults.get(key))
         if kept not in ({}, None) and kept != defaults.get(key):
             entry[key] = kept
     return entry
@@ -90,7 +97,8 @@ def _vector(vector: Mapping[str, Json]) -> dict[str, Json]:
         "distance": _DISTANCES.get(vector["distance"], vector["distance"]),
     }
     rest = {k: v for k, v in vector.items() if k not in ("size", "distance")}
-    kept = beyond({**rest, "quantization": _quantization(rest.get("quantization", "none"))}, options.VECTOR_DEFAULTS)
+    known = settings.shipped(settings.VECTOR, ())
+    kept = beyond({**rest, "quantization": _quantization(rest.get("quantization", "none"))}, known)
     return {**entry, **(kept or {})}
 
 
@@ -98,16 +106,16 @@ def _quantization(value: Json) -> Json:
     if not isinstance(value, Mapping):
         return value
     return {
-        variant: {k: v for k, v in keys.items() if options.QUANTIZATION_DEFAULTS[variant].get(k) != v}
+        variant: {k: v for k, v in keys.items() if settings.defaults(settings.QUANTIZATION[variant]).get(k) != v}
         for variant, keys in value.items()
     }
 
 
 def _payload_index(index: PayloadIndex) -> Json:
     keys = {
-        k: v
-        for k in options.INDEX_PARAMS[index.type]
-        if (v := getattr(index, k)) is not None and v != options.INDEX_DEFAULTS.get(k)
+        name: wire.shortened(name, value)
+        for name, parameter in settings.INDEX[index.type].items()
+        if (value := getattr(index, name)) is not None and value != parameter.absent
     }
     return {"type": index.type, **keys} if keys else index.type
 

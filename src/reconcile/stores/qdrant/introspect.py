@@ -20,6 +20,7 @@ from reconcile.stores.qdrant.resources import (
     alias_address,
     collection_address,
 )
+from reconcile.stores.qdrant.settings import ANY, NAMED_IN_PLACE, Version
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def introspect(
     infos: Mapping[str, Json],
     aliases: Mapping[str, str],
     partial: Iterable[str] = (),
+    version: Version = ANY,
 ) -> Live:
     """All collections, payload indexes and aliases.
 
@@ -78,6 +80,7 @@ def introspect(
         infos: physical name -> `result` of GET /collections/NAME, without the tool's own collection.
         aliases: alias -> physical name.
         partial: why not all can be seen.
+        version: the server's.
     """
     names = naming(infos, aliases)
     targets = set(aliases.values())
@@ -107,11 +110,12 @@ def introspect(
                 leftovers=tuple(spare) if current else (),
                 last_generation=names.last.get(name, 0) if current else 0,
                 pointed=pointed.get(physical, ()) if fields.get("stage") == "retired" else (),
+                names_in_place=version >= NAMED_IN_PLACE,
                 **fields,
             )
         )
         for path, schema in sorted((info.get("payload_schema") or {}).items()):
-            found = _payload_index(address, path, schema)
+            found = _payload_index(address, path, schema, version)
             if isinstance(found, NotModelled):
                 unmodelled.append(found)
             else:
@@ -160,9 +164,11 @@ def _filled(infos: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
     return found
 
 
-def _payload_index(collection: Address, path: str, schema: Mapping[str, Json]) -> PayloadIndex | NotModelled:
+def _payload_index(
+    collection: Address, path: str, schema: Mapping[str, Json], version: Version
+) -> PayloadIndex | NotModelled:
     address = collection.child("payload_index", path)
-    kind, parameters, unknown = wire.read_index(schema)
+    kind, parameters, unknown = wire.read_index(schema, version)
     if unknown:
         return NotModelled(address, f"payload index with {', '.join(unknown)}")
     return PayloadIndex(address=address, container=collection, refers=(collection,), type=kind, **parameters)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reconcile.embeddings import Element, Embedding
 from reconcile.model import Address, Json, Resource, Source
 from reconcile.stores.base import Context
-from reconcile.stores.qdrant import options
+from reconcile.stores.qdrant import options, settings, wire
 from reconcile.stores.qdrant.resources import (
     Alias,
     Collection,
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from reconcile.yamlio import Map
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00\x1f]')
-_KEY = r"(?:[\w-]+|\"[^\"]+\")(?:\[\d*\])*"
+_KEY = r"(?:[\w-]+|\"[^\"]*\")(?:\[\d*\])*"
 _JSON_PATH = re.compile(rf"{_KEY}(?:\.{_KEY})*\Z")
 _QUOTED = re.compile(r"\"([\w-]+)\"")
-_SECTIONS = ("hnsw", "optimizers", "wal", "strict_mode", "metadata")
 
 
 def parse(documents: Sequence[Map], context: Context) -> list[Resource]:
@@ -94,6 +93,7 @@ class _Reader:
                 retired=body.get("retired") or "drop",
                 comes_after=self.context.after(body),
                 contracts=contracts,
+                written=body,
                 **fields,
             )
         )
@@ -149,11 +149,13 @@ class _Reader:
             if body.get("quantization") is None
             else self._quantization(body["quantization"], body.value_at("quantization")),
         }
-        for key in _SECTIONS:
+        for key in (*settings.SECTIONS, "metadata"):
             if body.get(key):
                 fields[key] = plain(body[key])
-        for key in options.PARAMS:
+        for key in settings.SCALARS:
             fields[key] = body.get(key)
+        if fields["vectors"] is not None and set(fields["vectors"]) == {""}:  # addressed as the unnamed one is
+            fields |= {"vector": fields["vectors"][""], "vectors": None}
         return fields
 
     def _writes(self, body: Map) -> Json:
@@ -310,10 +312,10 @@ class _Reader:
             return
         body: dict[str, Json] = {"type": value} if isinstance(value, str) else dict(value)
         kind, after = body.pop("type"), body.pop("after", None)
-        allowed = options.INDEX_PARAMS[kind]
+        allowed = settings.INDEX[kind]
         for key in body:
             if key not in allowed:
-                takers = [t for t, keys in options.INDEX_PARAMS.items() if key in keys]
+                takers = [t for t, keys in settings.INDEX.items() if key in keys]
                 self.context.problem(
                     value.at(key),
                     f'a payload index of type {kind} has no "{key}": {", ".join(takers)} have',
@@ -329,7 +331,8 @@ class _Reader:
                 refers=(collection,),
                 comes_after=self.context.after(value) if after else (),
                 type=kind,
-                **{k: plain(v) for k, v in body.items() if k in allowed},
+                written=None if isinstance(value, str) else value,
+                **{k: wire.spelled(k, plain(v)) for k, v in body.items() if k in allowed},
             )
         )
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from reconcile.model import Address, Json, Resource
+from reconcile.stores.qdrant.settings import FIELDS
+
+if TYPE_CHECKING:
+    from reconcile.yamlio import Map
 
 ON_CHANGE = ("refuse", "empty", "copy")
 WRITES = ("dual", "frozen", "none_expected")
@@ -21,7 +25,7 @@ class Collection(Resource):
     """A collection, plain or one generation of a versioned one. None: left as the server has it.
 
     A vector is `{size, distance, datatype, multivector, on_disk, hnsw, quantization}`; a quantization is
-    `"none"` or `{variant: parameters}`.
+    `"none"` or `{variant: parameters}`. Which settings there are, and what a change of each takes: `settings.py`.
     """
 
     unset_is_unmanaged: ClassVar[bool] = True
@@ -40,10 +44,14 @@ class Collection(Resource):
     metadata: Mapping[str, Json] | None = None
     """The user's own; the tool's key `reconcile` is kept apart from it."""
     shard_number: int | None = None
+    sharding_method: str | None = None
     replication_factor: int | None = None
     write_consistency_factor: int | None = None
     read_fan_out_factor: int | None = None
+    read_fan_out_delay_ms: int | None = None
     on_disk_payload: bool | None = None
+    payload: Mapping[str, Json] | None = None
+    id_tracker: Mapping[str, Json] | None = None
 
     physical: str | None = field(default=None, compare=False, repr=False)
     """The name in the server, where it is not the address's."""
@@ -77,6 +85,10 @@ class Collection(Resource):
     """Live only: other generations of it that hold no point and no alias, left by a broken or older run."""
     last_generation: int = field(default=0, compare=False, repr=False)
     """Live only: the highest generation in use, this one or a retired one."""
+    names_in_place: bool = field(default=False, compare=False, repr=False)
+    """Whether this server can add and remove named vectors (`settings.NAMED_IN_PLACE`)."""
+    written: Map | None = field(default=None, compare=False, repr=False)
+    """As the YAML has it: knows where each setting stands."""
 
     @property
     def name(self) -> str:
@@ -93,6 +105,10 @@ class Collection(Resource):
         retired = isinstance(part, Collection) and part.stage == "retired"
         return retired and (self.retired == "keep" or bool(cast(Collection, part).pointed))
 
+    def settings(self) -> Mapping[str, Json]:
+        """What the rows of `settings.COLLECTION` are read from."""
+        return {key: getattr(self, key) for key in FIELDS}
+
     @property
     def all_vectors(self) -> Mapping[str, Mapping[str, Json]]:
         """Dense vectors by name, the unnamed one under ""."""
@@ -100,7 +116,7 @@ class Collection(Resource):
 
 
 class PayloadIndex(Resource):
-    """The index of one payload field. None: left as the server has it; which ones a type has: `INDEX_PARAMS`."""
+    """The index of one payload field. None: left as the server has it; which ones a type has: `settings.INDEX`."""
 
     unset_is_unmanaged: ClassVar[bool] = True
 
@@ -117,9 +133,14 @@ class PayloadIndex(Resource):
     phrase_matching: bool | None = None
     stopwords: Json = None
     stemmer: Json = None
+    scoring: str | None = None
     on_disk: bool | None = None
+    memory: str | None = None
     enable_hnsw: bool | None = None
     prefix: bool | None = None
+    nested: str | None = None
+    written: Map | None = field(default=None, compare=False, repr=False)
+    """As of a collection, where it is a mapping."""
 
     @property
     def path(self) -> str:

@@ -16,6 +16,7 @@ from reconcile.stores.qdrant import checks, mirrored, options, wire
 from reconcile.stores.qdrant.canonical import canonical
 from reconcile.stores.qdrant.introspect import introspect
 from reconcile.stores.qdrant.points import Points
+from reconcile.stores.qdrant.readback import lost
 from reconcile.stores.qdrant.replacing import NAMES, Replacing
 from reconcile.stores.qdrant.resources import Collection
 from reconcile.stores.qdrant.transport import QdrantError, Transport
@@ -97,7 +98,7 @@ class QdrantSession:
         if hidden:
             partial.append(f"the API key does not show the collections {', '.join(hidden)}")
         self._infos, self._aliases = infos, self._alias_list(partial)
-        live = introspect(self.spec.name, infos, self._aliases, partial)
+        live = introspect(self.spec.name, infos, self._aliases, partial, self.server().numbers)
         self._physical = {a: r.name for a, r in live.state.items() if isinstance(r, Collection)}
         return live
 
@@ -273,18 +274,16 @@ class QdrantSession:
         except QdrantError as error:
             # A try that lost its answer may have made it: it is done if it is what was asked.
             made = error.status == 409 and call.method == "PUT" and call.read is not None
-            if not made or any(wire.missing(call.expect, self.http.send("GET", call.read or ""))):
+            if not made or lost(call.expect, self.http.send("GET", call.read or "")):
                 raise
         if call.read is None:
             return
-        lost = list(wire.missing(call.expect, self.http.send("GET", call.read)))
-        if lost:
-            lines = ", ".join(f"{path}: asked {asked!r}, is {found!r}" for path, asked, found in lost)
+        if dropped := lost(call.expect, self.http.send("GET", call.read)):
             raise StoreError(
                 f"Qdrant {self.server().version} answered {call.method} {call.path} with success, but did not take"
-                f" {lines}",
+                f" {', '.join(map(str, dropped))}",
                 where=f"store {self.spec.name}",
-                hint="this server version does not know the option, or cannot change it: take it out of the YAML",
+                hint="this server version does not know the setting, or cannot change it: take it out of the YAML",
             )
 
     def _wait_green(self, name: str, limit: float) -> None:

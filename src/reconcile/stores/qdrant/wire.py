@@ -1,4 +1,4 @@
-"""Between the YAML's words and the server's JSON, both ways. Pure.
+"""Between the YAML's words and the server's JSON, both ways, by the table of `settings.py`. Pure.
 
 The server wants `optimizers_config` and answers `optimizer_config`; takes `params` flat on PUT and nested on
 PATCH; names the unnamed vector "" in a PATCH; leaves out of an answer what was never asked for.
@@ -6,13 +6,14 @@ PATCH; names the unnamed vector "" in a PATCH; leaves out of an answer what was 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import cast
 from urllib.parse import quote
 
 from reconcile.model import Json
-from reconcile.stores.qdrant import options
+from reconcile.stores.qdrant import options, settings
 from reconcile.stores.qdrant.resources import Collection, PayloadIndex
+from reconcile.stores.qdrant.settings import Setting, Version, placed
 
 Wire = dict[str, Json]
 
@@ -25,29 +26,43 @@ def collection_path(name: str, rest: str = "") -> str:
 # --- to the server ---------------------------------------------------------------------------------------
 
 
-def vector_body(vector: Mapping[str, Json]) -> Wire:
-    """One dense vector for PUT."""
+def put(rows: tuple[Setting, ...], values: Mapping[str, Json]) -> Wire:
+    """The part of a body of PUT that says `values`: what is unset, or can only be patched, is left out."""
     body: Wire = {}
-    for key, value in vector.items():
-        match key:
-            case "multivector":
-                body["multivector_config"] = {"comparator": value}
-            case "hnsw":
-                body["hnsw_config"] = dict(value)
-            case "quantization":
-                if value != "none":
-                    body["quantization_config"] = value
-            case _:
-                body[key] = value
+    for row in rows:
+        value = row.of(values)
+        if value is not None and row.put is not None and not (row.name == "quantization" and value == "none"):
+            placed(body, row.put, value)
     return body
 
 
-def vector_patch(changed: Mapping[str, Json]) -> Wire:
-    """Changed keys of one dense vector for PATCH; taking quantization away is the word "Disabled"."""
-    body = vector_body(changed)
-    if changed.get("quantization") == "none":
-        body["quantization_config"] = "Disabled"
-    return body
+def patches(rows: tuple[Setting, ...], before: Mapping[str, Json], after: Mapping[str, Json]) -> dict[str, Wire]:
+    """Group -> the body of the PATCH that brings `before` to `after`; what it takes away cannot be said."""
+    found: dict[str, Wire] = {}
+    for row in rows:
+        value = row.of(after)
+        was = row.absent if (there := row.of(before)) is None else there
+        if row.patch is not None and value is not None and value != was:
+            off = row.name == "quantization" and value == "none"
+            placed(found.setdefault(row.patch[0], {}), row.patch, "Disabled" if off else value)
+    return found
+
+
+def expected(rows: tuple[Setting, ...], body: Mapping[str, Json], patched: bool = False) -> Wire:
+    """What GET has to show after a PUT, or a PATCH, of `body`, in the part that `rows` describe."""
+    shown: Wire = {}
+    for row in rows:
+        path = row.patch if patched else row.put
+        value = _at(body, path) if path is not None else None
+        if value is not None:
+            placed(shown, row.get, None if value == "Disabled" else value)
+    return shown
+
+
+def _at(tree: Json, path: tuple[str, ...]) -> Json:
+    for part in path:
+        tree = tree.get(part) if isinstance(tree, Mapping) else None
+    return tree
 
 
 def create_body(collection: Collection, copy: Json = None) -> Wire:
@@ -57,22 +72,13 @@ def create_body(collection: Collection, copy: Json = None) -> Wire:
     """
     body: Wire = {"vectors": {}}
     if collection.vector is not None:
-        body["vectors"] = vector_body(collection.vector)
+        body["vectors"] = put(settings.VECTOR, collection.vector)
     elif collection.vectors is not None:
-        body["vectors"] = {name: vector_body(v) for name, v in collection.vectors.items()}
+        body["vectors"] = {name: put(settings.VECTOR, v) for name, v in collection.vectors.items()}
     if collection.sparse_vectors:
-        body["sparse_vectors"] = {n: dict(v) for n, v in collection.sparse_vectors.items()}
-    for key in options.PARAMS:
-        value = getattr(collection, key)
-        if value is not None and key != "read_fan_out_factor":  # PUT drops it (1.16); a PATCH follows
-            body[key] = value
-    for key, name in SECTIONS.items():
-        value = getattr(collection, key)
-        if value:
-            body[name] = dict(value)
-    if collection.quantization not in (None, "none"):
-        body["quantization_config"] = collection.quantization
-    metadata = dict(collection.metadata or {})
+        body["sparse_vectors"] = {n: put(settings.SPARSE, v) for n, v in collection.sparse_vectors.items()}
+    body |= put(settings.COLLECTION, collection.settings())
+    metadata = {k: v for k, v in (body.pop("metadata", None) or {}).items() if v is not None}
     if collection.generation is not None:
         metadata[options.OURS] = {
             "name": collection.address.parts[-1],
@@ -84,129 +90,102 @@ def create_body(collection: Collection, copy: Json = None) -> Wire:
     return body
 
 
-SECTIONS: Mapping[str, str] = {
-    "hnsw": "hnsw_config",
-    "optimizers": "optimizers_config",
-    "wal": "wal_config",
-    "strict_mode": "strict_mode_config",
-}
-"""Our key -> the request's."""
-
-
-def expected(body: Mapping[str, Json]) -> Wire:
-    """What GET has to show after a PUT of `body`."""
-    config: Wire = {}
-    params: Wire = {}
-    for key, value in body.items():
-        if key == "params":
-            params.update(value)
-        elif key == "optimizers_config":
-            config["optimizer_config"] = value
-        elif key in ("vectors", "sparse_vectors", *options.PARAMS):
-            params[key] = value
-        else:
-            config[key] = value
-    return {"config": {**config, **({"params": params} if params else {})}}
+def created(body: Mapping[str, Json]) -> Wire:
+    """What GET has to show after `create_body`."""
+    config = expected(settings.COLLECTION, body)
+    config.setdefault("params", {}).update({k: body[k] for k in ("vectors", "sparse_vectors") if k in body})
+    return {"config": config}
 
 
 def index_body(index: PayloadIndex) -> Wire:
     """The body of PUT /collections/NAME/index: the object form, whose parameters GET shows again."""
     schema: Wire = {"type": index.type}
-    for key in options.INDEX_PARAMS[index.type]:
-        value = getattr(index, key)
+    for key in settings.INDEX[index.type]:
+        value = shortened(key, getattr(index, key))
         if value is not None:
-            schema[key] = value
+            schema[key] = {"type": value} if key == "scoring" else value
     return {"field_name": index.path, "field_schema": schema}
 
 
 # --- from the server -------------------------------------------------------------------------------------
 
 
-def _known(section: Mapping[str, Json] | None, known: frozenset[str], path: str, unknown: list[str]) -> Wire:
-    """Keys that are set; those that no table knows go to `unknown`."""
-    result: Wire = {}
-    for key, value in (section or {}).items():
+def _tree(rows: tuple[Setting, ...]) -> Wire:
+    """The rows by their place in an answer: {"hnsw_config": {"m": row}}."""
+    tree: Wire = {}
+    for row in rows:
+        placed(tree, row.get, row)
+    return tree
+
+
+_COLLECTION, _VECTOR, _SPARSE = map(_tree, (settings.COLLECTION, settings.VECTOR, settings.SPARSE))
+_VARIANTS = {variant: _tree(rows) for variant, rows in settings.QUANTIZATION.items()}
+
+
+def _read(answer: Mapping[str, Json], tree: Wire, fields: Wire, path: str, unknown: list[str]) -> Wire:
+    """Put what is set into `fields`, in the YAML's shape; what no row knows goes to `unknown`."""
+    for key, value in answer.items():
         if value is None:
             continue
-        if key in known:
-            result[key] = value
+        row = tree.get(key)
+        if isinstance(row, Setting):
+            placed(fields, row.path, value)
+        elif row is not None and isinstance(value, Mapping):
+            _read(value, row, fields, f"{path}{key}.", unknown)
         else:
             unknown.append(f"{path}{key}")
-    return result
+    return fields
 
 
 def read_quantization(wire: Json, path: str, unknown: list[str]) -> Json:
     """`"none"` or `{variant: parameters}`, absent parameters filled with what they mean."""
-    if not wire:
+    if not wire or wire == "none":
         return "none"
     variant, parameters = next(iter(wire.items()))
-    if variant not in options.QUANTIZATION:
+    if variant not in _VARIANTS:
         unknown.append(f"{path}{variant}")
         return "none"
-    found = _known(parameters, options.QUANTIZATION[variant], f"{path}{variant}.", unknown)
-    return {variant: {**options.QUANTIZATION_DEFAULTS[variant], **found}}
+    known = settings.defaults(settings.QUANTIZATION[variant])
+    return {variant: _read(parameters, _VARIANTS[variant], known, f"{path}{variant}.", unknown)}
 
 
 def read_vector(wire: Mapping[str, Json], path: str, unknown: list[str]) -> Wire:
     """One dense vector from `config.params.vectors`."""
-    found = _known(wire, options.VECTOR, path, unknown)
-    result: Wire = {
-        "size": found["size"],
-        "distance": found["distance"],
-        "datatype": found.get("datatype", "float32"),
-        "on_disk": found.get("on_disk", False),
-        "quantization": read_quantization(found.get("quantization_config"), f"{path}quantization_config.", unknown),
-    }
-    if hnsw := _known(found.get("hnsw_config"), options.HNSW, f"{path}hnsw_config.", unknown):
-        result["hnsw"] = hnsw
-    if multivector := _known(
-        found.get("multivector_config"), frozenset({"comparator"}), f"{path}multivector_config.", unknown
-    ):
-        result["multivector"] = multivector["comparator"]
-    return result
+    found = _read(wire, _VECTOR, settings.defaults(settings.VECTOR), path, unknown)
+    found["quantization"] = read_quantization(found["quantization"], f"{path}quantization_config.", unknown)
+    return found
 
 
 def read_sparse(wire: Mapping[str, Json], path: str, unknown: list[str]) -> Wire:
     """One sparse vector from `config.params.sparse_vectors`."""
-    found = _known(wire, options.SPARSE, path, unknown)
-    index = _known(found.get("index"), options.SPARSE_INDEX, f"{path}index.", unknown)
-    return {
-        "modifier": found.get("modifier", "none"),
-        "index": {"on_disk": False, "datatype": "float32", **index},
-    }
+    return _read(wire, _SPARSE, settings.defaults(settings.SPARSE), path, unknown)
 
 
 def read_config(config: Mapping[str, Json]) -> tuple[Wire, list[str]]:
     """The fields of a `Collection` from a GET's `config`, and the paths of what no table knows."""
     unknown: list[str] = []
-    found = _known(config, options.CONFIG, "", unknown)
-    known = frozenset({"vectors", "sparse_vectors", *options.PARAMS})
-    params = _known(found.get("params"), known | {"sharding_method"}, "params.", unknown)
-    if params.get("sharding_method", "auto") != "auto":
-        unknown.append("params.sharding_method custom")
-    fields: Wire = {key: params[key] for key in options.PARAMS if key in params}
-    vectors = params.get("vectors") or {}
+    params = dict(config.get("params") or {})
+    vectors, sparse = params.pop("vectors", None) or {}, params.pop("sparse_vectors", None)
+    fields = _read({**config, "params": params}, _COLLECTION, settings.defaults(settings.COLLECTION), "", unknown)
+    fields["quantization"] = read_quantization(fields["quantization"], "quantization_config.", unknown)
+    vectors = flat(vectors)
     if isinstance(vectors.get("size"), int):
         fields["vector"] = read_vector(vectors, "params.vectors.", unknown)
-    elif set(vectors) == {""}:  # a vector named "" is addressed like the unnamed one
-        fields["vector"] = read_vector(vectors[""], "params.vectors.", unknown)
     elif vectors:
         fields["vectors"] = {n: read_vector(v, f"params.vectors.{n}.", unknown) for n, v in vectors.items()}
-    if sparse := params.get("sparse_vectors"):
+    if sparse:
         fields["sparse_vectors"] = {
             n: read_sparse(v, f"params.sparse_vectors.{n}.", unknown) for n, v in sparse.items()
         }
-    hnsw = _known(found.get("hnsw_config"), options.HNSW, "hnsw_config.", unknown)
-    fields["hnsw"] = {"inline_storage": False, **hnsw}
-    optimizers = _known(found.get("optimizer_config"), options.OPTIMIZERS, "optimizer_config.", unknown)
-    fields["optimizers"] = {"max_optimization_threads": "auto", **optimizers}
-    fields["wal"] = _known(found.get("wal_config"), options.WAL, "wal_config.", unknown)
-    fields["quantization"] = read_quantization(found.get("quantization_config"), "quantization_config.", unknown)
-    if strict := {k: v for k, v in (found.get("strict_mode_config") or {}).items() if v is not None}:
-        fields["strict_mode"] = strict
-    if metadata := {k: v for k, v in (found.get("metadata") or {}).items() if k != options.OURS}:
+    metadata = {k: v for k, v in (fields.pop("metadata", None) or {}).items() if v is not None and k != options.OURS}
+    if metadata:
         fields["metadata"] = metadata
     return fields, unknown
+
+
+def flat(vectors: Mapping[str, Json]) -> Mapping[str, Json]:
+    """`params.vectors` of an answer; a single vector named "" is addressed like the unnamed one."""
+    return cast(Mapping[str, Json], vectors[""]) if set(vectors) == {""} else vectors
 
 
 def stage_of(physical: str, config: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -229,42 +208,52 @@ def ours(config: Mapping[str, Json]) -> tuple[str, int] | None:
     return None
 
 
-def read_index(schema: Mapping[str, Json]) -> tuple[str, Wire, list[str]]:
+def read_index(schema: Mapping[str, Json], version: Version) -> tuple[str, Wire, list[str]]:
     """(type, parameters with absent ones filled by what they mean, unknown keys) of one `payload_schema` entry."""
     kind = cast(str, schema["data_type"])
     given = {k: v for k, v in (schema.get("params") or {}).items() if v is not None and k != "type"}
-    if kind not in options.INDEX_PARAMS:
+    if kind not in settings.INDEX:
         return kind, {}, [f"type {kind}"]
-    allowed = options.INDEX_PARAMS[kind]
-    defaults = {k: options.INDEX_DEFAULTS[k] for k in allowed if k in options.INDEX_DEFAULTS}
-    unknown = sorted(set(given) - set(allowed))
-    return kind, {**defaults, **{k: v for k, v in given.items() if k in allowed}}, unknown
+    known = settings.INDEX[kind]
+    found = {k: p.absent for k, p in known.items() if p.absent is not None and p.since <= version}
+    found |= {k: spelled(k, v) for k, v in given.items() if k in known}
+    return kind, found, sorted(set(given) - set(known))
 
 
-# --- read-back -------------------------------------------------------------------------------------------
-
-_ABSENT_MEANS: tuple[Json, ...] = (None, False, "float32", "none", "Disabled", "auto", {})
+# --- spellings of one thing ------------------------------------------------------------------------------
 
 
-def same(wanted: Json, found: Json) -> bool:
-    """Whether two scalars say the same: numbers to the precision the server keeps (32-bit floats)."""
-    if isinstance(wanted, bool) or isinstance(found, bool):
-        return wanted is found
-    if isinstance(wanted, int | float) and isinstance(found, int | float):
-        return abs(wanted - found) <= 1e-6 * max(1.0, abs(wanted))
-    return bool(wanted == found)
+def spelled(parameter: str, value: Json) -> Json:
+    """The value of a parameter of a payload index, whichever way it is written, as the server keeps it.
+
+    >>> spelled("stopwords", "english"), spelled("stopwords", {"custom": ["b", "a", "b"]})
+    ({'languages': ['english'], 'custom': []}, {'languages': [], 'custom': ['a', 'b']})
+    >>> spelled("scoring", {"type": "bm25"}), spelled("scoring", False)
+    ('bm25', 'none')
+    """
+    match parameter, value:
+        case "stopwords", str():
+            return {"languages": [value] if value != "none" else [], "custom": []}
+        case "stopwords", _:  # the server sorts, and keeps each once
+            return {key: sorted(set(value.get(key) or ())) for key in ("languages", "custom")}
+        case "scoring", bool():
+            return "bm25" if value else "none"
+        case "scoring" | "stemmer", {"type": "bm25" | "none" as word}:
+            return word
+    return value
 
 
-def missing(wanted: Json, found: Json, path: str = "") -> Iterator[tuple[str, Json, Json]]:
-    """(path, asked, got) for all of `wanted` that `found` does not show; a list has to hold each item of it."""
-    if found is None and any(wanted is m or (wanted == m and type(wanted) is type(m)) for m in _ABSENT_MEANS):
-        return
-    if isinstance(wanted, Mapping) and (isinstance(found, Mapping) or found is None):
-        for key, value in wanted.items():
-            yield from missing(value, (found or {}).get(key), f"{path}.{key}" if path else key)
-    elif isinstance(wanted, list) and isinstance(found, list):
-        for i, value in enumerate(wanted):
-            if not any(not list(missing(value, f)) for f in found):
-                yield f"{path}[{i}]", value, None
-    elif not same(wanted, found):
-        yield path, wanted, found
+def shortened(parameter: str, value: Json) -> Json:
+    """The shortest way to write what `spelled` made; None where it says nothing.
+
+    >>> shortened("stopwords", {"languages": ["english"], "custom": []})
+    'english'
+    """
+    match parameter, value:
+        case "stopwords", {"languages": [language], "custom": []}:
+            return language
+        case "stopwords", Mapping():
+            return {key: words for key, words in value.items() if words} or None
+        case "stemmer" | "scoring", "none":
+            return None
+    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
+from urllib.parse import quote
 
 from reconcile.change import Action, Call, Change, Http, Irreversible, Op, Phase, Step, Timeouts, World
 from reconcile.facts import has, no, ok
@@ -23,8 +24,22 @@ from reconcile.stores.qdrant.changes.common import (
     shown,
 )
 from reconcile.stores.qdrant.resources import Collection
+from reconcile.stores.qdrant.settings import COLLECTION, SPARSE, VECTOR
 
 _ALONE = frozenset({Hazard.NOT_TRANSACTIONAL})
+_REINDEXED = frozenset(
+    {
+        "hnsw",
+        "quantization",
+        "optimizers",
+        "vector",
+        "vectors",
+        "sparse_vectors",
+        "on_disk_payload",
+        "payload",
+        "id_tracker",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -133,14 +148,23 @@ class DropCollection(CollectionChange):
 
 
 class AlterCollection(CollectionChange):
-    """Settings that PATCH can change, one request a group (a PATCH is not atomic), each read back."""
+    """Settings that PATCH can change, one request a group (a PATCH is not atomic), each read back.
+
+    Where the server can, named vectors are added and removed too. That is built from its documentation (1.18) and has
+    not been run: https://api.qdrant.tech/api-reference/collections/create-vector-name
+    """
 
     action: ClassVar[Action] = Action.UPDATE
 
     @property
     def strategy(self) -> str | None:
-        """Says when the server works on in the background."""
-        return "changed in place, then the server re-indexes in the background" if self._reindexes() else None
+        """Says when the server works on in the background, and what a new vector means for what is stored."""
+        found = ["changed in place"]
+        if any(self._vectors(self.collection, self.old)):
+            found.append("stored points have no such vector until they are written again")
+        if self._reindexes():
+            found.append("then the server re-indexes in the background")
+        return ", ".join(found) if len(found) > 1 else None
 
     def describe(self) -> str:
         """Old and new values: "hnsw.m 16 → 32"."""
@@ -150,97 +174,123 @@ class AlterCollection(CollectionChange):
 
     def _reindexes(self) -> bool:
         """Whether segments are built again: index, quantization, placement of vectors, optimizer thresholds."""
-        return any(
-            path[0] in ("hnsw", "quantization", "optimizers", "vector", "vectors", "sparse_vectors", "on_disk_payload")
-            for path, _, _ in self.differences()
-        )
+        return any(path[0] in _REINDEXED for path, _, _ in self.differences())
 
     def calls(self) -> list[Http]:
         """One PATCH for each group that differs."""
         before, after = self.old, self.collection
         name = after.name
-        found: list[Http] = []
-        for key, section in wire.SECTIONS.items():
-            changed = changed_keys(getattr(before, key), getattr(after, key))
-            if changed:
-                found.append(patch(name, {section: changed}))
-        if before.quantization != after.quantization:
-            none = after.quantization == "none"
-            body = {"quantization_config": "Disabled" if none else after.quantization}
-            expect = {"config": {"quantization_config": None if none else after.quantization}}
-            found.append(patch(name, body, expect))
-        params = {
-            key: getattr(after, key)
-            for key in ("replication_factor", "write_consistency_factor", "read_fan_out_factor", "on_disk_payload")
-            if getattr(before, key) != getattr(after, key)
-        }
-        if params:
-            found.append(patch(name, {"params": params}))
+        groups = wire.patches(COLLECTION, before.settings(), after.settings())
+        groups.pop("metadata", None)
+        found = [patch(name, body) for body in groups.values()]
         found += self._vector_calls(name)
-        metadata = {k: v for k, v in (after.metadata or {}).items() if (before.metadata or {}).get(k) != v}
-        if metadata:
-            found.append(patch(name, {"metadata": metadata}))
-        return found
+        was, now = before.metadata or {}, after.metadata or {}
+        metadata = {key: now.get(key) for key in [*now, *was] if was.get(key) != now.get(key)}  # null takes a key away
+        return [*found, patch(name, {"metadata": metadata})] if metadata else found
 
     def _vector_calls(self, name: str) -> list[Http]:
         before, after = self.old, self.collection
         found = []
         for vector, new in after.all_vectors.items():
-            old = before.all_vectors.get(vector, {})
-            changed = {k: changed_keys(old.get(k), v) if k == "hnsw" else v for k, v in new.items() if old.get(k) != v}
-            if changed:
-                body = wire.vector_patch(changed)
-                seen = {k: None if v == "Disabled" else v for k, v in body.items()}
-                shown_as = seen if vector == "" else {vector: seen}
-                expect = {"config": {"params": {"vectors": shown_as}}}
-                found.append(patch(name, {"vectors": {vector: body}}, expect))
+            old = before.all_vectors.get(vector)
+            if old is None:
+                old = {row.path[0]: row.of(new) for row in VECTOR if not row.in_place}
+                found.append(_add_vector(name, vector, "dense", wire.put(VECTOR, old)))
+            if body := _together(wire.patches(VECTOR, old, new)):
+                shown = wire.expected(VECTOR, body, patched=True)
+                entry = {"params": {"vectors": shown if after.vector is not None else {vector: shown}}}
+                found.append(patch(name, {"vectors": {vector: body}}, entry))
         for vector, new in (after.sparse_vectors or {}).items():
-            if changed := changed_keys((before.sparse_vectors or {}).get(vector), new):
-                found.append(patch(name, {"sparse_vectors": {vector: changed}}))
+            old = (before.sparse_vectors or {}).get(vector)
+            if old is None:
+                kept = {k: v for k in ("modifier",) if (v := new.get(k)) is not None}
+                datatype = (new.get("index") or {}).get("datatype")
+                body = {**kept, **({"datatype": datatype} if datatype is not None else {})}
+                found.append(_add_vector(name, vector, "sparse", body))
+                old = {**kept, "index": {"datatype": datatype}}
+            if body := _together(wire.patches(SPARSE, old, new)):
+                shown = wire.expected(SPARSE, body, patched=True)
+                found.append(
+                    patch(name, {"sparse_vectors": {vector: body}}, {"params": {"sparse_vectors": {vector: shown}}})
+                )
         return found
 
+    @staticmethod
+    def _vectors(one: Collection, other: Collection) -> list[str]:
+        """Named vectors of one that the other does not have."""
+        named, sparse = other.all_vectors, other.sparse_vectors or {}
+        return [n for n in (*one.all_vectors, *(one.sparse_vectors or {})) if n not in named and n not in sparse]
+
     def steps(self, world: World) -> Sequence[Step]:
-        """The PATCHes, then a wait until the optimizers have done their work; then leftovers go."""
-        del world
-        calls: list[Call] = [*finish_calls(self.old), *self.calls()]
+        """The PATCHes, then a wait until the optimizers have done their work; then leftovers and old vectors go."""
+        patches = self.calls()
+        calls: list[Call] = [*finish_calls(self.old), *patches]
         hazards = {Hazard.NOT_TRANSACTIONAL}
         if self._reindexes():
             hazards.add(Hazard.LONG_RUNNING)
-        if calls:
             calls.append(Op("wait_green", {"collection": self.collection.name}))
         calls += [Op("drop_if_empty", {"collection": name}) for name in self.old.leftovers]
-        return [
-            Step(
-                id=f"{self.address}/1-alter",
-                address=self.address,
-                calls=tuple(calls),
-                needs=frozenset({has(self.address)}),
-                gives=frozenset({ok(self.address)}),
-                transactional=False,
-                hazards=frozenset(hazards),
-                timeouts=Timeouts(wall="6h"),
-            )
-        ]
+        going = self._vectors(self.old, self.collection)
+        alter = Step(
+            id=f"{self.address}/1-alter",
+            address=self.address,
+            calls=tuple(calls),
+            needs=frozenset({has(self.address)}),
+            gives=frozenset() if going else frozenset({ok(self.address)}),
+            transactional=False,
+            hazards=frozenset(hazards),
+            timeouts=Timeouts(wall="6h"),
+        )
+        return [*([alter] if calls or not going else []), *([self._drop_vectors(world, going)] if going else [])]
+
+    def _drop_vectors(self, world: World, going: list[str]) -> Step:
+        """Their values go with them: after a snapshot, where any are stored."""
+        name, empty = self.collection.name, world.empty(self.address)
+        calls: list[Call] = [] if empty else [Op("snapshot", {"collection": name})]
+        calls += [Http("DELETE", vector_path(name, vector)) for vector in going]
+        return Step(
+            id=f"{self.address}/2-drop-vectors",
+            address=self.address,
+            calls=tuple(calls),
+            phase=Phase.CONTRACT,
+            needs=frozenset({has(self.address)}),
+            gives=frozenset({ok(self.address)}),
+            transactional=False,
+            hazards=_ALONE if empty else _ALONE | {Hazard.DELETES_DATA, Hazard.BREAKS_CLIENTS},
+            timeouts=Timeouts(wall="6h"),
+        )
 
     def reverse(self) -> Change | Irreversible:
         """The values before, unless one was unset: the server cannot unset a setting."""
-        for path, old, _ in self.differences():
-            if old is None:
+        for path, old, new in self.differences():
+            vector = path[0] in ("vectors", "sparse_vectors") and len(path) < 3
+            if vector and new is None:
+                return Irreversible(f"the values of {'.'.join(path)} are gone")
+            if old is None and path[0] != "metadata" and not vector:
                 return Irreversible(f"{'.'.join(path)} was not set before, and Qdrant cannot unset it")
         return AlterCollection(self.after, self.old.replace(leftovers=(), unfinished=None))
 
 
-def changed_keys(before: Mapping[str, Json] | None, after: Mapping[str, Json] | None) -> dict[str, Json]:
-    """Keys of `after` whose value is another, nested ones alone: PATCH merges key by key."""
-    found: dict[str, Json] = {}
-    for key, value in (after or {}).items():
-        old = (before or {}).get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping):
-            if inner := changed_keys(old, value):
-                found[key] = inner
-        elif old != value:
-            found[key] = value
-    return found
+def vector_path(name: str, vector: str) -> str:
+    """The REST path of a named vector."""
+    return wire.collection_path(name, f"/vectors/{quote(vector, safe='')}?wait=true")
+
+
+def _add_vector(name: str, vector: str, kind: str, body: Mapping[str, Json]) -> Http:
+    """PUT of a named vector: what cannot be changed later; the rest follows in a PATCH."""
+    if kind == "dense":
+        entry: Json = {"vectors": {vector: body}}
+    else:
+        index = {"index": {"datatype": body["datatype"]}} if "datatype" in body else {}
+        entry = {"sparse_vectors": {vector: {**{k: v for k, v in body.items() if k != "datatype"}, **index}}}
+    return Http(
+        "PUT", vector_path(name, vector), {kind: dict(body)}, wire.collection_path(name), {"config": {"params": entry}}
+    )
+
+
+def _together(groups: Mapping[str, Mapping[str, Json]]) -> dict[str, Json]:
+    """All settings of one vector: one PATCH, since they stand under its name."""
+    return {key: value for body in groups.values() for key, value in body.items()}
 
 
 def finish_calls(live: Collection) -> list[Call]:

@@ -9,6 +9,7 @@ from reconcile.change import Http, World
 from reconcile.model import Address, Json, State
 from reconcile.stores.qdrant import wire
 from reconcile.stores.qdrant.resources import Alias, Collection, PayloadIndex
+from reconcile.stores.qdrant.settings import COLLECTION
 
 Path = tuple[str, ...]
 
@@ -69,23 +70,32 @@ def create_calls(collection: Collection, indexes: Sequence[PayloadIndex], copy: 
     name = collection.name
     path = wire.collection_path(name)
     body = wire.create_body(collection, copy)
-    calls = [Http("PUT", path, body, path, wire.expected(body))]
-    if collection.read_fan_out_factor is not None:
-        calls.append(patch(name, {"params": {"read_fan_out_factor": collection.read_fan_out_factor}}))
+    calls = [Http("PUT", path, body, path, wire.created(body))]
+    late = {
+        s.path[-1]: value for s in COLLECTION if s.put is None and (value := s.of(collection.settings())) is not None
+    }
+    if late:  # PUT drops these
+        calls.append(patch(name, {"params": late}))
     return [*calls, *(index_call(name, index) for index in indexes)]
 
 
 def patch(name: str, body: Mapping[str, Json], expect: Json = None) -> Http:
-    """One PATCH of one group of settings: several in one would not be atomic."""
+    """One PATCH of one group of settings: several in one would not be atomic.
+
+    `expect`: what GET has to show of `config`, where the rows of a collection do not say it.
+    """
     path = wire.collection_path(name)
-    return Http("PATCH", path, dict(body), path, wire.expected(body) if expect is None else expect)
+    shown = wire.expected(COLLECTION, body, patched=True) if expect is None else expect
+    return Http("PATCH", path, dict(body), path, {"config": shown})
 
 
 def index_call(name: str, index: PayloadIndex) -> Http:
     """PUT of a payload index. Without `timeout`, which 1.16 cannot read here; the session keeps the time."""
     body = wire.index_body(index)
     schema = body["field_schema"]
-    expect = {"payload_schema": {index.path: {"data_type": index.type, "params": schema}}}
+    params = {k: v for k, v in schema.items() if k != "type"}
+    shown = {"data_type": index.type, **({"params": params} if params else {})}
+    expect = {"payload_schema": {index.path: shown}}
     return Http("PUT", wire.collection_path(name, "/index?wait=true"), body, wire.collection_path(name), expect)
 
 
