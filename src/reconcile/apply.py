@@ -224,7 +224,16 @@ def _stopped(plan: Plan, run: str, failed: _Group, finished: Sequence[str], erro
         "go on with:   reconcile apply --resume",
         f"or leave it:  reconcile apply --abandon {run}   (then plan again)",
     ]
-    return PartialError(f"run {run} stopped part-way: {what}", hint="\n  ".join(lines))
+    declared = _declared(plan, failed.ids)
+    return PartialError(f"run {run} stopped part-way: {what}{declared}", hint="\n  ".join(lines))
+
+
+def _declared(plan: Plan, steps: Sequence[str]) -> str:
+    """Where what one change was to bring about is written, for the end of an error; "" for several changes."""
+    addresses = {step.rpartition("/")[0] for step in steps}
+    sources = plan.observed.get("sources", {}) if isinstance(plan.observed, Mapping) else {}
+    source = sources.get(addresses.pop()) if len(addresses) == 1 else None
+    return f"\n  declared at {source['file']}:{source['line']}:{source['column']}" if source else ""
 
 
 def _short(ids: Sequence[str]) -> str:

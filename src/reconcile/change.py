@@ -146,7 +146,8 @@ class Irreversible:
 class Server:
     """What is known of a live store before planning.
 
-    `identity` tells it from every other; `facts` is kind-specific: extension versions, limits, settings.
+    `identity` tells it from every other, "" where it may not be seen; `facts` is kind-specific: extension versions,
+    limits, settings.
     """
 
     name: str

@@ -175,7 +175,7 @@ def _same_world(project: Project, ledger: Ledger, stores: Mapping[str, Store]) -
         )
     for name, store in stores.items():
         was = stamp.stores.get(name) if stamp is not None else None
-        if was is not None and was != store.server.identity:
+        if was is not None and store.server.identity not in (was, ""):
             raise ReconcileError(
                 f"store {name} is {store.server.identity}, but the ledger was made with {was}",
                 where=ledger.placement,

@@ -24,17 +24,23 @@ EMBEDDINGS = {"passages": {"model": "all-MiniLM-L6-v2", "dimensions": 4, "distan
 class Store:
     """The project folder and the server."""
 
-    def __init__(self, folder: Path, url: str, embeddings: Any = None) -> None:
+    def __init__(self, folder: Path, url: str, embeddings: Any = None, key: str | None = None) -> None:
         self.folder, self.url = folder, url
+        self.key = key
+        """The API key of requests made by hand."""
+        self.use(key, embeddings)
+
+    def use(self, key: str | None, embeddings: Any = None) -> None:
+        """Give the project this API key from now on."""
         document = {
             "version": 1,
             "name": "test",
             "ledger": {"file": "ledger.db"},
-            "stores": {"v": {"kind": "qdrant", "url": url}},
+            "stores": {"v": {"kind": "qdrant", "url": self.url, **({"api_key": key} if key else {})}},
             "embeddings": embeddings or EMBEDDINGS,
         }
-        (folder / "schema").mkdir(exist_ok=True)
-        (folder / "reconcile.yaml").write_text(yaml.safe_dump(document))
+        (self.folder / "schema").mkdir(exist_ok=True)
+        (self.folder / "reconcile.yaml").write_text(yaml.safe_dump(document))
 
     def declare(self, text: str) -> None:
         """The YAML of the store, without its first line."""
@@ -66,7 +72,8 @@ class Store:
     def send(self, method: str, path: str, body: Any = None) -> Any:
         """`result` of a request made by hand."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
+        headers = {"Content-Type": "application/json", **({"api-key": self.key} if self.key else {})}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
         with urllib.request.urlopen(request) as reply:
             return json.load(reply)["result"]
 

@@ -5,31 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from tests.stores.qdrant.store import Store, lines
+
+from reconcile.change import Http
+from reconcile.stores.qdrant import settings
 
 HEAD = "vector: {dimensions: 4, distance: cosine}, payload_indexes: "
 
-CHANGES: list[tuple[str, str]] = [
-    ("keyword", "{type: keyword, is_tenant: true}"),
-    ("{type: keyword, on_disk: true}", "{type: keyword, on_disk: false}"),
-    ("integer", "{type: integer, is_principal: true}"),
-    ("{type: integer, lookup: true, range: true}", "{type: integer, lookup: false}"),
-    ("float", "{type: float, is_principal: true, on_disk: true}"),
-    ("datetime", "{type: datetime, is_principal: true}"),
-    ("uuid", "{type: uuid, is_tenant: true}"),
-    ("geo", "{type: geo, on_disk: true}"),
-    ("bool", "{type: bool, on_disk: true}"),
-    ("text", "{type: text, tokenizer: whitespace, min_token_len: 2, max_token_len: 20, lowercase: false}"),
-    ("{type: text, tokenizer: prefix}", "{type: text, tokenizer: multilingual, phrase_matching: true}"),
-    ("text", "{type: text, ascii_folding: true, stopwords: english}"),
-    (
-        "{type: text, stopwords: {languages: [english], custom: [foo]}}",
-        "{type: text, stopwords: {languages: [english, german], custom: [foo]}}",
-    ),
-    ("text", "{type: text, stemmer: {type: snowball, language: german}}"),
-    ("keyword", "integer"),
-    ("text", "keyword"),
-]
+VALUES: dict[str, tuple[str, str]] = {
+    "is_tenant": ("true", "false"),
+    "is_principal": ("true", "false"),
+    "lookup": ("true", "false"),
+    "range": ("false", "true"),
+    "tokenizer": ("prefix", "multilingual"),
+    "min_token_len": ("2", "0"),
+    "max_token_len": ("20", "30"),
+    "lowercase": ("false", "true"),
+    "ascii_folding": ("true", "false"),
+    "phrase_matching": ("true", "false"),
+    "stopwords": ("{languages: [german, english, german], custom: [zz, aa]}", "english"),
+    "stemmer": ("{type: snowball, language: german}", "none"),
+    "on_disk": ("true", "false"),
+}
+"""Of every parameter, before and after."""
+CASES = [(kind, name) for kind in settings.TYPES for name, p in settings.INDEX[kind].items() if p.since <= (1, 16)]
 
 FIELDS = [
     "a.b",
@@ -43,6 +43,7 @@ FIELDS = [
     "user-id",
     '"{x}"',
     '"a/b?c%d&e"',
+    '""',
 ]
 
 
@@ -55,16 +56,52 @@ def indexes(fields: dict[str, str]) -> str:
     return HEAD + "{" + ", ".join(f"{keys[path]}: {text}" for path, text in fields.items()) + "}"
 
 
-def test_indexes_are_built_and_rebuilt(store: Store) -> None:
-    names = [f"f{i}" for i in range(len(CHANGES))]
-    store.collection(indexes({n: before for n, (before, _) in zip(names, CHANGES, strict=True)}))
+def test_every_type_and_parameter_is_built_read_rebuilt_and_read(store: Store) -> None:
+    def declared(which: int) -> str:
+        fields = {f"{k}_{n}": f"{{type: {k}, {n}: {VALUES[n][which]}}}" for k, n in CASES}
+        return indexes(fields | {f"from_{k}": k if which == 0 else "integer" for k in settings.TYPES})
+
+    store.collection(declared(0))
     store.apply()
     store.fill()
-    store.collection(indexes({n: after for n, (_, after) in zip(names, CHANGES, strict=True)}))
-    made = store.apply()
-    found = {c.address.parts[-1]: c.actions for c in made.resource_changes}
-    assert found == dict.fromkeys(names, ("rebuild",))
-    assert all("index-gap" in s.hazards for s in made.steps)
+    for which in (0, 1):
+        if which:
+            store.collection(declared(1))
+            made = store.apply()
+            assert {c.actions for c in made.resource_changes} == {("rebuild",)}
+            assert {str(c.address) for c in made.resource_changes} == {
+                f"v.payload_index.c.{name}" for name in schema(store) if name != "from_integer"
+            }
+            assert all("index-gap" in s.hazards for s in made.steps)
+            for step in made.steps:
+                put = step.calls[0]
+                assert isinstance(put, Http)
+                assert "timeout" not in put.path  # 1.16 cannot read it here
+        for kind, name in CASES:
+            found = schema(store)[f"{kind}_{name}"]
+            asked = yaml.safe_load(VALUES[name][which])
+            if name == "stopwords" and which == 0:
+                asked = {"languages": ["english", "german"], "custom": ["aa", "zz"]}
+            assert found["data_type"] == kind
+            assert found["params"].get(name, "none") == asked, f"{kind}.{name}"
+    store.collection(
+        indexes({f"{k}_{n}": k for k, n in CASES} | dict.fromkeys((f"from_{k}" for k in settings.TYPES), "integer"))
+    )
+    assert lines(store.plan()) == [], "a parameter taken out of the YAML is left"
+
+
+def test_a_change_is_shown_as_a_replacement_with_its_gap(store: Store) -> None:
+    store.collection(HEAD + "{k: keyword, n: integer}")
+    store.apply()
+    store.collection(HEAD + "{k: {type: keyword, is_tenant: true}, n: float}")
+    made = store.plan()
+    assert lines(made) == [
+        "rebuild v.payload_index.c.k is_tenant false → true",
+        "rebuild v.payload_index.c.n integer → float",
+    ]
+    for change in made.resource_changes:
+        assert change.action_reason == "rebuild_for_options"
+        assert "until then filters on it scan, or strict mode refuses them" in (change.strategy or "")
 
 
 def test_fields_of_any_name(store: Store) -> None:

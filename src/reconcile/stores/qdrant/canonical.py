@@ -9,6 +9,7 @@ from collections.abc import Collection as Names
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from reconcile.errors import Problem
 from reconcile.model import Address, Json, Resource, State
 from reconcile.stores.base import Canonical, Live, Receipt
 from reconcile.stores.qdrant import settings
@@ -25,9 +26,12 @@ def canonical(desired: State, live: Live, taken: Names[str] = ()) -> Canonical:
     """
     state: dict[Address, Resource] = {}
     receipts: list[Receipt] = []
+    problems: list[Problem] = []
     for resource in desired.of_kind("collection"):
         assert isinstance(resource, Collection)
-        state[resource.address] = _collection(resource, live.state, taken, receipts)
+        made = _collection(resource, live.state, taken, receipts)
+        problems += _uncopied(made, live.state.get(resource.address))
+        state[resource.address] = made
     for resource in desired.values():
         match resource:
             case PayloadIndex():
@@ -42,7 +46,21 @@ def canonical(desired: State, live: Live, taken: Names[str] = ()) -> Canonical:
                 declared = resource.declared or {"collection": resource.target.parts[-1]}
                 state[resource.address] = resource.replace(collection=target.name, declared=declared)
     ordered = {a: state[a] for a in desired if a in state}
-    return Canonical(State(ordered), receipts=tuple(receipts), notes=tuple(_notes(desired, live.state)))
+    notes = tuple(_notes(desired, live.state))
+    return Canonical(State(ordered), problems=tuple(problems), receipts=tuple(receipts), notes=notes)
+
+
+def _uncopied(wanted: Collection, found: Resource | None) -> Iterator[Problem]:
+    """A copy would have to know which shard key each point is written with."""
+    if not isinstance(found, Collection) or wanted.on_change != "copy" or not any(fixed_paths(found, wanted)):
+        return
+    if "custom" in (wanted.sharding_method, found.sharding_method):
+        yield Problem(
+            f"{wanted.address}: points of a collection with custom sharding are not copied: each would need its shard"
+            " key, and the new generation its keys",
+            where=wanted.source,
+            hint="take the change back, or fill a collection of another name with your own means",
+        )
 
 
 def _notes(desired: State, live: State) -> Iterator[str]:

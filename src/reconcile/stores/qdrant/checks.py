@@ -6,11 +6,12 @@ import base64
 import json
 from collections.abc import Collection as Names
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from reconcile.change import Http, Step
+from reconcile.change import Call, Http, Op, Step
 from reconcile.errors import Problem
 from reconcile.model import Json, Resource, Source, State
-from reconcile.stores.qdrant import settings
+from reconcile.stores.qdrant import options, settings
 from reconcile.stores.qdrant.resources import Collection, PayloadIndex
 from reconcile.stores.qdrant.settings import ANY, Parameter, Path, Setting, Version
 
@@ -98,43 +99,88 @@ def _place(resource: Resource, path: Path) -> Source | None:
     return source
 
 
-def limits_of_key(api_key: str | None) -> tuple[str, bool]:
-    """(why not everything is visible, whether the key may only read), from the claims of a JWT key.
+@dataclass(frozen=True)
+class Key:
+    """What an API key says of itself. A plain key says nothing; the server decides.
 
-    A plain key is no JWT and sees all: ("", False). The signature is the server's business.
     https://qdrant.tech/documentation/guides/security/
     """
-    parts = (api_key or "").split(".")
-    if len(parts) != 3:
-        return "", False
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
-        return "", False
-    access = claims.get("access") if isinstance(claims, dict) else None
-    if isinstance(access, list):
-        names = sorted({str(a.get("collection")) for a in access if isinstance(a, dict)})
-        return f"the API key sees only the collections {', '.join(names) or '(none)'}", False
-    return "", access == "r"
+
+    collections: Mapping[str, str] | None = None
+    """Of a JWT for some collections: name -> r, rw or prw. It lists no others, and no aliases (1.16)."""
+
+    @classmethod
+    def read(cls, text: str | None) -> Key:
+        """The claims of a JWT; its signature is the server's business."""
+        parts = (text or "").split(".")
+        if len(parts) != 3:
+            return cls()
+        try:
+            claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        except ValueError:
+            return cls()
+        access = claims.get("access") if isinstance(claims, dict) else None
+        if not isinstance(access, list):
+            return cls()
+        entries = [entry for entry in access if isinstance(entry, dict)]
+        return cls({str(entry.get("collection")): str(entry.get("access")) for entry in entries})
+
+    @property
+    def unseen(self) -> str:
+        """Why not everything is visible, or ""."""
+        if self.collections is None:
+            return ""
+        return (
+            f"the API key sees only the collections {', '.join(sorted(self.collections)) or '(none)'}, and no aliases"
+        )
+
+    def allows(self, call: Call) -> bool:
+        """Whether it is enough for a call where it may not manage the server: payload indexes and snapshots are."""
+        if isinstance(call, Op):
+            name = str(call.args.get("collection"))
+            return call.op == "wait_green" or (call.op == "snapshot" and self._writes(name))
+        if not isinstance(call, Http):
+            return False
+        name, rest = _target(call.path)
+        return rest.startswith("/index") and self._writes(name)
+
+    def _writes(self, name: str) -> bool:
+        return (self.collections or {}).get(name) == "rw"
 
 
-def preflight(
-    steps: Sequence[Step], infos: Mapping[str, Json], aliases: Mapping[str, str], read_only: bool
-) -> list[Problem]:
+def may_not(key: Key, steps: Sequence[Step], marked: bool) -> list[Problem]:
+    """What stops `steps` under a key that may not manage the server.
+
+    Args:
+        marked: the store's mark is there and ours, so that it need not be written.
+    """
+    short = [step for step in steps if not all(map(key.allows, step.calls))]
+    if not short and marked:
+        return []
+    store = steps[0].address.store
+    if not key.collections:
+        what = f"{store}: the API key may only read"
+    elif short:
+        names = ", ".join(step.id for step in short)
+        what = f"{store}: the API key may not make or change collections and aliases, as these steps do: {names}"
+    else:
+        what = f"{store}: the API key may not write the store's mark, the metadata of the collection {options.MARK}"
+    return [Problem(what, hint="use one that may manage the server: its `api_key`, or a JWT with access m")]
+
+
+def preflight(steps: Sequence[Step], infos: Mapping[str, Json], aliases: Mapping[str, str]) -> list[Problem]:
     """What would stop these steps.
 
     Args:
         infos: physical name -> `result` of GET, of all collections.
         aliases: alias -> physical name.
-        read_only: the key may not write.
     """
     found: list[Problem] = []
 
     def problem(step: Step, what: str, hint: str) -> None:
         found.append(Problem(f"{step.id}: {what}", where=None, hint=hint))
 
-    if read_only and steps:
-        return [Problem(f"{steps[0].address.store}: the API key may only read", hint="use one that may manage")]
+    custom: set[str] = set()
     added: dict[str, int] = {}
     for step in steps:
         for call in step.calls:
@@ -142,6 +188,15 @@ def preflight(
                 continue
             name, rest = _target(call.path)
             info = infos.get(name)
+            if call.method == "PUT" and not rest and (call.body or {}).get("sharding_method") == "custom":
+                custom.add(name)
+            if call.method == "PUT" and rest.startswith("/index") and name in custom:
+                custom.discard(name)
+                problem(
+                    step,
+                    f"{name} is made with custom sharding, and takes payload indexes only once it has a shard key",
+                    "declare payload_indexes after the application has made one",
+                )
             if call.method == "PUT" and not rest and name in aliases:
                 problem(
                     step,

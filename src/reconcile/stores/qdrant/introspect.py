@@ -35,11 +35,12 @@ class Naming:
     last: Mapping[str, int] = field(default_factory=dict)
 
 
-def naming(infos: Mapping[str, Json], aliases: Mapping[str, str]) -> Naming:
+def naming(infos: Mapping[str, Json], aliases: Mapping[str, str], whole: bool = True) -> Naming:
     """Choose the current generation of each versioned collection.
 
     It is the one the alias of the name points at; without one, the highest generation that is neither being filled nor
     retired, one with the expected physical name before a copy under another (a restored snapshot keeps the metadata).
+    Where not the whole store is seen, one that is being filled or retired is never taken for it.
     """
     marked = {name: mark for name, info in infos.items() if (mark := wire.ours(info["config"])) is not None}
     groups: dict[str, list[str]] = defaultdict(list)
@@ -60,9 +61,11 @@ def naming(infos: Mapping[str, Json], aliases: Mapping[str, str]) -> Naming:
 
         ordered = sorted(members, key=rank)
         current = ordered[-1]
-        logical[current] = name
-        generation[current] = marked[current][1]
-        others[name] = tuple(sorted(ordered[:-1], key=lambda p: marked[p][1]))
+        if whole or not wire.stage_of(current, infos[current]["config"]):
+            logical[current] = name
+            generation[current] = marked[current][1]
+            ordered.pop()
+        others[name] = tuple(sorted(ordered, key=lambda p: marked[p][1]))
         last[name] = max(marked[p][1] for p in members)
     return Naming(logical, generation, others, last)
 
@@ -82,7 +85,8 @@ def introspect(
         partial: why not all can be seen.
         version: the server's.
     """
-    names = naming(infos, aliases)
+    partial = tuple(partial)
+    names = naming(infos, aliases, not partial)
     targets = set(aliases.values())
     filled = _filled(infos)
     pointed = {p: tuple(sorted(a for a, target in aliases.items() if target == p)) for p in targets}
@@ -131,7 +135,7 @@ def introspect(
                 own=target.parts[-1] == alias,
             )
         )
-    return Live(State.of(resources), tuple(unmodelled), tuple(partial))
+    return Live(State.of(resources), tuple(unmodelled), partial)
 
 
 def _stage(store: str, physical: str, config: Mapping[str, Json], current: bool) -> dict[str, Json]:

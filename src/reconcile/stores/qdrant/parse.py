@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00\x1f]')
 _KEY = r"(?:[\w-]+|\"[^\"]*\")(?:\[\d*\])*"
 _JSON_PATH = re.compile(rf"{_KEY}(?:\.{_KEY})*\Z")
+_SPECIAL = ("size", "distance", "datatype", "quantization")
+"""Settings of a vector that do not stand in the YAML as the server has them."""
 _QUOTED = re.compile(r"\"([\w-]+)\"")
 
 
@@ -261,9 +263,9 @@ class _Reader:
             self._size(body["dimensions"], body.value_at("dimensions"), None)
             if body.get("datatype") is not None:
                 result["datatype"] = body["datatype"]
-        for key in ("on_disk", "multivector"):
-            if body.get(key) is not None:
-                result[key] = body[key]
+        for row in settings.VECTOR:
+            if len(row.path) == 1 and row.name not in _SPECIAL and body.get(row.name) is not None:
+                result[row.name] = body[row.name]
         if body.get("hnsw"):
             result["hnsw"] = plain(body["hnsw"])
         if body.get("quantization") is not None:
@@ -315,7 +317,7 @@ class _Reader:
         allowed = settings.INDEX[kind]
         for key in body:
             if key not in allowed:
-                takers = [t for t, keys in settings.INDEX.items() if key in keys]
+                takers = settings.takers(key)
                 self.context.problem(
                     value.at(key),
                     f'a payload index of type {kind} has no "{key}": {", ".join(takers)} have',

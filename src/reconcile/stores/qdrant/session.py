@@ -53,6 +53,8 @@ class QdrantSession:
         self.http = Transport(spec)
         self._version: str | None = None
         self._mark: Mapping[str, str] | None = None
+        self._mark_hidden = False
+        """The key does not show it."""
         self._infos: dict[str, Any] = {}
         self._aliases: dict[str, str] = {}
         self._physical: dict[Address, str] = {}
@@ -78,14 +80,13 @@ class QdrantSession:
             self._version = version
         mark = self.mark(None)
         identity = f"mark:{mark.get('project')}/{mark.get('environment')}" if mark else "unmarked"
+        if self._mark_hidden:
+            identity = ""
         return Server(self.spec.name, "qdrant", self._version, identity=identity)
 
     def introspect(self) -> Live:
         """All collections: one request for the names, one for the aliases, one for each collection."""
-        partial = []
-        limited, _ = checks.limits_of_key(self._key())
-        if limited:
-            partial.append(limited)
+        partial = [unseen] if (unseen := self._key().unseen) else []
         names = [c["name"] for c in self.http.send("GET", "/collections")["collections"]]
         hidden: list[str] = []
         infos = {}
@@ -128,13 +129,16 @@ class QdrantSession:
         return found
 
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
-        """A key that may only read, a red collection, strict mode's limit, an alias in the way."""
+        """A key that may not, a red collection, strict mode's limit, an alias in the way."""
         if not steps:
             return []
+        if not self._may_manage():
+            ours = {"project": self.project, "environment": self.environment}
+            if problems := checks.may_not(self._key(), steps, self._read_mark() == ours):
+                return problems
         if not self._infos:
             self.introspect()
-        _, read_only = checks.limits_of_key(self._key())
-        found = checks.preflight(steps, self._infos, self._aliases, read_only)
+        found = checks.preflight(steps, self._infos, self._aliases)
         copies = [call for step in steps for call in step.calls if isinstance(call, Op) and call.op == "copy_points"]
         return found or [problem for call in copies for problem in self._replacing.problems(call.args)]
 
@@ -220,9 +224,23 @@ class QdrantSession:
 
     # --- helpers -----------------------------------------------------------------------------------------
 
-    def _key(self) -> str | None:
+    def _key(self) -> checks.Key:
         self.http.client()
-        return self.http.api_key
+        return checks.Key.read(self.http.api_key)
+
+    def _may_manage(self) -> bool:
+        """Whether the key may make and change collections, asked by a list of no actions: a key does not say it."""
+        if not self._key_given():
+            return True
+        try:
+            self.http.send("POST", "/collections/aliases", {"actions": []})
+        except QdrantError as error:
+            return error.status != 403
+        return True
+
+    def _key_given(self) -> bool:
+        self.http.client()
+        return self.http.api_key is not None
 
     def _name(self, address: Address) -> str:
         return self._physical.get(address, address.parts[0])
@@ -250,7 +268,9 @@ class QdrantSession:
 
     def _read_mark(self) -> Mapping[str, str]:
         if self._mark is None:
-            info = self._info(options.MARK, [])
+            hidden: list[str] = []
+            info = self._info(options.MARK, hidden)
+            self._mark_hidden = bool(hidden)
             content = ((info or {}).get("config", {}).get("metadata") or {}).get(options.OURS)
             self._mark = {str(k): str(v) for k, v in content.items()} if isinstance(content, dict) else {}
         return self._mark

@@ -220,8 +220,8 @@ QUANTIZATION: Mapping[str, tuple[Setting, ...]] = MappingProxyType(
             Setting(_ITSELF, "memory", since=V19),
         ),
         "turbo": (
-            Setting(_ITSELF, "bits", since=V18, later={"bits8": V20}),
-            Setting(_ITSELF, "always_ram", absent=False, since=V18),
+            Setting(_ITSELF, "bits", later={"bits8": V20}),
+            Setting(_ITSELF, "always_ram", absent=False),
             Setting(_ITSELF, "memory", since=V19),
         ),
     }
@@ -273,6 +273,13 @@ INDEX: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
     {kind: MappingProxyType({p.name: p for p in PARAMETERS if kind in p.types}) for kind in TYPES}
 )
 """Type -> its parameters by name, in order."""
+
+
+def takers(parameter: str) -> list[str]:
+    """The types of payload index that have a parameter."""
+    return [kind for kind, parameters in INDEX.items() if parameter in parameters]
+
+
 TYPES_SINCE: Mapping[str, Version] = MappingProxyType({"uuid": V11})
 
 # --- what follows from the table -------------------------------------------------------------------------

@@ -192,7 +192,9 @@ class Transport:
         name = f"store {self.spec.name}"
         if status in (401, 403):
             given = "the API key is not accepted" if self.api_key else "the server wants an API key"
-            if status == 403 and self.api_key and "nvalid" not in message:
+            if "ExpiredSignature" in message:
+                given = "the API key has expired"
+            elif status == 403 and self.api_key and "nvalid" not in message:
                 given = f"the API key does not allow {method} {path}: {message}"
             return QdrantError(
                 f"{self.shown}: {given}", where=name, hint="set `api_key:` of the store to a valid key", status=status

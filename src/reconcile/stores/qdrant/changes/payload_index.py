@@ -89,6 +89,11 @@ class RebuildPayloadIndex(PayloadIndexChange):
         return "rebuild_for_options"
 
     @property
+    def strategy(self) -> str | None:
+        """What its clients meet meanwhile."""
+        return "dropped and built again: until then filters on it scan, or strict mode refuses them"
+
+    @property
     def replace_paths(self) -> tuple[tuple[str, ...], ...]:
         """Every changed attribute."""
         return tuple(path for path, _, _ in self._differences())
