@@ -2,69 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.stores.qdrant.store import Store
 
-from reconcile.change import Http, Op, Step, Timeouts
+from reconcile.change import Http, Op, Timeouts
 from reconcile.errors import ReconcileError, StoreError
 from reconcile.model import Address, Source, State
-from reconcile.sandbox.qdrant import Qdrant
-from reconcile.sandbox.server import Login
 from reconcile.stores.base import StoreSpec
 from reconcile.stores.qdrant import PACKAGE, checks
 from reconcile.stores.qdrant.resources import Collection, PayloadIndex
 from reconcile.stores.qdrant.session import QdrantSession
-
-KEY = "a-key-nobody-may-see-0123456789"
-
-
-class Protected(Qdrant):
-    """The same server, asking for an API key."""
-
-    def prepare(self, login: Login) -> None:
-        super().prepare(login)
-        path = self.folder / "config.yaml"
-        config = json.loads(path.read_text())
-        config["service"] |= {"api_key": KEY, "jwt_rbac": True}
-        path.write_text(json.dumps(config))
-
-
-@pytest.fixture(scope="module")
-def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = Protected(tmp_path_factory.mktemp("protected"))
-    login = server.start()
-    try:
-        yield f"http://127.0.0.1:{login.port}"
-    finally:
-        server.stop(keep_data=False)
 
 
 def session(url: str, key: str | None = None) -> QdrantSession:
     settings = {"url": url, **({"api_key": key} if key else {})}
     spec = StoreSpec("v", "qdrant", settings, Source("reconcile.yaml", 4, 3), Path())
     return QdrantSession(spec, "test", "default")
-
-
-def token(claims: Any) -> str:
-    """A JWT as the server's manual describes it: HS256 with the API key."""
-
-    def part(value: bytes) -> str:
-        return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
-
-    head = part(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
-    body = part(json.dumps(claims).encode())
-    sign = hmac.new(KEY.encode(), f"{head}.{body}".encode(), hashlib.sha256).digest()
-    return f"{head}.{body}.{part(sign)}"
 
 
 def refusal(url: str, key: str | None = None) -> str:
@@ -74,7 +32,6 @@ def refusal(url: str, key: str | None = None) -> str:
         opened.introspect()
     opened.close()
     opened.close()
-    assert KEY not in str(error.value)
     return str(error.value)
 
 
@@ -131,42 +88,6 @@ def test_something_else_answers() -> None:
         said = refusal(f"http://127.0.0.1:{listening.getsockname()[1]}")
         thread.join()
     assert "6334 is gRPC" in said
-
-
-def test_a_wrong_or_missing_key(protected: str) -> None:
-    assert "the server wants an API key" in refusal(protected)
-    said = refusal(protected, "wrong-key-1234567")
-    assert "the API key is not accepted" in said
-    assert "wrong-key-1234567" not in said
-    assert "no HTTP header can carry" in refusal(protected, "bröken\nkey")
-
-
-def test_the_right_key(protected: str) -> None:
-    opened = session(protected, KEY)
-    assert opened.server().version.startswith("1.")
-    assert opened.introspect().partial == ()
-
-
-def test_a_key_for_some_collections_sees_a_part(protected: str) -> None:
-    whole = session(protected, KEY)
-    for name in ("mine", "theirs"):
-        whole.run(Http("PUT", f"/collections/{name}", {"vectors": {"size": 4, "distance": "Dot"}}), Timeouts())
-    opened = session(protected, token({"access": [{"collection": "mine", "access": "rw"}]}))
-    live = opened.introspect()
-    assert [str(a) for a in live.state] == ["v.collection.mine"]
-    assert live.partial == ("the API key sees only the collections mine",)
-    for name in ("mine", "theirs"):
-        whole.run(Http("DELETE", f"/collections/{name}"), Timeouts())
-
-
-def test_a_key_that_may_only_read_is_told_before_anything_is_sent(protected: str) -> None:
-    opened = session(protected, token({"access": "r"}))
-    assert opened.introspect().partial == ()
-    step = Step("v.collection.c/1-create", Address("v", "collection", ("c",)), (Http("PUT", "/collections/c", {}),))
-    (problem,) = opened.preflight([step])
-    assert "the API key may only read" in str(problem)
-    with pytest.raises(StoreError, match="does not allow PUT"):
-        opened.run(step.calls[0], Timeouts())
 
 
 @pytest.mark.parametrize(
