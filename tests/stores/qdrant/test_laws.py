@@ -68,6 +68,20 @@ STATES["copied"] = STATES["sharded"].replace(
 )
 STATES["adopted"] = STATES["sharded"].replace("versioned: false", "versioned: true, on_change: copy, writes: dual")
 STATES["retired"] = STATES["one"]
+STATES["later_one"] = """
+collections:
+  c: {vectors: {a: {dimensions: 3, distance: cosine}}, sparse_vectors: {s: {}}, metadata: {k: 1, l: 2}}
+"""
+STATES["later_two"] = """
+collections:
+  c:
+    vectors:
+      a: {dimensions: 3, distance: cosine, on_disk: true}
+      b: {dimensions: 5, distance: dot, datatype: float16, hnsw: {m: 8}}
+    sparse_vectors: {s: {}, t: {modifier: idf, index: {on_disk: true, datatype: float16}}}
+    metadata: {k: null, l: 3}
+"""
+PAIRS += [("later_one", "later_two"), ("later_two", "later_one")]
 PAIRS += [("sharded", "copied"), ("one", "copied"), ("sharded", "adopted"), ("retired", "one"), ("retired", "tuned")]
 
 
@@ -88,7 +102,14 @@ def live_of(name: str) -> Live:
         state = state.add(Collection(address=old, stage="retired", of="c", container=c))
     return Live(
         State.of(
-            r.replace(last_generation=r.generation or 0, declared=None) if isinstance(r, Collection) else r
+            r.replace(
+                last_generation=r.generation or 0,
+                declared=None,
+                names_in_place=name.startswith("later"),  # a server that can add and remove named vectors
+                metadata={k: v for k, v in (r.metadata or {}).items() if v is not None} or None,
+            )
+            if isinstance(r, Collection)
+            else r
             for r in state.values()
         )
     )

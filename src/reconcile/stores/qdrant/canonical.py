@@ -132,8 +132,9 @@ def _fill(wanted: Collection, found: Collection, receipts: list[Receipt]) -> Col
     for key in settings.SCALARS:
         fields[key] = _either(getattr(wanted, key), getattr(found, key))
     if wanted.metadata or found.metadata:
-        both = {**(found.metadata or {}), **(wanted.metadata or {})}  # PATCH replaces a key whole; null takes it away
-        fields["metadata"] = {key: value for key, value in both.items() if value is not None} or None
+        there = found.metadata or {}
+        both = {**there, **(wanted.metadata or {})}  # PATCH replaces a key whole; null takes it away, if it is there
+        fields["metadata"] = {k: v for k, v in both.items() if v is not None or k in there} or None
     fields["quantization"] = _quantization(wanted.quantization, found.quantization)
     if wanted.vector is None and wanted.vectors is None:
         fields |= {"vector": found.vector, "vectors": found.vectors}

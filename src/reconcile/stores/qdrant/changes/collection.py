@@ -65,7 +65,7 @@ class CollectionChange(Change):
         found = []
         for path, old, new in self.differences():
             name = ".".join(path)
-            if path[0] in ("vector", "vectors", "sparse_vectors") and len(path) < 3 and None in (old, new):
+            if _vector_itself(path) and None in (old, new):
                 found.append(f"{name} {'added' if old is None else 'removed'}")
             else:
                 found.append(f"{name} {shown(old)} → {shown(new)}")
@@ -174,7 +174,11 @@ class AlterCollection(CollectionChange):
 
     def _reindexes(self) -> bool:
         """Whether segments are built again: index, quantization, placement of vectors, optimizer thresholds."""
-        return any(path[0] in _REINDEXED for path, _, _ in self.differences())
+        return any(
+            path[0] in _REINDEXED
+            for path, old, new in self.differences()
+            if not (_vector_itself(path) and None in (old, new))
+        )
 
     def calls(self) -> list[Http]:
         """One PATCH for each group that differs."""
@@ -262,13 +266,17 @@ class AlterCollection(CollectionChange):
 
     def reverse(self) -> Change | Irreversible:
         """The values before, unless one was unset: the server cannot unset a setting."""
-        for path, old, new in self.differences():
-            vector = path[0] in ("vectors", "sparse_vectors") and len(path) < 3
-            if vector and new is None:
-                return Irreversible(f"the values of {'.'.join(path)} are gone")
-            if old is None and path[0] != "metadata" and not vector:
+        if going := self._vectors(self.old, self.collection):
+            return Irreversible(f"the values of {', '.join(going)} are gone")
+        for path, old, _ in self.differences():
+            if old is None and path[0] != "metadata" and not _vector_itself(path):
                 return Irreversible(f"{'.'.join(path)} was not set before, and Qdrant cannot unset it")
         return AlterCollection(self.after, self.old.replace(leftovers=(), unfinished=None))
+
+
+def _vector_itself(path: Path) -> bool:
+    """Whether a difference is one of a vector as a whole."""
+    return len(path) <= {"vector": 1, "vectors": 2, "sparse_vectors": 2}.get(path[0], 0)
 
 
 def vector_path(name: str, vector: str) -> str:
