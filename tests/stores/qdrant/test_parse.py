@@ -76,6 +76,12 @@ SHAPES: list[tuple[str, str]] = [
     ("collections:\n  c: {quantization: {scalar: {type: int8}, binary: {}}}", "at most 1 key"),
     ("collections:\n  c: {hnsw: {ef_construct: 3}}", "4"),
     ("collections:\n  c: {shard_number: 0}", "1"),
+    ("collections:\n  c: {hnsw: {full_scan_threshold: 9}}", "10"),
+    ("collections:\n  c: {strict_mode: {max_points_count: 0}}", "1"),
+    ("collections:\n  c: {optimizers: {vacuum_min_vector_number: 99}}", "100"),
+    ("collections:\n  c: {init_from: {collection: other}}", 'unknown key "init_from"'),  # taken with 200, ignored
+    ("collections:\n  c: {vector: {dimensions: 3, distance: dot, memory: pinned}}", "cold or cached"),
+    ("collections:\n  c: {payload_indexes: {t: {type: text, stemmer: snowball}}}", "none"),
     ("collections:\n  c: {on_change: drop}", "copy"),
 ]
 

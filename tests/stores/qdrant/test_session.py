@@ -14,9 +14,11 @@ from reconcile.change import Http, Op, Timeouts
 from reconcile.errors import ReconcileError, StoreError
 from reconcile.model import Address, Source, State
 from reconcile.stores.base import StoreSpec
-from reconcile.stores.qdrant import PACKAGE, checks
+from reconcile.stores.qdrant import PACKAGE, checks, wire
+from reconcile.stores.qdrant.lane import Lane
 from reconcile.stores.qdrant.resources import Collection, PayloadIndex
 from reconcile.stores.qdrant.session import QdrantSession
+from reconcile.stores.qdrant.transport import QdrantError
 
 
 def session(url: str, key: str | None = None) -> QdrantSession:
@@ -100,7 +102,7 @@ def test_something_else_answers() -> None:
     ],
 )
 def test_what_a_patch_drops_without_a_word_is_an_error(store: Store, body: dict[str, Any], lost: str) -> None:
-    from reconcile.stores.qdrant import settings, wire
+    from reconcile.stores.qdrant import settings
 
     store.send("PUT", "/collections/c", {"vectors": {"size": 4, "distance": "Dot"}})
     shown = {
@@ -217,3 +219,41 @@ def test_a_turbo_quantization_is_refused_here(store: Store) -> None:
     store.collection("vector: {embedding: passages}, quantization: {turbo: {bits: bits4}}")
     with pytest.raises(ReconcileError, match=r"v\.yaml:3:\d+: .*quantization\.turbo needs Qdrant 1\.18"):
         store.plan()
+
+
+def test_reading_goes_on_when_its_connection_breaks(store: Store) -> None:
+    for name in ("a b", "größe", "🦀"):
+        path = wire.collection_path(name)
+        store.send("PUT", path, {"vectors": {"size": 4, "distance": "Dot"}})
+        opened, shown = session(store.url), store.send("GET", path)
+        for _ in range(2):
+            assert opened.http.get(path)["config"] == shown["config"]
+        lane = opened.http._lane
+        assert lane is not None and lane.connection is not None
+        lane.connection.sock.shutdown(socket.SHUT_RDWR)
+        for _ in range(2):
+            assert opened.http.get(path)["config"] == shown["config"]
+        with pytest.raises(QdrantError, match="doesn't exist"):
+            opened.http.get("/collections/absent")
+        opened.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy", "direct", "taken"),
+    [
+        ("http://db.example:6333", "", False, True),
+        ("http://db.example:6333/under", "", False, True),
+        ("https://db.example", "", False, False),
+        ("http://user:word@db.example:6333", "", False, False),
+        ("http://db.example:6333", "http://proxy.example:3128", False, False),
+        ("http://127.0.0.1:6333", "http://proxy.example:3128", True, True),
+    ],
+)
+def test_what_is_out_of_the_ordinary_is_left_to_the_ordinary_client(
+    monkeypatch: pytest.MonkeyPatch, url: str, proxy: str, direct: bool, taken: bool
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    if proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+    assert (Lane(url, {}, 1.0, direct).connection is not None) is taken

@@ -248,7 +248,7 @@ class QdrantSession:
     def _info(self, name: str, hidden: list[str]) -> Any | None:
         """GET of a collection; None where it went meanwhile or may not be seen."""
         try:
-            return self.http.send("GET", wire.collection_path(name))
+            return self.http.get(wire.collection_path(name))
         except QdrantError as error:
             if error.status == 403:
                 hidden.append(name)
