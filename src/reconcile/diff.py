@@ -346,8 +346,15 @@ def _becomes(resource: Resource) -> Address | None:
 
 def _leftovers(extra: Iterable[Resource], changes: Iterable[Change]) -> list[Resource]:
     """Helper objects of broken runs that no change of this plan goes on with."""
-    names = {change.address.parts[-1] for change in changes}
-    return [r for r in extra if r.left_for is not None or (r.leftover_of is not None and r.leftover_of not in names)]
+    homes: dict[str, set[Address | None]] = {}
+    for change in changes:
+        homes.setdefault(change.address.parts[-1], set()).add(change.resource.container)
+
+    def goes_on(resource: Resource) -> bool:
+        found = homes.get(resource.leftover_of or "")
+        return found is not None and (resource.leftover_in is None or resource.leftover_in in found)
+
+    return [r for r in extra if r.left_for is not None or (r.leftover_of is not None and not goes_on(r))]
 
 
 def _drops(doomed: list[Resource], live: State, desired: State, package: Package) -> list[Change]:

@@ -214,6 +214,11 @@ class Resource(Record):
         """
         return self.left_for
 
+    @property
+    def leftover_in(self) -> Address | None:
+        """Of such a helper: the container of what it was to become, where names alone might mean another's."""
+        return None
+
     def leaves(self, part: Resource) -> bool:
         """Whether `part`, live in this and not declared, is left alone without a word (partitions made at run time)."""
         del part

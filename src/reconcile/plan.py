@@ -315,6 +315,7 @@ def _wait_for_others(
         maker[change.address] = next((a for a in around if a in own), change.address)
         for address in around:
             covered.setdefault(address, {})[maker[change.address]] = None
+    given = {fact for step in steps for fact in step.gives}
     added: dict[str, frozenset[Fact]] = {}
     for address, targets in waits.items():
         if address not in maker or maker[address] not in own:
@@ -323,14 +324,14 @@ def _wait_for_others(
         for target in targets:
             for other in covered.get(target, ()):
                 if other in own and other != maker[address]:
-                    added[first.id] = added.get(first.id, frozenset()) | _finished(other, own[other])
+                    added[first.id] = added.get(first.id, frozenset()) | _finished(other, own[other], given)
     return [replace(s, needs=s.needs | added[s.id]) if s.id in added else s for s in steps], added
 
 
-def _finished(address: Address, own: Sequence[Step]) -> frozenset[Fact]:
+def _finished(address: Address, own: Sequence[Step], given: Set[Fact]) -> frozenset[Fact]:
     """What holds once the steps of a change are done: that the address is as declared, else what the last one gives."""
     ready = ok(address)
-    return frozenset({ready}) if any(ready in step.gives for step in own) else own[-1].gives
+    return frozenset({ready}) if ready in given else own[-1].gives
 
 
 def _record(

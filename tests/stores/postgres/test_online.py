@@ -386,16 +386,64 @@ def test_what_cannot_be_done_online_is_said(more: str, error: str, tmp_path: Pat
     assert "app.yaml:" in str(caught.value)
 
 
-def test_two_columns_of_one_index_are_changed_one_after_the_other(tmp_path: Path, postgres_database: str) -> None:
-    before = TYPES.replace("[user_id]", "[size, user_id]").replace("user_id: {type: bigint", "user_id: {type: integer")
-    one = before.replace("{type: integer, not_null", "{type: bigint, strategy: online, not_null")
-    both = one.replace("user_id: {type: integer", "user_id: {type: bigint, strategy: online")
-    folder = project(tmp_path, postgres_database, before, rows=10).declare(app=both)
-    with pytest.raises(ReconcileError, match=r"both are in app\.index\.public\.documents_user"):
-        folder.plan()
-    for after in (one, both):
-        folder.declare(app=after).apply("all")
-    assert folder.plan().steps == ()
+TWO = """
+tables:
+  items:
+    columns:
+      tenant: {TENANT, not_null: true}
+      id: {ID, not_null: true}
+      parent: {PARENT}
+      note: text
+    primary_key: {name: items_pk, columns: [tenant, id], include: [note]}
+    checks: {items_check: tenant + parent >= 0}
+    indexes:
+      items_parent: {columns: [{expression: parent + id}], where: tenant > 0, unique: true}
+      items_note: {columns: [note, parent]}
+    statistics: {items_both: {kinds: [dependencies], columns: [parent, tenant]}}
+    foreign_keys: {items_parent_fkey: {columns: [tenant, parent], references: {table: items, columns: [tenant, id]}}}
+  uses:
+    columns: {tenant: integer, item: integer}
+    foreign_keys: {uses_item: {columns: [tenant, item], references: {table: items, columns: [tenant, id]}}}
+"""
+
+
+def two(*types: str) -> str:
+    """`TWO` with the types of tenant, id and parent; what is no integer comes online."""
+    text = TWO
+    for name, type in zip(("TENANT", "ID", "PARENT"), types, strict=True):
+        text = text.replace(name, f"type: {type}" + ("" if type == "integer" else ", strategy: online"), 1)
+    return text
+
+
+def test_columns_of_one_key_are_swapped_together(tmp_path: Path, postgres_database: str) -> None:
+    """Whatever is on several of them is built once, on all; broken off anywhere, any mind may be changed."""
+    url, plain, all_three = postgres_database, two(*["integer"] * 3), two(*["bigint"] * 3)
+    folder = project(tmp_path, url, plain, rows=0)
+    sql(url, "INSERT INTO items SELECT n % 3 + 1, n, n, 'x' FROM generate_series(1, 60) n; INSERT INTO uses"
+             " SELECT n % 3 + 1, n FROM generate_series(1, 60) n")  # fmt: skip
+    before, plan = objects(url), folder.declare(app=all_three).plan(allow=("all",))
+    swaps = [s.id for s in plan.steps if s.id.endswith("-swap")]
+    assert [s.partition("/")[0] for s in swaps] == ["app.column.public.items.tenant"]
+    assert len([s for s in plan.steps if s.id.endswith("-build")]) == 3, "one index each"
+    n = len(plan.groups)
+    for broken_off, then in (
+        (n - 1, plain),
+        (n - 1, two("bigint", "bigint", "integer")),
+        (n // 2, two("integer", "numeric", "numeric")),
+        (n - 2, all_three),
+    ):
+        folder.declare(app=all_three)
+        begin(folder, broken_off)
+        (folder.path / "ledger.db").unlink(missing_ok=True)
+        folder.declare(app=then).apply("all")
+        assert folder.plan().steps == ()
+        helpers = "SELECT attname FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid WHERE relkind = 'r'"
+        assert sql(url, f"{helpers} AND attname ~ '__rc_' AND NOT attisdropped") == []
+        if then != all_three:
+            folder.declare(app=plain).apply("all")
+            # the server prints columns of statistics in the order in which the table has got them
+            assert [d for d in differences(before, objects(url)) if not d.startswith("statistics ")] == []
+    assert sql(url, "SELECT count(*) FROM items WHERE parent = id") == [(60,)]
 
 
 @pytest.mark.since(18)

@@ -7,7 +7,18 @@ from itertools import pairwise
 
 import psycopg
 import pytest
-from tests.stores.postgres.writing import Database, check, column, index, primary_key, sql, state, table, unique
+from tests.stores.postgres.writing import (
+    Database,
+    check,
+    column,
+    exclusion,
+    index,
+    primary_key,
+    sql,
+    state,
+    table,
+    unique,
+)
 
 from reconcile.hazards import Hazard
 from reconcile.model import Resource, State
@@ -281,3 +292,23 @@ def test_values_that_do_not_fit_are_those_the_server_refuses(postgres_database: 
                 else:
                     wrong += [f"{change}: {value} fits"] if refused else []
     assert wrong == []
+
+
+def test_two_columns_of_one_expression_leave_no_casts(database: Database) -> None:
+    """The server changes one after the other, and reads the expression again each time."""
+
+    def both(type: str) -> State:
+        return state(
+            table("sums"),
+            column("sums", "a", type, position=1),
+            column("sums", "b", type, position=2),
+            check("sums", "sums_check", "a >= b"),
+            index("sums", "sums_sum", IndexItem(expression="a + b")),
+            index("sums", "sums_both", "a", "b"),
+            exclusion("sums", "sums_once", [("a", "=")], method="btree", where="a < b"),
+        )
+
+    database.to(both("numeric"))
+    database.execute("INSERT INTO sums VALUES (2, 1)")
+    steps = database.to(both("integer"))
+    assert not any("sums_both" in s.id for s in steps.steps), "of plain columns nothing is made again"

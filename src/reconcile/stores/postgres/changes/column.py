@@ -233,6 +233,8 @@ def settled(world: World, column: Column) -> frozenset[Fact]:
         if resource.address == column.address:
             continue
         after = world.target.get(resource.address)
+        if after is not None and column.beside is not None and resource.helper_of is not None:
+            continue  # built on this second column and another: it goes along, whose change builds it anew
         if after is None or comes_again(world, resource) or is_made_again(world, resource.address):
             waits.add(no(resource.address))
         elif after == resource or uses(cast(PostgresResource, after), column):

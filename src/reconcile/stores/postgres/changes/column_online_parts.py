@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from reconcile.change import World
@@ -10,11 +10,12 @@ from reconcile.errors import PlanError
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.column import refuse_held
 from reconcile.stores.postgres.changes.column_rename import refuse_partitions
-from reconcile.stores.postgres.changes.column_type import compared_with
-from reconcile.stores.postgres.changes.common import PostgresChange
+from reconcile.stores.postgres.changes.column_type import compared_with, indexes_built
+from reconcile.stores.postgres.changes.common import PostgresChange, small
 from reconcile.stores.postgres.changes.describing import differing
-from reconcile.stores.postgres.changes.named import keys_to, uses
-from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, retyped
+from reconcile.stores.postgres.changes.named import uses
+from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, retypes
+from reconcile.stores.postgres.changes.types import type_change
 from reconcile.stores.postgres.resources import Check, Column, Exclusion, ForeignKey, Index, Key, Statistics
 from reconcile.stores.postgres.sqltext import helper_name
 
@@ -26,8 +27,7 @@ _CARRIED = frozenset({"comment", "with", "valid", "not_valid"})
 def parts_of(world: World, column: Column) -> list[Part]:
     """What stays and has to be on the new column; what of it changes too is built as it will be, if it can."""
     found: dict[Address, Part] = {}
-    near = [k for k in keys_to(world, column.table) if column.name in k.references_columns]
-    for part in (*compared_with(world, column), *near):
+    for part in compared_with(world, column):
         after = world.target.get(part.address)
         if isinstance(part, Exclusion) or part.leftover_of is not None or after is None or comes_again(world, part):
             continue
@@ -35,11 +35,6 @@ def parts_of(world: World, column: Column) -> list[Part]:
         name = None if renames(world, part) else part.live_name
         found[part.address] = cast(Part, (after if carried else part).replace(live_name=name))
     return list(found.values())
-
-
-def is_far(key: ForeignKey, column: Column) -> bool:
-    """Whether a foreign key refers to the column."""
-    return key.references == column.table.parts and column.name in key.references_columns
 
 
 def begun(world: World, column: Column) -> Column | None:
@@ -53,7 +48,7 @@ def virtual_readers(world: World, column: Column) -> list[Column]:
     return [g for g in generated_from(world, column) if not g.stored]
 
 
-def refuse(change: PostgresChange, world: World, column: Column, parts: Iterable[Part]) -> None:
+def refuse(change: PostgresChange, world: World, column: Column) -> None:
     """Say what stands in the way.
 
     Raises:
@@ -82,17 +77,6 @@ def refuse(change: PostgresChange, world: World, column: Column, parts: Iterable
             where=where,
             hint="take `strategy` out: it is changed in place; or drop what uses it before, and add it again after",
         )
-    for part in parts:
-        mine = part.container == column.table and not (isinstance(part, ForeignKey) and is_far(part, column))
-        others = sorted(columns_of(part) - {column.name}) if mine else []
-        twins = [n for n in others if online(world, column.table.child("column", n))]
-        if twins:
-            raise PlanError(
-                f"{change.address} and {twins[0]} cannot both be changed online in one plan: both are in"
-                f" {part.address}, which is built on the second column of one of them at a time",
-                where=where,
-                hint=f"leave {twins[0]} as it is for now: two applies; or take `strategy` out of both",
-            )
 
 
 def renames(world: World, part: Resource) -> bool:
@@ -113,7 +97,41 @@ def columns_of(part: Part) -> set[str]:
     return found | {a.parts[-1] for a in near}
 
 
-def online(world: World, column: Address) -> bool:
-    """Whether the plan gives this column another type online."""
-    after = world.target.get(column)
-    return isinstance(after, Column) and after.strategy == "online" and column in world.live and retyped(world, column)
+def in_place(world: World, before: Column, after: Column) -> bool:
+    """Whether another type, though it is to come online, is had at once: no rows, or nothing to be written anew."""
+    if begun(world, before) is not None:
+        return False
+    if small(world, before.table):
+        return True
+    if after.using is not None or before.type == after.type:
+        return False
+    judged = type_change(before.type, after.type)
+    return not judged.rewrites and not indexes_built(world, before, judged)
+
+
+def swapped(world: World, column: Address) -> bool:
+    """Whether the plan gives this column another type by a second one."""
+    before, after = world.live.get(column), world.target.get(column)
+    if not isinstance(before, Column) or not isinstance(after, Column) or after.strategy != "online":
+        return False
+    return after.generated is None and retypes(before, after) and not in_place(world, before, after)
+
+
+def together(world: World, column: Address) -> Sequence[Address]:
+    """The columns of its table that are swapped with it: those that share an index or constraint, and theirs."""
+    table = Address(column.store, "table", column.parts[:2])
+    return world.once("swapped together", table, lambda: _components(world, table)).get(column, (column,))
+
+
+def _components(world: World, table: Address) -> Mapping[Address, Sequence[Address]]:
+    columns = [c for c in world.live.children(table) if isinstance(c, Column) and swapped(world, c.address)]
+    found: dict[Address, set[Address]] = {c.address: {c.address} for c in columns}
+    for column in columns if len(columns) > 1 else ():
+        for part in parts_of(world, column):
+            if part.container == table:
+                for name in columns_of(part):
+                    other = table.child("column", name)
+                    if other in found and found[other] is not found[column.address]:
+                        found[column.address] |= found[other]
+                        found |= dict.fromkeys(found[other], found[column.address])
+    return {address: sorted(members) for address, members in found.items()}

@@ -223,10 +223,10 @@ def build_steps(
         anew: what the earlier run built is gone by then.
     """
     there = None if anew else world.live.get(index.address)
-    if there == index:
+    if there == index and not world.drops(index.address):
         return []
     steps = []
-    if there is not None:
+    if there is not None and not world.drops(index.address):
         steps.append(
             change.concurrent_step(
                 done_ + 1,

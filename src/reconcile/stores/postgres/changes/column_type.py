@@ -27,10 +27,11 @@ from reconcile.stores.postgres.sqltext import as_written, dotted, ident
 
 
 def compared_with(world: World, column: Column) -> list[PostgresResource]:
-    """Live indexes and constraints that use the column, foreign keys of other tables to it included."""
-    name = column.address.parts[-1]
-    far = [k for k in keys_to(world, column.table) if name in k.references_columns and k.table != column.table]
-    return [*users(world, column), *far]
+    """Live indexes and constraints that use the column, foreign keys to it included, also of its own table."""
+    name, near = column.address.parts[-1], users(world, column)
+    there = {u.address for u in near}
+    far = [k for k in keys_to(world, column.table) if name in k.references_columns and k.address not in there]
+    return [*near, *far]
 
 
 def users_away(world: World, column: Column) -> frozenset[Fact]:

@@ -330,7 +330,7 @@ def dependents_settled(world: World, address: Address, *, also: Iterable[Address
     waits, staying = set(), []
     for dependent in (*world.dependents(address), *(r for a in also for r in world.dependents(a))):
         after = world.target.get(dependent.address)
-        if dependent.address == address or world.drops(dependent.address):
+        if dependent.address == address or world.drops(dependent.address) or _built_on(dependent, address):
             continue
         detached = isinstance(dependent, Table) and after is not None and after.container != dependent.container
         if not detached and dependent.container is not None and _gone(world, dependent.container, address):
@@ -348,6 +348,12 @@ def dependents_settled(world: World, address: Address, *, also: Iterable[Address
             hint="remove or change what needs it in the same plan, or drop it by hand",
         )
     return frozenset(waits)
+
+
+def _built_on(dependent: Resource, column: Address) -> bool:
+    """Whether a change under way built it on this second column, and on another's: it goes along."""
+    helper = isinstance(dependent, PostgresResource) and dependent.helper_of is not None
+    return helper and column.kind == "column" and dependent.address.kind != "column"
 
 
 def _gone(world: World, table: Address, around: Address) -> bool:

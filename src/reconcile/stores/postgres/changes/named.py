@@ -35,7 +35,7 @@ def uses(resource: PostgresResource, column: Column) -> bool:
     name = column.address.parts[-1]
     if isinstance(resource, Check) and column.address in resource.refers:
         return True
-    return name in _listed(resource) or any(mentions(text, name) for text in _texts(resource))
+    return name in _listed(resource) or any(mentions(text, name) for text in texts_of(resource))
 
 
 def _listed(resource: PostgresResource) -> tuple[str | None, ...]:
@@ -52,7 +52,7 @@ def _listed(resource: PostgresResource) -> tuple[str | None, ...]:
     return ()
 
 
-def _texts(resource: PostgresResource) -> tuple[str | None, ...]:
+def texts_of(resource: PostgresResource) -> tuple[str | None, ...]:
     """Expressions in which it may name columns."""
     match resource:
         case Check():
@@ -68,7 +68,7 @@ def _texts(resource: PostgresResource) -> tuple[str | None, ...]:
 
 def _words(resource: PostgresResource) -> set[str]:
     """At least the names of the columns it uses that are single words."""
-    found = {w for text in _texts(resource) if text is not None for w in _WORD.findall(text)}
+    found = {w for text in texts_of(resource) if text is not None for w in _WORD.findall(text)}
     found |= {name for name in _listed(resource) if name is not None}
     if isinstance(resource, Check):
         found |= {a.parts[-1] for a in resource.refers if a.kind == "column"}

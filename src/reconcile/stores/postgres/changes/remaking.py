@@ -14,10 +14,10 @@ from typing import cast
 from reconcile.change import World
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.homes import home, homes
-from reconcile.stores.postgres.changes.named import columns_used, users_of_column, uses
+from reconcile.stores.postgres.changes.named import columns_used, mentions, texts_of, users_of_column, uses
 from reconcile.stores.postgres.changes.standing import STANDING
 from reconcile.stores.postgres.changes.type_remaking import reshaped, type_remade
-from reconcile.stores.postgres.changes.types import comparable, joinable
+from reconcile.stores.postgres.changes.types import Type, comparable, joinable
 from reconcile.stores.postgres.resources import (
     ROUTINES,
     Check,
@@ -211,6 +211,8 @@ def comes_again(world: World, resource: Resource) -> bool:
     if held_by(world, resource) or resource.container != after.container or calls_remade(world, resource):
         return True
     own = columns_used(world, world.live, home(world, resource.table), resource, after)
+    if any(len([c for c in own if _cast_in(world, c, text)]) > 1 for text in texts_of(resource)):
+        return True
     if isinstance(resource, Statistics):
         return resource != after and any(retyped(world, c.address) for c in own)
     if isinstance(resource, Index | Exclusion) and isinstance(after, Index | Exclusion):
@@ -227,6 +229,14 @@ def comes_again(world: World, resource: Resource) -> bool:
         far = [world.live.get(c) for c in homes(world, there, resource.references_columns)]
         return any(_incomparable(world, c, joinable) for c in (*own, *far) if isinstance(c, Column))
     return False
+
+
+def _cast_in(world: World, column: Column, text: str | None) -> bool:
+    """Whether the server, that changes types one by one, would leave casts in an expression of several columns."""
+    after = world.target.get(column.address)
+    if not isinstance(after, Column) or after.strategy == "online" or not mentions(text, column.address.parts[-1]):
+        return False
+    return Type.of(column.type).base != Type.of(after.type).base
 
 
 def _without_options(index: Index | Exclusion) -> Resource:

@@ -34,9 +34,9 @@ def marked(catalog: Catalog, rows: Iterable[Row], state: State) -> State:
         if not isinstance(column, r.Column):
             continue
         name = old if "__rc_" in new else new
-        helpers = [x.replace(helper_of=name) for x in _on(state, column.address)]
+        helpers = [x.replace(helper_of=name, helper_in=table) for x in _on(state, column.address)]
         helpers += _without_grants(state, table, new)
-        state = state.add(column.replace(helper_of=name, beside=old, synced=digest), *helpers)
+        state = state.add(column.replace(helper_of=name, helper_in=table, beside=old, synced=digest), *helpers)
     return state
 
 

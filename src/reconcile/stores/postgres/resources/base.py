@@ -42,6 +42,8 @@ class PostgresResource(Resource):
     comment: str | None = None
     helper_of: str | None = field(default=None, compare=False, repr=False)
     """Live: the name of the column whose change under way made this; see `leftover_of`."""
+    helper_in: Address | None = field(default=None, compare=False, repr=False)
+    """Live: the table of that column; see `leftover_in`."""
 
     @property
     def schema(self) -> str:
@@ -60,6 +62,11 @@ class PostgresResource(Resource):
             return self.helper_of
         base, _, suffix = self.address.parts[-1].rpartition("__rc_")
         return base if suffix in HELPERS.get(self.address.kind, ()) else None
+
+    @property
+    def leftover_in(self) -> Address | None:
+        """See `Resource.leftover_in`."""
+        return self.helper_in
 
     @property
     def namespace(self) -> tuple[str, ...] | None:
