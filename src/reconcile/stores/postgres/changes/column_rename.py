@@ -12,7 +12,7 @@ from reconcile.hazards import Hazard
 from reconcile.model import Address, State
 from reconcile.stores.postgres.changes.column import RenameColumn
 from reconcile.stores.postgres.changes.common import PostgresChange, requires, small
-from reconcile.stores.postgres.changes.key import key_index
+from reconcile.stores.postgres.changes.key import broken, key_index, rebuild_step
 from reconcile.stores.postgres.changes.preconditions import preceded, rewritable
 from reconcile.stores.postgres.changes.renaming import rename_column
 from reconcile.stores.postgres.changes.sync import TIDY, Pair, distinct, nothing_hangs_on
@@ -225,6 +225,8 @@ def build_steps(
     there = None if anew else world.live.get(index.address)
     if there == index and not world.drops(index.address):
         return []
+    if there is not None and broken(world, index):
+        return [rebuild_step(change, world, index, done_ + 1, phase, needs=[])]
     steps = []
     if there is not None and not world.drops(index.address):
         steps.append(

@@ -55,6 +55,11 @@ def set_calls(before: Indexed, after: Indexed) -> list[str]:
     return calls
 
 
+def reindexed(before: Indexed) -> Address:
+    """What REINDEX CONCURRENTLY builds beside, until that takes the name."""
+    return Address(before.address.store, "index", (before.schema, f"{before.name[:57]}_ccnew"))
+
+
 def rebuild_steps(change: PostgresChange, world: World, before: Indexed, after: Indexed) -> list[Step]:
     """What can be set, then REINDEX INDEX CONCURRENTLY; journalled: the catalog does not show whether it was done."""
     name, address, first = index_name(before), change.address, set_calls(before, after)
@@ -70,7 +75,6 @@ def rebuild_steps(change: PostgresChange, world: World, before: Indexed, after: 
     steps = []
     if first:
         steps.append(change.step(world, 1, "set", first, needs=needs, gives=[done_set], journalled=True))
-    debris = Address(address.store, "index", (before.schema, f"{before.name[:57]}_ccnew"))
     steps.append(
         change.concurrent_step(
             2,
@@ -78,7 +82,7 @@ def rebuild_steps(change: PostgresChange, world: World, before: Indexed, after: 
             [f"REINDEX INDEX CONCURRENTLY {name}", f"ANALYZE {relation(before.table)}"],
             needs=needs | ({done_set} if first else set()),
             gives=gives,
-            debris=[debris],
+            debris=[reindexed(before)],
             hazards=BUILD,
             journalled=True,
             build=settings(world.settings, after if isinstance(after, Index) else None),

@@ -32,7 +32,7 @@ from reconcile.stores.postgres.changes.constraint import (
 )
 from reconcile.stores.postgres.changes.describing import only_comment_differs
 from reconcile.stores.postgres.changes.homes import equal_below
-from reconcile.stores.postgres.changes.index_options import key_options
+from reconcile.stores.postgres.changes.index_options import key_options, reindexed
 from reconcile.stores.postgres.changes.index_parts import EXCLUSIVE, slow
 from reconcile.stores.postgres.changes.key_parts import steps as on_parts
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
@@ -76,6 +76,8 @@ def build_helper(change: PostgresChange, world: World, index: Index, needs: Iter
     if built is None:
         return []
     steps, absent = [], no(index.address)
+    if broken(world, index):
+        return [rebuild_step(change, world, index, 1, phase, needs=needs, gives=[built])]
     if index.address in world.live and not world.drops(index.address):
         steps.append(
             change.concurrent_step(
@@ -114,7 +116,41 @@ def helper_built(world: World, address: Address, index: Index) -> Fact | None:
     there, going = world.live.get(index.address), world.drops(index.address)
     if there == index and not going:
         return None
-    return done(f"{address}/{2 if there is not None and not going else 1}-build")
+    cleared = there is not None and not going and not broken(world, index)
+    return done(f"{address}/{2 if cleared else 1}-build")
+
+
+def broken(world: World, index: Index) -> bool:
+    """Whether it is there, and not valid: a build that was broken off, or goes on without its client."""
+    there = world.live.get(index.address)
+    if not isinstance(there, Index) or there.valid or world.drops(index.address):
+        return False
+    return there.replace(valid=True) == index
+
+
+def rebuild_step(
+    change: PostgresChange,
+    world: World,
+    index: Index,
+    number: int,
+    phase: Phase,
+    *,
+    needs: Iterable[Fact],
+    gives: Iterable[Fact] = (),
+) -> Step:
+    """Build again what is not valid; the session waits for whoever still builds it, and takes what comes of that."""
+    return change.concurrent_step(
+        number,
+        "build",
+        [f"REINDEX INDEX CONCURRENTLY {relation(index.address)}"],
+        address=index.address,
+        needs={has(index.address), *needs},
+        gives=[has(index.address), ok(index.address), *gives],
+        debris=[reindexed(index)],
+        phase=phase,
+        hazards=[Hazard.BUILDS_INDEX, Hazard.NEEDS_SPACE, *([Hazard.DEPENDS_ON_DATA] if index.unique else [])],
+        build=settings(world.settings, index),
+    )
 
 
 def key_steps(change: PostgresChange, world: World, key: Key, old: Key | None) -> list[Step]:
