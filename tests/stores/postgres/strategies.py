@@ -22,6 +22,8 @@ class Strategy:
     """SQL, after the rows are there."""
     work: tuple[Work, ...] = ()
     """What clients do besides writing and reading `items`."""
+    since: int = 12
+    """The major version of PostgreSQL it needs."""
 
 
 def row(chance: random.Random) -> int:
@@ -130,8 +132,8 @@ def _inside(name: str, before: str, after: str, **more: object) -> Strategy:
     return Strategy(name, items(table=before), items(table=after), **more)  # type: ignore[arg-type]
 
 
-def _column(what: str, /, setup: str = "", **columns: str) -> Strategy:
-    return Strategy(what, items(), items(**columns), setup)
+def _column(what: str, /, setup: str = "", since: int = 12, **columns: str) -> Strategy:
+    return Strategy(what, items(), items(**columns), setup, since=since)
 
 
 _VIEW = 'views: {{small: {{query: "select id, kind{0} from items where size < 100"}}}}'
@@ -154,14 +156,17 @@ _FOREIGN = """
 foreign_keys: {items_parent_fkey: {columns: [parent_id], references: parents}}
 indexes: {items_parent: {columns: [parent_id]}}
 """.strip()
-_LOG = """  log:
-    columns: {at: {type: integer, not_null: true}, note: text}
-    partition_by: {range: [at]}
+_OF_LOG = (
+    "at: {type: integer, not_null: true}, note: text, no: {type: uuid, default: gen_random_uuid()}, parent: bigint"
+)
+_LOG = f"""  log:
+    columns: {{{_OF_LOG}}}
+    partition_by: {{range: [at]}}
     partitions:
-      log_low: {from: [0], to: [10000]}
+      log_low: {{from: [0], to: [10000]}}
 """
 _LOG_HIGH = "      log_high: {from: [10000], to: [20000]}\n"
-_HIGH = "  log_high:\n    columns: {at: {type: integer, not_null: true}, note: text}\n"
+_HIGH = f"  log_high:\n    columns: {{{_OF_LOG}}}\n"
 _TOTALS = (
     'materialized_views: {{totals: {{query: "select kind, count(*) as n{} from items group by kind",'
     " indexes: {{totals_kind: {{columns: [kind], unique: true}}}}}}}}"
@@ -177,6 +182,47 @@ row_level_security: forced
 policies: {all_kinds: {using: kind >= 0}}
 """.strip()
 _FILLED = "UPDATE items SET size = coalesce(size, 0);"
+_STANDING = """
+functions:
+  "touch()":
+    definition: CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'
+  "longest()":
+    definition: CREATE FUNCTION longest() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT max(name) FROM items; END
+views:
+  named: {query: "select id, name from items where size < 100", grants: {public: [select]}}
+  shouted: {query: "select id, upper(name) as name from named", comment: Louder}
+materialized_views:
+  names: {query: "select name, count(*) as n from items group by name", indexes: {names_n: {columns: [n]}}}
+""".lstrip()
+_STOOD_ON = """
+checks: {items_name_check: name <> 'x'}
+unique: {items_name_key: [name, id]}
+indexes: {items_name: {columns: [name]}}
+row_level_security: enabled
+policies: {named_ones: {to: [public], using: name is distinct from 'hidden'}}
+triggers: {touched: {when: before, events: [update], of: [name], for_each: row, condition: "new.name <> old.name",
+                     function: "touch()"}}
+""".strip()
+_DERIVED = "{type: text, generated: \"name || '!'\", stored: false}"
+_PARENTS_KEY = "primary_key: [id]\n    indexes: {parents_code"
+_SHARED = """
+unique: {items_kind_size: [kind, size, id]}
+indexes: {items_sum: {columns: [{expression: kind + size}]}}
+checks: {items_sum_check: kind + size > -9}
+""".strip()
+
+
+def _log(inside: str, *partitions: str) -> str:
+    """The table `log` with more sections."""
+    lines = inside.replace("\n", "\n    ")
+    return _LOG.replace("partition_by", f"{lines}\n    partition_by") + "".join(partitions)
+
+
+def _on_log(name: str, before: str, after: str, **more: object) -> Strategy:
+    """A change of the partitioned table `log`, which has two partitions."""
+    left, right = (items(rest=_log(x, _LOG_HIGH) if x else _LOG + _LOG_HIGH) for x in (before, after))
+    return Strategy(name, left, right, work=(log,), **more)  # type: ignore[arg-type]
+
 
 STRATEGIES = (
     _column("add column", extra="text"),
@@ -280,7 +326,7 @@ STRATEGIES = (
                                            "parents:\n    columns: {id: {strategy: online, type: integer"),
              work=(parents,)),
     Strategy("attach a partition", items(rest=_LOG + _HIGH), items(rest=_LOG + _LOG_HIGH), work=(log,),
-             setup="INSERT INTO log_high SELECT n, 'x' FROM generate_series(10000, 12000) n;"),
+             setup="INSERT INTO log_high (at, note) SELECT n, 'x' FROM generate_series(10000, 12000) n;"),
     Strategy("detach a partition", items(rest=_LOG + _LOG_HIGH), items(rest=_LOG + _HIGH), work=(log,)),
     Strategy("add a partition", items(rest=_LOG), items(rest=_LOG + _LOG_HIGH), work=(log,)),
     Strategy("index a partitioned table", items(rest=_LOG + _LOG_HIGH),
@@ -302,4 +348,47 @@ STRATEGIES = (
     _inside("change a policy", _GUARDED, _GUARDED.replace("kind >= 0", "kind > -1")),
     _inside("add an exclusion constraint", "",
             "exclusions: {items_code_once: {method: btree, columns: [{column: code, with: '='}]}}"),
+    Strategy("add primary key", items().replace("primary_key: [id]\n\n", "\n"), items(),
+             work=(constantly("SELECT count(*) FROM items WHERE id < {n}"),)),
+    _column("set not null by a named constraint", setup=_FILLED, since=18,
+            size="{type: integer, default: 0, not_null: {name: items_size_set}}"),
+    Strategy("widen a column under all that stands on it",
+             _STANDING + items(table=_STOOD_ON, derived=_DERIVED),
+             _STANDING + items(table=_STOOD_ON, derived=_DERIVED, name="varchar(80)"), since=18,
+             work=(constantly("SELECT id, name FROM shouted WHERE id < {n}"), constantly("SELECT longest()"),
+                   constantly("UPDATE items SET name = 'n' || size WHERE id = {n}"))),
+    _inside("drop unique and foreign key",
+            "unique: {items_code_key: [code]}\n" + _FOREIGN.partition("\n")[0], "", work=(parents,)),
+    _inside("validate a foreign key", _FOREIGN.replace("references: parents}", "references: parents, not_valid: true}"),
+            _FOREIGN, work=(parents,)),
+    _inside("collect statistics, set parameters and identity of rows", "indexes: {items_kind: {columns: [kind]}}",
+            "indexes: {items_kind: {columns: [kind]}}\nwith: {fillfactor: 80}\nreplica_identity: full\n"
+            "statistics: {items_kind_name: {kinds: [dependencies], columns: [kind, name]}}"),
+    _column("comment, storage, statistics target",
+            note="{type: text, comment: Free text, storage: external, statistics: 200}"),
+    _inside("grant and revoke", "grants: {public: [select]}",
+            "grants: {public: [{select: [id, kind]}, {update: [kind]}]}"),
+    Strategy("drop what stands on a table",
+             _STANDING + items(table=_STOOD_ON), _TOUCH + items(table=_STOOD_ON.partition("row_level")[0])),
+    Strategy("replace a function that a trigger calls", _TOUCH + items(table=_TOUCHED),
+             _TOUCH.replace("BEGIN RETURN", "BEGIN NEW.note := ''x''; RETURN").replace("AS '", "AS '")
+             + items(table=_TOUCHED)),
+    Strategy("rename and insert enum values",
+             "enums: {mood: [sad, ok]}\n" + items(mood="{type: mood, default: \"'ok'\"}"),
+             "enums: {mood: {values: [low, fine, ok], renamed_values: {low: sad}}}\n"
+             + items(mood="{type: mood, default: \"'ok'\"}"),
+             work=(constantly("UPDATE items SET mood = 'ok' WHERE id = {n}"),)),
+    _inside("rebuild an index beside", "indexes: {items_kind: {columns: [kind], rebuild: beside}}",
+            "indexes: {items_kind: {columns: [kind], with: {fillfactor: 70}, rebuild: beside}}"),
+    _on_log("unique constraint of a partitioned table", "", "unique: {log_no: [no, at]}",
+            setup="INSERT INTO log (at, note) SELECT n, 'x' FROM generate_series(1, 3000) n;"),
+    _on_log("foreign key of a partitioned table", "",
+            "foreign_keys: {log_parent: {columns: [parent], references: parents}}", since=18,
+            setup="INSERT INTO log (at, note, parent) SELECT n, 'x', n % 50 + 1 FROM generate_series(1, 3000) n;"),
+    _on_log("replace index of a partitioned table", "indexes: {log_note: {columns: [note]}}",
+            "indexes: {log_note: {columns: [note, at]}}"),
+    Strategy("drop a partition", items(rest=_LOG + _LOG_HIGH), items(rest=_LOG), work=(log,)),
+    Strategy("retype columns of one key online", items(table=_SHARED),
+             items(table=_SHARED, kind="{type: bigint, not_null: true, default: 0, strategy: online}",
+                   size="{type: bigint, default: 0, strategy: online}")),
 )  # fmt: skip

@@ -37,7 +37,14 @@ def folder(path: Path, url: str, before: str) -> Folder:
 
 @pytest.mark.parametrize(
     "strategy",
-    [pytest.param(s, id=s.name, marks=[pytest.mark.pgvector] if "vector" in s.before else []) for s in STRATEGIES],
+    [
+        pytest.param(
+            s,
+            id=s.name,
+            marks=[pytest.mark.since(s.since), *([pytest.mark.pgvector] if "vector" in s.before else [])],
+        )
+        for s in STRATEGIES
+    ],
 )
 def test_clients_go_on_while_the_table_changes(strategy: Strategy, tmp_path: Path, postgres_database: str) -> None:
     project = folder(tmp_path, postgres_database, strategy.before)
