@@ -12,9 +12,13 @@ import pytest
 import yaml
 from tests.stores.qdrant.store import Store, lines
 
+from reconcile.change import Timeouts
 from reconcile.errors import ProjectError, ReconcileError, StoreError
 from reconcile.plan import Plan
 from reconcile.stores.qdrant import settings
+from reconcile.stores.qdrant.changes.common import create_calls, index_call
+from reconcile.stores.qdrant.resources import Collection, PayloadIndex, collection_address
+from reconcile.stores.qdrant.session import QdrantSession
 from reconcile.stores.qdrant.settings import Setting
 
 HERE = (1, 16)
@@ -264,33 +268,29 @@ def test_every_setting_that_patch_ignores_takes_a_new_generation(store: Store) -
 
 
 def test_every_parameter_of_quantizations(store: Store) -> None:
-    """Within a variant, from one to the next, for collections and vectors, and away."""
+    """Within a variant, from one to the next, and away; of a collection and of a vector."""
     variants = {v: here(rows, True) for v, rows in settings.QUANTIZATION.items() if v not in settings.VARIANTS_SINCE}
 
     def declared(variant: str, which: int) -> str:
         rows = variants[variant]
         return f"{{{variant}: {{{flow({key(r): QUANTIZATION_VALUES[f'{variant}.{key(r)}'][which] for r in rows})}}}}}"
 
-    states = [declared(variant, which) for variant in variants for which in (0, 1)]
-    vector = "dimensions: 4, distance: dot"
-    for text in (*states, "none"):
+    states = [declared(variant, which) for variant in variants for which in (0, 1)] + ["none"]
+    for now in (states[:-1], states[1:]):
         together(
             store,
             {
-                "c": f"vector: {{{vector}}}, quantization: {text}",
-                "d": f"vectors: {{a: {{{vector}, quantization: {text}}}}}",
+                f"c{i}": f"vectors: {{a: {{dimensions: 4, distance: dot, quantization: {text}}}}}, quantization: {text}"
+                for i, text in enumerate(now)
             },
         )
         store.apply()
-        asked = wire(text)
-        for found in (
-            store.config("c__v1")["quantization_config"],
-            store.config("d__v1")["params"]["vectors"]["a"].get("quantization_config"),
-        ):
-            assert (found and {k: pytest.approx(v) for k, v in next(iter(found.values())).items()}) == (
-                asked and next(iter(asked.values()))
-            ), text
-    assert actions(store.plan()) == {}
+        for i, text in enumerate(now):
+            config, asked = store.config(f"c{i}__v1"), wire(text)
+            for found in (config["quantization_config"], config["params"]["vectors"]["a"].get("quantization_config")):
+                assert (found and {k: pytest.approx(v) for k, v in next(iter(found.values())).items()}) == (
+                    asked and next(iter(asked.values()))
+                ), text
 
 
 LATE_VALUES = {
@@ -362,25 +362,23 @@ def test_what_later_servers_have_is_refused_with_its_line(store: Store) -> None:
 
 def test_what_this_server_drops_in_silence_stops_the_run(store: Store) -> None:
     """Were the table of versions wrong, the read-back would tell."""
-    from reconcile.change import Http, Timeouts
-    from reconcile.stores.qdrant.changes.common import create_calls
-    from reconcile.stores.qdrant.resources import Collection, PayloadIndex
-    from reconcile.stores.qdrant.session import QdrantSession
-
-    for words, text, _ in late():
-        store.collection(f"versioned: false, {text}")
-        desired = store.project.desired()
-        (collection,) = [r for r in desired.values() if isinstance(r, Collection)]
-        indexes = [r for r in desired.values() if isinstance(r, PayloadIndex)]
-        session = QdrantSession(store.project.stores["v"], "test", "default")
+    cases = late()
+    together(store, {f"c{i}": f"versioned: false, {text}" for i, (_, text, _) in enumerate(cases)})
+    desired = store.project.desired()
+    session = QdrantSession(store.project.stores["v"], "test", "default")
+    store.send("PUT", "/collections/shared", {"vectors": {}})
+    for i, (words, text, _) in enumerate(cases):
+        collection = desired[collection_address("v", f"c{i}")]
+        assert isinstance(collection, Collection)
+        indexes = [r for r in desired.children(collection.address) if isinstance(r, PayloadIndex)]
+        calls = [index_call("shared", index) for index in indexes] or create_calls(collection, [])
         with pytest.raises(StoreError) as error:
-            for call in create_calls(collection, indexes):
+            for call in calls:
                 session.run(call, Timeouts())
         if "HTTP 400" not in str(error.value):  # values of enumerations are refused by the server itself
             assert f"did not take `{'payload_indexes.f.' if indexes else ''}{words}" in str(error.value), text
             assert "take it out of the YAML" in str(error.value)
-        session.run(Http("DELETE", "/collections/c"), Timeouts())
-        session.close()
+    session.close()
 
 
 def test_a_run_that_stops_over_a_dropped_setting_says_where_it_is_declared(store: Store) -> None:
