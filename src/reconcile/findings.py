@@ -16,6 +16,8 @@ class Rule(StrEnum):
     """Content breaks a constraint that is declared but not enforced by the server."""
     VECTOR = "vector"
     """Stored vectors do not have the declared size."""
+    PAYLOAD = "payload"
+    """Values of a payload field are of another type than its index."""
     VOCABULARY = "vocabulary"
     """Names in use that no vocabulary lists."""
     MIRROR = "mirror"

@@ -26,8 +26,9 @@ from reconcile.render import json_, markdown, verify
 def command(invocation: Invocation, addresses: tuple[str, ...], format_: str, sample: int) -> int:
     """Check that what the stores hold agrees with what is declared.
 
-    Rows and nodes that break constraints which the server does not enforce, stored vectors of another size, names
-    outside the vocabulary, and the declared `mirrors:`: ids that are in one store and not in the other. Read-only.
+    Rows and nodes that break constraints which the server does not enforce, stored vectors of another size, payload
+    values of another type than their index, names outside the vocabulary, and the declared `mirrors:`: ids that are in
+    one store and not in the other. Read-only.
     Exits 2 when anything disagrees, or could not be looked at. The stores are read at once but not at one moment: what
     is written meanwhile may show as a difference, and be gone the next time.
 

@@ -110,3 +110,35 @@ def test_a_request_that_came_too_early_is_tried_again(store: Store, monkeypatch:
         monkeypatch.setattr(opened.http, "send", send)
         assert sorted(map(str, opened.ids(Side(collection_address("v", "c"), None)))) == ["0", "1"]
         assert len(refused) == 2
+
+
+OTHER_TYPES: dict[str, tuple[list[Any], int]] = {
+    "integer": ([1, [2, "x"], "x", 2.5, ["y"], None, []], 3),
+    "keyword": (["a", ["b", 1], 1, None], 1),
+    "float": ([1, 2.5, "x"], 1),
+    "bool": ([True, "x", 1], 2),
+    "geo": ([{"lat": 1, "lon": 2}, {"lat": "x"}, "q"], 2),
+    "datetime": (["2024-01-01T00:00:00Z", "no", 5], 2),
+    "uuid": (["550e8400-e29b-41d4-a716-446655440000", "no"], 1),
+    "text": (["hello", 5], 1),
+}
+"""Type -> values of a field, and how many points are of another one."""
+
+
+def test_payload_values_that_their_index_leaves_out_are_counted(store: Store) -> None:
+    indexes = ", ".join(f"{kind}_value: {kind}" for kind in OTHER_TYPES)
+    store.collection(f"vector: {{embedding: passages}}, payload_indexes: {{{indexes}}}")
+    store.apply()
+    points(store, *({f"{kind}_value": v} for kind, (values, _) in OTHER_TYPES.items() for v in values))
+    report = workflow.verify(store.project)
+    found = {f["address"]: (f["rule"], f["count"]) for f in report["findings"]}
+    assert found == {f"v.payload_index.c.{kind}_value": ("payload", count) for kind, (_, count) in OTHER_TYPES.items()}
+    (one,) = workflow.verify(store.project, ["v.payload_index.c.geo_value"])["findings"]
+    assert "of another type than geo: its index leaves them out" in one["what"]
+    assert one["query"] == (
+        'POST /collections/c/points/count {"exact": true, "filter":'
+        ' {"must_not": [{"is_empty": {"key": "geo_value"}}]}}'
+    )
+    points(store, *({f"{kind}_value": values[0]} for kind, (values, _) in OTHER_TYPES.items()))
+    store.send("POST", "/collections/c/points/delete?wait=true", {"points": list(range(len(OTHER_TYPES), 40))})
+    assert workflow.verify(store.project)["clean"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from tests.stores.qdrant.store import Store
 from reconcile.change import Http, Op, Timeouts
 from reconcile.errors import ReconcileError, StoreError
 from reconcile.model import Address, Source, State
+from reconcile.sandbox.qdrant import Qdrant
 from reconcile.stores.base import StoreSpec
 from reconcile.stores.qdrant import PACKAGE, checks, wire
 from reconcile.stores.qdrant.lane import Lane
@@ -257,3 +261,40 @@ def test_what_is_out_of_the_ordinary_is_left_to_the_ordinary_client(
     if proxy:
         monkeypatch.setenv("http_proxy", proxy)
     assert (Lane(url, {}, 1.0, direct).connection is not None) is taken
+
+
+def test_a_collection_left_grey_is_nudged(tmp_path: Path) -> None:
+    """A server that died while it rebuilt an index leaves the collection so for ever, with optimizers that are "ok"."""
+    server = Qdrant(tmp_path / "qdrant")
+    server.start()
+
+    def opened() -> QdrantSession:
+        login = server.login()
+        assert login is not None
+        return session(f"http://127.0.0.1:{login.port}")
+
+    body = {"vectors": {"size": 32, "distance": "Dot"}, "optimizers_config": {"indexing_threshold": 1}}
+    points = [{"id": i, "vector": [float((i * 7 + k * i) % 13) for k in range(32)]} for i in range(2000)]
+    try:
+        before = opened()
+        before.run(Http("PUT", "/collections/c", body), Timeouts())
+        before.run(Http("PUT", "/collections/c/points?wait=true", {"points": points}), Timeouts())
+        before.run(Op("wait_green", {"collection": "c"}), Timeouts(wall="2m"))
+        before.run(Http("PATCH", "/collections/c", {"hnsw_config": {"m": 32, "ef_construct": 400}}), Timeouts())
+        while before.http.get("/collections/c")["status"] != "yellow":
+            pass
+        pid = server.pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        before.close()
+        while server.pid() is not None:
+            time.sleep(0.05)
+        server.start()
+        after = opened()
+        assert after.http.get("/collections/c")["status"] == "grey"
+        assert after.http.get("/collections/c")["optimizer_status"] == "ok"
+        after.run(Op("wait_green", {"collection": "c"}), Timeouts(wall="2m"))
+        assert after.http.get("/collections/c")["config"]["hnsw_config"]["m"] == 32
+        after.close()
+    finally:
+        server.stop(keep_data=False)

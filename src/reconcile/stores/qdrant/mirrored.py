@@ -1,4 +1,4 @@
-"""Collections as sides of mirrors, and whether stored vectors have the declared size. Reads only."""
+"""Collections as sides of mirrors; whether stored vectors and payload values are as declared. Reads only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconcile.model import Json, State
 from reconcile.stores.base import Context, Side
 from reconcile.stores.qdrant import wire
 from reconcile.stores.qdrant.parse import payload_path
-from reconcile.stores.qdrant.resources import Collection, collection_address
+from reconcile.stores.qdrant.resources import Collection, PayloadIndex, collection_address
 from reconcile.stores.qdrant.transport import QdrantError
 from reconcile.stores.sides import is_external, same_form, undeclared
 
@@ -144,11 +144,20 @@ def _text(value: Json) -> Iterator[str]:
         yield str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-def verify(http: Transport, names: Sequence[tuple[Collection, str]], sample: int) -> Verified:
+def verify(
+    http: Transport,
+    names: Sequence[tuple[Collection, str]],
+    sample: int,
+    indexes: Sequence[tuple[PayloadIndex, str]] = (),
+) -> Verified:
     """Collections whose stored vectors do not have the declared size: the first of them are looked at.
 
     The server refuses vectors of another size than the collection's own: where one differs, most do, and where that is
     as declared none can.
+
+    Args:
+        names: collections, and what the server calls them.
+        indexes: payload indexes, which leave out values of other types, and what their collections are called.
     """
     found: list[Finding | Sample | NotRun] = []
     for collection, name in names:
@@ -166,7 +175,35 @@ def verify(http: Transport, names: Sequence[tuple[Collection, str]], sample: int
             except QdrantError as error:
                 what = f"whether {_shown(vector)} have the declared size"
                 found.append(NotRun(collection.address, what, error.what, collection.source))
+    for index, name in indexes:
+        try:
+            found += _values_left_out(http, name, index)
+        except QdrantError as error:
+            if error.status != 404:
+                what = f"whether values of {index.path} are of type {index.type}"
+                found.append(NotRun(index.address, what, error.what, index.source))
     return Verified.of(found)
+
+
+def _values_left_out(http: Transport, name: str, index: PayloadIndex) -> Iterator[Finding]:
+    """The server counts the points an index holds: those with a value of its type. Others are never found by it."""
+    there = (_info(http, name).get("payload_schema") or {}).get(index.path)
+    if there is None or there["data_type"] != index.type:
+        return  # a plan says so
+    path = wire.collection_path(name, "/points/count")
+    body = {"exact": True, "filter": {"must_not": [{"is_empty": {"key": index.path}}]}}
+    count = int(http.send("POST", path, body)["count"])
+    if count > there["points"]:
+        yield Finding(
+            index.address,
+            Rule.PAYLOAD,
+            f"points whose {index.path} is of another type than {index.type}: its index leaves them out",
+            count - int(there["points"]),
+            (),
+            f"POST {path} {json.dumps(body)}",
+            index.source,
+            "write them as the type, or declare the index as theirs; filters on the field do not find them",
+        )
 
 
 def _vectors(

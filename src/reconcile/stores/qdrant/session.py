@@ -18,7 +18,7 @@ from reconcile.stores.qdrant.introspect import introspect
 from reconcile.stores.qdrant.points import Points
 from reconcile.stores.qdrant.readback import lost
 from reconcile.stores.qdrant.replacing import NAMES, Replacing
-from reconcile.stores.qdrant.resources import Collection
+from reconcile.stores.qdrant.resources import Collection, PayloadIndex
 from reconcile.stores.qdrant.transport import QdrantError, Transport
 
 if TYPE_CHECKING:
@@ -143,10 +143,11 @@ class QdrantSession:
         return found or [problem for call in copies for problem in self._replacing.problems(call.args)]
 
     def verify(self, chosen: State, sample: int, declared: State) -> Verified:
-        """See `stores.base.Verifies`: the size of stored vectors."""
+        """See `stores.base.Verifies`: the size of stored vectors, the type of indexed payload values."""
         del declared
         collections = [(r, self._name(r.address)) for r in chosen.values() if isinstance(r, Collection)]
-        return mirrored.verify(self.http, collections, sample)
+        indexes = [(r, self._name(r.container)) for r in chosen.values() if isinstance(r, PayloadIndex) and r.container]
+        return mirrored.verify(self.http, collections, sample, indexes)
 
     def ids(self, side: Side) -> Iterator[str | None]:
         """See `stores.base.Verifies`: of points, or the values of one payload field."""
