@@ -136,8 +136,7 @@ def test_payload_values_that_their_index_leaves_out_are_counted(store: Store) ->
     (one,) = workflow.verify(store.project, ["v.payload_index.c.geo_value"])["findings"]
     assert "of another type than geo: its index leaves them out" in one["what"]
     assert one["query"] == (
-        'POST /collections/c/points/count {"exact": true, "filter":'
-        ' {"must_not": [{"is_empty": {"key": "geo_value"}}]}}'
+        'POST /collections/c/points/count {"exact": true, "filter": {"must_not": [{"is_empty": {"key": "geo_value"}}]}}'
     )
     points(store, *({f"{kind}_value": values[0]} for kind, (values, _) in OTHER_TYPES.items()))
     store.send("POST", "/collections/c/points/delete?wait=true", {"points": list(range(len(OTHER_TYPES), 40))})

@@ -510,3 +510,21 @@ def test_unset_is_left_as_the_server_has_it(store: Store) -> None:
     assert lines(store.plan()) == []
     store.collection("vector: {dimensions: 4, distance: dot}, hnsw: {m: 25}")
     assert lines(store.plan()) == ["update v.collection.c hnsw.m 24 → 25"]
+
+
+def test_custom_sharding_takes_payload_indexes_once_there_is_a_key(store: Store) -> None:
+    """The server refuses an index where no shard is: told before the collection is made (1.16, one node)."""
+    from reconcile import workflow
+
+    store.collection(f"{VECTOR}, sharding_method: custom, payload_indexes: {{year: integer}}")
+    with pytest.raises(ReconcileError, match="takes payload indexes only once it has a shard key"):
+        workflow.apply(store.project, store.plan())
+    assert store.names() == []
+
+
+def test_a_collection_with_custom_sharding_is_not_copied(store: Store) -> None:
+    store.collection(f"{VECTOR}, sharding_method: custom")
+    store.apply()
+    store.collection(f"{VECTOR}, sharding_method: custom, shard_number: 2, on_change: copy, writes: frozen")
+    with pytest.raises(ProjectError, match=r"v\.yaml:3:3: v\.collection\.c: points .* custom sharding are not copied"):
+        store.plan()
