@@ -58,17 +58,19 @@ def body(number: int) -> dict[str, object]:
 
 def report(session: QdrantSession, client: httpx.Client, count: int, runs: int) -> str:
     """One line of a table, with its head."""
-    plain = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=120)
-
-    def ask(path: str) -> Any:
-        plain.request("GET", path)
-        return json.loads(plain.getresponse().read())["result"]
 
     def bare() -> None:
         """What there is to ask, each answer read as JSON, by the standard library."""
+        plain = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=120)
+
+        def ask(path: str) -> Any:
+            plain.request("GET", path)
+            return json.loads(plain.getresponse().read())["result"]
+
         ask("/aliases")
         for entry in ask("/collections")["collections"]:
             ask(f"/collections/{quote(entry['name'])}")
+        plain.close()
 
     def usual() -> None:
         """The same by httpx."""
@@ -87,7 +89,6 @@ def report(session: QdrantSession, client: httpx.Client, count: int, runs: int) 
             what()
             found.append(time.perf_counter() - began)
     first, second, third = (statistics.median(found[1:]) for found in times.values())  # one run to warm up
-    plain.close()
     head = "| collections | bare s | by httpx s | introspection s | of bare | of httpx |\n|--:|--:|--:|--:|--:|--:|"
     ratios = f"{third / first:.2f} | {third / second:.2f}"
     return f"{head}\n| {count} | {first:.2f} | {second:.2f} | {third:.2f} | {ratios} |"
