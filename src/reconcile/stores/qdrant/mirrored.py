@@ -59,8 +59,11 @@ def ids(http: Transport, name: str, side: Side) -> Iterator[str | None]:
     wanted = None if side.key is None else _INDEX.split(side.key)[0]
     body = {"with_vector": False, "with_payload": False if wanted is None else [wanted]}
     for points in _pages(http, name, body, _at_once(http, name, side)):
+        if side.key is None:
+            yield from (same_form(i) if isinstance(i := point["id"], str) else str(i) for point in points)
+            continue
         for point in points:
-            values = [point["id"]] if side.key is None else _values(point.get("payload") or {}, path)
+            values = _values(point.get("payload") or {}, path)
             found = [text for value in values for text in _text(value)]
             yield from found or (None,)
 
