@@ -151,8 +151,8 @@ def _compare(
         if before is not None and policy.on_drift == "keep" and address in applied:
             after, left = _keep_drift(before, after, applied[address].canonical)
             found.kept += [address] if left else []
-        if before is not None and policy.names == "accept":
-            after = after.with_names_of(before)
+        if before is not None:
+            after = after.with_names_of(before) if policy.names == "accept" else after.under_its_name()
         change = package.change(before, after)
         if change is not None:
             found.changes.append(change)

@@ -25,17 +25,18 @@ def left_behind(plan: Plan, journal: Mapping[str, str]) -> dict[str, Json]:
     Args:
         journal: of that run.
     """
+    by_change: dict[Address, list[Step]] = {}
+    for step in plan.steps:
+        by_change.setdefault(Address.parse(step.id.rpartition("/")[0]), []).append(step)
     found: dict[str, Json] = {}
     for change in plan.resource_changes:
-        own = [step for step in plan.steps if Address.parse(step.id.rpartition("/")[0]) == change.address]
-        replaced = list(_removed(own))
-        for step in own:
-            if step.address != change.address and step.id in journal and step.address not in replaced and replaced:
-                found[f"{_KEY}{step.address}"] = {
-                    "for": change.address.parts[-1],
-                    "beside": str(replaced[0]),
-                    "is": change.after,
-                }
+        own = by_change.get(change.address, [])
+        replaced = [a for a in _removed(own) if a.kind == change.address.kind]
+        made = [s.address for s in own if s.id in journal and s.address.kind == change.address.kind]
+        for address in made if change.after and replaced else ():
+            if address != change.address and address not in replaced:
+                entry = {"for": change.address.parts[-1], "beside": str(replaced[0]), "is": change.after}
+                found[f"{_KEY}{address}"] = entry
     return found
 
 

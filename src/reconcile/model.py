@@ -237,6 +237,10 @@ class Resource(Record):
         del live
         return self
 
+    def under_its_name(self) -> Resource:
+        """`policy.names: enforce`: in a form whose change ends under the declared name, unless it says otherwise."""
+        return self
+
     def definition(self) -> tuple[object, ...] | None:
         """What identifies this apart from its name, or None where only the name does.
 

@@ -13,8 +13,11 @@ from reconcile.change import Action, Change, Cypher, Irreversible, Phase, Server
 from reconcile.errors import PlanError, Unchecked
 from reconcile.facts import Fact, no, ok
 from reconcile.hazards import Hazard
+from reconcile.leftovers import left_behind, marked, settled
 from reconcile.model import Address, Resource, State
+from reconcile.narrow import Options
 from reconcile.order import group, order
+from reconcile.plan import Plan, ResourceChange
 from reconcile.stores.base import Live
 from reconcile.stores.neo4j import PACKAGE, checks, cypher, introspect, privileges
 from reconcile.stores.neo4j.canonical import canonical
@@ -182,6 +185,33 @@ def test_what_is_pruned_makes_way_for_the_one_built_beside() -> None:
     made = ranged("f__v2", "body", "title", kind="fulltext", label="Doc", analyzer="french")
     steps = planned([FULL, made], [FULL.replace(analyzer="german")])
     assert calls(steps) == [("DROP", "f__v2"), ("CREATE FULLTEXT", "f__v2"), ("DROP", "f")]
+
+
+def test_what_an_abandoned_run_left_is_known_by_the_ledger_alone() -> None:
+    after = FULL.replace(analyzer="german")
+    steps = tuple(planned([FULL], [after]))
+    change = ResourceChange(FULL.address, ("create", "delete"), FULL.attributes(), after.attributes(), "")
+    plan = Plan("p", "e", Options(), True, (), None, (change,), steps, {})
+    assert left_behind(plan, {}) == {}, "not begun"
+    known = left_behind(plan, {"graph.index.f/0-build": "begun"})
+    assert list(known) == ["left graph.index.f__v2"]
+    helper = ranged(
+        "f__v2", "body", "title", kind="fulltext", label="Doc", analyzer="german", eventually_consistent=True
+    )
+
+    def leftovers(*live: Resource, homes: dict[Address, Address] | None = None) -> list[str]:
+        found = marked(Live(State.of(live), homes=homes or {}), known).state
+        return [r.name for r in found.values() if r.leftover_of == "f"]
+
+    assert leftovers(FULL, helper) == ["f__v2"]
+    assert leftovers(FULL, helper.replace(state="failed")) == ["f__v2"]
+    assert leftovers(FULL, helper.replace(analyzer="czech")) == [], "made by somebody since"
+    assert leftovers(helper) == [], "what it was to replace is gone: it has taken its place"
+    assert leftovers(FULL, helper, homes={FULL.address: helper.address}) == [], "applied meanwhile"
+    assert settled(known, {"graph": State.of([FULL])}) == {"left graph.index.f__v2": None}
+    other = Step(id="graph.index.f/3-x", address=constraint_address("graph", "y"), phase=Phase.EXPAND, calls=())
+    plan = Plan("p", "e", Options(), True, (), None, (change,), (*steps, other), {})
+    assert left_behind(plan, {"graph.index.f/3-x": "done"}) == {}, "of its own kind only"
 
 
 def test_the_next_one_beside_takes_the_declared_name() -> None:

@@ -56,6 +56,10 @@ MOVES: dict[str, tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]] = 
         {"b": unique("x"), "a": ranged("y")},
     ),
     "renamed and changed": ({"a": full("x", analyzer="german")}, {"b": full("x", analyzer="english")}),
+    "changed, and by itself beside": (
+        {"a": {"kind": "fulltext", "labels": ["L"], "properties": ["x", "y"], "analyzer": "german"}},
+        {"a": {"kind": "fulltext", "labels": ["L"], "properties": ["x", "y"], "analyzer": "english"}},
+    ),
     "index moves where another was": ({"a": ranged("x"), "b": ranged("y")}, {"b": ranged("x")}),
 }
 

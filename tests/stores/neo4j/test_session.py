@@ -211,16 +211,26 @@ def test_the_mark_is_one_node(graph: Graph) -> None:
     assert graph.send("MATCH (m:__Reconcile) RETURN count(m) AS marks") == [{"marks": 1}]
 
 
-def test_six_clients_make_the_same_constraint_at_once(graph: Graph) -> None:
-    graph.declare("constraints:\n  x: {label: A, unique: [a]}")
-    statement = Cypher("CREATE CONSTRAINT $name FOR (n:`A`) REQUIRE (n.`a`) IS UNIQUE", {"name": "x"})
+@pytest.mark.parametrize(
+    ("declared", "statement"),
+    [
+        (
+            "constraints:\n  x: {label: A, unique: [a]}",
+            "CREATE CONSTRAINT $name FOR (n:`A`) REQUIRE (n.`a`) IS UNIQUE",
+        ),
+        ("indexes:\n  x: {label: A, properties: [a]}", "CREATE INDEX $name FOR (n:`A`) ON (n.`a`)"),
+    ],
+    ids=["constraint", "index"],
+)
+def test_six_clients_make_the_same_at_once(graph: Graph, declared: str, statement: str) -> None:
+    graph.declare(declared)
     failures: list[BaseException] = []
 
     def client() -> None:
         with graph.session() as session:
             for pause in (0.1, 0.2, 0.4, 0.8, 1.6):  # as apply does: six at once run into deadlocks
                 try:
-                    session.run(statement, Timeouts(lock="20s"))
+                    session.run(Cypher(statement, {"name": "x"}), Timeouts(lock="20s"))
                     return
                 except StoreError as error:
                     if not session.transient(error):

@@ -17,6 +17,7 @@ from reconcile.stores.base import Verifies
 from reconcile.stores.neo4j import session as session_module
 from reconcile.stores.neo4j import verify
 from reconcile.stores.neo4j.session import Neo4jSession
+from reconcile.yamldump import dump
 
 
 def all_of(graph: Graph, text: str, sample: int = 3) -> Verified:
@@ -230,43 +231,54 @@ def test_names_that_no_vocabulary_lists_are_counted(graph: Graph) -> None:
     assert lines(graph.plan()) == []
 
 
-@pytest.mark.parametrize(
-    ("values", "enforced"),
-    [
-        ("[0.0/0.0, 0.0/0.0]", "NaN"),
-        ("[[1.0, 0.0/0.0], [1.0, 0.0/0.0]]", r"\[1.0, NaN\]"),
-        ("[0.0, -0.0]", None),
-        ("[[0.0], [-0.0]]", None),
-        ("[0, 0.0]", "0(.0)?"),
-        ("[1, 1.0]", "1(.0)?"),
-        ("['NaN', 0.0/0.0]", None),
-        ("[9007199254740993, 9007199254740992.0]", None),
-        ("['a', 'A']", None),
-        ("[[1], [1.0]]", r"\[1(.0)?\]"),
-        ("[-0.0, -0.0]", "-0.0"),
-        ("[null, null]", None),
-    ],
-)
-@pytest.mark.parametrize("place", ["(:D {other: 1, v: x})", "(:S)-[:D {other: 1, v: x}]->(:S)"], ids=["node", "rel"])
-def test_duplicates_are_those_that_the_server_refuses(
-    graph: Graph, values: str, enforced: str | None, place: str
-) -> None:
-    """Cypher's grouping has it otherwise of NaN and of -0.0."""
-    graph.send(f"UNWIND {values} AS x CREATE {place}")
-    word = "label" if place.startswith("(:D") else "relationship"
-    for name, properties in (("one", "[v]"), ("two", "[other, v]")):
-        graph.declare(f"constraints:\n  {name}: {{{word}: D, unique: {properties}}}")
-        if enforced is None:
-            graph.apply()
-            graph.declare("")
-            graph.apply()
-            continue
-        with pytest.raises(ReconcileError, match="more than once") as error:
-            workflow.apply(graph.project, graph.plan("all"))
-        value = enforced if name == "one" else rf"\(1, {enforced}\)"
-        assert re.search(rf": {value} \(2×\)", str(error.value))
-        query = str(error.value).partition("first:  ")[2].splitlines()[0]
-        assert [row["times"] for row in graph.send(query)] == [2], "the query that is shown finds them too"
-        pattern = "(n:D)" if word == "label" else "()-[n:D]-()"
-        with pytest.raises(Neo4jError, match="v` = "):
-            graph.send(f"CREATE CONSTRAINT FOR {pattern} REQUIRE n.v IS UNIQUE")
+DUPLICATES = [
+    # values, and what of them the server says occurs twice
+    ("[0.0/0.0, 0.0/0.0]", "NaN"),
+    ("[[1.0, 0.0/0.0], [1.0, 0.0/0.0]]", r"\[1.0, NaN\]"),
+    ("[0.0, -0.0]", None),
+    ("[[0.0], [-0.0]]", None),
+    ("[0, 0.0]", "0(.0)?"),
+    ("[1, 1.0]", "1(.0)?"),
+    ("['NaN', 0.0/0.0]", None),
+    ("[9007199254740993, 9007199254740992.0]", None),
+    ("['a', 'A']", None),
+    ("[[1], [1.0]]", r"\[1(.0)?\]"),
+    ("[-0.0, -0.0]", "-0.0"),
+    ("[null, null]", None),
+]
+
+
+def test_duplicates_are_those_that_the_server_refuses(graph: Graph) -> None:
+    """Cypher's grouping has it otherwise of NaN and of -0.0. Of nodes, and of relationships beside another property."""
+    constraints: dict[str, dict[str, Any]] = {}
+    expected: dict[str, str | None] = {}
+    made: list[str] = []
+    for number, (values, enforced) in enumerate(DUPLICATES):
+        made += [
+            f"UNWIND {values} AS x CREATE (:N{number} {{v: x}})",
+            f"UNWIND {values} AS x CREATE (:S)-[:R{number} {{other: 1, v: x}}]->(:S)",
+        ]
+        constraints[f"N{number}"] = {"label": f"N{number}", "unique": ["v"]}
+        constraints[f"R{number}"] = {"relationship": f"R{number}", "unique": ["other", "v"]}
+        expected[f"N{number}"] = enforced
+        expected[f"R{number}"] = None if enforced is None else rf"\(1, {enforced}\)"
+    graph.send(*made)
+    graph.declare(dump({"constraints": constraints}))
+    with pytest.raises(ReconcileError, match="more than once") as error:
+        workflow.apply(graph.project, graph.plan("all"))
+    said = str(error.value)
+    queries = dict(zip(re.findall(r"graph\.constraint\.(\w+):", said), re.findall("first:  (.*)", said), strict=True))
+    assert sorted(queries) == sorted(name for name, value in expected.items() if value is not None)
+    with graph.driver() as driver, driver.session() as session:
+        for name, query in queries.items():
+            assert re.search(rf"graph\.constraint\.{name}: .*: {expected[name]} \(2×\)", said), name
+            shown: Any = query
+            assert [row["times"] for row in session.run(shown)] == [2], "the query that is shown finds them too"
+            pattern = f"(n:{name})" if name.startswith("N") else f"()-[n:{name}]-()"
+            theirs: Any = f"CREATE CONSTRAINT FOR {pattern} REQUIRE n.v IS UNIQUE"
+            with pytest.raises(Neo4jError, match="v` = "):
+                session.run(theirs).consume()
+    allowed = {name: entry for name, entry in constraints.items() if expected[name] is None}
+    graph.declare(dump({"constraints": allowed}))
+    graph.apply()
+    assert len(graph.live()) == len(allowed)

@@ -155,6 +155,10 @@ class Index(SchemaObject):
             return entity, tuple(sorted(self.tokens)), tuple(sorted(self.properties))
         return entity, tokens, properties
 
+    def under_its_name(self) -> Resource:
+        """See `Resource.under_its_name`: not beside, where the new one needs another name."""
+        return self if self.replace_how is not None else self.replace(replace_how=IN_PLACE)
+
     def definition(self) -> tuple[object, ...]:
         """Kind and schema, without options."""
         return (self.kind, *self.schema)
