@@ -25,7 +25,7 @@ LAYERS = (
     ("exits",),
     ("model", "facts", "hazards", "suggest", "idsets"),
     ("errors",),
-    ("embeddings", "yamlerrors", "yamlvalues", "schemas"),
+    ("embeddings", "yamlerrors", "yamlvalues", "schemas", "memo"),
     ("findings", "change", "yamlio", "yamldump", "references", "ledger_rows", "ledger", "policy", "selection"),
     ("wording", "ledger_file"),
     ("stores",),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import pickle
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconcile import wording
+from reconcile import memo, wording
 from reconcile.errors import Problem, ProjectError
 from reconcile.mirrors import resolved
 from reconcile.model import Address, Resource, Source, State
@@ -26,12 +28,57 @@ if TYPE_CHECKING:
 _VARIABLE = re.compile(r"\$\$\{|\$\{var\.([^{}]*)\}|\$\{([^{}]*)\}?")
 
 
+LARGE = 64 * 1024
+"""Bytes of YAML from which on it is worth keeping what they were read as."""
+
+
 def desired(project: Project) -> State:
     """What the schema files of a project declare, of all its stores, in file order within a store.
 
     Raises:
         ProjectError: all problems of all files.
     """
+    key = _key(project)
+    kept: Kept | None = memo.get(key) if key is not None else None
+    if kept is not None and kept.beside == {name: _hash(project.directory / name) for name in kept.beside}:
+        return kept.state
+    beside: set[str] = set()
+    state = _read(project, beside)
+    if key is not None and state.texts and state.forms:  # looked at once, they are kept with it
+        memo.put(key, Kept(state, {name: _hash(project.directory / name) for name in beside}))
+    return state
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a project's files were read as."""
+
+    state: State
+    beside: Mapping[str, str]
+    """Hashes of the files that the YAML refers to."""
+
+
+def _key(project: Project) -> str | None:
+    """What `desired` follows from, the files beside the YAML left out; None where there is too little of it."""
+    content = [(shown, path.read_bytes()) for path, shown in files(project, [])]
+    if sum(len(text) for _, text in content) < LARGE:
+        return None
+    settings = (project.stores, project.embeddings, project.selections, project.variables, project.mirrors)
+    total = hashlib.sha256(memo.code())
+    for part in (pickle.dumps(settings), *(part for shown, text in content for part in (shown.encode(), text))):
+        total.update(len(part).to_bytes(8) + part)
+    return total.hexdigest()
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _read(project: Project, beside: set[str]) -> State:
+    """What the files declare; the names of files that they refer to are added to `beside`."""
     problems: list[Problem] = []
     by_store: dict[str, list[Map]] = {name: [] for name in project.stores}
     unread = False
@@ -55,7 +102,7 @@ def desired(project: Project) -> State:
             for document in documents:
                 problems += wording.problems(document, package(project.stores[name].kind).schema)
         if len(problems) == before and not unread:  # half a store would give false dangling references
-            for resource in _parse(project, name, documents, problems):
+            for resource in _parse(project, name, documents, problems, beside):
                 _add(resource, found, project, problems)
     if not problems:
         resolved(project, State(found), problems)
@@ -120,11 +167,14 @@ def _store(document: Map, project: Project, problems: list[Problem]) -> str | No
     return None
 
 
-def _parse(project: Project, name: str, documents: list[Map], problems: list[Problem]) -> list[Resource]:
+def _parse(
+    project: Project, name: str, documents: list[Map], problems: list[Problem], beside: set[str]
+) -> list[Resource]:
     spec = project.stores[name]
     context = Context(spec, project.embeddings)
     resources = package(spec.kind).parse(documents, context)
     problems += context.problems
+    beside |= context.beside
     return resources
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from dataclasses import dataclass, field
@@ -378,6 +379,18 @@ class State(Mapping[Address, Resource]):
         if len(found) > 1:
             return [r for a, r in self.resources.items() if a.kind in kinds]
         return list(found[0]) if found else []
+
+    @cached_property
+    def texts(self) -> Mapping[str, Address]:
+        """The addresses by their text."""
+        return {str(address): address for address in self.resources}
+
+    @cached_property
+    def forms(self) -> Mapping[Address, str]:
+        """The attributes of each as JSON text; of those that are alike the same one."""
+        same: dict[str, str] = {}
+        forms = ((address, json.dumps(resource.attributes())) for address, resource in self.resources.items())
+        return {address: same.setdefault(form, form) for address, form in forms}
 
     @cached_property
     def _kinds(self) -> Mapping[str, list[Resource]]:

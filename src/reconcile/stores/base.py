@@ -52,6 +52,17 @@ class Context:
     def __init__(self, spec: StoreSpec, embeddings: Mapping[str, Embedding]) -> None:
         self.spec, self.embeddings = spec, embeddings
         self.problems: list[Problem] = []
+        self.beside: set[str] = set()
+        """The files that were read beside the YAML, relative to the project folder."""
+
+    def read(self, name: str) -> bytes:
+        """The content of a file that the YAML refers to.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        self.beside.add(name)
+        return (self.spec.directory / name).read_bytes()
 
     def problem(self, where: Source | None, what: str, hint: str | None = None) -> None:
         """Report something wrong; go on."""
@@ -126,6 +137,8 @@ class Canonical:
     """Pairs that may be equal but cannot be proved so here; `how` says why."""
     notes: tuple[str, ...] = ()
     """What a reader of the plan should know of how spellings were compared."""
+    same: frozenset[Address] = frozenset()
+    """Those that equal the live resource of their address, container included: nobody has to compare them again."""
 
 
 class Transaction(Protocol):

@@ -98,7 +98,7 @@ def _definition(key: str, value: Map, scope: Scope) -> tuple[str | None, Source]
         return str(value["definition"]), value.value_at("definition")
     where = value.value_at("file")
     try:
-        text = (scope.context.spec.directory / value["file"]).read_bytes().decode("utf-8-sig")
+        text = scope.context.read(value["file"]).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         scope.problem(where, f"file {value['file']!r} of {key!r} cannot be read: {reason}")

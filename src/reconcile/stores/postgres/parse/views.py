@@ -84,7 +84,7 @@ def _text(what: str, key: str, value: Map, scope: Scope) -> tuple[str, Source | 
         return str(value.get("query", "")), value.value_at("query")
     where = value.value_at("file")
     try:
-        found: Any = (scope.context.spec.directory / value["file"]).read_text(encoding="utf-8")
+        found: Any = scope.context.read(value["file"]).decode("utf-8").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         scope.problem(where, f"file {value['file']!r} of {what} {key!r} cannot be read: {reason}")
