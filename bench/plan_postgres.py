@@ -52,13 +52,13 @@ print(time.perf_counter() - began)
 
 OWN = """
 import sys, time, psycopg
-from reconcile.stores.postgres.introspect import LARGE, fetch, settle
+from reconcile.stores.postgres.introspect import LARGE, fetched, settle
 began = time.perf_counter()
 with psycopg.connect(sys.argv[1], autocommit=True) as connection, connection.transaction():
     settle(connection, ["public"])
-    rows = fetch(connection, ["public"])
-    for name in LARGE:
-        rows[name]
+    with fetched(connection, ["public"]) as rows:
+        for name in LARGE:
+            rows[name]
 print(time.perf_counter() - began)
 """
 """All that `reconcile` asks of the catalogs, and nothing done with it: also owners, privileges, comments, what depends

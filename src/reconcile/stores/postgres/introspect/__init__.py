@@ -6,7 +6,9 @@ is how the scratch build of `canonical` is read back: by the very same queries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -46,8 +48,8 @@ QUERIES: Mapping[str, str] = {
 }
 
 
-LARGE = frozenset({"references", "columns", "constraints", "indexes"})
-"""Queries with a row a column or so."""
+LARGE = ("references", "columns", "indexes", "constraints")
+"""Queries with a row a column or so, in the order in which they are read."""
 _AT_ONCE = 10_000
 """Rows of them that are fetched in one go."""
 
@@ -75,8 +77,8 @@ def introspect(
             connection.execute("set local lock_timeout = '10s'")
         settle(connection, managed)
         catalog = Catalog(store)
-        rows = fetch(connection, managed)
-        state = resources(catalog, rows)
+        with fetched(connection, managed) as rows:
+            state = resources(catalog, rows)
     others = [NotModelled(Address(store, kind, tuple(parts)), what) for kind, parts, what in rows["not_modelled"]]
     hidden = tuple(
         f"no USAGE on schema {name}: GRANT USAGE ON SCHEMA {name} to the role that connects"
@@ -94,11 +96,13 @@ def settle(connection: psycopg.Connection[Any], path: Sequence[str], last: Seque
     _cursor(connection).execute(queries.SETTINGS, {"path": list(path[:1]), "last": list(last)}, prepare=False)
 
 
-def fetch(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> Rows:
+@contextmanager
+def fetched(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> Iterator[Rows]:
     """The rows of all catalog queries over `schemas`: most sent together, those of `LARGE` when they are asked for.
 
     Of what is sent together the driver holds all results at once, outside Python, beside the rows they become; of the
-    large ones it holds a part, and of their rows only what is being read is there.
+    large ones it holds a part. They are fetched by a thread of their own: the server is asked for the next while
+    resources are made of the last.
     """
     version = connection.info.server_version
     wanted = {"schemas": list(schemas)}
@@ -118,18 +122,24 @@ def fetch(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> Rows:
                 rows += part
             return rows
 
-    return _Rows({name: cursor.fetchall() for name, cursor in cursors.items()}, later)
+    with ThreadPoolExecutor(max_workers=1) as one:
+        coming = {name: one.submit(later, name) for name in LARGE}
+        try:
+            yield _Rows({name: cursor.fetchall() for name, cursor in cursors.items()}, coming)
+        finally:
+            for fetch in coming.values():  # what a reader that failed did not come to
+                fetch.cancel()
 
 
 class _Rows(dict[str, list[Row]]):
-    """Rows by name of their query; those of a query that was not sent yet come when they are asked for."""
+    """Rows by name of their query; those of large queries are waited for when they are asked for."""
 
-    def __init__(self, rows: Mapping[str, list[Row]], later: Callable[[str], list[Row]]) -> None:
+    def __init__(self, rows: Mapping[str, list[Row]], coming: dict[str, Future[list[Row]]]) -> None:
         super().__init__(rows)
-        self._later = later
+        self._coming = coming
 
     def __missing__(self, name: str) -> list[Row]:
-        self[name] = self._later(name)
+        self[name] = self._coming.pop(name).result()
         return self[name]
 
 
@@ -150,7 +160,8 @@ def read(
 
     The caller has called `settle`.
     """
-    return resources(Catalog(store, spell, schemas), fetch(connection, list(schemas)))
+    with fetched(connection, list(schemas)) as rows:
+        return resources(Catalog(store, spell, schemas), rows)
 
 
 def _cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[TupleRow]:

@@ -59,7 +59,7 @@ def _constraint_reason(catalog: Catalog, row: Row, index: Row | None) -> str | N
         return "temporal constraint"
     if kind == "f" and (row[9] in catalog.left_out or (row[9] not in catalog.tables and row[18] in catalog.schemas)):
         return "foreign key to a table that is not modelled"
-    if kind in "pux" and index is not None and index[15]:
+    if kind in "pux" and index is not None and index[14]:
         return "constraint whose index is in a tablespace"
     if kind in "pux" and index is not None and catalog.comment(index[0]) is not None:
         catalog.leave(catalog.address("index", index[2], index[3]), "comment on the index of a constraint")

@@ -28,7 +28,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     targets = {(oid, number): target for oid, number, target in rows["index_statistics"]}
     for row in spent(rows["indexes"]):
         oid, relation, schema, name, method, unique, valid, not_distinct, count, numbers = row[:10]
-        reloptions, definition, predicate, constraint, _, tablespace = row[10:16]
+        reloptions, definition, predicate, constraint, tablespace = row[10:15]
         table = catalog.relations.get(relation)
         if table is None or relation in catalog.left_out or constraint is not None or oid in catalog.inherited:
             continue

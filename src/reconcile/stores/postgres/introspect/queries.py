@@ -10,8 +10,10 @@ import re
 _WORD = re.compile(r"@(\w+)@")
 
 _NOT_EXTENSION = (
-    "not exists (select from pg_depend e where e.classid = '{0}'::regclass and e.objid = {1} and e.deptype = 'e')"
+    "{1} not in (select e.objid from pg_depend e where e.refclassid = 'pg_extension'::regclass"
+    " and e.classid = '{0}'::regclass and e.deptype = 'e')"
 )
+"""A set that is made once by the index on what is referred to: looking by the object costs a look-up for each."""
 
 
 def own(catalog: str, oid: str) -> str:
@@ -57,8 +59,12 @@ select c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.r
             when c.relforcerowsecurity then 'forced, but not enabled' else 'disabled' end,
        c.relispartition, i.inherits is not null,
        c.reltablespace <> 0 or coalesce(c.relam <> h.oid, false), c.relreplident::text, c.reloftype <> 0,
-       toast.reloptions
+       toast.reloptions, marked.clustered, marked.identity
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+left join (select i.indrelid, max(x.relname::text) filter (where i.indisclustered) as clustered,
+                  max(x.relname::text) filter (where i.indisreplident) as identity
+           from pg_index i join pg_class x on x.oid = i.indexrelid where i.indisclustered or i.indisreplident
+           group by i.indrelid) marked on marked.indrelid = c.oid
 left join pg_class toast on toast.oid = c.reltoastrelid and toast.reloptions is not null
 left join (select inhrelid as inherits from pg_inherits union select inhparent from pg_inherits) i
        on i.inherits = c.oid
@@ -114,15 +120,14 @@ from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n o
 join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[1]
 where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p') and k.contype = 'n'
   and (k.conname <> c.relname || '_' || a.attname || '_not_null' or not k.convalidated or k.connoinherit
-       or exists (select from pg_description d where d.classoid = 'pg_constraint'::regclass and d.objoid = k.oid))
+       or k.oid in (select d.objoid from pg_description d where d.classoid = 'pg_constraint'::regclass))
 """
 """Of NOT NULL constraints, rows of their own from PostgreSQL 18 on, those that have more than the column says."""
 
 INDEXES = """
 select i.indexrelid, i.indrelid, n.nspname, c.relname, m.amname, i.indisunique, i.indisvalid, @nulls_not_distinct@,
        i.indnkeyatts, i.indkey::int2[], c.reloptions, pg_get_indexdef(i.indexrelid),
-       pg_get_expr(i.indpred, i.indrelid, false), k.conname, i.indisclustered, c.reltablespace <> 0,
-       i.indisreplident
+       pg_get_expr(i.indpred, i.indrelid, false), k.conname, c.reltablespace <> 0
 from pg_index i
 join pg_class c on c.oid = i.indexrelid join pg_class r on r.oid = i.indrelid and r.relkind in ('r', 'p', 'm')
 join pg_namespace n on n.oid = r.relnamespace join pg_am m on m.oid = c.relam

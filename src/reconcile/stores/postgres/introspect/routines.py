@@ -28,19 +28,16 @@ order by n.nspname, p.proname, 5
 """
 
 _PARTS = ("transfn", "finalfn", "combinefn", "serialfn", "deserialfn", "mtransfn", "minvtransfn", "mfinalfn")
-_NAMES = ", ".join(f"{f}_n.nspname, {f}_p.proname" for f in _PARTS)
-_JOINS = "\n".join(
-    f"left join pg_proc {f}_p on {f}_p.oid = a.agg{f} left join pg_namespace {f}_n on {f}_n.oid = {f}_p.pronamespace"
-    for f in _PARTS
-)
 AGGREGATES = f"""
 select a.aggfnoid::oid, pg_get_function_arguments(p.oid), a.aggkind::text, p.proparallel::text,
        format_type(a.aggtranstype, null), a.aggtransspace, a.agginitval, a.aggfinalextra, a.aggfinalmodify::text,
        case when a.aggmtranstype <> 0 then format_type(a.aggmtranstype, null) end, a.aggmtransspace, a.aggminitval,
-       a.aggmfinalextra, a.aggmfinalmodify::text, s.nspname, o.oprname, {_NAMES}
+       a.aggmfinalextra, a.aggmfinalmodify::text, s.nspname, o.oprname,
+       (select array_agg(array[fn.nspname::text, f.proname::text] order by u.place)
+        from unnest(array[{", ".join(f"a.agg{part}" for part in _PARTS)}]::oid[]) with ordinality u(oid, place)
+        left join pg_proc f on f.oid = u.oid left join pg_namespace fn on fn.oid = f.pronamespace)
 from pg_aggregate a join pg_proc p on p.oid = a.aggfnoid join pg_namespace n on n.oid = p.pronamespace
 left join pg_operator o on o.oid = a.aggsortop left join pg_namespace s on s.oid = o.oprnamespace
-{_JOINS}
 where n.nspname = any(%(schemas)s) and {_NOT_OTHERS}
 """
 
@@ -122,9 +119,8 @@ def _aggregate(catalog: Catalog, schema: str, name: str, row: Row) -> str:
     https://www.postgresql.org/docs/current/sql-createaggregate.html
     """
     _, arguments, kind, parallel, stype, space, initial, extra, modify = row[:9]
-    mstype, mspace, minitial, mextra, mmodify, op_schema, operator = row[9:16]
-    pairs = list(zip(row[16::2], row[17::2], strict=True))
-    called = {f: _qualified(*pair) for f, pair in zip(_PARTS, pairs, strict=True) if pair[1] is not None}
+    mstype, mspace, minitial, mextra, mmodify, op_schema, operator, functions = row[9:]
+    called = {f: _qualified(*pair) for f, pair in zip(_PARTS, functions, strict=True) if pair[1] is not None}
     usual = "r" if kind == "n" else "w"
     options: list[tuple[str, str | None]] = [
         ("SFUNC", called["transfn"]),

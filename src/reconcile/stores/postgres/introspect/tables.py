@@ -61,7 +61,7 @@ def names(catalog: Catalog, rows: Rows) -> None:
 def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     """All of them."""
     yield from _schemas(catalog, rows["schemas"], rows["extensions"])
-    yield from _tables(catalog, rows["relations"], rows["indexes"])
+    yield from _tables(catalog, rows["relations"])
     yield from _columns(catalog, rows["columns"], _Columns(catalog, rows))
 
 
@@ -81,13 +81,7 @@ def _schemas(catalog: Catalog, schemas: Iterable[Row], extensions: Iterable[Row]
         )
 
 
-def _tables(catalog: Catalog, rows: Iterable[Row], indexes: Iterable[Row]) -> Iterator[Resource]:
-    clustered, identity = dict[int, str](), dict[int, str]()
-    for index in indexes:
-        if index[14]:
-            clustered[index[1]] = index[3]
-        if index[16]:
-            identity[index[1]] = index[3]
+def _tables(catalog: Catalog, rows: Iterable[Row]) -> Iterator[Resource]:
     for row in rows:
         oid = row[0]
         if oid in catalog.tables and oid not in catalog.left_out:
@@ -106,8 +100,8 @@ def _tables(catalog: Catalog, rows: Iterable[Row], indexes: Iterable[Row]) -> It
                     inherited=place.inherited,
                     unlogged=row[4] == "u",
                     with_=tuple(sorted((*options(row[5]), *((f"toast.{k}", v) for k, v in options(row[13]))))),
-                    replica_identity=_replica_identity(row[11], identity.get(oid)),
-                    cluster_on=clustered.get(oid),
+                    replica_identity=_replica_identity(row[11], row[15]),
+                    cluster_on=row[14],
                 )
             )
 
