@@ -78,6 +78,7 @@ def diff(
     policy: Policy,
     classify: Classify,
     options: Options,
+    same: Set[Address] = frozenset(),
 ) -> Difference:
     """The changes that turn `live` into `desired`, and what is left alone.
 
@@ -85,6 +86,7 @@ def diff(
         desired: one store's resources in the server's spelling.
         live: what introspection saw, already in `scope`.
         applied: the ledger's rows for this store; decides only which undeclared objects count as removed.
+        same: addresses where the two are known to be equal.
 
     Raises:
         PlanError: a declared object is live in a form this version cannot describe, or a rename is ambiguous.
@@ -93,7 +95,7 @@ def diff(
     state, renames, notes = _renames(desired, live.state, package)
     state, matched = _match(desired, state, live.homes)
     raw = _raw_addresses(renames, live.state, state, matched)
-    compared = _compare(desired, state, live, applied, package, policy)
+    compared = _compare(desired, state, live, applied, package, policy, same if state is live.state else frozenset())
     changes: list[Change] = [*(change for change, _, _ in renames), *compared.changes]
     removed, extra, unmanaged = _ownership(desired, state, _followed(applied, desired), classify)
     taken = {address for change in changes for address in change.takes(state)}
@@ -135,10 +137,19 @@ class _Compared:
 
 
 def _compare(
-    desired: State, state: State, live: Live, applied: Mapping[Address, Applied], package: Package, policy: Policy
+    desired: State,
+    state: State,
+    live: Live,
+    applied: Mapping[Address, Applied],
+    package: Package,
+    policy: Policy,
+    same: Set[Address],
 ) -> _Compared:
     found, there = _Compared(), state.resources
     for address, after in desired.items():
+        if address in same:
+            found.equal.append(address)
+            continue
         if after.only_verified:
             continue
         before = there.get(address)
@@ -247,8 +258,8 @@ def _nearness(wanted: Resource, homes: Mapping[Address, Address]) -> Callable[[R
 
 def _without(state: State, other: State) -> list[Resource]:
     """What of `state` has no counterpart in `other`, in order."""
-    there = other.keys()
-    return [r for a, r in state.items() if a not in there]
+    missing = state.keys() - other.keys()
+    return [r for a, r in state.items() if a in missing] if missing else []
 
 
 def _definition(resource: Resource) -> object:

@@ -11,12 +11,11 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
 from typing import Protocol
 
 from reconcile.errors import ReconcileError, RefusedError
 from reconcile.ledger_rows import TABLES, Applied, Lock, Run, World, run_of
-from reconcile.model import Address, Json, Resource
+from reconcile.model import Address, Json, State
 
 LOCK_SECONDS = 60.0
 """How long a lock holds without being renewed; the holder renews at a third of it."""
@@ -290,28 +289,23 @@ class Ledger:
 
     # --- applied state -------------------------------------------------------------------------------------
 
-    def applied(self, alike: Mapping[Address, Resource] | None = None) -> dict[Address, Applied]:
+    def applied(self, alike: State | None = None) -> dict[Address, Applied]:
         """Everything applied, by declared address: by the very addresses of `alike`, where those are equal."""
         if not self.exists():
             return {}
         query = "SELECT address, live, declared, canonical, run FROM {t}applied WHERE target = ''"
-        read, same = cache(json.loads), cache(str)  # most tables have columns that other tables have
+        known = {} if alike is None else alike.texts
         found = {}
-        resources = {} if alike is None else alike
-        for address, live, declared, canonical, run in self._db.rows(query.format(t=self._db.prefix)):
-            where = Address.parse(str(address))
-            if (resource := resources.get(where)) is not None:
-                where = resource.address
-            there = where if live == address else Address.parse(str(live))
-            found[where] = Applied(where, read(declared), read(canonical), "", there, same(run))
+        for row in self._db.rows(query.format(t=self._db.prefix)):
+            address, live, declared, canonical, run = map(str, row)
+            where = known.get(address) or Address.parse(address)
+            there = where if live == address else Address.parse(live)
+            found[where] = Applied(where, declared, canonical, "", there, run)
         return found
 
     def record(self, rows: Iterable[Applied], gone: Iterable[Address], known: Mapping[str, Json]) -> None:
         """Write what is applied now, forget what is gone, keep what was learned; in one transaction."""
-        values = [
-            (str(r.address), str(r.live), json.dumps(r.declared), json.dumps(r.canonical), r.fingerprint, r.run)
-            for r in rows
-        ]
+        values = [(str(r.address), str(r.live), r.declared_text, r.canonical_text, r.fingerprint, r.run) for r in rows]
         with self._db.transaction():
             self._each(
                 "INSERT INTO {t}applied (address, target, live, declared, canonical, fingerprint, run, at)"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 from reconcile.model import Address, Json
 
@@ -29,19 +31,41 @@ TABLES = (
 """What makes them; `{t}` stands for what goes before every name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What an address was when it was last applied or found equal."""
+class Applied(NamedTuple):
+    """What an address was when it was last applied or found equal.
+
+    The forms are kept as the ledger has them, as JSON text: there is a row of each resource, and few are looked into.
+    """
 
     address: Address
-    declared: Json
-    canonical: Json
-    """Attributes in the server's spelling, restricted to what was declared."""
-    fingerprint: str = field(compare=False)
+    declared_text: str
+    canonical_text: str
+    fingerprint: str
     """Of the live resource; written for who looks into the ledger, not read back."""
     live: Address
     """Where it stands in the store (differs under `names: accept`)."""
     run: str
+
+    @classmethod
+    def of(
+        cls, address: Address, declared: Json, canonical: Json, fingerprint: str, live: Address, run: str
+    ) -> Applied:
+        """A row of the forms themselves."""
+        return cls(address, json.dumps(declared), json.dumps(canonical), fingerprint, live, run)
+
+    @property
+    def declared(self) -> Json:
+        """The attributes as the YAML has them."""
+        return _json(self.declared_text)
+
+    @property
+    def canonical(self) -> Json:
+        """The attributes in the server's spelling, restricted to what was declared."""
+        return _json(self.canonical_text)
+
+
+_json = cache(json.loads)
+"""Most tables have columns that other tables have."""
 
 
 @dataclass(frozen=True)

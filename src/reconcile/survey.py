@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from reconcile.change import Server
 from reconcile.diff import Difference, Options, diff, scope
@@ -25,6 +25,8 @@ from reconcile.waits import waits
 
 if TYPE_CHECKING:
     from reconcile.project import Project
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,11 @@ def reading(project: Project, *, declared: bool = True) -> Iterator[Reading]:
         with ThreadPoolExecutor(max_workers=max(len(project.stores), 1)) as pool:
             futures = {name: pool.submit(_read, project, spec, sessions) for name, spec in project.stores.items()}
             desired = project.desired() if declared else State()
+            recorded = _tried(lambda: (ledger.applied(desired), ledger.known()))
         stores = _all(futures)
         _same_world(project, ledger, stores)
-        yield Reading(project, stores, ledger, ledger.applied(desired.resources), ledger.known(), desired)
+        applied, known = recorded.result()
+        yield Reading(project, stores, ledger, applied, known, desired)
     finally:
         for session in sessions.values():
             session.close()
@@ -110,9 +114,7 @@ def reread(old: Reading) -> Reading:
     """The same stores, read again over the same connections."""
     with ThreadPoolExecutor(max_workers=max(len(old.stores), 1)) as pool:
         futures = {name: pool.submit(_again, old.project, store) for name, store in old.stores.items()}
-    return replace(
-        old, stores=_all(futures), applied=old.ledger.applied(old.desired.resources), known=old.ledger.known()
-    )
+    return replace(old, stores=_all(futures), applied=old.ledger.applied(old.desired), known=old.ledger.known())
 
 
 def open_ledger(project: Project) -> Ledger:
@@ -148,6 +150,16 @@ def _again(project: Project, store: Store) -> Store:
 
 def _scoped(project: Project, spec: StoreSpec, session: Session) -> Live:
     return scope(session.introspect(), project.selections[spec.name].classify)
+
+
+def _tried(read: Callable[[], _T]) -> Future[_T]:
+    """What `read` gives, called here and now; its error comes when the result is asked for."""
+    future: Future[_T] = Future()
+    try:
+        future.set_result(read())
+    except ReconcileError as error:
+        future.set_exception(error)
+    return future
 
 
 def _all(futures: Mapping[str, Future[Store]]) -> dict[str, Store]:
@@ -232,6 +244,7 @@ def survey(reading: Reading, options: Options) -> Survey:
                 reading.project.policy,
                 reading.project.selections[name].classify,
                 options,
+                canonical[name].same,
             )
         except PlanError as error:
             errors.append(str(error))
@@ -279,14 +292,19 @@ def rows(found: Survey, run: str) -> tuple[list[Applied], list[Address]]:
 
 def unrecorded(found: Survey) -> Iterator[tuple[Resource, Resource, Address]]:
     """Declared and live alike, but not in the ledger as such: (desired, live, where it stands)."""
-    applied = found.reading.applied
+    applied, forms = found.reading.applied, found.reading.desired.forms
     for name, difference in found.differences.items():
-        wanted, seen, raw = found.canonical[name].state.resources, difference.live.resources, difference.raw
+        canonical = found.canonical[name]
+        wanted, seen, raw = canonical.state.resources, difference.live.resources, difference.raw
         for address in difference.equal:
-            desired, live, where = wanted[address], seen[address], raw.get(address, address)
+            where = raw.get(address, address) if raw else address
             old = applied.get(address)
-            if old is None or old.live != where or (old.declared, old.canonical) != _forms(desired, live):
-                yield desired, live, where
+            if old is not None and old.live == where:
+                if address in canonical.same and old.declared_text == old.canonical_text == forms[address]:
+                    continue  # most there are, and no form had to be made
+                if (old.declared, old.canonical) == _forms(wanted[address], seen[address]):
+                    continue
+            yield wanted[address], seen[address], where
 
 
 def _forms(desired: Resource, live: Resource) -> tuple[Json, Json]:
@@ -299,4 +317,4 @@ def _forms(desired: Resource, live: Resource) -> tuple[Json, Json]:
 
 
 def _applied(desired: Resource, live: Resource, where: Address, run: str) -> Applied:
-    return Applied(live.address, *_forms(desired, live), fingerprint(live), where, run)
+    return Applied.of(live.address, *_forms(desired, live), fingerprint(live), where, run)

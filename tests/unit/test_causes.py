@@ -10,7 +10,7 @@ ADDRESS = Address("s", "index", ("i",))
 
 
 def row(canonical: Json) -> Applied:
-    return Applied(ADDRESS, canonical, canonical, "", ADDRESS, "r")
+    return Applied.of(ADDRESS, canonical, canonical, "", ADDRESS, "r")
 
 
 @pytest.mark.parametrize(

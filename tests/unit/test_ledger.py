@@ -69,9 +69,9 @@ def test_runs_are_numbered_and_unfinished_ones_are_found(ledger: Ledger) -> None
 
 def test_applied_state_round_trips_and_is_forgotten(ledger: Ledger) -> None:
     address = Address("app", "column", ("public", "t", "a.b"))
-    row = Applied(address, {"type": "int"}, {"type": "integer"}, "sha256:1", address, "r1")
+    row = Applied.of(address, {"type": "int"}, {"type": "integer"}, "sha256:1", address, "r1")
     ledger.record([row], [], {"k": {"a": 1}})
-    assert ledger.applied() == {address: row}
+    assert ledger.applied() == {address: row._replace(fingerprint="")}
     assert ledger.known() == {"k": {"a": 1}}
     ledger.record([], [address], {})
     assert ledger.applied() == {}

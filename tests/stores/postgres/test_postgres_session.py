@@ -282,7 +282,7 @@ def test_the_ledger_is_empty_until_written(postgres_database: str, other: psycop
     assert other.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'reconcile'").fetchall() == []
     ledger.ensure()
     ledger.stamp(World("p", "e", {"app": "1/x"}))
-    row = Applied(at("table", "t%s"), {"a": "?"}, {"a": "%s"}, "sha256:0", at("table", "t%s"), "r1")
+    row = Applied.of(at("table", "t%s"), {"a": "?"}, {"a": "%s"}, "sha256:0", at("table", "t%s"), "r1")
     ledger.record([row], [], {"k": [1, "?"]})
     again = open_ledger(spec(postgres_database), "reconcile")
     assert again.world() == World("p", "e", {"app": "1/x"})

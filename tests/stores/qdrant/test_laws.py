@@ -116,7 +116,7 @@ def live_of(name: str) -> Live:
 
 
 def differ(desired: State, live: Live) -> Difference:
-    before = {a: Applied(a, {}, {}, "", a, "r") for a in live.state}  # all of it was applied before
+    before = {a: Applied.of(a, {}, {}, "", a, "r") for a in live.state}  # all of it was applied before
     return diff(desired, live, before, PACKAGE, Policy(), lambda a, c: "managed", Options())
 
 

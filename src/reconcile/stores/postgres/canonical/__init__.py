@@ -5,9 +5,11 @@ An empty difference costs nothing here; a small one a small scratch build, howev
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reconcile.model import Address, Json, Resource, State
@@ -72,7 +74,19 @@ def canonical(session: Connected, desired: State, live: Live, known: Mapping[str
         work.build(build)
     state = State({a: work.done.get(a, x) for a, x in desired.items()}) if work.done else desired
     unproved, notes = tuple(work.unproved), tuple(dict.fromkeys(work.notes))
-    return Canonical(state, tuple(work.problems), tuple(work.receipts), work.learned, unproved, notes)
+    same = frozenset(work.same)
+    return Canonical(state, tuple(work.problems), tuple(work.receipts), work.learned, unproved, notes, same)
+
+
+_json = cache(json.loads)
+
+
+def _differing(full: Resource, after: Resource, y: Resource) -> Iterator[tuple[str, str, str]]:
+    """(path, declared, live) of texts that are the live ones in their own spelling `after`, and not as declared."""
+    theirs, ours = dict(texts(y)), dict(texts(full))
+    for path, text in texts(after):
+        if theirs.get(path) == text != ours.get(path):
+            yield path, ours.get(path) or "", text or ""
 
 
 class Work:
@@ -82,6 +96,7 @@ class Work:
         self.session, self.desired, self.live, self.known = session, desired, live, known
         self.others = Counterparts(desired, live.state)
         self.done: dict[Address, Resource] = {}
+        self.same: set[Address] = set()
         self.problems: list[Problem] = []
         self.receipts: list[Receipt] = []
         self.unproved: list[Receipt] = []
@@ -90,8 +105,12 @@ class Work:
         self._closure: Closure | None = None
         self._open: set[object] = set()
         """Texts, declared and live, of which nothing is alike and something is for the server to tell."""
+        self._said: dict[Address, tuple[object, ...]] = {}
+        """Both texts of each resource that the server has to tell of."""
         self._spellings: dict[str, Mapping[str, Any]] = {}
         """What `spelling` made of what is known, by key: many resources have one."""
+        self._differing: dict[object, list[tuple[str, str, str]]] = {}
+        """(path, declared, live) of texts that turned out to say the same, by key and both texts."""
 
     @property
     def closure(self) -> Closure:
@@ -117,10 +136,12 @@ class Work:
         if y is not None and x == y:
             if isinstance(y, VIEWS):
                 self.done[x.address] = x.replace(columns=y.columns)
+            elif x.container == y.container:
+                self.same.add(x.address)
             return x
         full = filled(x, y)
         if y is not None:
-            said = (type(x), *texts(full), None, *texts(y))
+            said = self._said[x.address] = (type(x), *texts(full), None, *texts(y))
             if said in self._open:  # many tables have the same check
                 return None
             alike = list(same_parts(full, y))
@@ -162,10 +183,10 @@ class Work:
             self._spellings[key] = spelling(type(x), spelled)
         after = with_texts(full, spelled, self._spellings[key])
         if y is not None:
-            theirs, ours = dict(texts(y)), dict(texts(full))
-            for path, text in texts(after):
-                if theirs.get(path) == text != ours.get(path):
-                    self.receipts.append(Receipt(x.address, path, ours.get(path) or "", text or "", how))
+            both = (key, self._said.get(x.address))
+            if both not in self._differing:
+                self._differing[both] = list(_differing(full, after, y))
+            self.receipts += [Receipt(x.address, path, ours, text, how) for path, ours, text in self._differing[both]]
         self._finish(x, after)
 
     def _built(self, wanted: Sequence[Resource], compared: Iterable[Address]) -> Built:
@@ -178,7 +199,7 @@ class Work:
 
     def _finish(self, x: Resource, after: Resource) -> None:
         changed = after is not x and after != x
-        self.done[x.address] = after.replace(declared=x.attributes()) if changed else after
+        self.done[x.address] = after.replace(declared=_json(self.desired.forms[x.address])) if changed else after
 
     def build(self, open_: Sequence[Resource]) -> None:
         """Settle by building; what cannot be built here is left as declared and listed as unproved."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, cached_property
 
 from reconcile.model import Address, Json, Resource, State, to_json
 from reconcile.stores.postgres import resources as r
@@ -16,7 +17,7 @@ from reconcile.stores.postgres.resources import ROUTINES, TYPES
 from reconcile.stores.postgres.sqlroutines import header, parsed
 from reconcile.stores.postgres.sqltokens import called, named
 
-_FORMAT = 5
+_FORMAT = 6
 """Changes when texts are spelled, keyed or kept differently: what was learned before then no longer counts."""
 
 
@@ -32,17 +33,26 @@ def built_names(x: Resource) -> tuple[str, ...]:
     return (name.partition("(")[0] if x.address.kind in ROUTINES else name,)
 
 
+@cache
+def _words(said: tuple[tuple[str, str | None], ...]) -> frozenset[str | None]:
+    """All that could be a name in texts: many tables have the same check."""
+    return frozenset(name for _, text in said if text for pair in named(text) for name in pair)
+
+
 class Closure:
     """Declared objects by what they need."""
 
     def __init__(self, desired: State, others: Counterparts, world: Sequence[Json]) -> None:
         self.desired, self.others, self.world = desired, others, world
-        self.columns = columns_in_order(desired, others)
+        self._named: dict[Address, dict[str, r.Column]] = defaultdict(dict)
+        """The columns of each table by name, in no order that counts."""
         self.primary: dict[Address, r.PrimaryKey] = {}
         self._objects: dict[tuple[str, str], list[Address]] = defaultdict(list)
         self._by_name: dict[str, list[Address]] = defaultdict(list)
         for x in desired.values():
-            if isinstance(x, r.PrimaryKey):
+            if isinstance(x, r.Column):
+                self._named[x.table][x.address.parts[-1]] = x
+            elif isinstance(x, r.PrimaryKey):
                 self.primary[x.table] = x
             elif x.address.kind in BUILT:
                 for name in built_names(x):
@@ -52,6 +62,11 @@ class Closure:
         self._needs: dict[Address, frozenset[Address]] = {}
         self._keys: dict[Address, str] = {}
         self._digests: dict[object, str] = {}
+
+    @cached_property
+    def columns(self) -> Mapping[Address, list[r.Column]]:
+        """The columns of each table in the order they will have."""
+        return columns_in_order(self.desired, self.others)
 
     def needs(self, x: Resource) -> frozenset[Address]:
         """Addresses of the tables, views, enums and sequences that `x` needs, its own table included, and theirs."""
@@ -123,8 +138,8 @@ class Closure:
         return self._keys[x.address]
 
     def _key(self, x: Resource) -> str:
-        own = self._own(x)
         said = tuple(texts(x))
+        own = self._own(x, said)
         keyed: tuple[Json, ...] = ()
         if isinstance(x, r.Index | r.Exclusion):
             keyed = ((x.method, tuple([(i.column, i.order, i.nulls) for i in x.columns])),)
@@ -146,23 +161,23 @@ class Closure:
         all_ = [_FORMAT, self.world, *parts, *([str(a), *self._definition(a)] for a in sorted(wanted))]
         return "pg:" + hashlib.sha256(json.dumps(all_, sort_keys=True).encode()).hexdigest()
 
-    def _own(self, x: Resource) -> list[r.Column] | None:
-        """The columns that `x` names, where nothing else of its table counts; None where more may.
+    def _own(self, x: Resource, said: tuple[tuple[str, str | None], ...]) -> list[r.Column] | None:
+        """The columns that `x` names in its texts, `said`, where nothing else of its table counts; None where more may.
 
         Checks, expressions of an index and generated columns read columns of their row and hold no subquery; only by
         its name could they mean the table. A default reads no column at all.
         """
         if isinstance(x, r.Column) and x.generated is None:
             return []
-        columns = self.columns.get(x.container) if x.container is not None else None
+        columns = self._named.get(x.container) if x.container is not None else None
         if not columns or not isinstance(x, r.Column | r.Check | r.Index | r.Exclusion | r.Statistics):
             return None
-        words = {name for _, text in texts(x) if text for pair in named(text) for name in pair}
+        words = _words(said)
         if isinstance(x, r.Index | r.Exclusion | r.Statistics):
-            words.update(i.column for i in x.columns)
+            words = words.union([i.column for i in x.columns])
         if x.table.parts[-1] in words:
             return None
-        return [c for c in columns if c.address.parts[-1] in words]
+        return [columns[name] for name in sorted(columns.keys() & words)]
 
     def _definition(self, address: Address) -> Iterable[Json]:
         x = self.desired[address]
