@@ -52,12 +52,12 @@ print(time.perf_counter() - began)
 
 OWN = """
 import sys, time, psycopg
-from reconcile.stores.postgres.introspect import LARGE, fetched, settle
+from reconcile.stores.postgres.introspect import QUERIES, fetched, settle
 began = time.perf_counter()
 with psycopg.connect(sys.argv[1], autocommit=True) as connection, connection.transaction():
     settle(connection, ["public"])
-    with fetched(connection, ["public"]) as rows:
-        for name in LARGE:
+    with fetched(connection, ["public"], QUERIES) as rows:
+        for name in QUERIES:
             rows[name]
 print(time.perf_counter() - began)
 """

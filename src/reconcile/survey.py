@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from reconcile import memo
 from reconcile.change import Server
 from reconcile.diff import Difference, Options, diff, scope
 from reconcile.errors import PlanError, Problem, ProjectError, ReconcileError, StoreError
@@ -103,7 +105,7 @@ def reading(project: Project, *, declared: bool = True) -> Iterator[Reading]:
         stores = _all(futures)
         _same_world(project, ledger, stores)
         applied, known = recorded.result()
-        yield Reading(project, stores, ledger, applied, known, desired)
+        yield Reading(project, stores, ledger, applied, {**_learned_here(project), **known}, desired)
     finally:
         for session in sessions.values():
             session.close()
@@ -252,7 +254,28 @@ def survey(reading: Reading, options: Options) -> Survey:
         raise ProjectError(problems)
     if errors:
         raise PlanError("\n".join(errors))
+    _remember(reading, canonical.values())
     return Survey(reading, options, canonical, _followed(differences, waits(reading.desired), options))
+
+
+_MANY = 1000
+"""From so many resources on, what a plan learns is kept in the user's cache folder too, not only by the next apply."""
+
+
+def _learned_at(project: Project) -> str:
+    place = f"{project.directory.resolve()}\0{project.environment}"
+    return f"spelled-{hashlib.sha256(place.encode()).hexdigest()}"
+
+
+def _learned_here(project: Project) -> Mapping[str, Json]:
+    """What earlier plans of this user learned: by hashes of all that a spelling follows from, as the ledger has it."""
+    return memo.get(_learned_at(project)) or {}
+
+
+def _remember(reading: Reading, found: Iterable[Canonical]) -> None:
+    learned = {key: value for canonical in found for key, value in canonical.learned.items()}
+    if learned and len(reading.desired) >= _MANY:
+        memo.put(_learned_at(reading.project), {**_learned_here(reading.project), **learned})
 
 
 def _followed(

@@ -10,7 +10,7 @@ import pytest
 from tests.stores.postgres.reading import Store
 
 from reconcile.model import to_json
-from reconcile.stores.postgres.introspect import fetched, introspect, settle
+from reconcile.stores.postgres.introspect import QUERIES, fetched, introspect, settle
 
 pytestmark = pytest.mark.older
 
@@ -315,7 +315,7 @@ def test_rows_can_be_read_inside_a_transaction(store: Store) -> None:
     with psycopg.connect(store.url) as connection:
         connection.execute("create table inside (a int)")
         settle(connection, ["public"])
-        with fetched(connection, ["public"]) as rows:
+        with fetched(connection, ["public"], QUERIES) as rows:
             assert any(row[2] == "inside" for row in rows["relations"])
         live = introspect(connection, "app", ["public"])
         assert any(str(a) == "app.table.public.inside" for a in live.state)

@@ -108,7 +108,9 @@ class PostgresSession:
     def introspect(self) -> Live:
         """See `Session.introspect`."""
         with self._translated():
-            return introspect(self.connection, self.name, self.schemas)
+            return introspect(
+                self.connection, self.name, self.schemas, another=lambda: connect(self._spec, self._application)
+            )
 
     def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
         """See `Session.canonical`."""
