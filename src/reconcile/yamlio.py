@@ -19,11 +19,10 @@ import yaml
 
 from reconcile.errors import Problem, ProjectError
 from reconcile.model import Source
-from reconcile.yamldump import dump
 from reconcile.yamlerrors import syntax_problem
 from reconcile.yamlvalues import BEGIN, Float, Map, Places, Seq, merge
 
-__all__ = ["Float", "Map", "Seq", "dump", "merge", "parse", "read_documents"]
+__all__ = ["Float", "Map", "Seq", "merge", "parse", "read_documents"]
 
 MAX_DEPTH = 64
 """Levels of nesting; a schema needs about ten, and recursion over values must not end in a crash."""

@@ -17,7 +17,8 @@ from reconcile import starter
 from reconcile.errors import Problem, ProjectError
 from reconcile.model import Source
 from reconcile.validation import validate
-from reconcile.yamlio import dump, parse
+from reconcile.yamldump import dump
+from reconcile.yamlio import parse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ROUNDS = 60

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconcile.errors import ProjectError
-from reconcile.yamlio import MAX_ALIASED, MAX_DEPTH, Map, Seq, dump, merge, parse, read_documents
+from reconcile.yamldump import dump
+from reconcile.yamlio import MAX_ALIASED, MAX_DEPTH, Map, Seq, merge, parse, read_documents
 
 
 def one(text: str) -> Map:

@@ -16,7 +16,7 @@ _DISTANCES = {word: str(name) for name, word in options.DISTANCES.items()}
 
 def dump(live: Live, server: Server, spec: StoreSpec, only: Callable[[Address], bool]) -> Mapping[str, str]:
     """`collections.yaml`, or nothing where nothing is chosen. What is not modelled stands as comments on top."""
-    from reconcile.yamlio import dump as to_yaml
+    from reconcile.yamldump import dump as to_yaml
 
     defaults = settings.shipped(settings.COLLECTION, server.numbers)
     collections: dict[str, Json] = {}
