@@ -294,13 +294,15 @@ class Ledger:
         if not self.exists():
             return {}
         query = "SELECT address, live, declared, canonical, run FROM {t}applied WHERE target = ''"
-        known = {} if alike is None else alike.texts
+        known = {} if alike is None else alike.texts()
+        share = dict[str, str]().setdefault  # most tables have columns that other tables have
         found = {}
         for row in self._db.rows(query.format(t=self._db.prefix)):
             address, live, declared, canonical, run = map(str, row)
             where = known.get(address) or Address.parse(address)
             there = where if live == address else Address.parse(live)
-            found[where] = Applied(where, declared, canonical, "", there, run)
+            texts = share(declared, declared), share(canonical, canonical)
+            found[where] = Applied(where, *texts, "", there, share(run, run))
         return found
 
     def record(self, rows: Iterable[Applied], gone: Iterable[Address], known: Mapping[str, Json]) -> None:

@@ -8,7 +8,6 @@ import os
 import pickle
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,23 +38,33 @@ def desired(project: Project) -> State:
         ProjectError: all problems of all files.
     """
     key = _key(project)
-    kept: Kept | None = memo.get(key) if key is not None else None
-    if kept is not None and kept.beside == {name: _hash(project.directory / name) for name in kept.beside}:
-        return kept.state
+    if key is not None and (kept := _kept(project, key)) is not None:
+        return kept
     beside: set[str] = set()
     state = _read(project, beside)
-    if key is not None and state.texts and state.forms:  # looked at once, they are kept with it
-        memo.put(key, Kept(state, {name: _hash(project.directory / name) for name in beside}))
+    if key is not None:
+        resources, forms = list(state.values()), state.form_list
+        parts = (slice(start, start + _PART) for start in range(0, len(resources), _PART))
+        hashes = {name: _hash(project.directory / name) for name in beside}
+        memo.put(key, hashes, *((resources[part], forms[part]) for part in parts))
     return state
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What a project's files were read as."""
+_PART = 1000
+"""Resources that are kept together."""
 
-    state: State
-    beside: Mapping[str, str]
-    """Hashes of the files that the YAML refers to."""
+
+def _kept(project: Project, key: str) -> State | None:
+    """What `desired` kept under `key`, if the files that the YAML refers to are the same."""
+    found = memo.get(key)
+    if not found:
+        return None
+    beside, *parts = found
+    if beside != {name: _hash(project.directory / name) for name in beside}:
+        return None
+    share = dict[str, str]().setdefault
+    forms = [share(form, form) for _, those in parts for form in those]
+    return State.with_forms((resource for those, _ in parts for resource in those), forms)
 
 
 def _key(project: Project) -> str | None:

@@ -58,8 +58,8 @@ def code() -> bytes:
     return total.digest()
 
 
-def get(key: str) -> Any | None:
-    """What was kept under `key`, or None: not there, not readable, or writable for others."""
+def get(key: str) -> list[Any] | None:
+    """The parts that were kept under `key`, or None: not there, not readable, or writable for others."""
     where = folder()
     if where is None:
         return None
@@ -68,15 +68,20 @@ def get(key: str) -> Any | None:
         with path.open("rb") as file:
             if not all(_mine(s) for s in (os.fstat(file.fileno()), where.stat())):
                 return None
-            found = pickle.load(file)  # only what this user wrote
+            size, found = os.fstat(file.fileno()).st_size, list[Any]()
+            while file.tell() < size:
+                found.append(pickle.load(file))  # only what this user wrote
         path.touch()
     except Exception:  # a torn or foreign file is as good as none
         return None
     return found
 
 
-def put(key: str, value: object) -> None:
-    """Keep `value` under `key`, and only the entries used last; where nothing can be written, nothing is kept."""
+def put(key: str, *parts: object) -> None:
+    """Keep `parts` under `key`, and only the entries used last; where nothing can be written, nothing is kept.
+
+    Each part is written and read by itself: to read one takes half as much memory again as it has.
+    """
     where = folder()
     if where is None:
         return
@@ -87,7 +92,8 @@ def put(key: str, value: object) -> None:
         handle, name = tempfile.mkstemp(dir=where, prefix=".part-")
         try:
             with os.fdopen(handle, "wb") as file:
-                pickle.dump(value, file, protocol=5)
+                for part in parts:
+                    pickle.dump(part, file, protocol=5)
             Path(name).replace(where / key)
         except BaseException:
             Path(name).unlink(missing_ok=True)

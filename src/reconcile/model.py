@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from operator import attrgetter
@@ -99,6 +99,9 @@ def _quoted(part: str) -> str:
     return part
 
 
+_set = object.__setattr__
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 class Record:
     """Makes of each subclass a frozen dataclass with keyword arguments, without a decorator.
@@ -120,8 +123,9 @@ class Record:
 
     def __init__(self, **fields: object) -> None:
         defaults = self._defaults
-        own = {name: value for name, value in fields.items() if value is not defaults[name]}
-        object.__setattr__(self, "__dict__", own)
+        for name, value in fields.items():
+            if value is not defaults[name]:
+                _set(self, name, value)  # one by one: so all of a class share the names, and take half the memory
 
     def __setattr__(self, name: str, value: object) -> None:
         raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
@@ -324,6 +328,13 @@ class State(Mapping[Address, Resource]):
         """Later ones win; use after duplicates have been reported."""
         return cls({r.address: r for r in resources})
 
+    @classmethod
+    def with_forms(cls, resources: Iterable[Resource], forms: Sequence[str]) -> State:
+        """Resources whose `form_list` is known."""
+        made = cls.of(resources)
+        made.__dict__["form_list"] = forms
+        return made
+
     def __getitem__(self, address: Address) -> Resource:
         return self.resources[address]
 
@@ -371,7 +382,8 @@ class State(Mapping[Address, Resource]):
 
     def filter(self, keep: Callable[[Resource], bool]) -> State:
         """Those for which `keep` is true."""
-        return State({a: r for a, r in self.resources.items() if keep(r)})
+        gone = {a for a, r in self.resources.items() if not keep(r)}
+        return State({a: r for a, r in self.resources.items() if a not in gone}) if gone else self
 
     def of_kind(self, *kinds: str) -> list[Resource]:
         """Those of the kinds, in order."""
@@ -380,17 +392,20 @@ class State(Mapping[Address, Resource]):
             return [r for a, r in self.resources.items() if a.kind in kinds]
         return list(found[0]) if found else []
 
-    @cached_property
-    def texts(self) -> Mapping[str, Address]:
+    def texts(self) -> dict[str, Address]:
         """The addresses by their text."""
         return {str(address): address for address in self.resources}
 
     @cached_property
-    def forms(self) -> Mapping[Address, str]:
-        """The attributes of each as JSON text; of those that are alike the same one."""
-        same: dict[str, str] = {}
-        forms = ((address, json.dumps(resource.attributes())) for address, resource in self.resources.items())
-        return {address: same.setdefault(form, form) for address, form in forms}
+    def form_list(self) -> Sequence[str]:
+        """The attributes of each, in order, as JSON text; of those that are alike the same one."""
+        share = dict[str, str]().setdefault
+        forms = (json.dumps(resource.attributes()) for resource in self.resources.values())
+        return [share(form, form) for form in forms]
+
+    def forms(self) -> dict[Address, str]:
+        """`form_list` by address; made anew each time, since it is as large as it is seldom needed."""
+        return dict(zip(self.resources, self.form_list, strict=True))
 
     @cached_property
     def _kinds(self) -> Mapping[str, list[Resource]]:

@@ -55,8 +55,10 @@ class Reading:
     desired: State = field(default_factory=State)
     """What the YAML declares; nothing where the reading was not asked for it."""
 
-    def applied_in(self, store: str) -> dict[Address, Applied]:
+    def applied_in(self, store: str) -> Mapping[Address, Applied]:
         """The applied rows of one store."""
+        if all(a.store == store for a in self.applied):
+            return self.applied
         return {a: row for a, row in self.applied.items() if a.store == store}
 
     @property
@@ -269,7 +271,8 @@ def _learned_at(project: Project) -> str:
 
 def _learned_here(project: Project) -> Mapping[str, Json]:
     """What earlier plans of this user learned: by hashes of all that a spelling follows from, as the ledger has it."""
-    return memo.get(_learned_at(project)) or {}
+    found = memo.get(_learned_at(project))
+    return found[0] if found else {}
 
 
 def _remember(reading: Reading, found: Iterable[Canonical]) -> None:
@@ -315,7 +318,7 @@ def rows(found: Survey, run: str) -> tuple[list[Applied], list[Address]]:
 
 def unrecorded(found: Survey) -> Iterator[tuple[Resource, Resource, Address]]:
     """Declared and live alike, but not in the ledger as such: (desired, live, where it stands)."""
-    applied, forms = found.reading.applied, found.reading.desired.forms
+    applied, forms = found.reading.applied, found.reading.desired.forms()
     for name, difference in found.differences.items():
         canonical = found.canonical[name]
         wanted, seen, raw = canonical.state.resources, difference.live.resources, difference.raw

@@ -6,7 +6,7 @@ imports its driver only inside `connect` (and what that imports), never at impor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,7 +137,7 @@ class Canonical:
     """Pairs that may be equal but cannot be proved so here; `how` says why."""
     notes: tuple[str, ...] = ()
     """What a reader of the plan should know of how spellings were compared."""
-    same: frozenset[Address] = frozenset()
+    same: Set[Address] = frozenset()
     """Those that equal the live resource of their address, container included: nobody has to compare them again."""
 
 

@@ -9,7 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reconcile.model import Address, Json, Resource, State
@@ -74,8 +74,7 @@ def canonical(session: Connected, desired: State, live: Live, known: Mapping[str
         work.build(build)
     state = State({a: work.done.get(a, x) for a, x in desired.items()}) if work.done else desired
     unproved, notes = tuple(work.unproved), tuple(dict.fromkeys(work.notes))
-    same = frozenset(work.same)
-    return Canonical(state, tuple(work.problems), tuple(work.receipts), work.learned, unproved, notes, same)
+    return Canonical(state, tuple(work.problems), tuple(work.receipts), work.learned, unproved, notes, work.same)
 
 
 _json = cache(json.loads)
@@ -118,6 +117,11 @@ class Work:
         if self._closure is None:
             self._closure = Closure(self.desired, self.others, self._world())
         return self._closure
+
+    @cached_property
+    def forms(self) -> Mapping[Address, str]:
+        """What is declared, as JSON text."""
+        return self.desired.forms()
 
     def _world(self) -> Sequence[Json]:
         """What spelling depends on besides definitions: server, extensions, search path."""
@@ -199,7 +203,7 @@ class Work:
 
     def _finish(self, x: Resource, after: Resource) -> None:
         changed = after is not x and after != x
-        self.done[x.address] = after.replace(declared=_json(self.desired.forms[x.address])) if changed else after
+        self.done[x.address] = after.replace(declared=_json(self.forms[x.address])) if changed else after
 
     def build(self, open_: Sequence[Resource]) -> None:
         """Settle by building; what cannot be built here is left as declared and listed as unproved."""
