@@ -528,3 +528,42 @@ def test_a_collection_with_custom_sharding_is_not_copied(store: Store) -> None:
     store.collection(f"{VECTOR}, sharding_method: custom, shard_number: 2, on_change: copy, writes: frozen")
     with pytest.raises(ProjectError, match=r"v\.yaml:3:3: v\.collection\.c: points .* custom sharding are not copied"):
         store.plan()
+
+
+def test_other_ways_to_say_the_same_are_equal_and_changed_alike(store: Store) -> None:
+    size = {"size": 4, "distance": "Dot"}
+    store.send("PUT", "/collections/alone", {"vectors": {"": size}, "sharding_method": "auto"})
+    store.send(
+        "PUT", "/collections/among", {"vectors": {"": size, "img": size}, "sparse_vectors": {"s": {"index": {}}}}
+    )
+    store.send("PUT", "/collections/bare", {"vectors": {}, "metadata": {"gone": None}, "strict_mode_config": {}})
+    store.send("PUT", "/collections/words", {"vectors": {}})
+    text = {"type": "text", "stopwords": {"custom": ["b", "a"], "languages": ["german", "english"]}}
+    store.send("PUT", "/collections/words/index?wait=true", {"field_name": "t", "field_schema": text})
+    vector = "{dimensions: 4, distance: dot}"
+    equal = {
+        "alone": f"vectors: {{'': {vector}}}, sharding_method: auto",
+        "among": f"vectors: {{'': {vector}, img: {vector}}}, sparse_vectors: {{s: {{modifier: none, index: {{}}}}}}",
+        "bare": "vectors: {}, sparse_vectors: {}, metadata: {gone: null, never: null}",
+        "words": "payload_indexes: {t: {type: text, stopwords: {custom: [a, b, a], languages: [english, german]}}}",
+    }
+    together(store, equal)
+    assert lines(store.plan()) == []
+    together(store, {**equal, "alone": f"vector: {vector}"})
+    assert lines(store.plan()) == []
+    other = "{dimensions: 4, distance: dot, on_disk: true, hnsw: {m: 9}}"
+    changed = {
+        "alone": f"vectors: {{'': {other}}}",
+        "among": f"vectors: {{'': {other}, img: {vector}}}",
+        "bare": "metadata: {gone: 1}",
+        "words": "payload_indexes: {t: {type: text, stopwords: none}}",
+    }
+    together(store, changed)
+    made = store.apply()
+    assert {c.actions for c in made.resource_changes} == {("update",), ("rebuild",)}
+    assert store.config("alone")["params"]["vectors"][""]["hnsw_config"] == {"m": 9}
+    assert "stopwords" not in store.send("GET", "/collections/words")["payload_schema"]["t"]["params"]
+    together(store, {**changed, "bare": "metadata: {gone: null}"})
+    assert lines(store.plan()) == ["update v.collection.bare metadata.gone 1 → unset"]
+    store.apply()
+    assert "gone" not in store.config("bare")["metadata"]
