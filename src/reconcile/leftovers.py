@@ -32,9 +32,9 @@ def left_behind(plan: Plan, journal: Mapping[str, str]) -> dict[str, Json]:
     for change in plan.resource_changes:
         own = by_change.get(change.address, [])
         replaced = [a for a in _removed(own) if a.kind == change.address.kind]
-        made = [s.address for s in own if s.id in journal and s.address.kind == change.address.kind]
+        made = [s.address for s in own if s.id in journal and s.address in s.debris]
         for address in made if change.after and replaced else ():
-            if address != change.address and address not in replaced:
+            if address.kind == change.address.kind and address not in (change.address, *replaced):
                 entry = {"for": change.address.parts[-1], "beside": str(replaced[0]), "is": change.after}
                 found[f"{_KEY}{address}"] = entry
     return found

@@ -171,13 +171,20 @@ def test_what_was_built_beside_before_is_gone_on_with() -> None:
     made = ranged("f__v2", "body", "title", kind="fulltext", label="Doc", analyzer="german")
     for found, expected in (
         (made, [("DROP", "f")]),
-        (made.replace(state="failed"), [("DROP", "f__v2"), ("CREATE FULLTEXT", "f__v2"), ("DROP", "f")]),
+        (made.replace(state="failed"), [("DROP", "f"), ("CREATE FULLTEXT", "f")]),
+        (
+            made.replace(state="failed", left_for="f"),
+            [("DROP", "f__v2"), ("CREATE FULLTEXT", "f__v2"), ("DROP", "f")],
+        ),
         (made.replace(analyzer="french"), [("DROP", "f"), ("CREATE FULLTEXT", "f")]),
     ):
         (declared,) = canonical(State.of([after]), Live(State.of([FULL, found])), list).state.values()
         change = PACKAGE.change(FULL, declared)
         assert change is not None
-        assert calls(change.steps(world([FULL, found], [declared, found]))) == expected
+        steps = change.steps(world([FULL, found], [declared, found]))
+        assert calls(steps) == expected
+        made_anew = [c.cypher for c in steps[0].calls if isinstance(c, Cypher) and "f__v2" in c.params["name"]]
+        assert all("n.`body`, n.`title`" in text for text in made_anew if text.startswith("CREATE"))
         assert list(change.takes(State.of([found]))) == ([found.address] if expected[-1] == ("DROP", "f") else [])
 
 

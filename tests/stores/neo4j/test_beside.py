@@ -64,16 +64,24 @@ def test_where_somebody_has_the_other_place_it_is_replaced_where_it_stands(graph
     assert graph.config("theirs")["fulltext.analyzer"] == "czech"
 
 
-def test_one_that_is_as_declared_already_takes_over_and_the_plan_says_so(graph: Graph) -> None:
+def test_one_that_is_as_declared_already_takes_over_and_the_plan_says_so(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
     graph.declare(DOCS.format("simple"))
     graph.apply()
     graph.send(BY_HAND.format("mine", "body", "title", "english"))
     graph.declare(DOCS.format("english"))
     plan = graph.plan("all", prune="all")
     first, _ = plan.steps
-    assert first.calls == (Op("wait_online", {"name": "mine"}),), "nothing is made, and that is shown"
+    assert first.id == "graph.index.docs/0-wait", "nothing is made, and that is shown"
+    assert (first.calls, first.after_commit) == ((), (Op("wait_online", {"name": "mine"}),))
     assert Hazard.BUILDS_INDEX not in first.hazards
     assert "mine, which is as declared, takes over; docs is dropped" in text_format.render(planfile.to_json(plan))
+    with broken_off(graph, monkeypatch):
+        workflow.apply(graph.project, plan)
+    graph.declare(DOCS.format("simple"))
+    assert lines(graph.plan()) == [], "what a run only waited for it did not leave behind"
+    graph.declare(DOCS.format("english"))
     graph.apply(prune="all")
     assert names(graph) == ["mine"]
 

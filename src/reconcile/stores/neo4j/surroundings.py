@@ -14,7 +14,7 @@ from reconcile.model import Resource, State
 from reconcile.stores.base import Live
 from reconcile.stores.neo4j import options
 from reconcile.stores.neo4j.parse import slots
-from reconcile.stores.neo4j.resources import BY_NAME, Index, SchemaObject
+from reconcile.stores.neo4j.resources import BY_NAME, FAILED, Index, SchemaObject
 
 _NUMBERED = re.compile(r"(.*)__v\d+", re.S)
 
@@ -84,8 +84,9 @@ class Surroundings:
         return result
 
     def _free(self, other: SchemaObject) -> bool:
-        """Whether it is declared by nobody, and the project does not ignore it."""
-        return other.address in self._managed and other.address not in self._desired
+        """Whether it may be taken over: declared by nobody, not ignored, usable unless a run of ours left it."""
+        usable = not (isinstance(other, Index) and other.state == FAILED) or other.leftover_of is not None
+        return usable and other.address in self._managed and other.address not in self._desired
 
     @staticmethod
     def _same(other: SchemaObject, wanted: Index) -> bool:

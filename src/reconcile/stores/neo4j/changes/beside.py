@@ -121,27 +121,29 @@ class ReplaceIndexBeside(ReplaceIndex):
     def _build(self, before: Index, after: Index, world: World) -> Step:
         """Make the new one, or wait for the one that is there: it may still be building."""
         helper = index_address(after.address.store, after.name)
-        form = beside(before, after) or after
-        make = cypher.create(form, after.name, world.server)
-        waiting = wait(after.name)
-        found = world.live.get(helper)
-        if after.there is not None and isinstance(found, Index):
-            drop = cypher.drop(found, found.name, world.server)
-            calls: tuple[Call, ...] = (drop, make) if found.state == FAILED else (waiting,)
-            needs, hazards = frozenset({has(helper)}), frozenset({Hazard.BUILDS_INDEX} if len(calls) > 1 else ())
-        else:
-            calls, hazards = (make,), frozenset({Hazard.BUILDS_INDEX})
+        found = world.live.get(helper) if after.there is not None else None
+        word, needs = "0-build", frozenset({has(helper)})
+        debris: tuple[Address, ...] = (helper,)
+        calls: tuple[Call, ...] = ()
+        if not isinstance(found, Index):
+            form = beside(before, after) or after
+            calls = (cypher.create(form, after.name, world.server),)
             needs = makes_way(form, after.name, world)[0] - {done(f"{self.address}/1-drop")}
+        elif found.state == FAILED:
+            make = cypher.create(usable(found), found.name, world.server)
+            calls = (cypher.drop(found, found.name, world.server), make)
+        else:
+            word, debris = "0-wait", ()
         made = step(
             self,
-            "0-build",
+            word,
             calls=calls,
             needs=needs,
             gives=frozenset({ok(self.address)}),
-            debris=(helper,),
+            debris=debris,
             journalled=True,
-            after_commit=() if waiting in calls else (waiting,),
-            hazards=hazards,
+            after_commit=(wait(after.name),),
+            hazards=frozenset({Hazard.BUILDS_INDEX} if calls else ()),
         )
         return replace(made, address=helper)
 
