@@ -286,7 +286,7 @@ def test_the_ledger_is_empty_until_written(postgres_database: str, other: psycop
     ledger.record([row], [], {"k": [1, "?"]})
     again = open_ledger(spec(postgres_database), "reconcile")
     assert again.world() == World("p", "e", {"app": "1/x"})
-    assert again.applied() == {row.address: row} and again.known() == {"k": [1, "?"]}
+    assert again.applied() == {row.address: row._replace(fingerprint="")} and again.known() == {"k": [1, "?"]}
     ledger.close()
     again.close()
 
