@@ -163,6 +163,7 @@ class Gate:
         self.folder = Folder(folder, {"s": {"kind": "postgres", "url": url}}, settings)
         self.folder.declare(s=GATED).apply("all")
         self.gate = psycopg.connect(url, autocommit=True)
+        self.timers: list[threading.Timer] = []
         self.ask("INSERT INTO items SELECT n, n FROM generate_series(1, 3) n")
 
     def ask(self, sql: str) -> list[tuple[object, ...]]:
@@ -175,6 +176,8 @@ class Gate:
 
     def kill(self) -> tuple[object, ...]:
         """Kill an apply whose build waits at the gate; (pid, application name) of the builder, which lives on."""
+        for timer in self.timers:  # of the apply before: it would open the gate of this one
+            timer.join()
         self.ask("SELECT pg_advisory_lock(7)")
         process = self.folder.start("apply", "--auto-approve", "--allow", "all")
         try:
@@ -212,7 +215,8 @@ class Gate:
     def opening(self, event: Event) -> None:
         """Open the gate when the apply has come to a step of the index."""
         if event.kind == "step_started":
-            threading.Timer(0.3, Gate.open, [self]).start()
+            self.timers.append(threading.Timer(0.3, Gate.open, [self]))
+            self.timers[-1].start()
 
 
 @pytest.fixture
