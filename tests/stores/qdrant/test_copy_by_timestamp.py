@@ -138,6 +138,7 @@ def test_who_goes_on_writing_to_the_old_name_is_found(store: Store, monkeypatch:
         ("float", ["3"], r'1 point of c__v1 has a at .* type float .*1: "3"'),
         ("datetime", [NOW, "yesterday"], rf'2 points .* type datetime .*1: {NOW}, 2: "yesterday"'),
     ],
+    ids=["integer", "float", "datetime"],  # the time in one of them would give each worker another test
 )
 def test_times_of_another_type_are_refused_before_anything_is_made(
     store: Store, kind: str, odd: list[Any], shown: str
