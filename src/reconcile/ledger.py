@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from reconcile.checkup import Check, Topic, Verdict
 from reconcile.errors import ReconcileError, RefusedError
 from reconcile.ledger_rows import TABLES, Applied, Lock, Run, World, run_of
 from reconcile.model import Address, Json, State
@@ -38,6 +39,9 @@ class Database(Protocol):
 
     def create(self, statements: Sequence[str]) -> None:
         """Make the place (schema, file) and run the statements, in one transaction."""
+
+    def lacks(self) -> list[tuple[str, str]]:
+        """What keeps it from being made or written: (what, what to do). Writes nothing."""
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """Run one statement with `?` placeholders; rows, if it returns any. Commits at once."""
@@ -102,6 +106,14 @@ class Ledger:
                 where=self.placement,
                 hint="upgrade reconcile",
             )
+
+    def check(self) -> list[Check]:
+        """Whether it can be written, or made where there is none yet. Writes nothing."""
+        lacks = self._db.lacks()
+        if lacks:
+            return [Check(Topic.LEDGER, Verdict.STOPS, what, hint, self.placement) for what, hint in lacks]
+        state = "can be written" if self.exists() else "is made by the first apply"
+        return [Check(Topic.LEDGER, Verdict.GOOD, f"{self.placement}: {state}")]
 
     def inside(self, transaction: object) -> Ledger | None:
         """This ledger writing within an open transaction of a store; None where that is another database."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -51,6 +52,13 @@ class SqliteDatabase:
             if not self.exists():
                 for statement in statements:
                     self.execute(statement)
+
+    def lacks(self) -> list[tuple[str, str]]:
+        """See `Database`."""
+        place = self.path if self.path.exists() else next(p for p in self.path.parents if p.exists())
+        if os.access(place, os.W_OK):
+            return []
+        return [(f"{place} may not be written", "see `ledger:` in reconcile.yaml, and who owns that file or folder")]
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """See `Database`."""

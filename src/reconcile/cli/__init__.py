@@ -22,6 +22,7 @@ COMMANDS = {
     "init": "Write a commented starter project.",
     "validate": "Check the project's files; needs no server and no environment variable.",
     "plan": "Show what has to change so that the stores are as declared.",
+    "check": "Ask every store what would stop an apply; changes nothing.",
     "apply": "Carry out a plan: a saved one, or a new one after asking.",
     "show": "Print a saved plan, exactly as `plan` printed it.",
     "drift": "Show what moved in the stores since the last apply.",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from reconcile.change import Call, Change, Server, Step, Timeouts
+from reconcile.checkup import Check
 from reconcile.embeddings import Embedding
 from reconcile.errors import Problem
 from reconcile.findings import Verified
@@ -178,9 +179,15 @@ class Session(Protocol):
         """Cheap estimates, without scans: {"rows": …, "bytes": …, "points": …} for those that have any."""
 
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
-        """What would stop these steps: privileges, data that breaks a constraint (`Step.preconditions`). Reads only.
+        """What would stop these steps: data that breaks a constraint (`Step.preconditions`), names taken. Reads only.
 
         An `Unchecked` among them says what could not be looked at; it stops nothing.
+        """
+
+    def check(self, steps: Sequence[Step]) -> Sequence[Check]:
+        """The server with regard to these steps: privileges, health, load, blockers, space. Reads only.
+
+        A few round trips however many steps there are, for every apply asks this. Limits are in the store's settings.
         """
 
     def transaction(self, steps: Sequence[Step]) -> AbstractContextManager[Transaction]:

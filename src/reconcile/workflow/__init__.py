@@ -3,6 +3,7 @@
 from reconcile.apply import Event, OnEvent
 from reconcile.diff import Options
 from reconcile.workflow.apply import Outcome, apply, resume
+from reconcile.workflow.check import check
 from reconcile.workflow.drift import drift
 from reconcile.workflow.import_ import Imported, import_
 from reconcile.workflow.plan import blocked_in, plan
@@ -18,6 +19,7 @@ __all__ = [
     "abandon",
     "apply",
     "blocked_in",
+    "check",
     "drift",
     "forget",
     "history",

@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING
 
 from reconcile import planfile
 from reconcile.apply import Event, OnEvent, execute
-from reconcile.change import Phase
-from reconcile.errors import BlockedError, PartialError, ReconcileError, RefusedError, Unchecked
+from reconcile.errors import PartialError, Problem, ReconcileError, RefusedError
 from reconcile.freshness import remaining, stale
-from reconcile.ledger_rows import Run
 from reconcile.leftovers import settled
 from reconcile.plan import Plan
-from reconcile.policy import refusal
 from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows, survey, world_of
-from reconcile.workflow.plan import blocked_in
+from reconcile.workflow.admission import admit, no_unfinished
+from reconcile.workflow.check import examined, told, told_before_steps
 
 if TYPE_CHECKING:
-    from reconcile.model import Json
     from reconcile.project import Project
 
 
@@ -44,22 +41,11 @@ def apply(project: Project, made: Plan, on_event: OnEvent = lambda event: None) 
         PartialError: stopped part-way; says what is done.
         ReconcileError: it failed before anything was changed.
     """
-    _refuse_unavailable(project, made)
-    entries = blocked_in(project, made)
-    if entries:
-        reasons, options = refusal(entries)
-        raise BlockedError(
-            f"the plan has steps that are not allowed:\n{reasons}", hint=f"to allow them, add:  {options}"
-        )
-    if made.observed.get("unproved"):
-        raise BlockedError(
-            f"these cannot be proved equal or different here:\n{_unproved(made.observed['unproved'])}",
-            hint="declare each as the store has it (`reconcile plan` shows both), or see `equality:` of the store",
-        )
+    admit(project, made)
     ledger = open_ledger(project)
     try:
         epoch = ledger.lock_state().epoch
-        _no_unfinished(ledger.unfinished())
+        no_unfinished(ledger.unfinished())
     finally:
         ledger.close()
     with reading(project) as found:
@@ -79,32 +65,6 @@ def resume(project: Project, on_event: OnEvent = lambda event: None) -> Outcome:
         return _apply(found, planfile.from_json(run.plan), None, on_event, run.id)
 
 
-def _refuse_unavailable(project: Project, made: Plan) -> None:
-    """A policy that this version cannot keep must not look kept."""
-    if project.policy.require_backup and made.steps:
-        raise BlockedError(
-            "policy require_backup is set, and this version takes and checks no backups",
-            where=project.source,
-            hint="take one by your own means and set require_backup: false for this environment",
-        )
-    waiting = [step.id for step in made.steps if step.phase is Phase.CONTRACT]
-    if project.policy.contract == "held" and waiting:
-        raise BlockedError(
-            "policy contract: held is set, and this version cannot hold these steps back:\n"
-            + "\n".join(f"  {step}" for step in waiting),
-            where=project.source,
-            hint="leave them out with --exclude, or set contract: together",
-        )
-
-
-def _no_unfinished(run: Run | None) -> None:
-    if run is not None:
-        raise RefusedError(
-            f"run {run.id} is unfinished",
-            hint=f"go on with it: reconcile apply --resume\n  leave it:      reconcile apply --abandon {run.id}",
-        )
-
-
 def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, resumed: str | None) -> Outcome:
     began = time.monotonic()
     project, ledger = found.project, found.ledger
@@ -119,7 +79,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, res
     try:
         if epoch is not None and ledger.lock_state().epoch != epoch + 1:
             found = reread(found)  # somebody else's run came in between
-            _no_unfinished(ledger.unfinished())
+            no_unfinished(ledger.unfinished())
         journal = ledger.journal(run) if resumed else {}
         lives = found.lives
         if resumed:
@@ -158,14 +118,12 @@ def _preflight(made: Plan, found: Reading, resumed: str | None, on_event: OnEven
         ReconcileError: something would; names all of it.
     """
     left = remaining(made, found.ledger.journal(resumed), found.lives) if resumed else {s.id for s in made.steps}
-    problems = []
-    for name, store in found.stores.items():
-        for problem in store.session.preflight([s for s in made.steps if s.address.store == name and s.id in left]):
-            if isinstance(problem, Unchecked):
-                on_event(Event("unchecked", detail=str(problem)))
-            else:
-                problems.append(problem)
-    if problems:
+    checks = examined(found, (s for s in made.steps if s.id in left))
+    for name, own in checks.items():
+        for check in own:
+            if told_before_steps(check):
+                on_event(Event("unchecked", detail=str(Problem(check.what, where=check.where or f"store {name}"))))
+    if problems := told(checks, found.ledger.check()):
         hint = "this try changed nothing" if resumed else "nothing was changed"
         raise ReconcileError("\n".join(map(str, problems)), hint=hint)
 
@@ -192,11 +150,6 @@ def _fresh(made: Plan, found: Reading) -> None:
     if moved:
         lines = "\n".join(f"  {line}" for line in moved)
         raise RefusedError(f"the plan is stale; since it was made, this moved:\n{lines}", hint="make a new plan")
-
-
-def _unproved(entries: Json) -> str:
-    places = (f"{u['where']}: " if u.get("where") else "" for u in entries)
-    return "\n".join(f"  {place}{u['address']}: {u['how']}" for place, u in zip(places, entries, strict=True))
 
 
 def _proved(made: Plan, found: Reading, run: str) -> Survey:

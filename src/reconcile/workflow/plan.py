@@ -51,9 +51,18 @@ def plan(project: Project, options: Options | None = None) -> Plan:
     for allowance in (*options.allow, *project.policy.allow):
         Allowance.parse(allowance)
     with reading(project) as found:
-        seconds = time.monotonic() - began
-        _refuse_unmatched(found, options)
-        return _plan(survey(found, options), seconds)
+        return planned(found, options, time.monotonic() - began)
+
+
+def planned(found: Reading, options: Options, seconds: float) -> Plan:
+    """The plan from what was read, which took so many seconds.
+
+    Raises:
+        ProjectError, PlanError: see `survey`.
+        ReconcileError: an option matches nothing.
+    """
+    _refuse_unmatched(found, options)
+    return _plan(survey(found, options), seconds)
 
 
 def _refuse_unmatched(found: Reading, options: Options) -> None:

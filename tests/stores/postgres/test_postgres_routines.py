@@ -10,6 +10,7 @@ import pytest
 from tests.stores.postgres.reading import Store, at, different
 
 from reconcile import wording
+from reconcile.checkup import stopping
 from reconcile.diff import Options, diff
 from reconcile.plan import StoreView, build
 from reconcile.policy import Policy
@@ -313,9 +314,9 @@ def test_who_may_not_is_told_before_anything_is_changed(postgres_database: str) 
                 limited.desired(text), live, {}, PACKAGE, Policy(), lambda _a, _c: "managed", Options(prune="none")
             )
             view = StoreView("app", session.server(), PACKAGE.ranks, found)
-            said = [str(p) for p in session.preflight(build([view]).steps)]
+            said = [c.what for c in stopping(session.check(build([view]).steps))]
         assert [line for line in said if "may not create in schema public" in line]
         assert [line for line in said if "does not own public.f(), postgres does" in line]
-        assert [line for line in said if "no superuser, which app.event_trigger.x needs" in line]
+        assert [line for line in said if "no superuser, which event trigger x needs" in line]
     finally:
         store.execute(f"drop role r_{name}")

@@ -1,4 +1,4 @@
-"""The session on real servers: connecting, transactions, concurrent builds, debris, facts, preflight; the ledger."""
+"""The session on real servers: connecting, transactions, concurrent builds, debris, facts, checks; the ledger."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from tests.stores.postgres.writing import Database, at, column, extension, index, planned, state, table, unique
 
 from reconcile.change import Sql, Timeouts
+from reconcile.checkup import stopping
 from reconcile.errors import ReconcileError, RefusedError, StoreError
 from reconcile.ledger_rows import Applied, World
 from reconcile.model import Source
@@ -252,27 +253,27 @@ def guest(postgres_database: str, other: psycopg.Connection) -> Iterator[Databas
 
 
 @pytest.mark.pgvector
-def test_preflight_names_missing_privileges(guest: Database, other: psycopg.Connection) -> None:
+def test_check_names_missing_privileges(guest: Database, other: psycopg.Connection) -> None:
     other.execute("CREATE TABLE t (a int)")
     before = state(table("t"), column("t", "a", "integer"))
     after = before.add(column("t", "b", "integer"), unique("t", "t_key", "a"), table("new"))
-    problems = [str(p) for p in guest.session.preflight(planned(before, after, empty=True).steps)]
-    assert any("may not create in schema public" in p for p in problems)
-    assert any("does not own public.t" in p for p in problems)
+    problems = stopping(guest.session.check(planned(before, after, empty=True).steps))
+    assert any("may not create in schema public" in c.what for c in problems)
+    assert any("does not own public.t" in c.what for c in problems)
     assert any("may not create the extension" in str(p) for p in guest.session.unsupported(state(extension("vector"))))
 
 
-def test_preflight_names_missing_schemas(database: Database) -> None:
+def test_check_names_missing_schemas(database: Database) -> None:
     steps = planned(
         state(), state(table("t").replace(address=at("table", "x").__class__("app", "table", ("no", "t"))))
     ).steps
-    assert ["there is no schema no" in str(p) for p in database.session.preflight(steps)] == [True]
+    assert ["there is no schema no" in c.what for c in stopping(database.session.check(steps))] == [True]
 
 
-def test_preflight_refuses_a_read_only_server(postgres_database: str) -> None:
+def test_check_refuses_a_read_only_server(postgres_database: str) -> None:
     opened = Database.at(f"{postgres_database}?options=-c%20default_transaction_read_only%3Don")
     steps = planned(state(), state(table("t"))).steps
-    assert "read-only" in str(opened.session.preflight(steps)[0])
+    assert ["read-only" in c.what for c in stopping(opened.session.check(steps))] == [True]
     opened.session.close()
 
 

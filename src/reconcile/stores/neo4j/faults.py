@@ -14,6 +14,14 @@ DROP_FAILED = ("Neo.DatabaseError.Schema.IndexDropFailed", "Neo.DatabaseError.Sc
 CONSTRAINT_FAILED = "Neo.DatabaseError.Schema.ConstraintCreationFailed"
 FORBIDDEN = "Neo.ClientError.Security.Forbidden"
 """The user may not; of SHOW INDEXES and SHOW CONSTRAINTS: the schema cannot be seen."""
+NOT_SHOWN = (
+    FORBIDDEN,
+    "Neo.ClientError.Procedure.ProcedureNotFound",
+    "Neo.ClientError.Procedure.ProcedureCallFailed",
+    "Neo.ClientError.Statement.UnsupportedAdministrationCommand",
+    "Neo.ClientError.Statement.SyntaxError",
+)
+"""What says how the server is, is kept from the user, or is not there: a service, an edition, a version."""
 TOO_MUCH = (
     "Neo.TransientError.General.MemoryPoolOutOfMemoryError",
     "Neo.TransientError.General.OutOfMemoryError",

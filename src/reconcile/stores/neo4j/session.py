@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from reconcile.change import Call, Op, Server, Step, Timeouts
+from reconcile.checkup import Check
 from reconcile.errors import Problem, StoreError, UnsupportedError
 from reconcile.findings import NotRun, Verified
 from reconcile.model import Address, Json, Resource, State
@@ -180,6 +181,13 @@ class Neo4jSession:
         """Names taken by objects the project ignores; data that breaks a constraint to come."""
         live = {r.name: r for r in self.introspect().state.values() if isinstance(r, SchemaObject)}
         return [*checks.conflicts(steps, live), *checks.violations(steps, self._look, self.server())]
+
+    def check(self, steps: Sequence[Step]) -> Sequence[Check]:
+        """See `Session.check`: four statements on the Community Edition, five elsewhere."""
+        from reconcile.stores.neo4j import condition
+
+        server, user = self.server(), self._spec.resolve("user") or "neo4j"
+        return condition.checks(self.read, server, self._url, user, self._spec.settings, steps)
 
     def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """See `Verifies.verify`: constraints that are only checked, stored vectors, names in use."""

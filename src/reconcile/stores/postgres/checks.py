@@ -1,9 +1,9 @@
-"""What is known of a server before planning, what it cannot do, and what would stop a plan. Reads only."""
+"""What is known of a server before planning, and what it cannot do. Reads only."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -11,13 +11,12 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import TupleRow
 
-from reconcile.change import Server, Step
+from reconcile.change import Server
 from reconcile.errors import Problem, StoreError
-from reconcile.facts import Verb
 from reconcile.model import Address, Resource, State
+from reconcile.stores.postgres.advice import numbers, to_create, to_have
 from reconcile.stores.postgres.checks_versions import NEWEST, VERSIONED, version_problems
 from reconcile.stores.postgres.resources import (
-    ROUTINES,
     Column,
     DefaultPrivileges,
     Extension,
@@ -26,7 +25,6 @@ from reconcile.stores.postgres.resources import (
     PostgresResource,
 )
 from reconcile.stores.postgres.resources.access import PUBLIC
-from reconcile.stores.postgres.routine_checks import routine_problems
 from reconcile.suggest import meant
 
 OLDEST = (12,)
@@ -99,18 +97,6 @@ def _system(connection: psycopg.Connection[TupleRow]) -> str | None:
     except errors.InsufficientPrivilege:
         return None
     return row[0] if row else None
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    """A version as numbers: `18beta1` is (18,), `0.8.5` is (0, 8, 5)."""
-    found = []
-    for part in version.split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if digits:
-            found.append(int(digits))
-        if digits != part:
-            break
-    return tuple(found)
 
 
 def unsupported(server: Server, desired: State) -> list[Problem]:
@@ -190,18 +176,13 @@ def _extension(server: Server, extension: Extension) -> Problem | None:
     if name in facts["extensions"]:
         return None
     if name not in facts["available_extensions"]:
-        package = "pgvector (Debian: postgresql-NN-pgvector)" if name == "vector" else f"the package of {name}"
-        return _problem(
-            extension,
-            f'extension "{name}" is not available on {server.name}',
-            f"install {package} on the database server, or turn the extension on with the managed service",
-        )
+        return _problem(extension, f'extension "{name}" is not available on {server.name}', to_have(server, name))
     if facts["is_superuser"] or (name in facts["trusted_extensions"] and facts["can_create"]):
         return None
     return _problem(
         extension,
         f'{facts["user"]} may not create the extension "{name}" on {server.name}',
-        f'have a superuser run, in this database: CREATE EXTENSION "{name}"',
+        to_create(server, name),
     )
 
 
@@ -243,88 +224,3 @@ def _vector(
         needed = ".".join(map(str, oldest))
         return [_problem(resource, f"{what} needs pgvector {needed}; {server.name} has {version}", "upgrade pgvector")]
     return []
-
-
-# Before anything is changed.
-
-
-def preflight(connection: psycopg.Connection[TupleRow], server: Server, steps: Sequence[Step]) -> list[Problem]:
-    """What would stop the steps: a standby, missing privileges, missing schemas, constraints that rows break."""
-    where = f"store {server.name}"
-    if server.facts["in_recovery"]:
-        return [Problem("this is a standby, which takes no changes", where=where, hint="use the primary's address")]
-    if server.facts["read_only"]:
-        return [
-            Problem(
-                "transactions are read-only here", where=where, hint="see default_transaction_read_only of the role"
-            )
-        ]
-    problems = []
-    made = {f.subject for s in steps for f in s.gives if f.verb is Verb.HAS}
-    absent = {f.subject for s in steps for f in s.needs if f.verb is Verb.NO}
-    created = {Address.parse(subject) for subject in made & absent}
-    if any(a.kind == "schema" for a in created) and not server.facts["can_create"]:
-        grant = f'GRANT CREATE ON DATABASE "{server.facts["database"]}" TO "{server.facts["user"]}"'
-        problems.append(Problem(f"{server.facts['user']} may not create schemas", where=where, hint=grant))
-    new_schemas = {a.parts[0] for a in created if a.kind == "schema"}
-    kinds = ("table", "view", "materialized_view", "enum", "sequence", "index", *ROUTINES)
-    relations = {a for a in created if a.kind in kinds}
-    problems += _schemas(connection, server, {a.parts[0] for a in relations} - new_schemas)
-    new_tables = {a.parts for a in created if a.kind == "table"}
-    problems += _ownership(connection, server, {p for p in _touched(steps) if p not in new_tables})
-    problems += routine_problems(connection, server, steps)
-    return problems
-
-
-def _touched(steps: Sequence[Step]) -> Iterable[tuple[str, ...]]:
-    for step in steps:
-        for fact in (*step.needs, *step.gives):
-            if fact.verb is Verb.DONE:
-                continue
-            address = Address.parse(fact.subject)
-            if address.store != step.address.store:  # `after:` of another store
-                continue
-            of_table = address.kind in ("column", "primary_key", "unique", "check", "foreign_key", "policy", "trigger")
-            if address.kind in ("view", "materialized_view", "index", "sequence") or (of_table and fact in step.gives):
-                yield address.parts[:2]
-
-
-def _schemas(connection: psycopg.Connection[TupleRow], server: Server, names: Iterable[str]) -> list[Problem]:
-    rows = connection.execute(
-        "SELECT w.s, n.oid IS NOT NULL, coalesce(has_schema_privilege(n.oid, 'CREATE'), false)"
-        " FROM unnest(%s::text[]) w(s) LEFT JOIN pg_namespace n ON n.nspname = w.s ORDER BY 1",
-        (sorted(names),),
-    ).fetchall()
-    problems = []
-    for schema, there, create in rows:
-        if not there:
-            what, hint = f"there is no schema {schema}", f"declare it: `schemas: {{{schema}: {{}}}}`"
-            problems.append(Problem(what, where=f"store {server.name}", hint=hint))
-        elif not create:
-            user = server.facts["user"]
-            hint = f'GRANT CREATE ON SCHEMA "{schema}" TO "{user}"'
-            problems.append(
-                Problem(f"{user} may not create in schema {schema}", where=f"store {server.name}", hint=hint)
-            )
-    return problems
-
-
-def _ownership(
-    connection: psycopg.Connection[TupleRow], server: Server, names: Iterable[tuple[str, ...]]
-) -> list[Problem]:
-    wanted = sorted(set(names))
-    rows = connection.execute(
-        "SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner) FROM unnest(%s::text[], %s::text[]) w(s, r)"
-        " JOIN pg_namespace n ON n.nspname = w.s JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.r"
-        " WHERE NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1, 2",
-        ([w[0] for w in wanted], [w[1] for w in wanted]),
-    ).fetchall()
-    user = server.facts["user"]
-    return [
-        Problem(
-            f"{user} does not own {schema}.{relation}, {owner} does: it cannot be altered",
-            where=f"store {server.name}",
-            hint=f'set `role: {owner}` of store {server.name}, or: GRANT "{owner}" TO "{user}"',
-        )
-        for schema, relation, owner in rows
-    ]

@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow
 from reconcile.errors import StoreError
 from reconcile.references import database_url, masked
 from reconcile.stores.base import StoreSpec
+from reconcile.stores.postgres.names import identifier
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -125,6 +126,9 @@ def _explained(error: psycopg.OperationalError, spec: StoreSpec, parts: dict[str
         what, hint = f"there is no database {database} at {host}:{port}", f'create it: CREATE DATABASE "{database}"'
     elif re.search(r'role ".*" does not exist', lowered):
         what, hint = f"there is no user {user} at {host}:{port}", f"see `url:` or `user:` of store {spec.name}"
+    elif "permission denied for database" in lowered:
+        what = f"{user} lacks CONNECT on database {database} at {host}:{port}"
+        hint = f"GRANT CONNECT ON DATABASE {identifier(str(database))} TO {identifier(str(user))}"
     elif "too many clients" in lowered or "remaining connection slots" in lowered:
         what, hint = f"{host}:{port} has no connection left", "try again later, or raise max_connections"
     elif "starting up" in lowered or "shutting down" in lowered:

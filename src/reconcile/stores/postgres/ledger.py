@@ -19,6 +19,21 @@ _CREATE_LOCK = 7230511842
 """Advisory lock of the transaction that makes the tables: two first runs must not race."""
 
 
+_LACKS = """
+SELECT current_user::text, n.oid IS NOT NULL, coalesce(has_schema_privilege(n.oid, 'CREATE'), false),
+  coalesce(has_schema_privilege(n.oid, 'USAGE'), false),
+  CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN current_database()::text END,
+  CASE WHEN EXISTS (SELECT FROM pg_class m WHERE m.relnamespace = n.oid AND m.relname = 'meta') THEN
+    (SELECT coalesce(jsonb_object_agg(privilege, names), '{}') FROM (
+      SELECT privilege, jsonb_agg(c.relname ORDER BY c.relname) AS names
+      FROM pg_class c CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) privilege
+      WHERE c.relnamespace = n.oid AND c.relkind = 'r'
+        AND c.relname IN ('meta', 'stores', 'lock', 'runs', 'journal', 'applied', 'known')
+        AND (privilege <> 'DELETE' OR c.relname = 'applied')
+        AND NOT has_table_privilege(c.oid, privilege) GROUP BY privilege) missing) END
+FROM (SELECT ?::text AS schema) w LEFT JOIN pg_namespace n ON n.nspname = w.schema
+"""
+
 _AT_ONCE = 5000
 """Rows fetched in one go."""
 
@@ -41,6 +56,10 @@ class PostgresDatabase:
         if self._connection is None or (self._connection.closed and not self._borrowed):
             self._connection = connect(self._spec, "reconcile ledger")
         return self._connection
+
+    @property
+    def _user(self) -> str:
+        return self._spec.resolve("role") or self._open().info.user
 
     def exists(self) -> bool:
         """See `Database`.
@@ -77,6 +96,29 @@ class PostgresDatabase:
             for statement in statements:
                 self.execute(statement)
 
+    def lacks(self) -> list[tuple[str, str]]:
+        """See `Database`: asked of the server, in one query."""
+        ((user, there, create, usage, database, tables),) = self.execute(_LACKS, (self.schema,))
+        schema, who = ident(self.schema), ident(str(user))
+        if not there:
+            if database is None:
+                return []
+            hint = (
+                f"GRANT CREATE ON DATABASE {ident(str(database))} TO {who}; or `ledger: {{file: .reconcile/ledger.db}}`"
+            )
+            return [(f"the ledger cannot be made: {user} may not create schemas in database {database}", hint)]
+        if not usage:
+            return [(f"{user} lacks USAGE on schema {self.schema}", f"GRANT USAGE ON SCHEMA {schema} TO {who}")]
+        if tables is None:
+            what = f"the ledger cannot be made: {user} may not create in schema {self.schema}"
+            return [] if create else [(what, f"GRANT CREATE ON SCHEMA {schema} TO {who}")]
+        found = []
+        for privilege, names in sorted(dict(tables).items()):  # type: ignore[call-overload]
+            listed = ", ".join(f"{schema}.{ident(name)}" for name in names)
+            what = f"{user} lacks {privilege} on tables of the ledger: {', '.join(names)}"
+            found.append((what, f"GRANT {privilege} ON {listed} TO {who}"))
+        return found
+
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """See `Database`."""
         query = _placed(sql) if parameters else sql
@@ -106,7 +148,14 @@ class PostgresDatabase:
             try:
                 yield
             except psycopg.Error as error:
-                if isinstance(error, psycopg.errors.InsufficientPrivilege):
+                denied = isinstance(error, psycopg.errors.InsufficientPrivilege)
+                if denied and sql.lstrip().startswith("SELECT"):
+                    raise ReconcileError(
+                        f"the ledger cannot be read: {error.diag.message_primary}",
+                        where=self.placement,
+                        hint=f"GRANT SELECT ON ALL TABLES IN SCHEMA {ident(self.schema)} TO {ident(self._user)}",
+                    ) from error
+                if denied:
                     raise ReconcileError(
                         f"the ledger cannot be written: {error.diag.message_primary}",
                         where=self.placement,

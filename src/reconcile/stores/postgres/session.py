@@ -16,6 +16,7 @@ import psycopg
 from psycopg import errors
 
 from reconcile.change import Call, Op, Server, Sql, Step, Timeouts, World
+from reconcile.checkup import Check
 from reconcile.errors import Problem, StoreError
 from reconcile.findings import Verified
 from reconcile.model import Address, Json, State
@@ -131,9 +132,17 @@ class PostgresSession:
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
         """See `Session.preflight`."""
         with self._translated():
-            found = checks.preflight(self.connection, self.server(), steps)
-            found += obstacles(self.connection, steps, f"store {self.name}")
+            found = obstacles(self.connection, steps, f"store {self.name}")
             return [*found, *violations(self.connection, self.schemas, steps)]
+
+    def check(self, steps: Sequence[Step]) -> Sequence[Check]:
+        """See `Session.check`: two queries."""
+        from reconcile.stores.postgres import condition, privileges
+
+        server = self.server()
+        with self._translated():
+            found = privileges.checks(server, steps, privileges.asked(self.connection, server, steps))
+            return [*found, *condition.checks(self.connection, server, self._spec.settings, steps)]
 
     def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """See `stores.base.Verifies`: constraints the server does not enforce on all rows, sizes of vectors."""

@@ -141,7 +141,7 @@ class Key:
             return call.op == "wait_green" or (call.op == "snapshot" and self._writes(name))
         if not isinstance(call, Http):
             return False
-        name, rest = _target(call.path)
+        name, rest = target(call.path)
         return rest.startswith("/index") and self._writes(name)
 
     def _writes(self, name: str) -> bool:
@@ -186,7 +186,7 @@ def preflight(steps: Sequence[Step], infos: Mapping[str, Json], aliases: Mapping
         for call in step.calls:
             if not isinstance(call, Http):
                 continue
-            name, rest = _target(call.path)
+            name, rest = target(call.path)
             info = infos.get(name)
             if call.method == "PUT" and not rest and (call.body or {}).get("sharding_method") == "custom":
                 custom.add(name)
@@ -228,7 +228,8 @@ def preflight(steps: Sequence[Step], infos: Mapping[str, Json], aliases: Mapping
     return found
 
 
-def _target(path: str) -> tuple[str, str]:
+def target(path: str) -> tuple[str, str]:
+    """The collection that a path is about, and what follows; ("", "") for another path."""
     from urllib.parse import unquote
 
     head, _, _ = path.partition("?")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from reconcile.change import Call, Http, Op, Server, Step, Timeouts
+from reconcile.checkup import Check
 from reconcile.errors import Problem, StoreError
 from reconcile.findings import Verified
 from reconcile.model import Address, Json, State
@@ -129,18 +130,43 @@ class QdrantSession:
         return found
 
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
-        """A key that may not, a red collection, strict mode's limit, an alias in the way."""
+        """A red collection, strict mode's limit, an alias in the way."""
         if not steps:
             return []
-        if not self._may_manage():
-            ours = {"project": self.project, "environment": self.environment}
-            if problems := checks.may_not(self._key(), steps, self._read_mark() == ours):
-                return problems
         if not self._infos:
             self.introspect()
         found = checks.preflight(steps, self._infos, self._aliases)
         copies = [call for step in steps for call in step.calls if isinstance(call, Op) and call.op == "copy_points"]
         return found or [problem for call in copies for problem in self._replacing.problems(call.args)]
+
+    def check(self, steps: Sequence[Step]) -> Sequence[Check]:
+        """See `Session.check`: three requests, two where there is no key."""
+        from reconcile.stores.qdrant import condition
+
+        ours = {"project": self.project, "environment": self.environment}
+        manages = self._may_manage()
+        lacking = checks.may_not(self._key(), steps, self._read_mark() == ours) if steps and not manages else []
+        if not self._infos:
+            self.introspect()
+        seen = condition.Seen(
+            version=self.server().version,
+            url=self.http.shown,
+            key=self._key() if self._key_given() else None,
+            manages=manages,
+            infos=self._infos,
+            telemetry=self._told("/telemetry?details_level=1"),
+            cluster=self._told("/cluster"),
+        )
+        return condition.checks(seen, self.spec.settings, steps, lacking)
+
+    def _told(self, path: str) -> Any | None:
+        """What the server says of itself; None where the key or the service does not show it."""
+        try:
+            return self.http.send("GET", path)
+        except QdrantError as error:
+            if error.status in (401, 403, 404, 405):
+                return None
+            raise
 
     def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """See `stores.base.Verifies`: the size of stored vectors, the type of indexed payload values."""

@@ -1,0 +1,213 @@
+"""Whether the role has the privileges that steps need: asked of the server, in one query. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from reconcile.change import Server, Step
+from reconcile.checkup import Check, Topic, Verdict
+from reconcile.stores.postgres import needs
+from reconcile.stores.postgres.names import as_shown, identifier
+from reconcile.stores.postgres.needs import DROP, MEMBER, OWNER, SUPERUSER, Need
+
+MANAGED = frozenset({"rds_superuser", "cloudsqlsuperuser", "alloydbsuperuser", "azure_pg_admin", "supabase_admin"})
+"""Roles of managed services, which let others than superusers do some of what those may."""
+
+_ASK = """
+SELECT w.ord, CASE w.kind WHEN 'database' THEN true WHEN 'server' THEN true WHEN 'schema' THEN s.oid IS NOT NULL
+    WHEN 'new schema' THEN s.oid IS NULL
+    WHEN 'relation' THEN c.oid IS NOT NULL WHEN 'type' THEN t.oid IS NOT NULL WHEN 'routine' THEN p.oid IS NOT NULL
+    WHEN 'role' THEN r.oid IS NOT NULL WHEN 'language' THEN l.oid IS NOT NULL WHEN 'extension' THEN e.oid IS NOT NULL
+    WHEN 'statistics' THEN x.oid IS NOT NULL WHEN 'collation' THEN k.oid IS NOT NULL END,
+  coalesce(CASE
+    WHEN w.kind = 'server' THEN current_setting('is_superuser') = 'on'
+    WHEN w.kind = 'role' THEN pg_has_role(r.oid, %s)
+    WHEN w.privilege = 'OWNER' OR w.privilege = 'DROP' THEN pg_has_role(o.owner, 'USAGE')
+      OR (w.privilege = 'DROP' AND pg_has_role(s.nspowner, 'USAGE'))
+    WHEN w.kind IN ('database', 'new schema') THEN has_database_privilege(current_database(), w.privilege)
+    WHEN w.kind = 'schema' THEN has_schema_privilege(s.oid, w.privilege)
+    WHEN w.kind = 'language' THEN has_language_privilege(l.oid, w.privilege)
+    WHEN w.kind = 'type' THEN has_type_privilege(t.oid, w.privilege)
+    WHEN w.kind = 'routine' THEN has_function_privilege(p.oid, w.privilege)
+    WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, w.privilege)
+    WHEN w.privilege ~ '^REFERENCES$|^(SELECT|INSERT|UPDATE|REFERENCES) WITH'
+      THEN has_any_column_privilege(c.oid, w.privilege)
+    ELSE has_table_privilege(c.oid, w.privilege) END, false),
+  o.owner::regrole::text, coalesce((SELECT rolsuper FROM pg_roles WHERE oid = o.owner), false)
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) WITH ORDINALITY w(kind, schema, name, privilege, ord)
+LEFT JOIN pg_namespace s ON s.nspname = w.schema
+LEFT JOIN pg_class c ON w.kind = 'relation' AND c.relnamespace = s.oid AND c.relname = w.name
+LEFT JOIN pg_type t ON w.kind = 'type' AND t.typnamespace = s.oid AND t.typname = w.name
+  AND (t.typrelid = 0 OR (SELECT relkind = 'c' FROM pg_class WHERE oid = t.typrelid))
+LEFT JOIN pg_statistic_ext x ON w.kind = 'statistics' AND x.stxnamespace = s.oid AND x.stxname = w.name
+LEFT JOIN pg_collation k ON w.kind = 'collation' AND k.collnamespace = s.oid AND k.collname = w.name
+LEFT JOIN pg_proc p ON w.kind = 'routine' AND p.pronamespace = s.oid
+  AND p.oid = CASE WHEN w.kind = 'routine' AND has_schema_privilege(s.oid, 'USAGE') THEN to_regprocedure(w.name) END
+LEFT JOIN pg_roles r ON w.kind = 'role' AND r.rolname = w.name
+LEFT JOIN pg_language l ON w.kind = 'language' AND l.lanname = w.name
+LEFT JOIN pg_extension e ON w.kind = 'extension' AND e.extname = w.name
+LEFT JOIN pg_database d ON w.kind = 'database' AND d.datname = current_database()
+CROSS JOIN LATERAL (SELECT coalesce(c.relowner, t.typowner, p.proowner, e.extowner, x.stxowner, k.collowner, d.datdba,
+  CASE WHEN w.kind = 'schema' THEN s.nspowner END) AS owner) o
+ORDER BY w.ord
+"""
+"""to_regprocedure fails, instead of finding nothing, in a schema that may not be used."""
+_SET_ROLE = (16,)
+"""Being in a role and taking it became two things with PostgreSQL 16."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server says of one need."""
+
+    need: Need
+    steps: Sequence[str]
+    there: bool
+    held: bool
+    owner: str | None
+    """Of the object, quoted where it has to be."""
+    owner_is_superuser: bool
+
+
+def asked(connection: psycopg.Connection[TupleRow], server: Server, steps: Iterable[Step]) -> list[Answer]:
+    """The server's answer to each need of `steps`; what the plan makes itself is not there yet."""
+    wanted = needs.of_steps(steps)
+    if not wanted:
+        return []
+    known = [_for_server(need, server) for need in wanted]
+    columns = (
+        [n.kind for n in known],
+        [n.name[0] if n.kind in ("schema", "new schema") or len(n.name) > 1 else None for n in known],
+        [f"{identifier(n.name[0], _head(n))}{_tail(n)}" if n.kind == "routine" else n.name[-1] for n in known],
+        [n.privilege for n in known],
+    )
+    member = "SET" if server.numbers >= _SET_ROLE else "MEMBER"
+    rows = connection.execute(_ASK, (member, *columns)).fetchall()
+    return [Answer(need, ids, *row[1:]) for (need, ids), row in zip(wanted.items(), rows, strict=True)]
+
+
+def _for_server(need: Need, server: Server) -> Need:
+    """A new extension takes CREATE on the database where that is enough for it, else a superuser."""
+    if need.kind == "extension" and need.privilege == "CREATE":
+        by_owner = need.name[0] in server.facts["trusted_extensions"]
+        name = str(server.facts["database"])
+        return Need("database", (name,), "CREATE") if by_owner else Need("server", need.name, SUPERUSER)
+    return need
+
+
+def _head(need: Need) -> str:
+    return need.name[1].partition("(")[0]
+
+
+def _tail(need: Need) -> str:
+    return need.name[1][len(_head(need)) :]
+
+
+def checks(server: Server, steps: Sequence[Step], answers: Iterable[Answer]) -> list[Check]:
+    """A check for each need; what is missing stops, and says what to paste."""
+    made = needs.made(steps)
+    managed = MANAGED & {str(role) for role in server.facts.get("roles", ())}
+    found: list[Check] = []
+    for answer in answers:
+        need = answer.need
+        if not answer.there:
+            if need.kind == "schema" and need.name not in made and need.privilege == "CREATE":
+                found.append(_no_schema(need, answer.steps))
+        elif answer.held or (need.kind == "server" and managed):
+            found.append(Check(Topic.PRIVILEGES, Verdict.GOOD, said(need), where=needs.steps_said(answer.steps)))
+        else:
+            found.append(_missing(server, answer))
+    return found
+
+
+def said(need: Need) -> str:
+    """`CREATE on schema public`, `owner of public.documents`."""
+    what = shown(need)
+    if need.privilege == "CREATE" and need.kind in ("new schema", "extension"):
+        return f"CREATE on the database for {what.removeprefix('new ')}"
+    return {
+        OWNER: f"owner of {what}",
+        DROP: f"owner of {what} or its schema",
+        MEMBER: f"member of {what}",
+        SUPERUSER: "superuser",
+    }.get(need.privilege, f"{need.privilege} on {what}")
+
+
+def shown(need: Need) -> str:
+    """An object as people write it, with its kind where the name does not say it."""
+    if need.kind == "routine":
+        return f"{as_shown(need.name[0])}.{as_shown(_head(need))}{_tail(need)}"
+    name = ".".join(map(as_shown, need.name))
+    return name if need.kind == "relation" else f"{need.kind} {name}"
+
+
+def _no_schema(need: Need, steps: Sequence[str]) -> Check:
+    schema = need.name[0]
+    what = f"there is no schema {schema}; {needs.steps_said(steps)}"
+    return Check(Topic.PRIVILEGES, Verdict.STOPS, what, f"declare it: `schemas: {{{schema}: {{}}}}`")
+
+
+def _missing(server: Server, answer: Answer) -> Check:
+    what, hint = _told(server, answer)
+    what = f"{what}; {needs.steps_said(answer.steps)}"
+    return Check(Topic.PRIVILEGES, Verdict.STOPS, what, hint, shown(answer.need))
+
+
+def _told(server: Server, answer: Answer) -> tuple[str, str]:
+    """What is missing, and the line to paste."""
+    user, database, need = str(server.facts["user"]), str(server.facts["database"]), answer.need
+    who, what = identifier(user), shown(need)
+    if need.kind == "server":
+        told = f"{user} is no superuser, which event trigger {need.name[0]} needs"
+        return told, "run this plan as a superuser, or leave event triggers out"
+    if need.kind == "extension" and need.privilege == "CREATE":
+        told = f"{user} may not create the {what} in database {database}"
+        if need.name[0] in server.facts["trusted_extensions"]:
+            return told, grant(Need("database", (database,), "CREATE"), who, database)
+        return told, f"have a superuser run, in this database: CREATE EXTENSION {identifier(*need.name)}"
+    if need.privilege == MEMBER:
+        return f"{user} is no member of {what}", f"GRANT {identifier(*need.name)} TO {who}"
+    if need.privilege in (OWNER, DROP):
+        verb = "dropped" if need.privilege == DROP else "altered"
+        told = f"{user} does not own {what}, {answer.owner} does: it cannot be {verb}"
+        if answer.owner_is_superuser:
+            return told, f"{owner_statement(need, who)}; or run this plan as {answer.owner}"
+        return told, f"GRANT {answer.owner} TO {who}; or set `role: {answer.owner}` of store {server.name}"
+    if need.kind == "new schema":
+        return f"{user} may not create schemas in database {database}", grant(need, who, database)
+    if need.privilege == "CREATE":
+        return f"{user} may not create in {what}", grant(need, who, database)
+    return f"{user} lacks {need.privilege} on {what}", grant(need, who, database)
+
+
+_KIND_WORDS = {
+    "relation": "TABLE", "routine": "ROUTINE", "statistics": "STATISTICS", "collation": "COLLATION", "type": "TYPE",
+    "schema": "SCHEMA", "language": "LANGUAGE", "extension": "EXTENSION",
+}  # fmt: skip
+
+
+def sql_name(need: Need) -> str:
+    """`TABLE "public"."documents"`, as GRANT and ALTER … OWNER want it."""
+    word = _KIND_WORDS[need.kind]
+    if need.kind == "routine":
+        return f"{word} {identifier(need.name[0], _head(need))}{_tail(need)}"
+    return f"{word} {identifier(*need.name)}"
+
+
+def grant(need: Need, who: str, database: str) -> str:
+    """The GRANT that gives `need`."""
+    privilege, option = need.privilege, ""
+    if privilege.endswith(" WITH GRANT OPTION"):
+        privilege, option = privilege.removesuffix(" WITH GRANT OPTION"), " WITH GRANT OPTION"
+    of_database = need.kind in ("database", "new schema")
+    name = f"DATABASE {identifier(database)}" if of_database else sql_name(need)
+    return f"GRANT {privilege} ON {name} TO {who}{option}"
+
+
+def owner_statement(need: Need, who: str) -> str:
+    """What makes somebody the owner of an object whose owner's role must not be given away."""
+    return f"ALTER {sql_name(need)} OWNER TO {who}"

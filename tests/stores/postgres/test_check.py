@@ -1,0 +1,331 @@
+"""`reconcile check` on real PostgreSQL: each privilege missing in turn, who blocks, what is not healthy, limits."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import psycopg
+import pytest
+from tests.catalog import objects
+from tests.projects import Folder
+
+from reconcile import planfile, workflow
+from reconcile.errors import ReconcileError
+from reconcile.exits import Exit
+from reconcile.plan import Plan
+from reconcile.render import check as render
+from reconcile.survey import open_ledger
+
+SETUP = """
+CREATE SCHEMA ref;
+CREATE TABLE ref.countries (id bigint PRIMARY KEY, name text);
+CREATE TYPE ref.mood AS ENUM ('ok', 'sad');
+CREATE FUNCTION ref.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TABLE documents (id bigint PRIMARY KEY, country bigint);
+CREATE TABLE notes (id bigint PRIMARY KEY);
+CREATE VIEW old AS SELECT id FROM documents;
+REVOKE EXECUTE ON FUNCTION ref.touch() FROM PUBLIC;
+REVOKE USAGE ON TYPE ref.mood FROM PUBLIC;
+REVOKE CONNECT ON DATABASE "{database}" FROM PUBLIC
+"""
+DECLARED = """
+schemas: {audit: {}}
+tables:
+  documents:
+    columns: {id: {type: bigint, not_null: true}, country: bigint, mood: ref.mood, body: text}
+    primary_key: {columns: [id], name: documents_pkey}
+    foreign_keys: {documents_country: {columns: [country], references: {table: ref.countries, columns: [id]}}}
+    indexes: {documents_body: {columns: [body]}}
+    triggers: {touched: {when: before, events: [update], function: ref.touch()}}
+  notes:
+    columns: {id: {type: bigint, not_null: true}}
+    primary_key: {columns: [id], name: notes_pkey}
+    comment: Short ones
+  fresh: {columns: {id: bigint}}
+  audit.events: {columns: {id: bigint}}
+materialized_views: {names: {query: select name from ref.countries}}
+functions: {one(): {definition: "create function one() returns int language plpgsql as 'begin return 1; end'"}}
+"""
+
+
+@dataclass
+class Rights:
+    """A database of a superuser, and a role that may do exactly what the plan needs."""
+
+    admin: psycopg.Connection[Any]
+    folder: Folder
+    role: str
+    owner: str
+    database: str
+
+    def run(self, text: str) -> None:
+        names = {"role": self.role, "owner": self.owner, "database": self.database}
+        self.admin.execute(text.format(**names).encode())
+
+    def stops(self, made: Plan | None = None) -> list[str]:
+        report = workflow.check(self.folder.load(), made=made)
+        parts = [*report["stores"], report["ledger"], report["plan"]]
+        found = [c for part in parts for c in part["checks"] if c["verdict"] == "stops"]
+        assert report["stops"] == len(found)
+        return [f"{c['what']} | {c['hint']}" for c in found]
+
+    def ledger(self) -> list[Any]:
+        return self.admin.execute(b"SELECT outcome FROM reconcile.runs ORDER BY number").fetchall()
+
+
+@pytest.fixture
+def rights(make_postgres_database: Callable[[], str], tmp_path: Path) -> Iterator[Rights]:
+    url = make_postgres_database()
+    name, owner, password = (f"{word}_{secrets.token_hex(4)}" for word in ("guest", "owner", "pw"))
+    parts = urlsplit(url)
+    login = parts._replace(netloc=f"{name}:{quote(password)}@{parts.netloc.rpartition('@')[2]}").geturl()
+    stores = {"app": {"kind": "postgres", "url": login, "schemas": ["public", "audit"], "external": ["ref.*"]}}
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'; CREATE ROLE {owner}".encode())
+        made = Rights(admin, Folder(tmp_path, stores), name, owner, parts.path[1:])
+        try:
+            yield made
+        finally:
+            admin.execute(f"DROP OWNED BY {name}, {owner}; DROP ROLE {name}, {owner}".encode())
+
+
+NEEDED: dict[str, tuple[str, str, str]] = {
+    "GRANT CONNECT ON DATABASE {database} TO {role}": (
+        "REVOKE CONNECT ON DATABASE {database} FROM {role}",
+        "{role} lacks CONNECT on database {database}",
+        'GRANT CONNECT ON DATABASE "{database}" TO "{role}"',
+    ),
+    "GRANT CREATE ON DATABASE {database} TO {role}": (
+        "REVOKE CREATE ON DATABASE {database} FROM {role}",
+        "{role} may not create schemas in database {database}",
+        'GRANT CREATE ON DATABASE "{database}" TO "{role}"',
+    ),
+    "GRANT CREATE ON SCHEMA public TO {role}": (
+        "REVOKE CREATE ON SCHEMA public FROM {role}",
+        "{role} may not create in schema public",
+        'GRANT CREATE ON SCHEMA "public" TO "{role}"',
+    ),
+    "GRANT USAGE ON SCHEMA ref TO {role}": (
+        "REVOKE USAGE ON SCHEMA ref FROM {role}",
+        "{role} lacks USAGE on schema ref",
+        'GRANT USAGE ON SCHEMA "ref" TO "{role}"',
+    ),
+    "GRANT REFERENCES ON ref.countries TO {role}": (
+        "REVOKE REFERENCES ON ref.countries FROM {role}",
+        "{role} lacks REFERENCES on ref.countries",
+        'GRANT REFERENCES ON TABLE "ref"."countries" TO "{role}"',
+    ),
+    "GRANT SELECT ON ref.countries TO {role}": (
+        "REVOKE SELECT ON ref.countries FROM {role}",
+        "{role} lacks SELECT on ref.countries",
+        'GRANT SELECT ON TABLE "ref"."countries" TO "{role}"',
+    ),
+    "GRANT EXECUTE ON FUNCTION ref.touch() TO {role}": (
+        "REVOKE EXECUTE ON FUNCTION ref.touch() FROM {role}",
+        "{role} lacks EXECUTE on ref.touch()",
+        'GRANT EXECUTE ON ROUTINE "ref"."touch"() TO "{role}"',
+    ),
+    "GRANT USAGE ON TYPE ref.mood TO {role}": (
+        "REVOKE USAGE ON TYPE ref.mood FROM {role}",
+        "{role} lacks USAGE on type ref.mood",
+        'GRANT USAGE ON TYPE "ref"."mood" TO "{role}"',
+    ),
+    "GRANT USAGE ON LANGUAGE plpgsql TO {role}": (
+        "REVOKE USAGE ON LANGUAGE plpgsql FROM {role}",
+        "{role} lacks USAGE on language plpgsql",
+        'GRANT USAGE ON LANGUAGE "plpgsql" TO "{role}"',
+    ),
+    "GRANT {owner} TO {role}": (
+        "REVOKE {owner} FROM {role}",
+        "{role} does not own public.documents, {owner} does: it cannot be altered",
+        'GRANT {owner} TO "{role}"; or set `role: {owner}` of store app',
+    ),
+    "ALTER TABLE notes OWNER TO {owner}": (
+        "ALTER TABLE notes OWNER TO postgres",
+        "{role} does not own public.notes, postgres does: it cannot be altered",
+        'ALTER TABLE "public"."notes" OWNER TO "{role}"',
+    ),
+    "GRANT USAGE ON SCHEMA reconcile TO {role}": (
+        "REVOKE USAGE ON SCHEMA reconcile FROM {role}",
+        "the ledger is there, but may not be read",
+        "GRANT USAGE ON SCHEMA",
+    ),
+    "GRANT SELECT ON ALL TABLES IN SCHEMA reconcile TO {role}": (
+        "REVOKE SELECT ON reconcile.applied FROM {role}",
+        "the ledger cannot be read: permission denied for table applied",
+        'GRANT SELECT ON ALL TABLES IN SCHEMA "reconcile" TO "{role}"',
+    ),
+    "GRANT INSERT ON ALL TABLES IN SCHEMA reconcile TO {role}": (
+        "REVOKE INSERT ON reconcile.journal FROM {role}",
+        "{role} lacks INSERT on tables of the ledger: journal",
+        'GRANT INSERT ON "reconcile"."journal" TO "{role}"',
+    ),
+    "GRANT UPDATE ON ALL TABLES IN SCHEMA reconcile TO {role}": (
+        "REVOKE UPDATE ON reconcile.lock, reconcile.runs FROM {role}",
+        "{role} lacks UPDATE on tables of the ledger: lock, runs",
+        'GRANT UPDATE ON "reconcile"."lock", "reconcile"."runs" TO "{role}"',
+    ),
+    "GRANT DELETE ON reconcile.applied TO {role}": (
+        "REVOKE DELETE ON reconcile.applied FROM {role}",
+        "{role} lacks DELETE on tables of the ledger: applied",
+        'GRANT DELETE ON "reconcile"."applied" TO "{role}"',
+    ),
+}
+"""Each privilege: what takes it away, what is then said, what there is to paste."""
+
+
+def test_each_privilege_missing_in_turn_is_named_before_anything_changes(rights: Rights) -> None:
+    rights.run(SETUP)
+    rights.run("ALTER TABLE documents OWNER TO {owner}; ALTER VIEW old OWNER TO {owner}")
+    rights.run("REVOKE CREATE, USAGE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {role}, {owner}")
+    rights.run("REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC")
+    _ledger_of_somebody_else(rights)
+    for grant in NEEDED:
+        rights.run(grant)
+    rights.folder.declare(app=DECLARED)
+    made = planfile.from_json(planfile.to_json(rights.folder.plan(allow=("all",))))
+    assert len(made.steps) > 8
+    assert rights.stops(made) == []
+    url = _admin_url(rights)
+    for grant, (revoke, what, paste) in NEEDED.items():
+        rights.run(revoke)
+        before, runs = objects(url), rights.ledger()
+        names = {"role": rights.role, "owner": rights.owner, "database": rights.database}
+        said = "\n".join(rights.stops(made))
+        assert what.format(**names) in said and paste.format(**names) in said, (revoke, said)
+        with pytest.raises(ReconcileError) as refused:
+            workflow.apply(rights.folder.load(), made)
+        assert refused.value.exit is Exit.ERROR
+        assert what.format(**names) in str(refused.value) and paste.format(**names) in str(refused.value)
+        assert (objects(url), rights.ledger()) == (before, runs), revoke
+        rights.run(grant)
+    assert workflow.apply(rights.folder.load(), made).steps_done == len(made.steps)
+    assert not rights.folder.plan().steps
+
+
+def _ledger_of_somebody_else(rights: Rights) -> None:
+    """Made before, by a superuser: each right on it can then be taken away."""
+    settings = rights.folder.stores["app"]
+    rights.folder.stores["app"] = {**settings, "url": _admin_url(rights)}
+    ledger = open_ledger(rights.folder.declare(app="tables: {}\n").load())
+    ledger.ensure()
+    ledger.close()
+    rights.folder.stores["app"] = settings
+
+
+def _admin_url(rights: Rights) -> str:
+    info = rights.admin.info
+    return f"postgresql://{info.user}:{quote(info.password)}@{info.host}:{info.port}/{rights.database}"
+
+
+@pytest.fixture
+def mine(postgres_database: str, tmp_path: Path) -> tuple[Folder, psycopg.Connection[Any]]:
+    """A project that adds an index and a column to a table with a row, and the database."""
+    admin = psycopg.connect(postgres_database, autocommit=True)
+    admin.execute("CREATE TABLE notes (id bigint, body text); INSERT INTO notes VALUES (1, 'x')")
+    stores = {"app": {"kind": "postgres", "url": postgres_database}}
+    text = "tables: {notes: {columns: {id: bigint, body: text, at: date}, indexes: {notes_id: {columns: [id]}}}}\n"
+    return Folder(tmp_path, stores).declare(app=text), admin
+
+
+@dataclass
+class Told:
+    """What a check said: how many things stop, of the first store by topic and verdict, and as text."""
+
+    stops: int
+    store: dict[tuple[str, str], list[Any]]
+    text: str
+
+
+def told(folder: Folder, **options: Any) -> Told:
+    report = workflow.check(folder.load(), workflow.Options(**options))
+    found: dict[tuple[str, str], list[Any]] = {}
+    for check in report["stores"][0]["checks"]:
+        found.setdefault((check["topic"], check["verdict"]), []).append(check)
+    return Told(report["stops"], found, render.render(report))
+
+
+def test_who_would_block_the_steps_is_named(mine: tuple[Folder, psycopg.Connection[Any]]) -> None:
+    folder, admin = mine
+    holder = psycopg.connect(folder.stores["app"]["url"], application_name="a worker")
+    holder.execute("UPDATE notes SET body = 'a secret'")
+    pid = holder.info.backend_pid
+    try:
+        assert told(folder).stops == 0
+        folder.stores["app"]["limits"] = {"idle_in_transaction": "1s"}
+        folder.declare()
+        admin.execute("SELECT pg_sleep(1.1)")
+        found = told(folder)
+        (blocker,) = found.store["blockers", "stops"]
+        assert found.stops == 1
+        for words in (
+            f"pid {pid}, postgres (a worker), idle in transaction for",
+            "holds a lock on notes",
+            "SET body = '…'",
+        ):
+            assert words in blocker["what"]
+        assert f"SELECT pg_terminate_backend({pid})" in found.text and "a secret" not in found.text
+        with pytest.raises(ReconcileError, match=f"pid {pid}"):
+            folder.apply()
+        assert admin.execute("SELECT to_regclass('reconcile.runs')").fetchall() == [(None,)]
+    finally:
+        holder.close()
+    assert told(folder).stops == 0
+
+
+def test_what_is_not_healthy_and_what_is_over_a_limit(mine: tuple[Folder, psycopg.Connection[Any]]) -> None:
+    folder, admin = mine
+    admin.execute("INSERT INTO notes VALUES (1, 'y'); ALTER TABLE notes ADD CONSTRAINT c CHECK (id > 1) NOT VALID")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        admin.execute("CREATE UNIQUE INDEX CONCURRENTLY broken ON notes (id)")
+    found = told(folder)
+    health = [check["what"] for check in found.store["health", "warning"]]
+    assert health == ["1 invalid index: public.broken", "1 constraint not validated: c of notes"]
+    assert "!  health" in found.text and "Nothing would stop an apply (" in found.text
+    folder.stores["app"]["limits"] = {"free_disk": "100000TB", "active_sessions": 0, "replication_lag": "1s"}
+    folder.declare()
+    with psycopg.connect(folder.stores["app"]["url"], autocommit=True) as other:
+        busy = threading.Thread(target=lambda: other.execute("SELECT pg_sleep(60)"))
+        busy.start()
+        try:
+            found = told(folder)
+        finally:
+            other.cancel_safe()
+            busy.join()
+    (disk,) = found.store["disk", "stops"]
+    assert disk["what"].endswith("; the limit is 100000TB") and "the database has " in disk["what"]
+    assert any("active session" in c["what"] for c in found.store["load", "stops"])
+    assert "no replica is connected" in found.text
+
+
+def test_a_store_that_is_not_reached_does_not_hide_the_others(mine: tuple[Folder, psycopg.Connection[Any]]) -> None:
+    folder, _ = mine
+    folder.stores["gone"] = {"kind": "postgres", "url": "postgresql://u:a-secret@127.0.0.1:1/d"}
+    folder.settings["ledger"] = {"store": "app"}
+    folder.declare(gone="tables: {}\n")
+    shown = folder.command("check")
+    assert shown.returncode == Exit.FINDINGS
+    assert "✓  connection   PostgreSQL " in shown.stdout and "✓  ledger" in shown.stdout
+    assert "✗  connection   cannot reach PostgreSQL at 127.0.0.1:1" in shown.stdout
+    assert "a-secret" not in shown.stdout
+    report = json.loads(folder.command("check", "--format", "json").stdout)
+    assert report["stops"] == 1 and report["plan"]["steps"] is None
+
+
+def test_what_the_planner_refuses_is_a_check_too(mine: tuple[Folder, psycopg.Connection[Any]]) -> None:
+    folder, _ = mine
+    folder.declare(app="extensions: {no_such: {}}\n")
+    found = told(folder)
+    assert found.stops == 1
+    assert 'app.yaml:2:14: app.extension.no_such: extension "no_such" is not available on app' in found.text
+    folder.declare(app="tables: {notes: {columns: {id: bigint}}}\n")
+    found = told(folder, prune="all")
+    assert found.stops == 1 and "to allow them, add:" in found.text
+    assert told(folder, prune="all", allow=("all",)).stops == 0
