@@ -199,12 +199,22 @@ class Resource(Record):
         }
 
     @property
-    def namespace(self) -> tuple[str, ...] | None:
-        """Where its name must be unique, if it shares that with other kinds (relations of a schema); else None.
+    def occupies(self) -> tuple[tuple[str, ...], ...]:
+        """The names it takes where it shares them with other kinds (relations of a schema), each after its space.
 
-        Who makes an object waits for the removal of another that has its name there.
+        Who makes an object waits for the removal of another that has a name of it.
         """
-        return None
+        return ()
+
+    @property
+    def falls_with(self) -> tuple[Address, ...]:
+        """What takes it along when it is dropped, though the plan does not say so: it is managed where declared."""
+        return ()
+
+    def makes_room(self, holder: Resource) -> bool:
+        """Whether the step that makes it puts aside what has its name in `holder`, which stays and gives it up."""
+        del holder
+        return False
 
     @property
     def place(self) -> int:

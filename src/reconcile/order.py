@@ -128,10 +128,11 @@ def _drawn_together(steps: Sequence[Step], after: Sequence[Sequence[int]], seque
 def _edges(steps: Sequence[Step], holds: Callable[[Fact], bool], waits: Mapping[str, Set[Fact]]) -> list[list[int]]:
     """For each step, those that must wait for it."""
     givers: Mapping[Fact, list[int]] = defaultdict(list)
+    made = {fact.subject for step in steps for fact in step.gives if fact.verb is Verb.HAS}
     for i, step in enumerate(steps):
         for fact in step.gives:
             givers[fact].append(i)
-            if fact.verb is Verb.OK and Fact(Verb.HAS, fact.subject) not in step.gives:
+            if fact.verb is Verb.OK and fact.subject not in made:  # else it is there before it is as declared
                 givers[Fact(Verb.HAS, fact.subject)].append(i)
     after: list[set[int]] = [set() for _ in steps]
     for i, step in enumerate(steps):

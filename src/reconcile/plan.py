@@ -262,25 +262,30 @@ def _wait_for_names(steps: list[Step], changes: Sequence[Change], world: World) 
     Raises:
         PlanError: the other object stays.
     """
-    if not changes:
-        return steps
-    holders = {(*r.namespace, r.name): r for r in world.live.values() if r.namespace is not None}
+    taken = {
+        name: c.after
+        for c in changes
+        if c.after
+        for name in c.after.occupies
+        if not c.before or name not in c.before.occupies
+    }
     waits: dict[Address, set[Fact]] = {}
-    for change in changes:
-        after = change.after
-        if after is None or after.namespace is None or (change.before and change.before.name == after.name):
+    for holder, name in ((r, name) for r in world.live.values() if taken for name in r.occupies if name in taken):
+        after, later = taken[name], world.target.get(holder.address)
+        if holder.address == after.address:
             continue
-        holder = holders.get((*after.namespace, after.name))
-        if holder is None or holder.address == after.address:
-            continue
-        if holder.address in world.target:
+        if later is None or name not in later.occupies:
+            maker = after.container if after.container and world.creates(after.container) else after.address
+            for address in {maker, after.address} if later is None or not after.makes_room(holder) else ():
+                waits.setdefault(address, set()).add(no(holder.address) if later is None else ok(holder.address))
+        elif holder.only_declared:
+            fallen = {no(a) for a in holder.falls_with if world.drops(a)}
+            waits.setdefault(after.address, set()).update(fallen)
+        elif name[-1] == after.name:
             raise PlanError(
                 f"{after.source}: {after.address} cannot take the name {after.name}: {holder.address} has it",
                 hint="choose another name, or remove or rename the other first",
             )
-        maker = after.container if after.container and world.creates(after.container) else after.address
-        for address in {maker, after.address}:
-            waits.setdefault(address, set()).add(no(holder.address))
     if not waits:
         return steps
     return [

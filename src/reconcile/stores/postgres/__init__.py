@@ -33,6 +33,7 @@ _ORDER = (
     "exclusion",
     "foreign_key",
     "index",
+    "inherited_index",
     "statistics",
     "view",
     "materialized_view",

@@ -106,6 +106,11 @@ def generated(table: str, column: str | None, label: str) -> str:
     return f"{head}_{label}" if column is None else f"{head}_{clip(column, second)}_{label}"
 
 
+def identity_sequence(table: str, column: str) -> str:
+    """The name that the server gives to the sequence of an identity column, if it is free."""
+    return generated(table, column, "seq")
+
+
 def generated_multirange(name: str) -> str:
     """The name the server gives to the multirange type of a range: the first "range" in it becomes "multirange".
 

@@ -82,10 +82,13 @@ def drop_trigger(trigger: Trigger) -> str:
 
 
 def security_statements(before: str, after: Table) -> list[str]:
-    """ALTER TABLE … ROW LEVEL SECURITY from one state ("disabled", "enabled", "forced") to that of `after`."""
-    wanted, words = after.row_level_security, []
-    if (before == "disabled") != (wanted == "disabled"):
-        words.append("DISABLE" if wanted == "disabled" else "ENABLE")
-    if (before == "forced") != (wanted == "forced"):
-        words.append("FORCE" if wanted == "forced" else "NO FORCE")
+    """ALTER TABLE … ROW LEVEL SECURITY from one state (`Table.row_level_security`) to that of `after`."""
+    (was_on, was_forced), (on, forced) = map(_switches, (before, after.row_level_security))
+    words = [] if was_on == on else ["ENABLE" if on else "DISABLE"]
+    words += [] if was_forced == forced else ["FORCE" if forced else "NO FORCE"]
     return [f"ALTER TABLE {relation(after.address)} {word} ROW LEVEL SECURITY" for word in words]
+
+
+def _switches(state: str) -> tuple[bool, bool]:
+    """(enabled, forced), which PostgreSQL keeps apart."""
+    return state in ("enabled", "forced"), state in ("forced", "disabled_forced")

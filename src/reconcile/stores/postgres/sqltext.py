@@ -291,3 +291,15 @@ def comment_statement(resource: PostgresResource, name: str | None = None) -> st
         target = f"{kind.upper().replace('_', ' ')} {ident(name)}"
     text = "NULL" if resource.comment is None else literal(resource.comment)
     return f"COMMENT ON {target} IS {text}"
+
+
+def index_comment_calls(before: PostgresResource | None, after: PostgresResource) -> list[str]:
+    """COMMENT ON INDEX of a constraint's index, where it differs."""
+    if not isinstance(after, Key | Exclusion):
+        return []
+    there = before.index_comment if isinstance(before, Key | Exclusion) else None
+    if there == after.index_comment:
+        return []
+    name = after.name if before is None else before.name
+    text = "NULL" if after.index_comment is None else literal(after.index_comment)
+    return [f"COMMENT ON INDEX {ident(after.schema, name)} IS {text}"]

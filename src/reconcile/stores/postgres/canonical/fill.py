@@ -70,9 +70,9 @@ def _in_words_of(ours: Pairs, theirs: Pairs) -> Pairs:
 
 def _value(text: str) -> object:
     word = text.lower()
-    if word in ("true", "on", "yes"):
+    if word in ("true", "on", "yes", "t", "y"):
         return True
-    if word in ("false", "off", "no"):
+    if word in ("false", "off", "no", "f", "n"):
         return False
     try:
         return float(word)

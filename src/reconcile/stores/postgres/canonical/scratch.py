@@ -113,8 +113,9 @@ class Scratch:
         self.names = {scratch: name for name, scratch in self.scratch.items()}
         self.result = Built()
         self.broken: set[Address] = set()
-        self.everywhere = self.declared = ""
-        """Search paths: with the live schemas, and without, where a live overload could be taken for a declared one."""
+        self.everywhere = self.declared = self.spelled = ""
+        """Search paths: with the live schemas, and without, where a live overload could be taken for a declared one;
+        and as introspection has it."""
         self.lacking = False
         """Whether a declared extension could not be made here: what is missing may be its."""
 
@@ -145,7 +146,7 @@ class Scratch:
             self._fill(address, parts[address])
         for x in late:
             self._try(x, (LATE.get(type(x)) or PARTS[type(x)])(self, x))
-        self._look_in(self.everywhere)
+        self._look_in(self.spelled)
         self.read()
         return self.result
 
@@ -158,6 +159,7 @@ class Scratch:
         there = [str(name) for name in (row or [()])[0]]
         self.everywhere = ", ".join(map(ident, there))
         self.declared = ", ".join(ident(name) for name in there if name not in self.session.schemas)
+        self.spelled = ", ".join(ident(name) for name in there if name not in self.session.schemas[1:])
 
     def _look_in(self, path: str) -> None:
         self.connection.execute("SELECT set_config('search_path', %s, true)", (path,))

@@ -28,6 +28,7 @@ from reconcile.stores.postgres.changes import (
     index_alter,
     key,
     materialized_view,
+    part_names,
     partition_alter,
     policy,
     renaming,
@@ -77,6 +78,7 @@ KINDS: Mapping[str, Verbs] = {
     "exclusion": Verbs(exclusion.AddExclusion, exclusion.DropExclusion, exclusion.alter),
     "foreign_key": Verbs(foreign_key.AddForeignKey, foreign_key.DropForeignKey, foreign_key.alter),
     "index": Verbs(index.CreateIndex, index.DropIndex, index_alter.alter),
+    "inherited_index": Verbs(part_names.NameIndex, part_names.drop, part_names.RenameInheritedIndex),
     "materialized_view": Verbs(
         materialized_view.CreateMaterializedView, materialized_view.DropMaterializedView, materialized_view.alter
     ),

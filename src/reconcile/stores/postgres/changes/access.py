@@ -13,16 +13,24 @@ from dataclasses import dataclass, replace
 from reconcile.change import Action, Change, Irreversible, Phase, Step, World
 from reconcile.facts import has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address
+from reconcile.model import Address, State
 from reconcile.stores.postgres.changes.common import Alteration, Creation, PostgresChange, Removal, requires
-from reconcile.stores.postgres.changes.giving import schema_access
-from reconcile.stores.postgres.resources import DefaultPrivileges, Grant, Privilege, given_by_default, privileges_of
+from reconcile.stores.postgres.changes.giving import schema_access, unwanted
+from reconcile.stores.postgres.resources import (
+    Column,
+    DefaultPrivileges,
+    Grant,
+    Privilege,
+    given_by_default,
+    privileges_of,
+)
 from reconcile.stores.postgres.resources.access import NOTHING
 from reconcile.stores.postgres.sqlaccess import (
     Key,
     default_statement,
     entries,
     grant_statements,
+    new_object_statements,
     owner_statement,
     revoke_statements,
 )
@@ -43,6 +51,11 @@ class GiveAccess(Creation):
         """See `Change.steps`: none where the object's own step does it."""
         if world.creates(self.after.object):
             return []
+        if _of_new_identity(world, self.after):
+            column, gives = owning(self.after), [has(self.address), ok(self.address)]
+            calls = new_object_statements(replace(self.after, owner=None), unwanted(world, self.after))
+            needs = requires(world, [column]) | ({ok(column)} if column in world.live else set())
+            return [self.step(world, 1, "grant", calls, needs=needs, gives=gives)]
         nothing = replace(self.after, grants=given_by_default(self.after.object.kind))
         return ChangeAccess(nothing, self.after).steps(world)
 
@@ -70,11 +83,32 @@ class TakeAccess(Removal):
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
-        return [] if world.drops(self.before.object) else self._change().steps(world)
+        return [] if _goes(world, self.before) else self._change().steps(world)
 
     def reverse(self) -> Change:
         """See `Change.reverse`."""
         return GiveAccess(None, self.before)
+
+
+def owning(grant: Grant) -> Address:
+    """The resource that has what a grant is about: that itself, or the column of an identity's sequence."""
+    return grant.container or grant.object
+
+
+def _numbers(state: State, grant: Grant) -> bool:
+    """Whether the sequence a grant is about is that of an identity column in `state`."""
+    column = state.get(owning(grant))
+    return isinstance(column, Column) and ("relation", *grant.object.parts) in column.occupies
+
+
+def _of_new_identity(world: World, grant: Grant) -> bool:
+    return owning(grant).kind == "column" and not _numbers(world.live, grant)
+
+
+def _goes(world: World, grant: Grant) -> bool:
+    if owning(grant).kind == "column":
+        return not _numbers(world.target, grant)
+    return world.drops(grant.object)
 
 
 @dataclass(frozen=True)
@@ -106,7 +140,7 @@ class ChangeAccess(Alteration):
         given = grant_statements(before, after, gone)
         taken = revoke_statements(before, after, gone, str(world.server.facts.get("user")))
         owner = [owner_statement(self.after)] if moves else []
-        needs = requires(world, [self.after.object, *_columns(world, self.after)]) | schema_access(world, self.after)
+        needs = requires(world, [owning(self.after), *_columns(world, self.after)]) | schema_access(world, self.after)
         gives, hazard = [has(self.address), ok(self.address)], [Hazard.CHANGES_ACCESS]
         if owner or (taken and not given):
             calls, phase = [*owner, *taken, *given], Phase.CONTRACT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.facts import has, no, ok
@@ -22,11 +22,13 @@ from reconcile.stores.postgres.changes.event_trigger import ReplaceEventTrigger
 from reconcile.stores.postgres.changes.exclusion import exclusion_needs
 from reconcile.stores.postgres.changes.foreign_key import RecreateForeignKey
 from reconcile.stores.postgres.changes.index import ReplaceIndex
+from reconcile.stores.postgres.changes.part_names import naming_below
 from reconcile.stores.postgres.changes.policy import RecreatePolicy
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import readers_of, standing_on
 from reconcile.stores.postgres.changes.routine import RecreateRoutine
 from reconcile.stores.postgres.changes.statistics import RecreateStatistics
+from reconcile.stores.postgres.changes.succeeding import resettled, succeeded
 from reconcile.stores.postgres.changes.trigger import RecreateTrigger
 from reconcile.stores.postgres.changes.view import RecreateView
 from reconcile.stores.postgres.resources import (
@@ -85,6 +87,7 @@ class RecreateConstraint(Replacement):
             [
                 add_statement(key, not_valid=not_valid),
                 *comments(key),
+                *(naming_below(world, key) if isinstance(key, Key | Exclusion) else []),
                 *(marks(world.target.get(key.table), key.name) if isinstance(key, Key | Exclusion) else []),
             ],
             needs={no(self.address)} | needs,
@@ -136,7 +139,13 @@ def recreated(before: PostgresResource, after: PostgresResource) -> Change:
 
 def around(world: World, addresses: Iterable[Address]) -> list[Change]:
     """What stands on any of `addresses`, made again as it is."""
-    return [recreated(x, x) for x in standing_on(world, addresses)]
+    return [recreated(x, cast(PostgresResource, resettled(world, x))) for x in standing_on(world, addresses)]
+
+
+def around_succeeded(world: World, gone: PostgresResource) -> list[Change]:
+    """What stands on a relation that goes, where another takes its name."""
+    columns = [c.address for c in world.live.children(gone.address) if c.address.kind == "column"]
+    return around(world, [gone.address, *columns]) if succeeded(world, gone.address) else []
 
 
 def above(world: World, change: Change) -> list[Change]:
@@ -152,5 +161,5 @@ def companions_of(world: World, resources: Iterable[PostgresResource]) -> list[C
     for resource in resources:
         after = world.target.get(resource.address)
         if after is not None and resource == after:
-            found[resource.address] = recreated(resource, resource)
+            found[resource.address] = recreated(resource, cast(PostgresResource, resettled(world, resource)))
     return list(found.values())

@@ -31,6 +31,7 @@ from reconcile.stores.postgres.changes.homes import (
 )
 from reconcile.stores.postgres.changes.preconditions import nulls, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from
+from reconcile.stores.postgres.changes.sequence import taken_name
 from reconcile.stores.postgres.changes.types import TypeChange, is_vector, stored_vectors_fit, type_change
 from reconcile.stores.postgres.resources import Column, Index, Key
 from reconcile.stores.postgres.sqltables import column_calls
@@ -171,6 +172,8 @@ def alter_steps(
     hardens = "not_null" in changed and after.not_null
     identity = identity_calls(world, before, after, changed)
     quick = [] if retyped else default_calls(before, after, changed)
+    if before.identity is not None and (taken := taken_name(world, before)) is not None:
+        needs |= {has(taken.address)}
     if after.identity is None:  # it is a kind of default: the old one goes first
         quick, identity = [*identity, *quick], []
     quick += identity if retyped or not hardens else []

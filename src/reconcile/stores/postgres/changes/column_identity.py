@@ -11,10 +11,12 @@ from reconcile.hazards import Hazard
 from reconcile.stores.postgres.changes.sequence import (
     follows_default,
     goes_into_identity,
+    identity_name,
     out_of_bounds,
     reset,
+    taken_name,
 )
-from reconcile.stores.postgres.resources import Column, identity_sequence
+from reconcile.stores.postgres.resources import Column
 from reconcile.stores.postgres.sequencetext import bounds, changed_settings
 from reconcile.stores.postgres.sqltext import (
     helper_name,
@@ -37,11 +39,11 @@ def identity_calls(world: World, before: Column, after: Column, changed: set[str
     if not changed & {"identity", "identity_options"}:
         return []
     if after.identity is None:
-        return [alter_statement(before, "DROP IDENTITY")]
+        return _dropped(world, before, after)
     if before.identity is None:
         return _added(world, before, after)
     calls, old, new = [], dict(before.identity_options), dict(after.identity_options)
-    sequence, name = ident(before.schema, identity_name(world, before)), new.pop("sequence_name", None)
+    sequence, name = _sequence(world, before), new.pop("sequence_name", None)
     if before.identity != after.identity:
         calls.append(alter_statement(before, f"SET GENERATED {identity_word(after.identity)}"))
     if {k: v for k, v in old.items() if k != "sequence_name"} != new:
@@ -53,10 +55,19 @@ def identity_calls(world: World, before: Column, after: Column, changed: set[str
     return calls
 
 
-def identity_name(world: World, column: Column) -> str:
-    """What the sequence of an identity column is called now: renames of the table leave it alone."""
-    table, name = world.where(column.address).parts[-2:]
-    return dict(column.identity_options).get("sequence_name") or identity_sequence(table, name)
+def _sequence(world: World, column: Column) -> str:
+    """The quoted name of the sequence of an identity column by then: another that is to have the name puts it aside."""
+    name = identity_name(world, column)
+    return ident(column.schema, name if taken_name(world, column) is None else helper_name(name, "old"))
+
+
+def _dropped(world: World, before: Column, after: Column) -> list[str]:
+    """DROP IDENTITY. A new sequence of the default goes on where that of the identity was."""
+    drop, made = alter_statement(before, "DROP IDENTITY"), [a for a in after.refers if a.kind == "sequence"]
+    if not (after.default or "").startswith("nextval(") or len(made) != 1 or not world.creates(made[0]):
+        return [drop]
+    new = ident(*made[0].parts)
+    return [f"SELECT setval({literal(new)}, last_value, is_called) FROM {_sequence(world, before)}", drop]
 
 
 def identity_rows(world: World, before: Column, after: Column) -> list[Op]:
@@ -64,7 +75,7 @@ def identity_rows(world: World, before: Column, after: Column) -> list[Op]:
     if not (before.identity and after.identity) or before.identity_options == after.identity_options:
         return []
     wide = bounds(before.type, dict(before.identity_options))
-    sequence = ident(before.schema, identity_name(world, before))
+    sequence = ident(before.schema, identity_name(world, before))  # asked before anything is changed
     return out_of_bounds(sequence, wide, bounds(after.type, dict(after.identity_options)))
 
 

@@ -20,7 +20,7 @@ from reconcile.stores.postgres.resources import Check, Column, Exclusion, Foreig
 from reconcile.stores.postgres.sqltext import helper_name
 
 Part = Index | Key | Check | ForeignKey | Statistics
-_CARRIED = frozenset({"comment", "with", "valid", "not_valid"})
+_CARRIED = frozenset({"comment", "index_comment", "with", "valid", "not_valid"})
 """Attributes of a part that it gets anew with the column: another change of them in the same plan is in them."""
 
 

@@ -72,7 +72,9 @@ def retype_steps(
         clause += f" USING {cast_of(before, after)}"
     calls = [alter_statement(before, "DROP DEFAULT")] if before.default is not None else []
     if before.identity is not None and after.identity is None:
-        calls.append(quick.pop(0))
+        gone = quick.index(alter_statement(before, "DROP IDENTITY")) + 1
+        calls += quick[:gone]
+        quick = quick[gone:]
     calls.append(alter_statement(before, clause))
     if after.default is not None:
         calls.append(alter_statement(before, f"SET DEFAULT {as_written(after, 'default')}"))

@@ -26,7 +26,7 @@ from reconcile.stores.postgres.changes.type_remaking import only_adds, only_drop
 from reconcile.stores.postgres.resources import Column, Composite, Enum, Index, PostgresResource, Table
 from reconcile.stores.postgres.resources import Sequence as Sequence_
 from reconcile.stores.postgres.sqltables import column_statistics_calls
-from reconcile.stores.postgres.sqltext import comment_statement, is_constraint, object_name
+from reconcile.stores.postgres.sqltext import comment_statement, index_comment_calls, is_constraint, object_name
 
 _QUICK = "60s"
 
@@ -200,9 +200,9 @@ class ChangeComment(Alteration):
 
     def describe(self) -> str:
         """See `Change.describe`."""
-        if self.after.comment is None:
-            return "comment removed"
-        return f"comment {shown(self.after.comment)}"
+        words = {"comment": "comment", "index_comment": "comment of its index"}
+        texts = [(words[key], getattr(self.after, key)) for key in differing(self.before, self.after)]
+        return ", ".join(f"{word} removed" if text is None else f"{word} {shown(text)}" for word, text in texts)
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
@@ -216,7 +216,7 @@ class ChangeComment(Alteration):
                 world,
                 1,
                 "comment",
-                [comment_statement(self.after, self.before.name)],
+                comments_differ(self.before, self.after),
                 needs={has(self.address)} | (requires(world, [table]) if table else frozenset()),
                 gives=[ok(self.address)],
             )
@@ -235,7 +235,13 @@ def comments(resource: PostgresResource) -> list[str]:
     calls = [comment_statement(resource)] if resource.comment is not None else []
     if isinstance(resource, Index):
         return [*column_statistics_calls(object_name(resource), (), resource.columns), *calls]
-    return calls
+    return [*calls, *index_comment_calls(None, resource)]
+
+
+def comments_differ(before: PostgresResource, after: PostgresResource) -> list[str]:
+    """COMMENT ON where that differs; of a constraint also on its index."""
+    calls = [comment_statement(after, before.name)] if before.comment != after.comment else []
+    return [*calls, *index_comment_calls(before, after)]
 
 
 # What a step needs.
@@ -272,6 +278,7 @@ _UNNOTICED: dict[str, frozenset[str]] = {
         }
     ),
     "table": frozenset({"comment", "unlogged", "with", "replica_identity", "cluster_on", "row_level_security"}),
+    "sequence": frozenset({"comment", "owned_by"}),
 }
 """By kind, attributes that what refers to it does not depend on. (A foreign key does on `unlogged`: it says so.)"""
 

@@ -171,22 +171,22 @@ def validated_steps(
     """
     gives = [has(change.address), ok(change.address)]
     rows = broken(world, after)
+    name = helper_name(after.name, "new")
+    beside = replace(after, live_name=name)
+    helper = Address(change.address.store, change.address.kind, (*change.address.parts[:-1], name))
+    left = [drop_statement(beside)] if helper in world.live and helper in world.target else []
     if at_once:
-        calls = [*([drop_statement(old)] if old else []), add_statement(after, not_valid=after.not_valid)]
+        calls = [*left, *([drop_statement(old)] if old else []), add_statement(after, not_valid=after.not_valid)]
         first = has(old.address) if old else no(change.address)
         calls += comments(after)
         return [change.step(world, 1, "add", calls, needs={first} | needs, gives=gives, phase=phase)]
     if old is None:
-        calls = [add_statement(after, not_valid=True), *comments(after)]
+        calls = [*left, add_statement(after, not_valid=True), *comments(after)]
         made = gives if unchecked(after) else [has(change.address)]
         steps = [change.step(world, 1, "add", calls, needs={no(change.address)} | needs, gives=made, phase=phase)]
         steps = preceded(steps, rows)
         return steps if unchecked(after) else [*steps, _validate(change, world, after, after.name, phase, gives)]
-    name = helper_name(after.name, "new")
-    beside = replace(after, live_name=name)
-    helper = Address(change.address.store, change.address.kind, (*change.address.parts[:-1], name))
-    calls = [drop_statement(beside)] if helper in world.live and helper in world.target else []
-    calls += [add_statement(beside, not_valid=True)]
+    calls = [*left, add_statement(beside, not_valid=True)]
     needs |= {no(helper)} if world.drops(helper) else set()
     steps = [
         change.step(

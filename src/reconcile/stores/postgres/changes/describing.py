@@ -9,8 +9,9 @@ from reconcile.model import Resource, to_json
 
 
 def only_comment_differs(before: Resource, after: Resource) -> bool:
-    """Whether `comment` is all that is to be changed."""
-    return differing(before, after) == ("comment",)
+    """Whether comments, its own and that of a constraint's index, are all that is to be changed."""
+    found = differing(before, after)
+    return bool(found) and set(found) <= {"comment", "index_comment"}
 
 
 def differing(before: Resource | None, after: Resource | None) -> tuple[str, ...]:

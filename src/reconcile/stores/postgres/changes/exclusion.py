@@ -29,6 +29,7 @@ from reconcile.stores.postgres.changes.constraint import (
 from reconcile.stores.postgres.changes.describing import only_comment_differs
 from reconcile.stores.postgres.changes.index_options import key_options
 from reconcile.stores.postgres.changes.named import columns_used
+from reconcile.stores.postgres.changes.part_names import naming_below
 from reconcile.stores.postgres.changes.preconditions import conflicts, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.resources import Column, Exclusion
@@ -73,7 +74,12 @@ class AddExclusion(Creation):
             world,
             1,
             "add",
-            [add_statement(exclusion), *comments(exclusion), *marks(world.target.get(exclusion.table), exclusion.name)],
+            [
+                add_statement(exclusion),
+                *comments(exclusion),
+                *naming_below(world, exclusion),
+                *marks(world.target.get(exclusion.table), exclusion.name),
+            ],
             needs={no(self.address)} | exclusion_needs(world, exclusion),
             gives=[has(self.address), ok(self.address)],
             phase=Phase.EXPAND if world.creates(exclusion.table) else narrowing(world, exclusion, named),
@@ -81,6 +87,15 @@ class AddExclusion(Creation):
             long=True,
         )
         return preceded([step], conflicts(world, exclusion))
+
+
+def _made(world: World, x: Exclusion) -> list[str]:
+    return [
+        add_statement(x),
+        *comments(x),
+        *naming_below(world, x),
+        *marks(world.target.get(x.table), x.name),
+    ]
 
 
 def _columns(world: World, exclusion: Exclusion) -> list[Column]:
@@ -113,7 +128,13 @@ class ReplaceExclusion(Replacement):
             world,
             1,
             "swap",
-            [drop_statement(old), add_statement(new), *comments(new), *marks(world.target.get(new.table), new.name)],
+            [
+                drop_statement(old),
+                add_statement(new),
+                *comments(new),
+                *naming_below(world, new),
+                *marks(world.target.get(new.table), new.name),
+            ],
             needs={has(self.address)} | exclusion_needs(world, new),
             gives=[has(self.address), ok(self.address)],
             phase=Phase.CONTRACT,

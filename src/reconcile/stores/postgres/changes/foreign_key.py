@@ -43,7 +43,7 @@ from reconcile.stores.postgres.changes.key import helper_built, key_index
 from reconcile.stores.postgres.changes.preconditions import broken, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.changes.table import dropped_apart, persistence_changes
-from reconcile.stores.postgres.resources import ForeignKey, Index, Key
+from reconcile.stores.postgres.resources import ForeignKey, Index, Key, compared
 from reconcile.stores.postgres.sqltext import comment_statement, deferrable_clause, ident, relation
 
 
@@ -71,17 +71,21 @@ def _needs(world: World, key: ForeignKey) -> frozenset[Fact]:
     there = [c for c in there if c in world.live or c in world.target]
     there_is = referenced_key(world, key)
     needs = requires(world, [key.table, table, *columns_of(world, key, key.columns), *there])
-    needs |= {no(r.address) for r in _going(world, key)}
+    needs |= {no(r.address) if world.drops(r.address) else ok(r.address) for r in _going(world, key)}
     if there_is is not None and world.live.get(there_is.address) != there_is:
         needs |= {ok(there_is.address)}
     return needs | {ok(a) for a in (key.table, table) if persistence_changes(world, a)}
 
 
 def _going(world: World, key: ForeignKey) -> list[Resource]:
-    """Keys and indexes over what it refers to that this plan drops: added before, it would come to hang on them."""
+    """Keys and indexes over what it refers to that go or get other columns: added before, it would hang on them."""
     columns = set(key.references_columns)
-    there = [r for r in world.live.children(target(key)) if world.drops(r.address)]
-    return [r for r in there if (set(r.columns) if isinstance(r, Key) else carried(r)) == columns]
+    there = [r for r in world.live.children(target(key)) if _covers(r) == columns]
+    return [r for r in there if _covers(world.target.get(r.address)) != columns]
+
+
+def _covers(rule: Resource | None) -> set[str | None]:
+    return {*rule.columns} if isinstance(rule, Key) else carried(rule)
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,7 @@ def _swapped_key(world: World, key: ForeignKey) -> Key | Index | None:
     for resource in world.live.children(target(key)):
         after = world.target.get(resource.address)
         if isinstance(resource, Key) and isinstance(after, Key) and hangs_on(key, resource):
-            if resource.replace(with_=(), comment=None) != after.replace(with_=(), comment=None):
+            if compared(resource.replace(with_=())) != compared(after.replace(with_=())):
                 return after
         elif isinstance(resource, Index) and isinstance(after, Index):
             changed = plainly(resource) != plainly(after)

@@ -11,6 +11,7 @@ from reconcile.stores.postgres.resources import (
     DefaultPrivileges,
     Grant,
     Privilege,
+    default_address,
     given_by_default,
     grant_address,
 )
@@ -24,7 +25,7 @@ def given(world: World, address: Address) -> tuple[list[str], frozenset[Fact], l
     grant = world.target.get(grant_address(address))
     if not isinstance(grant, Grant) or grant.address in world.live:
         return [], _defaults_first(world, address), []
-    statements = new_object_statements(grant, _unwanted(world, grant))
+    statements = new_object_statements(grant, unwanted(world, grant))
     return statements, schema_access(world, grant), [has(grant.address), ok(grant.address)]
 
 
@@ -43,7 +44,7 @@ def _defaults_first(world: World, address: Address) -> frozenset[Fact]:
         return frozenset()
     user, found = str(world.server.facts.get("user")), set()
     for schema in ("", address.parts[0]):
-        default = Address(address.store, "default_privileges", (user, schema, plural(address.kind)))
+        default = default_address(address, user, schema)
         before, after = world.live.get(default), world.target.get(default)
         if isinstance(before, DefaultPrivileges) and before != after:
             kept = after.grants if isinstance(after, DefaultPrivileges) else ()
@@ -61,7 +62,7 @@ def schema_access(world: World, grant: Grant) -> frozenset[Fact]:
     return frozenset({ok(schema)}) if after is not None and before != after else frozenset()
 
 
-def _unwanted(world: World, grant: Grant) -> set[str]:
+def unwanted(world: World, grant: Grant) -> set[str]:
     """Roles to which a new object of this kind gives more than is declared, by itself or by default privileges."""
     wanted = {(p.grantee, p.privilege, p.grantable) for p in grant.grants or () if not p.columns}
     found = [p for state in (world.live, world.target) for p in _at_first(world, state, grant)]
@@ -72,19 +73,9 @@ def _at_first(world: World, state: State, grant: Grant) -> list[Privilege]:
     kind, user = grant.object.kind, str(world.server.facts.get("user"))
 
     def default(schema: str) -> tuple[Privilege, ...] | None:
-        address = Address(grant.address.store, "default_privileges", (user, schema, plural(kind)))
-        x = state.get(address)
+        x = state.get(default_address(grant.object, user, schema))
         return x.grants if isinstance(x, DefaultPrivileges) else None
 
     everywhere = default("")
     here = default(grant.object.parts[0]) if kind != "schema" else None
     return [*(given_by_default(kind) if everywhere is None else everywhere), *(here or ())]
-
-
-def plural(kind: str) -> str:
-    """The word of ALTER DEFAULT PRIVILEGES … ON for a kind of object."""
-    if kind in ROUTINES:
-        return "functions"
-    if kind in TYPES:
-        return "types"
-    return {"sequence": "sequences", "schema": "schemas"}.get(kind, "tables")

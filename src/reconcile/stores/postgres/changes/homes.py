@@ -9,7 +9,7 @@ from typing import cast
 from reconcile.change import World
 from reconcile.facts import Fact, no
 from reconcile.model import Address, Resource, State
-from reconcile.stores.postgres.resources import Check, Column, PostgresResource, Table
+from reconcile.stores.postgres.resources import Check, Column, PostgresResource, Table, compared
 from reconcile.stores.postgres.sqltables import column_calls
 from reconcile.stores.postgres.sqltokens import tokens
 
@@ -76,9 +76,9 @@ def alike(one: Resource, other: Resource) -> bool:
     """Whether two parts of different tables say the same; checks are told apart by their names."""
     if one.address.kind != other.address.kind:
         return False
-    here = other.replace(address=one.address, container=one.container, live_name=None, comment=None)
-    same = here == one.replace(comment=None, live_name=None)
-    return same and (not isinstance(one, Check) or one.address.parts[-1] == other.address.parts[-1])
+    return compared(one) == compared(other) and (
+        not isinstance(one, Check) or one.address.parts[-1] == other.address.parts[-1]
+    )
 
 
 def same_name_gone(world: World, rule: PostgresResource) -> frozenset[Fact]:

@@ -30,6 +30,7 @@ from reconcile.stores.postgres.changes.index_parts import EXCLUSIVE, slow
 from reconcile.stores.postgres.changes.index_parts import steps as on_parts
 from reconcile.stores.postgres.changes.key import build_helper
 from reconcile.stores.postgres.changes.named import columns_used, keys_to
+from reconcile.stores.postgres.changes.part_names import naming_below
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade, retyped
 from reconcile.stores.postgres.resources import ForeignKey, Index, IndexItem, Key
@@ -96,7 +97,7 @@ class CreateIndex(IndexBuild, Creation):
         needs, phase = {no(self.address)} | _needs(world, index), _phase(world, index)
         unique = [Hazard.DEPENDS_ON_DATA] if index.unique else []
         if small(world, index.table):
-            calls = [index_statement(index, concurrently=False), *comments(index)]
+            calls = [index_statement(index, concurrently=False), *comments(index), *naming_below(world, index)]
             calls += marks(world.target.get(index.table), index.name) if world.creates(index.table) else []
             needs |= equal_below(world, index)
             return [self.step(world, 1, "create", calls, needs=needs, gives=gives, phase=phase)]
@@ -184,6 +185,7 @@ class ReplaceIndex(IndexBuild, Replacement):
         swap_hazards = [Hazard.BREAKS_CLIENTS] if old.unique and not new.unique else []
         if small(world, new.table):
             calls = [f"DROP INDEX {object_name(old)}", index_statement(new, concurrently=False), *comments(new)]
+            calls += naming_below(world, new)
             calls += marks(world.target.get(new.table), new.name)
             needs = {has(self.address)} | _needs(world, new) | users
             return [
@@ -204,6 +206,7 @@ class ReplaceIndex(IndexBuild, Replacement):
                 [
                     f"DROP INDEX {object_name(old)}",
                     take_over,
+                    *naming_below(world, new, all_=True),
                     *comments(new),
                     *marks(world.target.get(new.table), new.name),
                 ],
@@ -232,7 +235,7 @@ class ReplaceIndex(IndexBuild, Replacement):
         needs = {no(self.address)} | _needs(world, new)
         gives, marked = [has(self.address), ok(self.address)], marks(world.target.get(new.table), new.name)
         if small(world, new.table):
-            calls = [index_statement(new, concurrently=False), *comments(new), *marked]
+            calls = [index_statement(new, concurrently=False), *comments(new), *naming_below(world, new), *marked]
             return [*steps, self.step(world, 2, "create", calls, needs=needs, gives=gives, phase=Phase.CONTRACT)]
         if slow(world, new.table):
             phase = Phase.CONTRACT

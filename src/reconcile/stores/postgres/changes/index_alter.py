@@ -22,6 +22,7 @@ from reconcile.stores.postgres.changes.index import IndexBuild, ReplaceIndex, pl
 from reconcile.stores.postgres.changes.index_options import AlterIndex, needs_rebuild, rebuild_steps
 from reconcile.stores.postgres.changes.index_parts import slow
 from reconcile.stores.postgres.changes.index_parts import steps as on_parts
+from reconcile.stores.postgres.changes.part_names import naming_below
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade
 from reconcile.stores.postgres.resources import Index
@@ -108,7 +109,7 @@ class CompleteIndex(IndexBuild, Alteration):
         if not slow(world, self.before.table):
             calls = [f"DROP INDEX {object_name(self.before)}", index_statement(self.after, concurrently=False)]
             gives = [has(self.address), ok(self.address)]
-            calls += comments(self.after)
+            calls += [*comments(self.after), *naming_below(world, self.after)]
             return [self.step(world, 1, "create", calls, needs={has(self.address)} | needs, gives=gives)]
         index = cast(Index, self.after.replace(live_name=self.before.live_name))
         found = on_parts(self, world, index, needs=needs, phase=Phase.EXPAND, there=self.before)

@@ -14,12 +14,18 @@ from reconcile.facts import done, has, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.builds import settings
-from reconcile.stores.postgres.changes.common import Alteration, PostgresChange, recreated_steps, requires
+from reconcile.stores.postgres.changes.common import (
+    Alteration,
+    PostgresChange,
+    comments_differ,
+    recreated_steps,
+    requires,
+)
 from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.remaking import comes_again, inside_remade
 from reconcile.stores.postgres.resources import Exclusion, Index, Key, Pairs, PostgresResource
 from reconcile.stores.postgres.sqltables import column_statistics_calls
-from reconcile.stores.postgres.sqltext import comment_statement, ident, options, relation
+from reconcile.stores.postgres.sqltext import ident, options, relation
 
 AT_ONCE = frozenset({"autosummarize", "buffering", "deduplicate_items", "fastupdate", "gin_pending_list_limit"})
 """Parameters of what is done from then on, or of how an index is built, not of what is in it: no rebuild."""
@@ -50,9 +56,7 @@ def set_calls(before: Indexed, after: Indexed) -> list[str]:
     calls += [f"ALTER INDEX {name} RESET ({', '.join(gone)})"] if gone else []
     if isinstance(before, Index) and isinstance(after, Index):
         calls += column_statistics_calls(name, before.columns, after.columns)
-    if before.comment != after.comment:
-        calls.append(comment_statement(after, before.name))
-    return calls
+    return [*calls, *comments_differ(before, after)]
 
 
 def reindexed(before: Indexed) -> Address:
@@ -167,7 +171,7 @@ def key_options(before: Key | Exclusion, after: Key | Exclusion) -> Change | Non
     then on come with another constraint.
     """
     changed: Iterable[str] = set(differing(before, after))
-    if not set(changed) <= {"with", "comment"}:
+    if not set(changed) <= {"with", "comment", "index_comment"}:
         return None
     if not needs_rebuild(before.with_, after.with_):
         return AlterKeyOptions(before, after)

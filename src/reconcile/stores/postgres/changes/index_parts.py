@@ -7,7 +7,6 @@ See https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONI
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,11 +16,10 @@ from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.builds import settings
 from reconcile.stores.postgres.changes.common import PostgresChange, comments, small
-from reconcile.stores.postgres.names import generated
-from reconcile.stores.postgres.resources import RELATIONS, Index, Key, Table
+from reconcile.stores.postgres.changes.part_names import of_world
+from reconcile.stores.postgres.resources import Index, Key, Table
 from reconcile.stores.postgres.sqltext import helper_name, index_statement, relation
 
-_CALLED = re.compile(r"([a-z_][a-z0-9_]*)\(", re.I)
 EXCLUSIVE = (Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES)
 """An index of a partitioned table is dropped under a lock on all its partitions."""
 
@@ -54,38 +52,6 @@ def slow(world: World, table: Address) -> bool:
     return is_split(world, table) and not small(world, table)
 
 
-def label(index: Index) -> str:
-    """The middle of a generated name: the columns, and functions for expressions."""
-    names: list[str] = []
-    for item in index.columns:
-        match = _CALLED.match(item.expression or "")
-        name = item.column or (match[1].lower() if match else "expr")
-        count = sum(n.rstrip("0123456789") == name for n in names)
-        names.append(f"{name}{count}" if count else name)
-    return "_".join([*names, *index.include])
-
-
-class Names:
-    """Names for new relations, as the server would choose them."""
-
-    def __init__(self, world: World) -> None:
-        states = (world.live, world.target)
-        self.taken = {(a.parts[0], a.parts[-1]) for s in states for a in s if a.kind in RELATIONS}
-        self.taken |= {
-            (t.schema, n) for t in world.live.of_kind("table") if isinstance(t, Table) for n, _ in t.inherited
-        }
-
-    def choose(self, table: Table, middle: str | None, end: str) -> str:
-        """`TABLE_COLUMNS_idx`, with a number where that is taken."""
-        schema, number = table.address.parts[0], 0
-        while True:
-            name = generated(table.address.parts[1], middle, f"{end}{number or ''}")
-            if (schema, name) not in self.taken:
-                self.taken.add((schema, name))
-                return name
-            number += 1
-
-
 def staying(world: World, table: Address) -> Iterator[Table]:
     """Partitions that a table has now and keeps."""
     for part in world.live.children(table):
@@ -105,14 +71,14 @@ def leaving(world: World, table: Address) -> list[Table]:
     return found
 
 
-def parts(world: World, index: Index, there: Index | None, names: Names | None = None) -> list[Part] | None:
+def parts(world: World, index: Index, there: Index | None) -> list[Part] | None:
     """The partitions of an index's table, each before its own; None where the index has to be made anew.
 
     Args:
         there: what is live of it, under its name, not valid yet.
     """
     known = {(schema, table): (name, valid) for schema, table, name, valid in (there.parts if there else ())}
-    return _below(world, index, index.table, index.address, known, names or Names(world))
+    return _below(world, index, index.table, index.address, known)
 
 
 def _below(
@@ -121,7 +87,6 @@ def _below(
     table: Address,
     above: Address,
     known: dict[tuple[str, str], tuple[str, bool]],
-    names: Names,
 ) -> list[Part] | None:
     found: list[Part] = []
     for part in staying(world, table):
@@ -134,7 +99,7 @@ def _below(
                 return None  # attached, but not usable: the whole does not become valid by mending it
             state = "attached"
         else:
-            name, state = candidate(world, index, part) or (names.choose(part, label(index), "idx"), "absent")
+            name, state = candidate(world, index, part) or (of_world(world).of(part, index), "absent")
         child = on_part(index, part, name)
         found.append(Part(part, above, child, state))
         if part.partition_by is not None:
@@ -142,7 +107,7 @@ def _below(
             if isinstance(left, Index) and left.valid:
                 continue
             inner = {(s, t): (n, v) for s, t, n, v in left.parts} if isinstance(left, Index) else known
-            below = _below(world, index, part.address, child.address, inner, names)
+            below = _below(world, index, part.address, child.address, inner)
             if below is None:
                 return None
             found += below

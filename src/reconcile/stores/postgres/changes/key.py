@@ -35,6 +35,7 @@ from reconcile.stores.postgres.changes.homes import equal_below
 from reconcile.stores.postgres.changes.index_options import key_options, reindexed
 from reconcile.stores.postgres.changes.index_parts import EXCLUSIVE, slow
 from reconcile.stores.postgres.changes.key_parts import steps as on_parts
+from reconcile.stores.postgres.changes.part_names import naming_below
 from reconcile.stores.postgres.changes.preconditions import duplicates, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again
 from reconcile.stores.postgres.resources import (
@@ -169,7 +170,7 @@ def key_steps(change: PostgresChange, world: World, key: Key, old: Key | None) -
     hazards = [Hazard.DEPENDS_ON_DATA, *([Hazard.BREAKS_CLIENTS] if old else [])]
     marked = marks(world.target.get(key.table), key.name) if old else []
     if small(world, key.table):
-        calls = [*drop, add_statement(key), *comments(key), *marked]
+        calls = [*drop, add_statement(key), *comments(key), *naming_below(world, key), *marked]
         needs |= needs_old | not_null | equal_below(world, key)
         return [change.step(world, 1, "add", calls, needs=needs, gives=gives, phase=phase, hazards=hazards)]
     index = key_index(key)

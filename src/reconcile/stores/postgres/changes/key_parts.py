@@ -15,8 +15,9 @@ from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.builds import settings
 from reconcile.stores.postgres.changes.common import PostgresChange
-from reconcile.stores.postgres.changes.index_parts import Names, candidate, label, leaving, on_part, staying
-from reconcile.stores.postgres.resources import Index, Key, PrimaryKey, Table
+from reconcile.stores.postgres.changes.index_parts import candidate, leaving, on_part, staying
+from reconcile.stores.postgres.changes.part_names import of_world
+from reconcile.stores.postgres.resources import Index, Key, Table
 from reconcile.stores.postgres.sqltext import deferrable_clause, ident, index_statement, key_clause, key_word, relation
 
 
@@ -41,19 +42,19 @@ class KeyPart:
 def key_parts(world: World, key: Key, index: Index) -> list[KeyPart]:
     """The partitions of a key's table, each before its own."""
     whole = Address(key.address.store, "index", (key.schema, key.name))
-    return list(_below(world, key, index, key.table, whole, Names(world)))
+    return list(_below(world, key, index, key.table, whole))
 
 
-def _below(world: World, key: Key, index: Index, table: Address, above: Address, names: Names) -> Iterator[KeyPart]:
-    middle, end = (None, "pkey") if isinstance(key, PrimaryKey) else (label(index), "key")
+def _below(world: World, key: Key, index: Index, table: Address, above: Address) -> Iterator[KeyPart]:
+    names = of_world(world)
     for part in staying(world, table):
-        name = names.choose(part, middle, end)
+        name = names.of(part, key)
         if part.partition_by is not None:
             found = KeyPart(part, above, name, None, "ready")
             yield found
-            yield from _below(world, key, index, part.address, found.address, names)
+            yield from _below(world, key, index, part.address, found.address)
             continue
-        made, state = candidate(world, index, part) or (names.choose(part, label(index), "idx"), "absent")
+        made, state = candidate(world, index, part) or (names.of(part, index), "absent")
         yield KeyPart(part, above, name, on_part(index, part, made), state)
 
 

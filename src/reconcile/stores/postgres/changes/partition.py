@@ -23,11 +23,12 @@ from reconcile.stores.postgres.changes.common import (
     in_schema,
     requires,
 )
-from reconcile.stores.postgres.changes.homes import settings_of_partition
+from reconcile.stores.postgres.changes.homes import homes, settings_of_partition
 from reconcile.stores.postgres.changes.index_parts import coming
+from reconcile.stores.postgres.changes.part_names import naming, rules_named
 from reconcile.stores.postgres.changes.preconditions import NO_ROWS, preceded
 from reconcile.stores.postgres.changes.table import create_statement, dropped_apart, gone_along, made_marks, marked
-from reconcile.stores.postgres.resources import Check, Key, PostgresResource, Table
+from reconcile.stores.postgres.resources import TYPES, Check, Key, PostgresResource, Table
 from reconcile.stores.postgres.sqlattached import security_statements
 from reconcile.stores.postgres.sqlpartitions import (
     attach_statement,
@@ -71,13 +72,20 @@ def split(world: World, parent: Address) -> Table:
 
 
 def freed(world: World, table: Table) -> frozenset[Fact]:
-    """The places that this plan frees and that the partition may need."""
-    found = set()
+    """The places that this plan frees and that the partition may need; the types whose values its bound names."""
+    found = set(requires(world, _key_types(world, table)))
     for other in partitions(world.live, parent_of(table)):
         near = other.bound == "DEFAULT" or bounds.may_overlap(other.bound or "", table.bound or "")
         if other.address != table.address and near and _leaves(world, other):
             found.add(no(bound_of(other.address)))
     return frozenset(found)
+
+
+def _key_types(world: World, table: Table) -> list[Address]:
+    by = split(world, parent_of(table)).partition_by
+    names = [k.column for k in by.keys if k.column is not None] if by is not None else []
+    columns = (world.target.get(c) for c in homes(world, parent_of(table), names))
+    return [a for c in columns if c is not None for a in c.refers if a.kind in TYPES]
 
 
 def _leaves(world: World, partition: Table) -> bool:
@@ -124,6 +132,7 @@ class CreatePartition(Creation):
             | requires(world, refers)
             | freed(world, table)
             | coming(world, table)
+            | rules_named(world, table)
         )
         gives = [fact(a) for a in sorted(inside) for fact in (has, ok)]
         more = [f"ALTER TABLE {relation(self.address)} ADD {constraint_clause(c)}" for c in own]
@@ -132,13 +141,14 @@ class CreatePartition(Creation):
         more += made_marks(world, table, [a for a in marked(world, table) if a in inside])
         by = partition_by_clause(table.partition_by)
         if world.creates(parent):
-            calls = [create_statement(table, f"PARTITION OF {relation(parent)} {table.bound}{by}"), *more]
+            make = create_statement(table, f"PARTITION OF {relation(parent)} {table.bound}{by}")
+            calls = [make, *more, *naming(world, table)]
             return [self.step(world, 1, "create", calls, needs=needs, gives=gives)]
         like = "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE"
         like += " INCLUDING COMPRESSION" if world.server.numbers >= (14,) else ""
         make = create_statement(table, f"(LIKE {relation(parent)} {like}){by}")
         excluded, undo, hazards = excluded_from_default(self, world, table)
-        calls = [make, *more, attach_statement(parent, table), *undo]
+        calls = [make, *more, attach_statement(parent, table), *naming(world, table), *undo]
         needs |= {ok(a) for a in helpers(excluded)}
         final = self.step(
             world,
@@ -303,4 +313,4 @@ def detaches_concurrently(world: World, table: Table) -> bool:
     parent = parent_of(table)
     if world.server.numbers < _CONCURRENTLY or table.detaching or world.empty(parent):
         return False
-    return default_of(world.live, parent) is None
+    return default_of(world.live, parent) is None and default_of(world.target, parent) is None

@@ -20,6 +20,7 @@ from reconcile.stores.postgres.changes.common import Alteration, requires, small
 from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.homes import alike, home, keys_in, taken_over
 from reconcile.stores.postgres.changes.index_parts import coming
+from reconcile.stores.postgres.changes.part_names import naming, rules_named
 from reconcile.stores.postgres.changes.partition import (
     SCAN,
     CreatePartition,
@@ -84,6 +85,7 @@ class AttachPartition(Alteration):
         phase, gone = Phase.CONTRACT, [c.address for c in world.live.children(self.address) if isinstance(c, Column)]
         gives = [has(self.address), ok(self.address), *map(no, gone)]
         needs = {has(self.address)} | requires(world, [parent]) | freed(world, table) | coming(world, table)
+        needs |= rules_named(world, table)
         hazards = [Hazard.BREAKS_CLIENTS]
         steps: list[Step] = []
         undo: list[str] = []
@@ -104,6 +106,8 @@ class AttachPartition(Alteration):
         if not steps:
             calls += [f"{alter} VALIDATE CONSTRAINT {ident(n)}" for n in _not_valid(world, table)]
         calls += [attach_statement(parent, table), *undo]
+        inside = [t for t in world.target.inside(self.address) if isinstance(t, Table)]
+        calls += [sql for part in (table, *inside) for sql in naming(world, part)]
         calls += _rest_calls(world, self.before, table)
         final = self.step(
             world,

@@ -39,7 +39,7 @@ from reconcile.stores.postgres.sqltext import as_written, comment_statement
 def _guards(world: World, table: Address) -> bool:
     """Whether row-level security of the table is on now, so that a policy counts at once."""
     found = world.live.get(table)
-    return isinstance(found, Table) and found.row_level_security != "disabled"
+    return isinstance(found, Table) and found.secured
 
 
 def _cost(world: World, policy: Policy) -> tuple[Phase, tuple[Hazard, ...]]:
@@ -112,8 +112,8 @@ def _others_first(world: World, policy: Policy) -> frozenset[Fact]:
     before, after = world.live.get(table), world.target.get(table)
     if not isinstance(before, Table) or not isinstance(after, Table):
         return frozenset()
-    if after.row_level_security == "disabled":
-        return frozenset([ok(table)] if before.row_level_security != "disabled" else [])
+    if not after.secured:
+        return frozenset([ok(table)] if before.secured else [])
     if uprooted(world, policy) or any(world.drops(a) for a in policy.refers):
         return frozenset()
     new = [p.address for p in world.target.children(table) if isinstance(p, Policy) and world.creates(p.address)]

@@ -16,6 +16,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres.changes.homes import home, homes
 from reconcile.stores.postgres.changes.named import columns_used, mentions, texts_of, users_of_column, uses
 from reconcile.stores.postgres.changes.standing import STANDING
+from reconcile.stores.postgres.changes.succeeding import displaced, succeeded
 from reconcile.stores.postgres.changes.type_remaking import reshaped, type_remade
 from reconcile.stores.postgres.changes.types import Type, comparable, joinable
 from reconcile.stores.postgres.resources import (
@@ -47,7 +48,11 @@ def _remade(world: World, address: Address) -> bool:
     before, after = world.live.get(address), world.target.get(address)
     if before is None or type(after) is not type(before) or type(before) not in STANDING:
         return False
-    return STANDING[type(before)].replaced(before, after) or uprooted(world, before)
+    if STANDING[type(before)].replaced(before, after) or uprooted(world, before):
+        return True
+    if before == after:
+        return any(succeeded(world, a) for a in STANDING[type(before)].reads(world, before))
+    return displaced(world, before, after)
 
 
 def _stands_on(world: World, address: Address) -> list[Address]:
@@ -125,8 +130,8 @@ def made_again(world: World, before: Column, after: Column) -> bool:
 
 
 def calls_remade(world: World, resource: Resource) -> bool:
-    """Whether it calls a routine that the plan drops and makes again."""
-    return any(a.kind in ROUTINES and remade(world, a) for a in resource.refers)
+    """Whether it calls a routine that the plan drops and makes again, or makes another in place of."""
+    return any(a.kind in ROUTINES and (remade(world, a) or succeeded(world, a)) for a in resource.refers)
 
 
 def _has_checks(world: World, column: Column) -> bool:
@@ -225,6 +230,8 @@ def comes_again(world: World, resource: Resource) -> bool:
         refused = (c for c in own if _incomparable(world, c) or (calls and retyped(world, c.address)))
         return resource.expression != after.expression and any(refused)
     if isinstance(resource, ForeignKey):
+        if resource != after and displaced(world, resource, after):
+            return True
         there = Address(resource.address.store, "table", resource.references)
         far = [world.live.get(c) for c in homes(world, there, resource.references_columns)]
         return any(_incomparable(world, c, joinable) for c in (*own, *far) if isinstance(c, Column))
@@ -240,8 +247,8 @@ def _cast_in(world: World, column: Column, text: str | None) -> bool:
 
 
 def _without_options(index: Index | Exclusion) -> Resource:
-    valid = {"valid": True} if isinstance(index, Index) else {}
-    return index.replace(comment=None, with_=(), **valid)
+    more = {"valid": True} if isinstance(index, Index) else {"index_comment": None}
+    return index.replace(comment=None, with_=(), **more)
 
 
 def _incomparable(world: World, column: Column, fits: Callable[[str, str], bool] = comparable) -> bool:

@@ -24,6 +24,7 @@ from reconcile.stores.postgres.changes.common import (
 from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.remaking import comes_again, is_made_again, remade
 from reconcile.stores.postgres.changes.routine_rules import can_replace, difference
+from reconcile.stores.postgres.changes.succeeding import preceding, resettled, succeeded
 from reconcile.stores.postgres.resources import Check, Column, Exclusion, Index, PostgresResource, Routine, Statistics
 from reconcile.stores.postgres.sqlaccess import keep_access, restore_access
 from reconcile.stores.postgres.sqlroutines import header, routine_statement
@@ -60,13 +61,17 @@ class CreateRoutine(Creation):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         calls = [*_made(self.after, replace=False), *comments(self.after)]
+        held = {old: _defaults(world, old) for old in preceding(world, self.address)}
+        calls += [sql for columns in held.values() for c in columns for sql in _default_again(world, c)]
         return [
             self.step(
                 world,
                 1,
                 "create",
                 calls,
-                needs={no(self.address)} | _made_needs(world, self.after),
+                needs={no(self.address)}
+                | _made_needs(world, self.after)
+                | {no(old) for old, columns in held.items() if columns},
                 gives=[has(self.address), ok(self.address)],
             )
         ]
@@ -92,6 +97,10 @@ class DropRoutine(Removal):
         """See `Change.describe`."""
         return described(self.before)
 
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`: what stands on it, where another takes its name."""
+        return _around(world, self.before) if succeeded(world, self.address) else []
+
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         circle = _circle(world, self.before)
@@ -99,11 +108,21 @@ class DropRoutine(Removal):
         return [
             self.drop_step(
                 world,
-                [*map(_release, circle), _drop_statement(self.before)],
+                [*map(_release, [*circle, *self._held(world)]), _drop_statement(self.before)],
                 needs=needs | _named_so(world, self.before),
                 hazards=[Hazard.BREAKS_CLIENTS],
             )
         ]
+
+    def _held(self, world: World) -> list[Column]:
+        """Columns whose default is to call what takes its name: that sets it again."""
+        return _defaults(world, self.address) if succeeded(world, self.address) else []
+
+
+def _defaults(world: World, routine: Address) -> list[Column]:
+    """Columns that stay and go on having a default, of the same words, that calls it."""
+    found = (c for c in world.dependents(routine) if isinstance(c, Column) and c.generated is None)
+    return [c for c in found if isinstance(a := world.target.get(c.address), Column) and a.default == c.default]
 
 
 def _named_so(world: World, routine: Routine) -> frozenset[Fact]:
@@ -157,7 +176,7 @@ def _settled(world: World, routine: Routine, apart: Iterable[PostgresResource] =
             waits.add(no(address))
         elif routine.address not in after.refers and after != dependent:
             waits.add(ok(address))
-        elif not (_is_default(dependent) and world.target.get(routine.address) is not None):
+        elif not (_is_default(dependent) and (routine.address in world.target or succeeded(world, routine.address))):
             staying.append(str(address))
     if staying:
         raise PlanError(
@@ -286,7 +305,7 @@ def _around(world: World, routine: Routine) -> list[Change]:
     inside = [u for u in users if isinstance(u, Index | Check | Exclusion | Statistics)]
     return [
         *around(world, [routine.address]),
-        *(RecreateColumn(c, c) for c in columns),
+        *(RecreateColumn(c, cast(Column, resettled(world, c))) for c in columns),
         *companions_of(world, inside),
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence as Steps
 from dataclasses import dataclass
 
 from reconcile.change import Change, Op, Step, World
-from reconcile.facts import Fact, done, has, no, ok
+from reconcile.facts import done, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address
 from reconcile.stores.postgres.changes.common import (
@@ -22,9 +22,10 @@ from reconcile.stores.postgres.changes.common import (
 )
 from reconcile.stores.postgres.changes.describing import differing, only_comment_differs
 from reconcile.stores.postgres.changes.preconditions import no_rows, preceded
+from reconcile.stores.postgres.names import identity_sequence
 from reconcile.stores.postgres.resources import Column, Sequence
 from reconcile.stores.postgres.sequencetext import bounds, changed_settings, given_settings
-from reconcile.stores.postgres.sqltext import comment_statement, ident, literal, object_name
+from reconcile.stores.postgres.sqltext import comment_statement, helper_name, ident, literal, object_name
 
 
 def owner(sequence: Sequence) -> Address | None:
@@ -60,6 +61,32 @@ def goes_into_identity(world: World, sequence: Sequence) -> bool:
     return isinstance(after, Column) and follows_default(world, users[0], after) == sequence
 
 
+def identity_name(world: World, column: Column) -> str:
+    """What the sequence of an identity column is called now: renames of the table leave it alone."""
+    table, name = world.where(column.address).parts[-2:]
+    return dict(column.identity_options).get("sequence_name") or identity_sequence(table, name)
+
+
+def identity_under(world: World, sequence: Sequence) -> Column | None:
+    """The column that stays and whose identity has this name for its sequence now, and gives it up in this plan."""
+
+    def looked_up() -> dict[tuple[str, str], Column]:
+        columns = (c for c in world.live.of_kind("column") if isinstance(c, Column) and c.identity is not None)
+        return {(c.schema, identity_name(world, c)): c for c in columns if c.address in world.target}
+
+    column = world.once("identities by sequence", None, looked_up).get((sequence.schema, sequence.name))
+    if column is None or not world.creates(sequence.address):
+        return None
+    return column if column.occupies[0] not in world.target[column.address].occupies else None
+
+
+def taken_name(world: World, column: Column) -> Sequence | None:
+    """The sequence that this plan makes under the name which the identity of a column has for its own."""
+    address = Address(column.address.store, "sequence", (column.schema, identity_name(world, column)))
+    there = world.target.get(address)
+    return there if isinstance(there, Sequence) and identity_under(world, there) == column else None
+
+
 @dataclass(frozen=True)
 class CreateSequence(Creation):
     """CREATE SEQUENCE; owned only once the column is there, whose default may need the sequence."""
@@ -76,6 +103,9 @@ class CreateSequence(Creation):
         settings = [f"AS {self.after.type}", *given_settings(options_of(self.after))]
         word = "UNLOGGED SEQUENCE" if self.after.unlogged else "SEQUENCE"
         calls = [f"CREATE {word} {object_name(self.after)} {' '.join(settings)}", *comments(self.after)]
+        if identity_under(world, self.after) is not None:
+            aside = f"RENAME TO {ident(helper_name(self.after.name, 'old'))}"
+            calls.insert(0, f"ALTER SEQUENCE {object_name(self.after)} {aside}")
         column = owner(self.after)
         needs = {no(self.address)} | in_schema(world, self.after)
         steps = [self.step(world, 1, "create", calls, needs=needs, gives=[has(self.address), ok(self.address)])]
@@ -106,13 +136,17 @@ class AlterSequence(Alteration):
             rows += out_of_bounds(object_name(self.before), wide, narrow)
         if "unlogged" in changed:
             calls.append(f"ALTER SEQUENCE {name} SET {'UNLOGGED' if self.after.unlogged else 'LOGGED'}")
-        if "owned_by" in changed:
-            calls.append(_owned_by(self.after))
-            column = owner(self.after)
-            needs |= requires(world, [column]) if column else set[Fact]()
         if "comment" in changed:
             calls.append(comment_statement(self.after))
-        return preceded([self.step(world, 1, "alter", calls, needs=needs, gives=[ok(self.address)])], rows)
+        column = owner(self.after) if "owned_by" in changed else None
+        if "owned_by" in changed and (column is None or (calls and self.before.owned_by)):
+            calls.append(f"ALTER SEQUENCE {name} OWNED BY NONE")
+        steps = [self.step(world, 1, "alter", calls, needs=needs, gives=[ok(self.address)])] if calls else []
+        if column is not None:  # whose default may wait for the rest
+            own, there = [_owned_by(self.after)], {has(self.address), *requires(world, [column])}
+            gives = [done(f"{self.address}/2-own")] if steps else [ok(self.address)]
+            steps.append(self.step(world, len(steps) + 1, "own", own, needs=there, gives=gives, journalled=bool(calls)))
+        return preceded(steps, rows)
 
 
 OPTIONS = ("start", "increment", "min", "max", "cache", "cycle")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from reconcile.change import World
-from reconcile.stores.postgres.changes.column_identity import identity_name
-from reconcile.stores.postgres.names import generated
+from reconcile.stores.postgres.changes.sequence import identity_name
+from reconcile.stores.postgres.names import generated, identity_sequence
 from reconcile.stores.postgres.resources import Column
-from reconcile.stores.postgres.resources.databases import identity_sequence
 from reconcile.stores.postgres.sqltext import helper_name, ident, identity_clause, literal, relation
 
 _NOT_NULL_NAMES = (18,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -171,6 +171,12 @@ class DropTable(Removal):
 
     before: Table
     after: None
+
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`: what stands on it, where something of another kind takes its name."""
+        from reconcile.stores.postgres.changes.again import around_succeeded
+
+        return around_succeeded(world, self.before)
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""

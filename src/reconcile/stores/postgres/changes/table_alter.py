@@ -45,7 +45,7 @@ class Aspect:
 def _policies_first(world: World, before: Table, after: Table) -> frozenset[Fact]:
     """New policies stand before row-level security is turned on: without any, nobody but the owner sees a row."""
     del before
-    if after.row_level_security == "disabled":
+    if not after.secured:
         return frozenset()
     policies = [p for p in world.target.children(after.address) if isinstance(p, Policy)]
     return frozenset(ok(p.address) for p in policies if world.live.get(p.address) != p)

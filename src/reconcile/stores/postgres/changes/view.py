@@ -126,6 +126,12 @@ class DropView(Removal):
     before: AnyView
     after: None
 
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`: what reads it, where something of another kind takes its name."""
+        from reconcile.stores.postgres.changes.again import around_succeeded
+
+        return around_succeeded(world, self.before)
+
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         inside = [self.address, *(i.address for i in indexes_of(world.live, self.before))]
@@ -154,6 +160,10 @@ class ReplaceView(Alteration):
     def describe(self) -> str:
         """See `Change.describe`."""
         return describe_view(self.before, self.after)
+
+    def companions(self, world: World) -> Iterable[Change]:
+        """See `Change.companions`."""
+        return RecreateView(self.before, self.after).companions(world) if remade(world, self.address) else []
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""

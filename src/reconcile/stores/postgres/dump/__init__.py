@@ -96,7 +96,9 @@ def _bodies(context: Context, only: Callable[[Address], bool]) -> dict[tuple[str
         for x in context.state.of_kind(section.kind):
             if not (only(x.address) or any(only(part.address) for part in context.parts.get(x.address, ()))):
                 continue
-            value = with_access(context, x, section.write(context, x))
+            value = section.write(context, x)
+            if not (isinstance(x, r.Table) and x.partition_of is not None):  # that stands in its table, with its access
+                value = with_access(context, x, value)
             if value is None:
                 continue
             owned = isinstance(x, r.Sequence) and x.owned_by is not None

@@ -21,13 +21,22 @@ def with_access(context: Context, x: Resource, value: Any) -> Any:
     found: dict[str, Any] = {}
     if grant.owner is not None and not _is_given(context, x, grant.owner):
         found["owner"] = grant.owner
-    if grant.grants is not None and grant.grants != _at_first(context, x):
+    if grant.grants is not None and (grant.grants != _at_first(context, x) or _given_otherwise(context, x, grant)):
         found["grants"] = grants(context, x.address.kind, grant.grants)
     if not found:
         return value
     if isinstance(value, list | str):
         value = {"values" if isinstance(value, list) else "type": value}  # the short forms of enums and domains
     return {**(value or {}), **found}
+
+
+def identity_grants(context: Context, x: r.Column) -> dict[str, Any] | None:
+    """`grants:` of the sequence that an identity column has, where they are not what it would have anyway."""
+    sequence = Address(x.address.store, "sequence", x.occupies[0][1:])
+    schema, table, column = x.address.parts
+    said = with_access(context, r.Sequence(address=sequence, owned_by=(schema, table, column)), None)
+    found: dict[str, Any] | None = (said or {}).get("grants")
+    return found
 
 
 def _is_given(context: Context, x: Resource, owner: str) -> bool:
@@ -42,6 +51,17 @@ def _at_first(context: Context, x: Resource) -> tuple[Privilege, ...]:
         words = ("usage",) if context.version >= (15,) else ("create", "usage")
         return tuple(Privilege("public", word) for word in words)
     return r.given_by_default(x.address.kind)
+
+
+def _given_otherwise(context: Context, x: Resource, grant: r.Grant) -> bool:
+    """Whether default privileges give something else to a new object: what is not declared would be that."""
+    if isinstance(x, r.Schema) and x.system:
+        return False
+    schemas = ("",) if isinstance(x, r.Schema) else ("", x.address.parts[0])
+    found = [context.state.get(r.default_address(x.address, context.user, schema)) for schema in schemas]
+    everywhere, *here = (d.grants if isinstance(d, r.DefaultPrivileges) else None for d in found)
+    given = {*(_at_first(context, x) if everywhere is None else everywhere), *(p for d in here for p in d or ())}
+    return {p for p in grant.grants or () if p.grantee != grant.owner} != given
 
 
 def grants(context: Context, kind: str, privileges: Iterable[Privilege]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from reconcile.stores.postgres import bounds
 from reconcile.stores.postgres import resources as r
+from reconcile.stores.postgres.dump.context import Context
 from reconcile.stores.postgres.dump.values import sql
 
 _WORDS = frozenset({"MINVALUE", "MAXVALUE"})
@@ -38,3 +39,9 @@ def _value(text: str) -> Any:
     if text == "NULL":
         return None
     return text.lower() if text in _WORDS else sql(text)
+
+
+def index_names(context: Context, x: r.Table) -> dict[str, str]:
+    """Names of what a partition has from the tables above, where they are not what the server would choose first."""
+    named = (p for p in context.parts[x.address] if isinstance(p, r.InheritedIndex))
+    return {p.address.parts[-1]: p.called for p in named if p.called != p.usual}

@@ -8,8 +8,9 @@ from typing import Any
 from reconcile.model import Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.dump import attached
+from reconcile.stores.postgres.dump.access import identity_grants, with_access
 from reconcile.stores.postgres.dump.context import Context
-from reconcile.stores.postgres.dump.partitions import bound, partition_by, short_bound
+from reconcile.stores.postgres.dump.partitions import bound, index_names, partition_by, short_bound
 from reconcile.stores.postgres.dump.values import numbers, options, short, shown_name, sql, without_empty
 from reconcile.stores.postgres.names import generated, join
 from reconcile.stores.postgres.parse.statistics import ALL
@@ -36,7 +37,7 @@ def _table(context: Context, x: r.Table) -> dict[str, Any]:
             "with": options(x.with_),
             "replica_identity": _replica_identity(x),
             "cluster_on": x.cluster_on,
-            "columns": section(r.Column, lambda c: _column(c, c.address.parts[-1] in implied)),
+            "columns": section(r.Column, lambda c: _column(context, c, c.address.parts[-1] in implied)),
             "primary_key": None if key is None else _primary_key(key, x.address.parts[1]),
             "unique": section(r.Unique, _unique),
             "checks": section(r.Check, _check),
@@ -47,9 +48,12 @@ def _table(context: Context, x: r.Table) -> dict[str, Any]:
             "row_level_security": x.row_level_security if x.row_level_security != "disabled" else None,
             "policies": section(r.Policy, attached.policy),
             "triggers": section(r.Trigger, lambda t: attached.trigger(context, t)),
+            "index_names": index_names(context, x),
             "partition_by": partition_by(x.partition_by, _item),
             "partitions": {
-                shown_name(context.first, *p.address.parts): short_bound({**bound(p), **_table(context, p)})
+                shown_name(context.first, *p.address.parts): short_bound(
+                    {**bound(p), **with_access(context, p, _table(context, p))}
+                )
                 for p in parts
                 if isinstance(p, r.Table)
             },
@@ -91,13 +95,13 @@ def _foreign_key(context: Context, x: r.ForeignKey) -> dict[str, Any]:
     )
 
 
-def _column(x: r.Column, in_key: bool) -> Any:
+def _column(context: Context, x: r.Column, in_key: bool) -> Any:
     return short(
         {
             "type": x.type,
             "not_null": _not_null(x, in_key),
             "default": sql(x.default),
-            "identity": _identity(x),
+            "identity": _identity(context, x),
             "generated": sql(x.generated),
             "stored": None if x.stored else False,
             "collation": x.collation,
@@ -111,12 +115,14 @@ def _column(x: r.Column, in_key: bool) -> Any:
     )
 
 
-def _identity(x: r.Column) -> Any:
+def _identity(context: Context, x: r.Column) -> Any:
     """The kind, or the long form with options."""
-    if not x.identity_options:
-        return x.identity
+    if x.identity is None:
+        return None
     options: dict[str, Any] = {k: v if k == "sequence_name" else sql(v) for k, v in x.identity_options}
-    return {"generated": x.identity, **options}
+    grants = identity_grants(context, x)
+    options |= {} if grants is None else {"grants": grants}
+    return {"generated": x.identity, **options} if options else x.identity
 
 
 def _not_null(x: r.Column, in_key: bool) -> Any:
@@ -138,6 +144,7 @@ def _key(x: r.Key) -> dict[str, Any]:
         "with": options(x.with_),
         "deferrable": x.deferrable,
         "comment": x.comment,
+        "index_comment": x.index_comment,
     }
 
 
@@ -189,6 +196,7 @@ def _exclusion(x: r.Exclusion) -> dict[str, Any]:
             "with": options(x.with_),
             "deferrable": x.deferrable,
             "comment": x.comment,
+            "index_comment": x.index_comment,
         }
     )
 

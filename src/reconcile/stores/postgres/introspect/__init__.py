@@ -43,6 +43,7 @@ QUERIES: Mapping[str, str] = {
     "comments": queries.COMMENTS,
     "references": queries.REFERENCES,
     "not_modelled": queries.NOT_MODELLED,
+    "not_modelled_beside": queries.BESIDE,
     "beside": beside.QUERY,
     **{name: sql for reader in READERS for name, sql in reader.QUERIES.items()},
 }
@@ -74,11 +75,13 @@ def introspect(
             connection.execute("set transaction isolation level repeatable read, read only")
             # pg_get_expr takes a lock on the table: behind somebody's ALTER TABLE an error is better than silence
             connection.execute("set local lock_timeout = '10s'")
-        settle(connection, managed)
+        settle(connection, managed, besides=managed[1:])
         catalog = Catalog(store)
         with fetched(connection, managed, QUERIES, None if nested else another) as rows:
             state = resources(catalog, rows)
     others = [NotModelled(Address(store, kind, tuple(parts)), what) for kind, parts, what in rows["not_modelled"]]
+    database = Address(store, "database", (connection.info.dbname,))
+    others += [NotModelled(Address(store, k, tuple(p)), what, database) for k, p, what in rows["not_modelled_beside"]]
     hidden = tuple(
         f"no USAGE on schema {name}: GRANT USAGE ON SCHEMA {name} to the role that connects"
         for _, name, _, usage, _ in rows["schemas"]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
-from reconcile.stores.postgres.introspect.catalog import Catalog, Rows
+from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
 from reconcile.stores.postgres.resources.access import NOTHING, PUBLIC, Privilege
 
 OBJECTS = """
@@ -68,8 +68,11 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     columns: dict[int, list[tuple[str, list[str]]]] = defaultdict(list)
     for oid, name, acl in rows["column_access"]:
         columns[oid].append((name, acl))
+    numbering = {row[0]: row for row in rows["sequences"] if row[8] == "i"}
     for what, oid, owner, acl, maintain in rows["access"]:
         address = known[what].get(oid)
+        if address is None and what == "r" and oid in numbering:
+            yield from _of_identity(catalog, numbering[oid], owner, acl)
         if address is None or oid in catalog.left_out:
             continue
         if acl is None and oid not in columns:
@@ -79,6 +82,15 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
             grants = _grants(address.kind, owner, acl, columns.get(oid, ()), version)
         yield r.Grant(address=r.grant_address(address), container=address, owner=owner, grants=grants)
     yield from _defaults(catalog, rows)
+
+
+def _of_identity(catalog: Catalog, row: Row, owner: str, acl: list[str] | None) -> Iterator[r.Grant]:
+    """Of the sequence that an identity column has: who owns the table owns it."""
+    if catalog.has_table(row[9]) and row[9] not in catalog.roots:
+        sequence = catalog.address("sequence", row[11], row[14])
+        grants = () if acl is None else _grants("sequence", owner, acl)
+        column = catalog.column(row[9], row[13])
+        yield r.Grant(address=r.grant_address(sequence), container=column, owner=owner, grants=grants)
 
 
 def _grants(
@@ -137,7 +149,7 @@ def _defaults(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
             address=address,
             grants=tuple(p for p in grants if p.grantee != role),
             system=not ours,
-            container=catalog.address("schema", schema) if schema else None,
+            container=r.default_container(address),
         )
 
 

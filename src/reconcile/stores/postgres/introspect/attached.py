@@ -14,7 +14,7 @@ from reconcile.stores.postgres.sqltokens import tokens
 
 POLICIES = """
 select p.oid, p.polrelid, p.polname, p.polcmd::text, p.polpermissive,
-       (select array_agg(case o.role when 0 then 'public' else pg_get_userbyid(o.role)::text end)
+       (select array_agg(distinct case o.role when 0 then 'public' else pg_get_userbyid(o.role)::text end)
         from unnest(p.polroles) o(role)),
        pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)
 from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace

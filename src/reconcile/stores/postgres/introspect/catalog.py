@@ -74,7 +74,7 @@ class Catalog:
         self.partitioned = {row[0]: row for row in rows["partitions"]}
         self.inherited = frozenset(row[0] for row in rows["inherited_indexes"])
         for row in rows["inherited_indexes"]:
-            self.inherited_names[row[1]].append((row[3], row[9]))
+            self.inherited_names[row[1]].append((row[3], row[8]))
 
     def address(self, kind: str, *parts: str) -> Address:
         """An address whose first part is a schema, under the name it is shown by."""

@@ -61,8 +61,6 @@ def _constraint_reason(catalog: Catalog, row: Row, index: Row | None) -> str | N
         return "foreign key to a table that is not modelled"
     if kind in "pux" and index is not None and index[14]:
         return "constraint whose index is in a tablespace"
-    if kind in "pux" and index is not None and catalog.comment(index[0]) is not None:
-        catalog.leave(catalog.address("index", index[2], index[3]), "comment on the index of a constraint")
     if kind in "pu" and index is not None:
         columns = tuple(catalog.columns[index[1]].get(n) for n in index[9][: index[8]])
         plain = is_plain(index[11], columns) or all(i == r.plain(i.column or "") for i in keys(index[11], columns))
@@ -127,6 +125,7 @@ def _key(catalog: Catalog, address: Address, table: Address, row: Row, index: Ro
         "with_": options(index[10]),
         "deferrable": _deferrable(row),
         "comment": catalog.comment(row[0]),
+        "index_comment": catalog.comment(index[0]),
         "refers": tuple(catalog.column(row[1], c) for c in (*columns, *include)),
     }
     if row[3] == "p":
@@ -150,6 +149,7 @@ def _exclusion(catalog: Catalog, address: Address, table: Address, row: Row, ind
         with_=options(index[10]),
         deferrable=_deferrable(row),
         comment=catalog.comment(row[0]),
+        index_comment=catalog.comment(index[0]),
         refers=tuple(dict.fromkeys((*refers, *catalog.refers("i", index[0], own=row[1])))),
     )
 

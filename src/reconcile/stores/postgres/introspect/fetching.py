@@ -30,12 +30,14 @@ _MANY = 1 << 20
 """Bytes of pg_class, some five thousand relations, from which on a second connection is worth its making."""
 
 
-def settle(connection: Connection, path: Sequence[str], last: Sequence[str] = ()) -> None:
+def settle(connection: Connection, path: Sequence[str], last: Sequence[str] = (), besides: Sequence[str] = ()) -> None:
     """Fix, for this transaction, all settings that the server's spelling depends on.
 
-    `search_path` becomes the first of `path`, then the schemas that hold extensions, then `last`.
+    `search_path` becomes the first of `path`, then the schemas that hold extensions but for `besides`, then `last`.
+    Where names are read, the other schemas of the scope are such: what they hold besides extensions is qualified.
     """
-    _cursor(connection).execute(queries.SETTINGS, {"path": list(path[:1]), "last": list(last)}, prepare=False)
+    wanted = {"path": list(path[:1]), "last": list(last), "besides": list(besides)}
+    _cursor(connection).execute(queries.SETTINGS, wanted, prepare=False)
 
 
 @contextmanager
@@ -141,7 +143,7 @@ class _Beside:
             self._made.execute("set transaction isolation level repeatable read, read only")
             self._made.execute(psycopg.sql.SQL("set transaction snapshot {}").format(self._snapshot))
             self._made.execute("set local lock_timeout = '10s'")
-            settle(self._made, self._schemas)
+            settle(self._made, self._schemas, besides=self._schemas[1:])
         return _rows(self._made, sql, wanted)
 
 

@@ -5,7 +5,6 @@ A partition's columns, and the constraints, indexes and foreign keys that come f
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,17 +30,19 @@ order by n.nspname, c.relname
 
 INHERITED = """
 select i.inhrelid, x.indrelid, pn.nspname, c.relname, pc.relname,
-       coalesce(p.reloptions, '{}') <> coalesce(c.reloptions, '{}'), i.inhparent, x.indisvalid,
-       (select string_agg(a.attname::text, '_' order by a.attnum) from pg_attribute a where a.attrelid = p.oid),
-       p.relname, k.contype::text
+       coalesce(p.reloptions, '{}') <> coalesce(c.reloptions, '{}'), i.inhparent, x.indisvalid, p.relname,
+       x.indoption::int2[] <> px.indoption::int2[], k.contype::text,
+       (select string_agg(a.attname::text, '_' order by a.attnum) from pg_attribute a where a.attrelid = p.oid)
 from pg_inherits i join pg_class c on c.oid = i.inhrelid and c.relkind in ('i', 'I')
 join pg_class p on p.oid = i.inhparent
 join pg_index x on x.indexrelid = i.inhrelid join pg_class pc on pc.oid = x.indrelid
-join pg_namespace pn on pn.oid = pc.relnamespace
+join pg_namespace pn on pn.oid = pc.relnamespace join pg_index px on px.indexrelid = i.inhparent
 left join pg_constraint k on k.conindid = i.inhrelid and k.contype in ('p', 'u', 'x')
 where pn.nspname = any(%(schemas)s)
 """
-"""Indexes that belong to one of the parent of their table; and whether their options are others."""
+"""Indexes that belong to one of the parent of their table; and whether their options or their order are others.
+
+The server takes one for the other whatever the order: https://www.postgresql.org/docs/current/sql-createindex.html"""
 
 QUERIES = {"partitions": PARTITIONS, "inherited_indexes": INHERITED}
 
@@ -72,7 +73,6 @@ def names(catalog: Catalog, rows: Rows) -> None:
 def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     """`tables` makes them; here it is said what of a partition differs from its parent."""
     found = {row[0]: row for row in rows["partitions"] if row[4] is not None}
-    yield from ()
     columns: dict[int, dict[str, Row]] = defaultdict(dict)
     for row in rows["columns"]:
         if row[0] in found or row[0] in catalog.partitioned:
@@ -82,7 +82,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     for oid, row in found.items():
         if catalog.has_table(oid):
             _other_columns(catalog, oid, columns[oid], columns[row[4]], keyed[oid])
-    _other_indexes(catalog, rows)
+    yield from _inherited(catalog, rows)
 
 
 def part(catalog: Catalog, oid: int) -> Part | None:
@@ -165,18 +165,32 @@ def _other_columns(
             catalog.leave(address, "comment on a column of a partition", catalog.tables[oid])
 
 
-def _other_indexes(catalog: Catalog, rows: Rows) -> None:
-    """Comments and options that an index or constraint of a partition has and its parent's has not."""
-    for oid, relation, schema, name, table, differs, *more in rows["inherited_indexes"]:
+def _inherited(catalog: Catalog, rows: Rows) -> Iterator[r.InheritedIndex]:
+    """What indexes of partitions are called; comments, options and an order that its parent's has not are left out."""
+    above = {row[0]: row[6] for row in rows["inherited_indexes"]}
+    names = {row[6]: row[8] for row in rows["inherited_indexes"]}
+    for oid, relation, schema, name, table, options, parent, _, _, order, kind, middle in rows["inherited_indexes"]:
         if not catalog.has_table(relation):
             continue
+        top, on = parent, catalog.partitioned[relation][4]
+        while top in above:
+            top, on = above[top], catalog.partitioned[on][4]
         address, of = catalog.address("index", schema, name), catalog.tables[relation]
-        if differs:
+        usual, chosen = _usual(name, table, None if kind == "p" else middle, _ENDS[kind])
+        yield r.InheritedIndex(
+            address=of.child("inherited_index", names[top]),
+            container=of,
+            called=name,
+            usual=usual,
+            chosen=chosen,
+            rule=_rule(catalog, on, names[top], kind),
+        )
+        if options:
             catalog.leave(address, f"options of an index of the partition {table} that its parent's has not", of)
+        elif order:
+            catalog.leave(address, f"order of an index of the partition {table} that its parent's has not", of)
         elif catalog.comment(oid) is not None:
             catalog.leave(address, f"comment on an index of the partition {table}", of)
-        elif not _usual(name, table, *more[2:]):
-            catalog.leave(address, f"name of an index that the partition {table} has from its parent", of)
 
 
 def without_doubles(catalog: Catalog, state: State) -> State:
@@ -197,15 +211,26 @@ def without_doubles(catalog: Catalog, state: State) -> State:
     return state.without(*doubles) if doubles else state
 
 
+_KINDS = {"p": "primary_key", "u": "unique", "x": "exclusion"}
+
+
+def _rule(catalog: Catalog, table: int, name: str, kind: str | None) -> Address | None:
+    """The index or constraint of a table, by its name."""
+    found = catalog.tables.get(table)
+    if found is None:
+        return None
+    return found.child(_KINDS[kind], name) if kind else Address(found.store, "index", (found.parts[0], name))
+
+
 _ENDS = {"p": "pkey", "u": "key", "x": "excl", None: "idx"}
 
 
-def _usual(name: str, table: str, middle: str, _whole: str, kind: str | None) -> bool:
-    """Whether an index is called as the server would call it: `TABLE_COLUMNS_idx`, perhaps with a number."""
+def _usual(name: str, table: str, middle: str | None, end: str) -> tuple[str, bool]:
+    """What the server would call an index first, and whether it is called so, perhaps with a number."""
     number = name[len(name.rstrip("0123456789")) :]
     numbers = {number[n:] for n in range(len(number) + 1)}
-    middles = (None,) if kind == "p" else (middle, re.sub(r"(?<=expr)\d+", "", middle))
-    return any(name == generated(table, m, f"{_ENDS[kind]}{n}") for m in middles for n in numbers)
+    usual = generated(table, middle, end)
+    return usual, name == usual or any(name == generated(table, middle, f"{end}{n}") for n in numbers)
 
 
 def attached_to(catalog: Catalog, rows: Rows) -> Callable[[int], tuple[tuple[str, str, str, bool], ...]]:

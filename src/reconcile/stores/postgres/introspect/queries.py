@@ -33,7 +33,8 @@ select set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, YMD', 
                        union all
                        select n.nspname, 1000 + row_number() over (order by n.nspname)
                        from pg_namespace n
-                       where n.nspname <> 'pg_catalog' and n.oid in (select extnamespace from pg_extension)
+                       where n.nspname <> 'pg_catalog' and n.nspname <> all(%(besides)s::text[])
+                         and n.oid in (select extnamespace from pg_extension)
                        union all
                        select p.name, 1000000 + p.place from unnest(%(last)s::text[]) with ordinality p(name, place)
                       ) x group by x.name) s), true)
@@ -56,7 +57,7 @@ RELATIONS = f"""
 select c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.reloptions,
        case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) end,
        case when c.relrowsecurity then case when c.relforcerowsecurity then 'forced' else 'enabled' end
-            when c.relforcerowsecurity then 'forced, but not enabled' else 'disabled' end,
+            when c.relforcerowsecurity then 'disabled_forced' else 'disabled' end,
        c.relispartition, i.inherits is not null,
        c.reltablespace <> 0 or coalesce(c.relam <> h.oid, false), c.relreplident::text, c.reloftype <> 0,
        toast.reloptions, marked.clustered, marked.identity
@@ -260,6 +261,10 @@ select 'pg_type'::regclass, t.oid, 'type', array[ns.nspname::text, t.typname::te
 from pg_type t join ns on ns.oid = t.typnamespace
 where t.typtype = 'b' and not exists (select from pg_type x where x.typarray = t.oid)
 union all
+select 'pg_type'::regclass, t.oid, 'type', array[ns.nspname::text, t.typname::text], 'type that is only named'
+from pg_type t join ns on ns.oid = t.typnamespace
+where t.typtype = 'p' and not t.typisdefined
+union all
 select 'pg_ts_config'::regclass, c.oid, 'text_search_configuration', array[ns.nspname::text, c.cfgname::text],
        'text search configuration'
 from pg_ts_config c join ns on ns.oid = c.cfgnamespace
@@ -299,6 +304,9 @@ union all
 select 'pg_publication'::regclass, p.oid, 'publication', array[p.pubname::text], 'publication'
 from pg_publication p
 union all
+select 'pg_subscription'::regclass, 0::oid, 'subscription', array[s.subname::text], 'subscription'
+from pg_subscription s where s.subdbid = (select oid from pg_database where datname = current_database())
+union all
 select 'pg_language'::regclass, l.oid, 'language', array[l.lanname::text], 'procedural language'
 from pg_language l where l.oid >= 16384
 union all
@@ -312,6 +320,23 @@ union all
 select 'pg_transform'::regclass, t.oid, 'transform', array[t.trftype::regtype::text], 'transform'
 from pg_transform t
 """
+
+BESIDE = """
+select 'setting', array[case s.setrole when 0 then 'database' else pg_get_userbyid(s.setrole)::text end,
+                        split_part(c, '=', 1)], 'setting of the database, or of a role in it'
+from pg_db_role_setting s, unnest(s.setconfig) c
+where s.setdatabase = (select oid from pg_database where datname = current_database())
+union all
+select 'language', array[l.lanname::text], 'privileges on a language' from pg_language l where l.lanacl is not null
+union all
+select 'large_object', array['privileges'], 'privileges on ' || count(*) || ' large objects'
+from pg_largeobject_metadata where lomacl is not null having count(*) > 0
+union all
+select 'security_label', array[provider, pg_describe_object(classoid, objoid, objsubid)], 'security label'
+from pg_seclabel where objoid >= 16384
+order by 1, 2
+"""
+"""What is not modelled of the database around: no plan could remove it, and none is to be refused over it."""
 
 NOT_MODELLED = f"""
 select kind, parts, what from ({_OTHERS}) o

@@ -11,11 +11,10 @@ def left_out(rows: Mapping[str, list[tuple[Any, ...]]]) -> dict[int, str]:
     """By oid, why whole tables are left out: what one of their parts has would be half compared."""
     found: dict[int, list[str]] = defaultdict(list)
     for row in rows["relations"]:
-        oid, _, _, kind, _, _, _, security, partition, inherits, storage, _, typed = row[:13]
+        oid, _, _, kind, _, _, _, _, partition, inherits, storage, _, typed = row[:13]
         if kind not in "rp":
             continue
         words = {
-            "row-level security that is forced, but not enabled": security == "forced, but not enabled",
             "inheritance": inherits and not partition and kind == "r",
             "tablespace or access method": storage,
             "typed table": typed,

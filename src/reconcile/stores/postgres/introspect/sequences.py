@@ -8,6 +8,7 @@ from typing import Any
 from reconcile.model import Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows
+from reconcile.stores.postgres.names import identity_sequence
 
 _SEQUENCES = """
 select s.seqrelid, format_type(s.seqtypid, null), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache,
@@ -58,7 +59,7 @@ def identities(catalog: Catalog, rows: Rows) -> dict[tuple[int, int], r.Pairs]:
         if kind != "i" or not catalog.has_table(owner):
             continue
         options = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in _options(row).items()}
-        if name != r.identity_sequence(table, column):
+        if name != identity_sequence(table, column):
             options["sequence_name"] = name
         found[owner, number] = tuple(sorted(options.items()))
         address = catalog.address("sequence", schema, name)

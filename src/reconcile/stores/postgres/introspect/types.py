@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
@@ -94,6 +95,7 @@ QUERIES = {
     "ranges": _RANGES,
     "collations": _COLLATIONS,
 }
+_GENERATED = re.compile(r"_not_null\d*$")
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 
 
@@ -145,8 +147,12 @@ def _domains(catalog: Catalog, rows: Iterable[Row], constraints: Iterable[Row]) 
                 text = catalog.condition(expression) or ""
                 checks.append(r.DomainCheck(name=name, expression=text, not_valid=not valid, comment=comment))
                 refers += catalog.refers("c", constraint)
-            elif comment is not None:
-                catalog.leave(address, "comment on its NOT NULL")
+            else:
+                there = address.child("not_null", name)
+                if comment is not None:
+                    catalog.leave(there, "comment on the NOT NULL of a domain", address)
+                if not _GENERATED.search(name):
+                    catalog.leave(there, "name of the NOT NULL of a domain", address)
         yield r.Domain(
             address=address,
             type=catalog.spell(type_),
@@ -189,7 +195,7 @@ def _range(catalog: Catalog, row: Row) -> Iterator[Resource]:
         catalog.leave(address, "range type whose multirange type is in another schema")
     else:
         if multirange and catalog.comment(multirange) is not None:
-            catalog.leave(address, "comment on its multirange type")
+            catalog.leave(address.child("multirange", called), "comment on a multirange type", address)
         yield r.Range(
             address=address,
             subtype=catalog.spell(subtype),

@@ -24,11 +24,14 @@ SECTIONS = (
 
 def access(documents: Sequence[Map], found: Sequence[Resource], scope: Scope) -> list[Resource]:
     """What `owner:` and `grants:` of all sections declare; `found` is what has been read of them."""
-    objects = {x.source: x for x in found if x.address.kind in _OWNED and x.container is None}
+    objects = {x.source: x for x in found if x.address.kind in _OWNED}
     result: list[Resource] = []
     for value, source in _places(documents):
         if (x := objects.get(source)) is not None and ("owner" in value or "grants" in value):
             result.append(_grant(x, value, scope))
+    for column, name, value in scope.identities:
+        sequence = r.Sequence(address=scope.address("sequence", column.parts[0], name))
+        result.append(_grant(sequence, value, scope).replace(container=column, refers=(column,)))
     return result
 
 
@@ -119,11 +122,12 @@ def default_privileges(document: Map, scope: Scope) -> list[Resource]:
         if schema and entry["on"] == "schemas":
             scope.problem(entry.at("on"), "schemas are in no schema", "take `schema:` out")
         granted = privileges(entry["on"], entry["grants"], scope, columns=False)
+        address = scope.address("default_privileges", entry["role"], schema, entry["on"])
         found.append(
             r.DefaultPrivileges(
-                address=scope.address("default_privileges", entry["role"], schema, entry["on"]),
+                address=address,
                 source=where,
-                container=scope.address("schema", schema) if schema else None,
+                container=r.default_container(address),
                 grants=tuple(p for p in granted if p.privilege != NOTHING),
                 refers=(scope.address("schema", schema),) if schema else (),
             )

@@ -44,6 +44,8 @@ class _Checker:
             parts, kind = x.address.parts, x.address.kind
             if kind in r.RELATIONS:
                 self._meet(relations, (parts[0], parts[-1]), x, "relation")
+            if isinstance(x, r.InheritedIndex):
+                self._meet(relations, (parts[0], x.called), x, "relation")
             constraint = isinstance(x, r.Trigger) and x.constraint
             if constraint or kind in ("primary_key", "unique", "check", "foreign_key", "exclusion"):
                 self._meet(constraints, (parts[0], parts[1], parts[2]), x, "constraint")

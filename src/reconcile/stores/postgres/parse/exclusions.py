@@ -35,6 +35,7 @@ def exclusions(table: Map, address: Address, scope: Scope) -> list[Exclusion]:
                 with_=options(value.get("with")),
                 deferrable=value.get("deferrable"),
                 comment=comment_of(value),
+                index_comment=value.get("index_comment") or None,
                 comes_after=scope.after(value),
             )
         )

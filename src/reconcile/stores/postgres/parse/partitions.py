@@ -11,8 +11,10 @@ from reconcile.stores.postgres.parse.indexes import index_key
 from reconcile.stores.postgres.parse.scope import Scope, as_map
 from reconcile.stores.postgres.resources import (
     Check,
+    Exclusion,
     Index,
     IndexItem,
+    InheritedIndex,
     Key,
     PartitionBy,
     PrimaryKey,
@@ -20,6 +22,7 @@ from reconcile.stores.postgres.resources import (
     compared,
 )
 from reconcile.stores.postgres.sqltokens import tokens
+from reconcile.suggest import meant
 from reconcile.yamlio import Map
 
 STRATEGIES = ("range", "list", "hash")
@@ -98,6 +101,17 @@ def _value(name: str, value: Any, source: Source, scope: Scope) -> str:
     return text
 
 
+def index_names(table: Map, address: Address, scope: Scope) -> list[InheritedIndex]:
+    """`index_names: {events_at: events_2026_at}`: what the indexes are called that it has from tables above."""
+    section, found = as_map(table.get("index_names")), []
+    for name, called in section.items():
+        where = section.at(name)
+        scope.short(called, where)
+        own = address.child("inherited_index", name)
+        found.append(InheritedIndex(address=own, source=where, container=address, called=called))
+    return found
+
+
 def check(found: Sequence[Resource], scope: Scope) -> None:
     """What PostgreSQL asks of keys, checks and settings of partitioned tables.
 
@@ -115,15 +129,20 @@ def check(found: Sequence[Resource], scope: Scope) -> None:
                 above = tables.get(above.parent) if above.parent else None
     defaults: dict[Address, Table] = {}
     rules: dict[Address, list[Index | PrimaryKey]] = {}
+    names: dict[Address, set[str]] = {}
     for x in found:
         if isinstance(x, Index | PrimaryKey) and x.container in needed:
             rules.setdefault(x.container, []).append(x)
+        if isinstance(x, Index | Key | Exclusion) and x.container in needed:
+            names.setdefault(x.container, set()).add(x.address.parts[-1])
     for x in found:
         if isinstance(x, Table) and x.bound == "DEFAULT" and x.parent is not None:
             first = defaults.setdefault(x.parent, x)
             if first is not x:
                 scope.problem(x.source, f"partition {x.name!r} is a second default partition", f"see {first.source}")
         _twice(x, tables, rules, scope)
+        if isinstance(x, InheritedIndex):
+            _known(x, tables, names, scope)
         if x.container not in needed:
             continue
         if isinstance(x, Key) or (isinstance(x, Index) and x.unique):
@@ -162,3 +181,14 @@ def _twice(
                 what = f"{noun} {x.name!r} of partition {x.table.parts[-1]!r} comes from its table: see {other.source}"
                 scope.problem(x.source, what, "declare it of one of the two")
         table = tables.get(table.parent)
+
+
+def _known(x: InheritedIndex, tables: Mapping[Address, Table], names: Mapping[Address, set[str]], scope: Scope) -> None:
+    """It is the name of an index or key of a table above."""
+    table, above = tables.get(x.table), set[str]()
+    while table is not None and table.parent is not None:
+        above |= names.get(table.parent, set())
+        table = tables.get(table.parent)
+    if x.name not in above:
+        what = f"partition {x.table.parts[-1]!r} has no index {x.name!r} from its table"
+        scope.problem(x.source, what, meant(x.name, above) or "name an index, key or exclusion constraint of that")

@@ -51,6 +51,8 @@ class Scope:
         """Types by their text: the same few stand in every table."""
         self.columns: dict[object, Mapping[str, Any]] = {}
         """Columns without their name and place, by what is written of them: the same few stand in every table."""
+        self.identities: list[tuple[Address, str, Map]] = []
+        """Identity columns whose sequence has `grants:`, its name, and the settings."""
         external = context.spec.settings.get("external") or ()
         self.selection = Selection(external=tuple(str(g) for g in external))
 

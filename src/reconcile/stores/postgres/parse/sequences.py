@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconcile.model import Resource, Source
+from reconcile.model import Address, Resource, Source
 from reconcile.stores.postgres import resources as r
-from reconcile.stores.postgres.names import split
+from reconcile.stores.postgres.names import identity_sequence, split
 from reconcile.stores.postgres.parse.objects import items
 from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of
 from reconcile.stores.postgres.sqltypes import read
@@ -40,8 +40,9 @@ def sequences(document: Map, scope: Scope) -> list[Resource]:
     return found
 
 
-def identity(settings: Map, type_: str, column: str, table: str, scope: Scope) -> tuple[str | None, r.Pairs]:
+def identity(settings: Map, type_: str, address: Address, scope: Scope) -> tuple[str | None, r.Pairs]:
     """`identity: always` or `{generated: by_default, start: 100}`: the kind, and options that are not the default."""
+    _, table, column = address.parts
     value = settings.get("identity")
     if not isinstance(value, Map):
         return value, ()
@@ -49,9 +50,11 @@ def identity(settings: Map, type_: str, column: str, table: str, scope: Scope) -
     sound = type_ if type_ in INTEGERS else "bigint"
     options = _options(value, sound, f"identity of column {column!r}", source, scope)
     name = value.get("sequence_name")
-    if name is not None and name != r.identity_sequence(table, column):
+    if name is not None and name != identity_sequence(table, column):
         scope.short(name, value.value_at("sequence_name"))
         options["sequence_name"] = name
+    if "grants" in value:
+        scope.identities.append((address, name or identity_sequence(table, column), value))
     pairs = ((k, str(v).lower() if isinstance(v, bool) else str(v)) for k, v in options.items())
     return value.get("generated"), tuple(sorted(pairs))
 

@@ -12,7 +12,7 @@ from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.parse.attached import policies, triggers
 from reconcile.stores.postgres.parse.exclusions import exclusions
 from reconcile.stores.postgres.parse.indexes import indexes, options
-from reconcile.stores.postgres.parse.partitions import bound, partition_by, partitions
+from reconcile.stores.postgres.parse.partitions import bound, index_names, partition_by, partitions
 from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of
 from reconcile.stores.postgres.parse.sequences import identity as sequence_identity
 from reconcile.stores.postgres.parse.statistics import statistics
@@ -85,6 +85,7 @@ class _Table:
             *statistics(self.value, self.address, self.scope),
             *policies(self.value, self.address, self.scope),
             *triggers(self.value, self.address, self.scope),
+            *index_names(self.value, self.address, self.scope),
             *self.partitions(),
         ]
         self.value.spend("columns", "unique", "checks", "foreign_keys", "indexes")
@@ -156,7 +157,7 @@ class _Table:
         identity: str | None = None
         numbering: r.Pairs = ()
         if "identity" in settings:
-            identity, numbering = sequence_identity(settings, type_, name, self.name, self.scope)
+            identity, numbering = sequence_identity(settings, type_, self.address.child("column", name), self.scope)
         kinds = [k for k in ("default", "identity", "generated") if settings.get(k) is not None]
         if len(kinds) > 1:
             self.scope.problem(source, f"column {name!r} has both {kinds[0]} and {kinds[1]}", "keep one")
@@ -373,5 +374,6 @@ def _key(settings: Any, scope: Scope) -> dict[str, Any]:
         "with_": options(settings.get("with")),
         "deferrable": settings.get("deferrable"),
         "comment": settings.get("comment") or None,
+        "index_comment": settings.get("index_comment") or None,
         "comes_after": scope.after(settings),
     }

@@ -6,6 +6,8 @@ from reconcile.stores.postgres.resources.access import (
     DefaultPrivileges,
     Grant,
     Privilege,
+    default_address,
+    default_container,
     given_by_default,
     grant_address,
     privileges_of,
@@ -15,6 +17,7 @@ from reconcile.stores.postgres.resources.base import (
     OWN_SCHEMA,
     RELATIONS,
     ROUTINES,
+    ROW_TYPES,
     TYPES,
     Pairs,
     PostgresResource,
@@ -28,10 +31,9 @@ from reconcile.stores.postgres.resources.databases import (
     Extension,
     Schema,
     Sequence,
-    identity_sequence,
     sequence_limits,
 )
-from reconcile.stores.postgres.resources.indexes import Index, IndexItem, Statistics, plain
+from reconcile.stores.postgres.resources.indexes import Index, IndexItem, InheritedIndex, Statistics, plain
 from reconcile.stores.postgres.resources.routines import Aggregate, Function, Procedure, Routine
 from reconcile.stores.postgres.resources.tables import Column, PartitionBy, Table
 from reconcile.stores.postgres.resources.types import Attribute, Composite, Domain, DomainCheck, Enum, Range
@@ -41,6 +43,7 @@ __all__ = [
     "OWN_SCHEMA",
     "RELATIONS",
     "ROUTINES",
+    "ROW_TYPES",
     "TYPES",
     "VIEWS",
     "Aggregate",
@@ -62,6 +65,7 @@ __all__ = [
     "Grant",
     "Index",
     "IndexItem",
+    "InheritedIndex",
     "Key",
     "MaterializedView",
     "Pairs",
@@ -81,9 +85,10 @@ __all__ = [
     "Unique",
     "View",
     "compared",
+    "default_address",
+    "default_container",
     "given_by_default",
     "grant_address",
-    "identity_sequence",
     "plain",
     "privileges_of",
     "sequence_limits",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from reconcile.model import Address
-from reconcile.stores.postgres.resources.base import PostgresResource
+from reconcile.stores.postgres.resources.base import ROUTINES, TYPES, PostgresResource
 
 PUBLIC = "public"
 """Everybody: no role can have this name."""
@@ -80,6 +80,26 @@ class DefaultPrivileges(PostgresResource):
     def on(self) -> str:
         """`tables`, `sequences`, `functions`, `types` or `schemas`."""
         return self.address.parts[2]
+
+
+def plural(kind: str) -> str:
+    """The word of ALTER DEFAULT PRIVILEGES … ON for a kind of object."""
+    if kind in ROUTINES:
+        return "functions"
+    if kind in TYPES:
+        return "types"
+    return {"sequence": "sequences", "schema": "schemas"}.get(kind, "tables")
+
+
+def default_address(object_: Address, role: str, schema: str) -> Address:
+    """The address of what a role's new objects of this kind are given: in a schema, or ("") in all."""
+    return Address(object_.store, "default_privileges", (role, schema, plural(object_.kind)))
+
+
+def default_container(address: Address) -> Address | None:
+    """The schema that default privileges are restricted to; none for `public`, which is there undeclared."""
+    schema = address.parts[1]
+    return None if schema in ("", "public") else Address(address.store, "schema", (schema,))
 
 
 def grant_address(object_: Address) -> Address:

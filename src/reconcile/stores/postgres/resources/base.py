@@ -26,6 +26,8 @@ RELATIONS = frozenset(
 """Kinds that share one name space in each schema."""
 TYPES = frozenset({"domain", "enum", "composite", "range"})
 """Kinds that are types and nothing else; tables and views are types too."""
+ROW_TYPES = frozenset({"table", "view", "materialized_view"})
+"""Kinds whose rows have a type of the same name."""
 ROUTINES = frozenset({"function", "procedure", "aggregate"})
 """Kinds that are called."""
 
@@ -69,20 +71,21 @@ class PostgresResource(Resource):
         return self.helper_in
 
     @property
-    def namespace(self) -> tuple[str, ...] | None:
-        """Relations share one in each schema, types another."""
+    def occupies(self) -> tuple[tuple[str, ...], ...]:
+        """See `Resource.occupies`: in each schema relations share one space, types and types of rows, and routines."""
         kind = self.address.kind
-        if kind in RELATIONS:
-            return ("relation", self.schema)
-        return ("type", self.schema) if kind in TYPES else None
+        found = [("relation", self.schema, self.name)] if kind in RELATIONS else []
+        found += [("type", self.schema, self.name)] if kind in TYPES or kind in ROW_TYPES else []
+        found += [("routine", self.schema, self.name)] if kind in ROUTINES else []
+        return tuple(found)
 
 
 def compared(resource: Resource) -> tuple[object, ...]:
-    """Every compared attribute but address and comment."""
+    """Every compared attribute but address and comments."""
     return tuple(
         getattr(resource, f.name)
         for f in dataclasses.fields(resource)
-        if f.compare and f.name not in ("address", "comment")
+        if f.compare and f.name not in ("address", "comment", "index_comment")
     )
 
 

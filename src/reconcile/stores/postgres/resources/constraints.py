@@ -16,6 +16,8 @@ class Key(PostgresResource):
     with_: Pairs = field(default=(), metadata={"json": "with"})
     deferrable: str | None = None
     """None, "initially_immediate" or "initially_deferred"."""
+    index_comment: str | None = None
+    """Of its index, which is an object of its own to COMMENT ON."""
 
     def definition(self) -> tuple[object, ...]:
         """Table, kind and every compared attribute but the comment."""
@@ -56,6 +58,7 @@ class Exclusion(PostgresResource):
     where: str | None = None
     with_: Pairs = field(default=(), metadata={"json": "with"})
     deferrable: str | None = None
+    index_comment: str | None = None
 
     def definition(self) -> tuple[object, ...]:
         """Table and every compared attribute but the comment."""

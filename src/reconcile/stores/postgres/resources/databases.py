@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from reconcile.stores.postgres.names import generated
+from reconcile.model import Resource
 from reconcile.stores.postgres.resources.base import PostgresResource
 
 
@@ -32,6 +32,10 @@ class Sequence(PostgresResource):
     owned_by: tuple[str, str, str] | None = None
     unlogged: bool = False
 
+    def makes_room(self, holder: Resource) -> bool:
+        """See `Resource.makes_room`: the sequence of an identity, whose value it may go on with."""
+        return holder.address.kind == "column"
+
 
 def sequence_limits(type_: str, increment: int) -> tuple[int, int]:
     """The lowest and highest value where none is set: they follow from the type and the direction.
@@ -41,11 +45,6 @@ def sequence_limits(type_: str, increment: int) -> tuple[int, int]:
     """
     limit: int = 2 ** ({"smallint": 16, "integer": 32}.get(type_, 64) - 1)
     return (1, limit - 1) if increment > 0 else (-limit, -1)
-
-
-def identity_sequence(table: str, column: str) -> str:
-    """The name that the server gives to the sequence of an identity column, if it is free."""
-    return generated(table, column, "seq")
 
 
 class Collation(PostgresResource):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import ClassVar
 
+from reconcile.model import Address, Resource
 from reconcile.stores.postgres.resources.base import Pairs, PostgresResource, compared
 
 _REINDEXED = re.compile(r"(.+)_cc(?:new|old)[0-9]*")
@@ -67,6 +69,41 @@ class Index(PostgresResource):
     def definition(self) -> tuple[object, ...]:
         """Schema, table and every compared attribute but the comment and whether it is valid."""
         return (self.schema, self.container, *compared(self.replace(valid=True)))
+
+
+class InheritedIndex(PostgresResource):
+    """What a partition's index is called that it has from a table above; address (schema, partition, name there).
+
+    Only what is declared is managed: the server finds a name for every other.
+    """
+
+    only_declared: ClassVar[bool] = True
+
+    called: str = ""
+    usual: str = field(default="", compare=False, repr=False)
+    """Live: what the server would call it first."""
+    chosen: bool = field(default=True, compare=False, repr=False)
+    """Live: whether it is called so, perhaps with a number."""
+    rule: Address | None = field(default=None, compare=False, repr=False)
+    """Live: the index or constraint above."""
+
+    @property
+    def falls_with(self) -> tuple[Address, ...]:
+        """See `Resource.falls_with`."""
+        return tuple(a for a in (self.rule, self.container) if a is not None)
+
+    def makes_room(self, holder: Resource) -> bool:
+        """See `Resource.makes_room`: those of one partition get their names together."""
+        return isinstance(holder, InheritedIndex) and holder.container == self.container
+
+    @property
+    def occupies(self) -> tuple[tuple[str, ...], ...]:
+        """See `Resource.occupies`."""
+        return (("relation", self.schema, self.called),)
+
+    def with_names_of(self, live: Resource) -> Resource:
+        """See `Resource.with_names_of`."""
+        return self.replace(called=live.called) if isinstance(live, InheritedIndex) else self
 
 
 class Statistics(PostgresResource):

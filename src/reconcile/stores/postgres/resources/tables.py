@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from reconcile.model import Address, Resource
+from reconcile.stores.postgres.names import identity_sequence
 from reconcile.stores.postgres.resources.base import Pairs, PostgresResource
 from reconcile.stores.postgres.resources.indexes import IndexItem
 
@@ -34,7 +35,7 @@ class Table(PostgresResource):
     cluster_on: str | None = None
     """The index that CLUSTER orders the rows by: a mark only, nothing is ordered by setting it."""
     row_level_security: str = "disabled"
-    """"disabled", "enabled" or "forced"."""
+    """"disabled", "enabled", "forced" (also for the owner), or "disabled_forced": forced once it is enabled."""
     partition_by: PartitionBy | None = None
     partition_of: tuple[str, str] | None = None
     """(schema, table) of the parent of a partition."""
@@ -52,6 +53,11 @@ class Table(PostgresResource):
     def table(self) -> Address:
         """Itself, also where it is a partition."""
         return self.address
+
+    @property
+    def secured(self) -> bool:
+        """Whether policies decide who sees which rows."""
+        return self.row_level_security in ("enabled", "forced")
 
     @property
     def parent(self) -> Address | None:
@@ -106,6 +112,15 @@ class Column(PostgresResource):
     """Live: the digest of that trigger."""
     renamed_from: str | None = field(default=None, compare=False)
     position: int = field(default=0, compare=False)
+
+    @property
+    def occupies(self) -> tuple[tuple[str, ...], ...]:
+        """See `Resource.occupies`: that of an identity's sequence."""
+        if self.identity is None:
+            return ()
+        named = dict(self.identity_options).get("sequence_name")
+        table, column = self.address.parts[1:]
+        return (("relation", self.schema, named or identity_sequence(table, column)),)
 
     @property
     def place(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from reconcile.model import Resource
+from reconcile.stores.postgres.names import generated_multirange
 from reconcile.stores.postgres.resources.base import PostgresResource
 
 
@@ -92,3 +93,8 @@ class Range(PostgresResource):
     multirange: str | None = None
     """The multirange type's name, where it is not the generated one; in the schema of the range."""
     renamed_from: str | None = field(default=None, compare=False)
+
+    @property
+    def occupies(self) -> tuple[tuple[str, ...], ...]:
+        """See `Resource.occupies`: its own and that of its multirange."""
+        return (*super().occupies, ("type", self.schema, self.multirange or generated_multirange(self.name)))
