@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from reconcile.stores.postgres.names import as_shown
+from reconcile.stores.postgres.sqlnested import unflattened
 
 _TOKEN = re.compile(
     r"""
@@ -26,6 +27,7 @@ _TOKEN = re.compile(
 )
 
 
+_NESTED = re.compile(r"\)\)\s+(?:AND|OR)\b", re.IGNORECASE)
 _TEXTS = 4096
 """How many texts each function here remembers its answer for: the same defaults and conditions stand in many tables."""
 
@@ -211,15 +213,18 @@ def faithful(sql: str) -> str:
     """`sql` so that the server reads what it wrote: `(ARRAY['a'::varchar])::text[]` is an array that is cast.
 
     Read back as it stands, the cast would go into the elements and the text come out another (IN lists over
-    varchar columns; PostgreSQL 12 to 18). A cast to the elements' own type between the two keeps them apart.
+    varchar columns; PostgreSQL 12 to 18). A cast to the elements' own type between the two keeps them apart. So does
+    BETWEEN conditions that stand first among others (`sqlnested`).
 
     >>> faithful("a = ANY ((ARRAY['x'::character varying])::text[])")
     "a = ANY ((ARRAY['x'::character varying]::character varying[])::text[])"
     """
-    if "])::" not in sql:
+    cast, nested = "])::" in sql, _NESTED.search(sql) is not None
+    if not cast and not nested:
         return sql
-    found = tokens(sql)
-    texts = [t.text for t in found]
+    texts = [t.text for t in tokens(sql)]
+    if nested:
+        texts = unflattened(texts)
     for start in (i for i, t in enumerate(texts) if t == "ARRAY" and texts[i + 1 : i + 2] == ["["]):
         end = _closing(texts, start + 1)
         if end is None or texts[start - 1 : start] != ["("] or texts[end + 1 : end + 3] != [")", "::"]:
