@@ -30,10 +30,10 @@ def declared(part: Address, rule: str) -> Address:
 
 
 def rules_above(state: State, part: Table) -> Iterator[Rule]:
-    """What a partition has from all tables above."""
+    """What a partition has from all tables above, but for what is only built beside and takes another's place."""
     above = part.parent
     while above is not None:
-        yield from (r for r in state.children(above) if isinstance(r, RULES))
+        yield from (r for r in state.children(above) if isinstance(r, RULES) and r.leftover_of is None)
         parent = state.get(above)
         above = parent.parent if isinstance(parent, Table) else None
 
