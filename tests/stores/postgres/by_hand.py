@@ -290,7 +290,7 @@ ROWS: list[ByHand] = [
         )
     ),
     *(
-        ByHand(CONSTRAINTS, sql, named=True)
+        ByHand(CONSTRAINTS, sql)
         for sql in (
             "COMMENT ON INDEX rooms_pk IS 'x'",
             "COMMENT ON INDEX bookings_once IS 'x'",

@@ -158,7 +158,8 @@ def naming_below(world: World, rule: Rule, *, all_: bool = False) -> list[str]:
     Args:
         all_: also what would be left to the server, since it was made under other names.
     """
-    parts = [t for t in world.target.inside(rule.table) if isinstance(t, Table)]
+    inside = world.target.inside
+    parts = world.once("parts of", rule.table, lambda: [t for t in inside(rule.table) if isinstance(t, Table)])
     return _statement(world, [(p, rule) for p in parts if all_ or of_world(world).troubled(p, rule)])
 
 

@@ -83,10 +83,9 @@ def _address(key: str, kind: str, source: Source, scope: Scope) -> Address | Non
 
 def argument_type(text: str, scope: Scope) -> str:
     """The type of an argument as the server spells it in a signature."""
-    spelled, _ = scope.type(text)
-    type_ = read_type(spelled)
-    if type_.schema is not None and type_.schema in scope.extension_schemas and type_.schema not in scope.schemas:
-        spelled = spelled.partition(".")[2]  # the search path has the schemas of extensions
+    spelled, declared = scope.type(text)
+    if read_type(spelled).schema in scope.extension_schemas and not declared:
+        spelled = spelled.partition(".")[2]  # introspection leaves the schema of an extension's type out
     return bare_type(spelled)
 
 
