@@ -164,7 +164,7 @@ class Shapes:
         if "const" in schema:
             return f"`{json.dumps(schema['const'])}`"
         if "enum" in schema:
-            return " · ".join(f"`{'null' if v is None else v}`" for v in schema["enum"])
+            return " · ".join(f"`{v if isinstance(v, str) else json.dumps(v)}`" for v in schema["enum"])
         if schema.get("title") and len(schema["title"]) < 60:
             return str(schema["title"])
         if options:

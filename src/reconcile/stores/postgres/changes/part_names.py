@@ -225,7 +225,8 @@ def _renames(world: World, part: Address) -> Mapping[tuple[str, str], str]:
     What is made anew gets its name from who makes it.
     """
     table, names = world.target.get(part), of_world(world)
-    there = [x for x in world.live.of_kind("inherited_index") if isinstance(x, InheritedIndex)]
+    live = world.live.of_kind("inherited_index")
+    there = sorted((x for x in live if isinstance(x, InheritedIndex)), key=lambda x: x.address)
     mine = [x for x in there if x.table == part and world.target.get(x.address) != x and _stays(world, x)]
     if not isinstance(table, Table):
         return {}

@@ -39,6 +39,7 @@ join pg_index x on x.indexrelid = i.inhrelid join pg_class pc on pc.oid = x.indr
 join pg_namespace pn on pn.oid = pc.relnamespace join pg_index px on px.indexrelid = i.inhparent
 left join pg_constraint k on k.conindid = i.inhrelid and k.contype in ('p', 'u', 'x')
 where pn.nspname = any(%(schemas)s)
+order by pn.nspname, pc.relname, p.relname
 """
 """Indexes that belong to one of the parent of their table; and whether their options or their order are others.
 
