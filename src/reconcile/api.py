@@ -87,6 +87,14 @@ class Project:
         """
         return Planned(self.loaded, workflow.plan(self.loaded, workflow.Options(only, exclude, prune, allow)))
 
+    def check(self, *, allow: tuple[str, ...] = ()) -> Json:
+        """What would stop an apply, asked of every store; changes nothing; see `workflow.check`.
+
+        Raises:
+            ProjectError: the files are wrong.
+        """
+        return workflow.check(self.loaded, workflow.Options(allow=allow))
+
     def drift(self) -> Json:
         """What moved in the stores since the last apply; see `workflow.drift`."""
         return workflow.drift(self.loaded)

@@ -600,6 +600,30 @@ def test_what_is_shown_by_halves_is_noticed() -> None:
     assert introspect.unseen([constraint], [plain]) == ("index c is not shown, but its constraint is",)
 
 
+def test_privileges_that_statements_need_are_held_or_not() -> None:
+    """As the manual has them; not run: only the Enterprise Edition has such privileges."""
+    needs = privileges.needed(
+        [("a", "CYPHER 5 CREATE VECTOR INDEX $name FOR (n:`A`)"), ("b", "DROP CONSTRAINT $name"), ("c", "MATCH (n)")]
+    )
+    assert [(need.said, step) for need, step in needs.items()] == [("CREATE INDEX", "a"), ("DROP CONSTRAINT", "b")]
+    index, constraint = needs
+
+    def row(access: str, action: str, graph: str = "neo4j") -> dict[str, str]:
+        return {"access": access, "action": action, "graph": graph, "resource": "database", "segment": "database"}
+
+    for rows, held in (
+        ([], False),
+        ([row("GRANTED", "create_index")], True),
+        ([row("GRANTED", "index", "*")], True),
+        ([row("GRANTED", "database_actions")], True),
+        ([row("GRANTED", "create_index", "other")], False),
+        ([row("GRANTED", "drop_index")], False),
+        ([row("GRANTED", "index"), row("DENIED", "create_index")], False),
+    ):
+        assert privileges.held(rows, index, "neo4j") == held, rows
+    assert privileges.held([row("GRANTED", "drop_constraint")], constraint, "neo4j")
+
+
 def test_privileges_that_hide_data_are_noticed() -> None:
     """As the manual has them; not run: only the Enterprise Edition has such privileges."""
 

@@ -16,6 +16,15 @@ from reconcile.render import check, json_
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @options.selection
 @options.format_option("text", "json")
+@click.option(
+    "--grants",
+    "prefix",
+    metavar="[PREFIX]",
+    is_flag=False,
+    flag_value="reconcile",
+    help="Instead print the least privileges for plan, drift and apply, to be pasted: SQL, Cypher, the claims of keys. "
+    "Roles are named PREFIX_plan, PREFIX_drift and PREFIX_apply; PREFIX is reconcile by default.",
+)
 @pass_invocation
 def command(
     invocation: Invocation,
@@ -25,6 +34,7 @@ def command(
     prune: str,
     allow: tuple[str, ...],
     format_: str,
+    prefix: str | None,
 ) -> int:
     """Ask every store what would stop an apply; changes nothing.
 
@@ -40,7 +50,12 @@ def command(
     if file and (only or exclude or allow or prune != "none"):
         raise click.UsageError("FILE is asked about as it is: options that shape a plan go to `reconcile plan`.")
     made = planfile.load(file) if file else None
-    report = workflow.check(invocation.project(), options.options(only, exclude, prune, allow), made)
+    shaping = options.options(only, exclude, prune, allow)
+    if prefix is not None:
+        found = workflow.grants(invocation.project(), prefix, shaping, made)
+        terminal.write(json_.render(found) if format_ == "json" else check.grants(found))
+        return Exit.CLEAN
+    report = workflow.check(invocation.project(), shaping, made)
     if format_ == "json":
         terminal.write(json_.render(report))
     else:

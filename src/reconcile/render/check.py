@@ -95,6 +95,12 @@ def render(report: Json, *, width: int | None = None, colour: bool = False) -> s
     return "\n".join([*lines, paint(closing(report), _RED if report["stops"] else _GREEN)]) + "\n"
 
 
+def grants(found: Json) -> str:
+    """What `check --grants` prints: of each store the texts of its commands, each once."""
+    texts = [text for commands in found.values() for text in dict.fromkeys(commands.values())]
+    return "\n".join(texts)
+
+
 def _wrapped(text: str, width: int | None) -> list[str]:
     lines = text.split("\n")
     if width is None:

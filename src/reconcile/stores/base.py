@@ -190,6 +190,15 @@ class Session(Protocol):
         A few round trips however many steps there are, for every apply asks this. Limits are in the store's settings.
         """
 
+    def grants(self, steps: Sequence[Step], prefix: str, ledger: str | None) -> Mapping[str, str]:
+        """By command (apply, plan, drift) the least that a role of it needs, as text to paste in that order.
+
+        Args:
+            steps: what the apply is to be able to do.
+            prefix: roles are named PREFIX_plan, PREFIX_drift and PREFIX_apply.
+            ledger: the schema of the ledger, where this store holds it.
+        """
+
     def transaction(self, steps: Sequence[Step]) -> AbstractContextManager[Transaction]:
         """Begin; commit on leaving, roll back on an exception. Where the store has none, calls simply run."""
 

@@ -3,7 +3,7 @@
 from reconcile.apply import Event, OnEvent
 from reconcile.diff import Options
 from reconcile.workflow.apply import Outcome, apply, resume
-from reconcile.workflow.check import check
+from reconcile.workflow.check import check, grants
 from reconcile.workflow.drift import drift
 from reconcile.workflow.import_ import Imported, import_
 from reconcile.workflow.plan import blocked_in, plan
@@ -22,6 +22,7 @@ __all__ = [
     "check",
     "drift",
     "forget",
+    "grants",
     "history",
     "import_",
     "plan",

@@ -65,6 +65,24 @@ def check(project: Project, options: Options | None = None, made: Plan | None = 
         return _apart(project, error)
 
 
+def grants(project: Project, prefix: str, options: Options | None = None, made: Plan | None = None) -> dict[str, Json]:
+    """The least privileges of a role for each command, as text to paste; see `Session.grants`. Changes nothing.
+
+    Returns:
+        By store, by command (apply, plan, drift: in the order in which they are to be pasted) the statements.
+
+    Raises:
+        ReconcileError: see `workflow.plan`.
+    """
+    with reading(project) as found:
+        steps = (made or planned(found, options or Options(), 0.0)).steps
+        ledger = {project.ledger.store: project.ledger.schema} if project.ledger.file is None else {}
+        return {
+            name: dict(store.session.grants([s for s in steps if s.address.store == name], prefix, ledger.get(name)))
+            for name, store in found.stores.items()
+        }
+
+
 def _report(found: Reading, options: Options, made: Plan | None) -> dict[str, Json]:
     project, about = found.project, list[Check]()
     if made is None:

@@ -210,6 +210,47 @@ def test_each_privilege_missing_in_turn_is_named_before_anything_changes(rights:
     assert not rights.folder.plan().steps
 
 
+def test_roles_made_by_check_grants_plan_apply_and_look_for_drift(rights: Rights) -> None:
+    rights.run(SETUP)
+    rights.run("ALTER TABLE documents OWNER TO {owner}; ALTER VIEW old OWNER TO {owner}")
+    rights.run("REVOKE CREATE, USAGE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {owner}")
+    rights.run("REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC; INSERT INTO notes VALUES (1)")
+    folder, settings = rights.folder, rights.folder.stores["app"]
+    folder.stores["app"] = {**settings, "url": _admin_url(rights)}
+    folder.declare(app=DECLARED)
+    prefix = f"trial_{secrets.token_hex(4)}"
+    ((_, texts),) = workflow.grants(folder.load(), prefix).items()
+    roles = {command: f"{prefix}_{command}" for command in ("apply", "plan", "drift")}
+    try:
+        for command, role in roles.items():
+            rights.admin.execute(texts[command].encode())
+            rights.admin.execute(f"ALTER ROLE {role} PASSWORD 'pw'".encode())
+        wanted = folder.plan(allow=("all",))
+
+        def become(command: str) -> Folder:
+            parts = urlsplit(_admin_url(rights))
+            url = parts._replace(netloc=f"{roles[command]}:pw@{parts.netloc.rpartition('@')[2]}").geturl()
+            folder.stores["app"] = {**settings, "url": url}
+            return folder.declare()
+
+        saved = become("plan").plan(allow=("all",))
+        assert [step.id for step in saved.steps] == [step.id for step in wanted.steps]
+        with pytest.raises(ReconcileError, match="may not create in schema public"):
+            folder.apply("all")
+        assert become("drift").command("drift").returncode == Exit.CLEAN
+        assert become("apply").command("check", "--allow", "all").returncode == Exit.CLEAN
+        assert workflow.apply(folder.load(), saved).steps_done == len(saved.steps)
+        assert not become("plan").plan().steps
+        rights.run("ALTER TABLE notes ADD COLUMN by_hand int; COMMENT ON TABLE fresh IS 'by hand'")
+        found = workflow.drift(become("drift").load())
+        assert [entry["address"] for entry in found["drift"]] == ["app.table.public.fresh"]
+        assert [entry["address"] for entry in found["extra"]] == ["app.column.public.notes.by_hand"]
+    finally:
+        for role in reversed(roles.values()):
+            rights.admin.execute(f"DROP OWNED BY {role} CASCADE".encode())
+            rights.admin.execute(f"DROP ROLE {role}".encode())
+
+
 def _ledger_of_somebody_else(rights: Rights) -> None:
     """Made before, by a superuser: each right on it can then be taken away."""
     settings = rights.folder.stores["app"]

@@ -198,3 +198,27 @@ def test_a_wrong_or_missing_key(protected: str, tmp_path: Path) -> None:
     store.use("bröken\nkey")
     with pytest.raises(ReconcileError, match="no HTTP header can carry"):
         store.plan()
+
+
+def test_check_says_what_the_key_may_and_grants_what_is_enough(store: Store) -> None:
+    wanted = DECLARED.replace("payload_indexes: {tenant: keyword}", "payload_indexes: {tenant: keyword, lang: keyword}")
+    store.declare(wanted)
+    ((_, claims),) = workflow.grants(store.project, "any").items()
+    said = {}
+    for command in ("plan", "apply"):
+        access = next(line for line in claims[command].splitlines() if line.startswith("{"))
+        store.use(token(json.loads(access)))
+        assert len(store.plan().steps) == 2
+        ((checks,),) = [[s["checks"]] for s in workflow.check(store.project)["stores"]]
+        said[command] = [(c["verdict"], c["what"]) for c in checks if c["topic"] == "privileges"]
+    assert said == {
+        "plan": [("stops", f"v: {MAY_ONLY_READ}")],
+        "apply": [("good", "the key may do what the steps do")],
+    }
+    few = [line for line in claims["apply"].splitlines() if line.startswith("{")][1]
+    assert {entry["collection"]: entry["access"] for entry in json.loads(few)["access"]} == {
+        "mine__v1": "rw",
+        "theirs__v1": "rw",
+    }
+    store.apply()
+    assert store.plan().steps == ()

@@ -189,6 +189,13 @@ class Neo4jSession:
         server, user = self.server(), self._spec.resolve("user") or "neo4j"
         return condition.checks(self.read, server, self._url, user, self._spec.settings, steps)
 
+    def grants(self, steps: Sequence[Step], prefix: str, ledger: str | None) -> Mapping[str, str]:
+        """See `Session.grants`."""
+        from reconcile.stores.neo4j.grants import of_commands
+
+        del ledger
+        return of_commands(self.server(), self._spec.resolve("user") or "neo4j", steps, prefix)
+
     def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """See `Verifies.verify`: constraints that are only checked, stored vectors, names in use."""
         if self._hides_data:

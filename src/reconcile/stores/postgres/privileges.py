@@ -37,7 +37,8 @@ SELECT w.ord, CASE w.kind WHEN 'database' THEN true WHEN 'server' THEN true WHEN
     WHEN w.privilege ~ '^REFERENCES$|^(SELECT|INSERT|UPDATE|REFERENCES) WITH'
       THEN has_any_column_privilege(c.oid, w.privilege)
     ELSE has_table_privilege(c.oid, w.privilege) END, false),
-  o.owner::regrole::text, coalesce((SELECT rolsuper FROM pg_roles WHERE oid = o.owner), false)
+  o.owner::regrole::text, coalesce((SELECT rolsuper FROM pg_roles WHERE oid = o.owner), false),
+  (SELECT ARRAY[s.nspname, b.relname] FROM pg_index i JOIN pg_class b ON b.oid = i.indrelid WHERE i.indexrelid = c.oid)
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) WITH ORDINALITY w(kind, schema, name, privilege, ord)
 LEFT JOIN pg_namespace s ON s.nspname = w.schema
 LEFT JOIN pg_class c ON w.kind = 'relation' AND c.relnamespace = s.oid AND c.relname = w.name
@@ -71,6 +72,13 @@ class Answer:
     owner: str | None
     """Of the object, quoted where it has to be."""
     owner_is_superuser: bool
+    table: Sequence[str] | None = None
+    """Of an index, which has the owner of its table."""
+
+    @property
+    def owned(self) -> Need:
+        """What to make somebody the owner of."""
+        return self.need._replace(name=tuple(self.table)) if self.table else self.need
 
 
 def asked(connection: psycopg.Connection[TupleRow], server: Server, steps: Iterable[Step]) -> list[Answer]:
@@ -175,7 +183,7 @@ def _told(server: Server, answer: Answer) -> tuple[str, str]:
         verb = "dropped" if need.privilege == DROP else "altered"
         told = f"{user} does not own {what}, {answer.owner} does: it cannot be {verb}"
         if answer.owner_is_superuser:
-            return told, f"{owner_statement(need, who)}; or run this plan as {answer.owner}"
+            return told, f"{owner_statement(answer.owned, who)}; or run this plan as {answer.owner}"
         return told, f"GRANT {answer.owner} TO {who}; or set `role: {answer.owner}` of store {server.name}"
     if need.kind == "new schema":
         return f"{user} may not create schemas in database {database}", grant(need, who, database)

@@ -144,6 +144,14 @@ class PostgresSession:
             found = privileges.checks(server, steps, privileges.asked(self.connection, server, steps))
             return [*found, *condition.checks(self.connection, server, self._spec.settings, steps)]
 
+    def grants(self, steps: Sequence[Step], prefix: str, ledger: str | None) -> Mapping[str, str]:
+        """See `Session.grants`."""
+        from reconcile.stores.postgres.grants import of_commands
+
+        server = self.server()
+        with self._translated():
+            return of_commands(self.connection, server, self._spec.settings, steps, prefix, ledger)
+
     def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """See `stores.base.Verifies`: constraints the server does not enforce on all rows, sizes of vectors."""
         from reconcile.stores.postgres.verifying import verify

@@ -237,3 +237,10 @@ def target(path: str) -> tuple[str, str]:
     if len(parts) < 3 or parts[1] != "collections" or parts[2] == "aliases":
         return "", ""
     return unquote(parts[2]), f"/{parts[3]}" if len(parts) > 3 else ""
+
+
+def collection_of(call: Call) -> str:
+    """The collection that a call is about, by its physical name; "" for none."""
+    if isinstance(call, Http):
+        return target(call.path)[0]
+    return str(call.args.get("collection") or call.args.get("from") or "") if isinstance(call, Op) else ""

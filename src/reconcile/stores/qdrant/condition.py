@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reconcile import machine
-from reconcile.change import Http, Op, Step
+from reconcile.change import Step
 from reconcile.checkup import Check, Topic, Verdict, of_problem
 from reconcile.errors import Problem
 from reconcile.model import Json
-from reconcile.stores.qdrant.checks import Key, target
+from reconcile.stores.qdrant.checks import Key, collection_of
 
 _SHOWN = 5
 
@@ -101,19 +101,13 @@ def _health(seen: Seen) -> Iterator[Check]:
 
 def _blockers(seen: Seen, steps: Sequence[Step]) -> Iterator[Check]:
     """Collections of the steps that are being optimized: what waits for green waits for that too."""
-    touched = {name for step in steps for call in step.calls if (name := _collection(call))}
+    touched = {name for step in steps for call in step.calls if (name := collection_of(call))}
     busy = [n for n, i in seen.infos.items() if i.get("status") == "yellow" and (n in touched or not steps)]
     if busy:
         what = f"being optimized: {_few(busy)}"
         yield Check(Topic.BLOCKERS, Verdict.WARNING, what, "steps that wait for green wait for that too")
     else:
         yield Check(Topic.BLOCKERS, Verdict.GOOD, "none")
-
-
-def _collection(call: object) -> str:
-    if isinstance(call, Http):
-        return target(call.path)[0]
-    return str(call.args.get("collection") or call.args.get("from") or "") if isinstance(call, Op) else ""
 
 
 def _machine(seen: Seen, limits: Mapping[str, Json], local: bool) -> Iterator[Check]:

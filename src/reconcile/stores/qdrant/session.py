@@ -159,6 +159,13 @@ class QdrantSession:
         )
         return condition.checks(seen, self.spec.settings, steps, lacking)
 
+    def grants(self, steps: Sequence[Step], prefix: str, ledger: str | None) -> Mapping[str, str]:
+        """See `Session.grants`: keys have no names."""
+        from reconcile.stores.qdrant.grants import of_commands
+
+        del prefix, ledger
+        return of_commands(self.spec.name, steps)
+
     def _told(self, path: str) -> Any | None:
         """What the server says of itself; None where the key or the service does not show it."""
         try:
