@@ -62,11 +62,16 @@ def rows(checks: Sequence[Json]) -> Iterator[tuple[str, str, str, str | None]]:
         topic = check["topic"]
         if check["verdict"] != "good":
             place = f"{check['where']}: " if check["where"] and topic == "steps" else ""
-            yield check["verdict"], topic, words.printable(place + check["what"]), check["hint"]
+            yield check["verdict"], topic, _printable(place + check["what"]), check["hint"]
         elif topic in good:
             held = good.pop(topic)
             more = f" and {len(held) - _LISTED} more" if len(held) > _LISTED else ""
-            yield "good", topic, words.printable("; ".join(held[:_LISTED]) + more), check["hint"]
+            yield "good", topic, _printable("; ".join(held[:_LISTED]) + more), check["hint"]
+
+
+def _printable(text: str) -> str:
+    """Several lines stay so: what the planner refuses is told line by line."""
+    return "\n".join(map(words.printable, text.split("\n")))
 
 
 def render(report: Json, *, width: int | None = None, colour: bool = False) -> str:
@@ -87,7 +92,7 @@ def render(report: Json, *, width: int | None = None, colour: bool = False) -> s
             head = f"  {paint(SYMBOLS[verdict], _COLOURS[verdict])}  {topic if topic != last else '':<{_TOPIC}}  "
             lines.append(f"{head}{first}".rstrip())
             lines += [f"{'':{_INDENT}}{line}" for line in below]
-            for line in (hint or "").split("\n"):
+            for line in _printable(hint or "").split("\n"):
                 # What is to be pasted is not broken into lines.
                 lines += [paint(f"{'':{_INDENT}}{line.strip()}", _DIM)] if line.strip() else []
             last = topic

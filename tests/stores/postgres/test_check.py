@@ -267,13 +267,14 @@ def _admin_url(rights: Rights) -> str:
 
 
 @pytest.fixture
-def mine(postgres_database: str, tmp_path: Path) -> tuple[Folder, psycopg.Connection[Any]]:
+def mine(postgres_database: str, tmp_path: Path) -> Iterator[tuple[Folder, psycopg.Connection[Any]]]:
     """A project that adds an index and a column to a table with a row, and the database."""
     admin = psycopg.connect(postgres_database, autocommit=True)
     admin.execute("CREATE TABLE notes (id bigint, body text); INSERT INTO notes VALUES (1, 'x')")
     stores = {"app": {"kind": "postgres", "url": postgres_database}}
     text = "tables: {notes: {columns: {id: bigint, body: text, at: date}, indexes: {notes_id: {columns: [id]}}}}\n"
-    return Folder(tmp_path, stores).declare(app=text), admin
+    yield Folder(tmp_path, stores).declare(app=text), admin
+    admin.close()
 
 
 @dataclass

@@ -32,7 +32,7 @@ from reconcile.change import Op, Step
 from reconcile.checkup import stopping
 from reconcile.errors import Problem, ReconcileError, Unchecked
 from reconcile.model import Resource, State
-from reconcile.stores.postgres import privileges, violations
+from reconcile.stores.postgres import needs, privileges, violations
 from reconcile.stores.postgres.resources import IndexItem
 
 
@@ -229,7 +229,7 @@ def test_what_stops_a_plan_is_asked_for_in_as_many_queries_and_passes_whatever_i
         connection = database.session.connection
         asked = Counting(connection)
         server = database.session.server()
-        found = privileges.asked(asked, server, steps)  # type: ignore[arg-type]
+        found = privileges.asked(asked, server, needs.of_steps(steps))  # type: ignore[arg-type]
         assert stopping(privileges.checks(server, steps, found)) == []
         counts.append((asked.queries, steps.passes))
     assert counts[0] == counts[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -14,9 +14,9 @@ from reconcile.change import Server, Sql, Step
 from reconcile.checkup import Check, Topic, Verdict, limited
 from reconcile.model import Json
 from reconcile.references import masked
-from reconcile.stores.postgres import needs
 from reconcile.stores.postgres.advice import outdated
 from reconcile.stores.postgres.names import identifier
+from reconcile.stores.postgres.needs import Need
 
 TRANSACTION, IDLE = "5min", "1min"
 """Age from which a transaction, and one that does nothing, is told: `limits:` of the store may say otherwise."""
@@ -74,12 +74,20 @@ SELECT jsonb_build_object(
 
 
 def checks(
-    connection: psycopg.Connection[TupleRow], server: Server, settings: Mapping[str, Json], steps: Sequence[Step]
+    connection: psycopg.Connection[TupleRow],
+    server: Server,
+    settings: Mapping[str, Json],
+    steps: Sequence[Step],
+    wanted: Iterable[Need],
 ) -> list[Check]:
-    """All that the server tells of itself, held against `limits:` of its store."""
+    """All that the server tells of itself, held against `limits:` of its store.
+
+    Args:
+        wanted: what the steps need, which says what they touch.
+    """
     limits: Mapping[str, Json] = settings.get("limits") or {}
     schemas = list(settings.get("schemas") or ("public",))
-    touched = sorted({n.name for n in needs.of_steps(steps) if n.kind == "relation"})
+    touched = sorted({n.name for n in wanted if n.kind == "relation"})
     since = machine.seconds_of(str(limits.get("transaction_age", TRANSACTION)))
     names = ([n[0] for n in touched], [n[1] for n in touched])
     row = connection.execute(_ASK, (*names, schemas, schemas, since)).fetchone()
@@ -145,8 +153,11 @@ def _blockers(found: Mapping[str, Any], limits: Mapping[str, Json], steps: Seque
     """
     limit = machine.seconds_of(str(limits.get("idle_in_transaction", IDLE)))
     waits = any("CONCURRENTLY" in c.sql for s in steps for c in s.calls if isinstance(c, Sql))
-    quiet = True
+    quiet, hidden = True, list[Any]()
     for session in found["sessions"] or ():
+        if session["locks"] and session["state"] is None and session["user"] is not None and session["age"] is None:
+            hidden.append(session)
+            continue
         what = _session(session)
         if session["idle"] is not None and session["locks"] and session["idle"] >= limit:
             quiet = False
@@ -154,6 +165,11 @@ def _blockers(found: Mapping[str, Any], limits: Mapping[str, Json], steps: Seque
         elif (session["locks"] and (session["age"] or 0) >= 1) or (not session["locks"] and waits):
             quiet = False
             yield Check(Topic.BLOCKERS, Verdict.WARNING, what, "the steps wait for it, and give up after lock_timeout")
+    if hidden:
+        quiet = False
+        pids, tables = sorted(str(s["pid"]) for s in hidden), sorted({s["locks"] for s in hidden})
+        what = f"{_counted(hidden, 'session')} of other roles hold locks on {_few(tables)}: pid {_few(pids)}"
+        yield Check(Topic.BLOCKERS, Verdict.WARNING, what, "what they do is hidden from this role")
     for one in found["prepared"] or ():
         quiet = False
         locks = f", holds a lock on {one['locks']}" if one["locks"] else ""
@@ -166,7 +182,7 @@ def _blockers(found: Mapping[str, Any], limits: Mapping[str, Json], steps: Seque
         what = f"pid {build['pid']} runs {build['command']} on {build['table']}: {build['phase']}"
         yield Check(Topic.BLOCKERS, Verdict.WARNING, what, "steps on that table wait until it has ended")
     if quiet:
-        yield Check(Topic.BLOCKERS, Verdict.GOOD, "none")
+        yield Check(Topic.BLOCKERS, Verdict.GOOD, "none" if found["sees_all"] else "none that this role sees")
 
 
 _LITERAL = re.compile(r"'(?:[^']|'')*'?")
@@ -181,13 +197,17 @@ def _session(session: Mapping[str, Any]) -> str:
     locks = f", holds a lock on {session['locks']}" if session["locks"] else ""
     application = f" ({session['application']})" if session["application"] else ""
     last = f"; last query: {query[:80]}{'…' * (len(query) > 80)}" if query else ""
-    return f"pid {session['pid']}, {session['user']}{application}, {state}{idle}{age}{locks}{last}"
+    who = session["user"] or "a worker of the server"
+    return f"pid {session['pid']}, {who}{application}, {state}{idle}{age}{locks}{last}"
 
 
 def _load(found: Mapping[str, Any], limits: Mapping[str, Json], most: int) -> Iterator[Check]:
     active, lag = int(found["active"]), found["lag"]
-    what = f"{active} active session{'s' * (active != 1)}"
-    yield limited(Topic.LOAD, what, active > int(limits.get("active_sessions", most)), "active_sessions", limits)
+    if found["sees_all"]:
+        what = f"{active} active session{'s' * (active != 1)}"
+        yield limited(Topic.LOAD, what, active > int(limits.get("active_sessions", most)), "active_sessions", limits)
+    elif "active_sessions" in limits:
+        yield Check(Topic.LOAD, Verdict.UNKNOWN, "how many sessions are active is hidden from this role")
     used = int(found["connections"])
     if used > 0.9 * most:
         hint = "the run needs three connections; raise max_connections or close some"

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from reconcile.change import Server, Step
-from reconcile.stores.postgres import privileges
+from reconcile.stores.postgres import needs, privileges
 from reconcile.stores.postgres.names import identifier
 from reconcile.stores.postgres.needs import DROP, MEMBER, OWNER, Need
 from reconcile.stores.postgres.privileges import Answer
@@ -33,7 +33,7 @@ def of_commands(
     scope = list(settings.get("schemas") or ("public",))  # type: ignore[call-overload]
     there: dict[str, bool] = dict(connection.execute(_SCHEMAS, ([*scope, *([ledger] if ledger else [])],)).fetchall())
     made = _Made(server, prefix, [s for s in there if s in scope], ledger, there.get(ledger or ""))
-    answers = privileges.asked(connection, server, steps)
+    answers = privileges.asked(connection, server, needs.of_steps(steps))
     role = settings.get("role")
     parts = {"apply": made.apply(answers), "plan": made.plan(), "drift": made.drift()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -81,9 +81,10 @@ class Answer:
         return self.need._replace(name=tuple(self.table)) if self.table else self.need
 
 
-def asked(connection: psycopg.Connection[TupleRow], server: Server, steps: Iterable[Step]) -> list[Answer]:
-    """The server's answer to each need of `steps`; what the plan makes itself is not there yet."""
-    wanted = needs.of_steps(steps)
+def asked(
+    connection: psycopg.Connection[TupleRow], server: Server, wanted: Mapping[Need, Sequence[str]]
+) -> list[Answer]:
+    """The server's answer to each need (of `needs.of_steps`); what the plan makes itself is not there yet."""
     if not wanted:
         return []
     known = [_for_server(need, server) for need in wanted]

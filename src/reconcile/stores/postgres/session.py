@@ -137,12 +137,12 @@ class PostgresSession:
 
     def check(self, steps: Sequence[Step]) -> Sequence[Check]:
         """See `Session.check`: two queries."""
-        from reconcile.stores.postgres import condition, privileges
+        from reconcile.stores.postgres import condition, needs, privileges
 
-        server = self.server()
+        server, wanted = self.server(), needs.of_steps(steps)
         with self._translated():
-            found = privileges.checks(server, steps, privileges.asked(self.connection, server, steps))
-            return [*found, *condition.checks(self.connection, server, self._spec.settings, steps)]
+            found = privileges.checks(server, steps, privileges.asked(self.connection, server, wanted))
+            return [*found, *condition.checks(self.connection, server, self._spec.settings, steps, wanted)]
 
     def grants(self, steps: Sequence[Step], prefix: str, ledger: str | None) -> Mapping[str, str]:
         """See `Session.grants`."""
