@@ -24,7 +24,15 @@ EMBEDDINGS = {"passages": {"model": "all-MiniLM-L6-v2", "dimensions": 4, "distan
 class Store:
     """The project folder and the server."""
 
-    def __init__(self, folder: Path, url: str, embeddings: Any = None, key: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        embeddings: Any = None,
+        key: str | None = None,
+        verify_snapshots: str = "never",  # restoring takes a second: the tests that are about it say so
+    ) -> None:
+        self.verify_snapshots = verify_snapshots
         self.folder, self.url = folder, url
         self.key = key
         """The API key of requests made by hand."""
@@ -32,13 +40,15 @@ class Store:
 
     def use(self, key: str | None, embeddings: Any = None) -> None:
         """Give the project this API key from now on."""
-        document = {
+        document: dict[str, Any] = {
             "version": 1,
             "name": "test",
             "ledger": {"file": "ledger.db"},
-            "stores": {"v": {"kind": "qdrant", "url": self.url, **({"api_key": key} if key else {})}},
+            "stores": {"v": {"kind": "qdrant", "url": self.url, "verify_snapshots": self.verify_snapshots}},
             "embeddings": embeddings or EMBEDDINGS,
         }
+        if key:
+            document["stores"]["v"]["api_key"] = key
         (self.folder / "schema").mkdir(exist_ok=True)
         (self.folder / "reconcile.yaml").write_text(yaml.safe_dump(document))
 

@@ -21,6 +21,7 @@ from reconcile.stores.qdrant.resources import (
     collection_address,
 )
 from reconcile.stores.qdrant.settings import ANY, NAMED_IN_PLACE, Version
+from reconcile.stores.qdrant.snapshots import restored_from
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def introspect(
         ]
         current = physical in names.generation
         fields |= _stage(store, physical, info["config"], current) | filled.get(physical, {})
+        fields |= _restored(info["config"], infos)
         resources.append(
             Collection(
                 address=address,
@@ -152,6 +154,15 @@ def _stage(store: str, physical: str, config: Mapping[str, Json], current: bool)
         "container": collection_address(store, entry["name"]),
         "since": "" if copy else str(entry["retired"]),
     }
+
+
+def _restored(config: Mapping[str, Json], infos: Mapping[str, Json]) -> dict[str, Json]:
+    """Of a snapshot that was restored to be compared: whose it was."""
+    source = restored_from(config)
+    if source is None:
+        return {}
+    mark = wire.ours(infos[source]["config"]) if source in infos else None
+    return {"stage": "restored", "of": mark[0] if mark is not None else source}
 
 
 def _filled(infos: Mapping[str, Json]) -> dict[str, dict[str, Json]]:

@@ -12,7 +12,7 @@ from reconcile.stores.qdrant.carrying import finish
 from reconcile.stores.qdrant.copying import Copy, Mark, advice, begun, stamps_of, strangers
 from reconcile.stores.qdrant.points import Points
 from reconcile.stores.qdrant.settling import settle
-from reconcile.stores.qdrant.snapshots import snapshot
+from reconcile.stores.qdrant.snapshots import RESTORED, snapshot
 from reconcile.stores.qdrant.transport import Transport
 
 NAMES = frozenset(
@@ -21,7 +21,7 @@ NAMES = frozenset(
 """The operations there are here."""
 
 
-_PASSING = frozenset({"retired", "copy"})
+_PASSING = frozenset({"retired", "copy", RESTORED})
 """Keys of our metadata entry in generations that may go."""
 
 
@@ -162,7 +162,7 @@ class Replacing:
         self.http.send("DELETE", wire.collection_path(name))
 
     def _snapshot(self, name: str, seconds: float) -> None:
-        line = None if name in pointing.targets(self.http) else snapshot(self.http, name, seconds)
+        line = None if name in pointing.targets(self.http) else snapshot(self.http, name, seconds, self.tell)
         if line is not None:
             self.report(line)
 

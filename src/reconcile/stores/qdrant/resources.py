@@ -66,7 +66,8 @@ class Collection(Resource):
     retired: str = field(default="drop", compare=False, repr=False)
     """What later plans do with the old generation after a copy: one of `RETIRED`."""
     stage: str = field(default="", compare=False, repr=False)
-    """Live only, of a generation that is not the current one: "copying", it is being filled, or "retired"."""
+    """Live only, of a generation that is not the current one: "copying", it is being filled, "retired", or
+    "restored" from a snapshot, to be compared."""
     of: str | None = field(default=None, compare=False, repr=False)
     """Live only, where there is a `stage`: the logical name."""
     since: str = field(default="", compare=False, repr=False)

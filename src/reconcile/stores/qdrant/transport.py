@@ -6,8 +6,10 @@ refuse some answers of other server versions (1.20 against 1.16), and take a sec
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from reconcile.errors import StoreError
 from reconcile.model import Json
@@ -145,6 +147,42 @@ class Transport:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         return self._ask(method, path, None, content=body, headers=headers).content
 
+    def relay(self, source: str, target: str, name: str, size: int, seconds: float) -> None:
+        """Send what GET `source` answers to `target` as the file of a form, piece by piece: it is never held whole.
+
+        Args:
+            size: its length in bytes.
+            seconds: how long the answer may take.
+
+        Raises:
+            QdrantError: as `send`; also where it has another length.
+        """
+        import httpx
+
+        mark = uuid.uuid4().hex
+        head = (
+            f'--{mark}\r\nContent-Disposition: form-data; name="snapshot"; filename="{quote(name)}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        ).encode()
+        tail = f"\r\n--{mark}--\r\n".encode()
+        timeout = httpx.Timeout(REQUEST_SECONDS, connect=10.0)
+        try:
+            with self.client().stream("GET", source, timeout=timeout) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise self._refused("GET", source, answer)
+
+                def pieces() -> Iterator[bytes]:
+                    yield head
+                    yield from answer.iter_bytes()
+                    yield tail
+
+                headers = {"Content-Type": f"multipart/form-data; boundary={mark}"}
+                headers["Content-Length"] = str(len(head) + size + len(tail))
+                self._ask("POST", target, seconds, content=pieces(), headers=headers)
+        except (httpx.TransportError, httpx.StreamError) as error:
+            raise self._unanswered(error) from error
+
     def _ask(self, method: str, path: str, seconds: float | None, **request: Any) -> httpx.Response:
         import httpx
 
@@ -174,7 +212,7 @@ class Transport:
             hint="check host, port and path: Qdrant's REST port is 6333 by default (6334 is gRPC)",
         )
 
-    def _unanswered(self, error: httpx.TransportError) -> QdrantError:
+    def _unanswered(self, error: httpx.TransportError | httpx.StreamError) -> QdrantError:
         import httpx
 
         text = self.mask(str(error)) or type(error).__name__

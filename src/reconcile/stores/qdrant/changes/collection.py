@@ -118,7 +118,7 @@ class DropCollection(CollectionChange):
         empty = world.empty(self.address)
         moved = moved_aliases(world, self.address)
         going = [a for a in aliases_of(world.live, self.address) if a not in moved]
-        hazards = {Hazard.NOT_TRANSACTIONAL} | (set() if empty else {Hazard.DELETES_DATA})
+        hazards = {Hazard.NOT_TRANSACTIONAL} | (set() if empty else {Hazard.DELETES_DATA, Hazard.NEEDS_SPACE})
         if any(not a.own for a in going):
             hazards.add(Hazard.BREAKS_CLIENTS)
         indexes = indexes_of(world.live, self.address)

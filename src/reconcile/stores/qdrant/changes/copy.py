@@ -223,7 +223,7 @@ class AdoptCollection(CopyCollection):
         return [*calls, Op("drop_plain", {"collection": own}), alias_call({own: new}), Op("finish_copy", args)]
 
     def _switch_hazards(self) -> set[Hazard]:
-        return super()._switch_hazards() | {Hazard.INDEX_GAP, Hazard.DELETES_DATA}
+        return super()._switch_hazards() | {Hazard.INDEX_GAP, Hazard.DELETES_DATA, Hazard.NEEDS_SPACE}
 
     def reverse(self) -> Change | Irreversible:
         """Not the same way: a versioned collection does not become plain."""
@@ -243,15 +243,17 @@ class DropGeneration(DropCollection):
         found = self.collection
         if found.stage == "retired":
             return f"retired generation of {found.of}" + (f", since {found.since}" if found.since else "")
+        if found.stage == "restored":
+            return f"snapshot of {found.of}, restored to be compared by a run that ended then"
         return f"unfinished copy of {found.of}"
 
     def steps(self, world: World) -> Sequence[Step]:
-        """A snapshot of one that holds points, then DELETE, if its metadata still says what it is."""
+        """A snapshot of one that holds points, compared, then DELETE, if its metadata still says what it is."""
         retired = self.collection.stage == "retired"
         filled = retired and not world.empty(self.address)
         moved = moved_aliases(world, self.address)
         going = [alias for alias in aliases_of(world.live, self.address) if alias not in moved]
-        hazards = {Hazard.NOT_TRANSACTIONAL} | ({Hazard.DELETES_DATA} if filled else set())
+        hazards = {Hazard.NOT_TRANSACTIONAL} | ({Hazard.DELETES_DATA, Hazard.NEEDS_SPACE} if filled else set())
         name = {"collection": self.collection.name}
         calls: list[Call] = [Op("snapshot", name)] if filled else []
         calls.append(Op("drop_generation", name) if filled or not retired else Op("drop_if_empty", name))

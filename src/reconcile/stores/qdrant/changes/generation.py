@@ -64,7 +64,7 @@ class GenerationChange(CollectionChange):
         if not world.empty(self.address):
             if self.collection.on_change != "empty":
                 raise self._refused()
-            hazards.add(Hazard.DELETES_DATA)
+            hazards |= {Hazard.DELETES_DATA, Hazard.NEEDS_SPACE}  # a snapshot, and what is restored from it
             if self._other_vectors():
                 hazards.add(Hazard.NEEDS_REEMBEDDING)
         return hazards
