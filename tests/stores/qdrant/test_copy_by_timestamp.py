@@ -15,6 +15,7 @@ from reconcile import workflow
 from reconcile.errors import PartialError, ReconcileError
 from reconcile.model import Source
 from reconcile.stores.base import StoreSpec
+from reconcile.stores.qdrant import settling
 from reconcile.stores.qdrant.points import Points, text_of
 from reconcile.stores.qdrant.replacing import Replacing
 from reconcile.stores.qdrant.stamps import Stamps
@@ -79,6 +80,27 @@ def test_the_last_moment_is_carried_over_and_nothing_newer_is_touched(
     assert found.keys() == {*range(40), 700, 900, 901, 902} - {5, 7, 8, 20, 22}
     assert found[1]["late"] and found[700]["late"]
     assert found[2]["newer"] and found[3]["again"] and found[6]["again"] and found[21]["again"]
+
+
+def test_what_is_deleted_between_the_last_rounds_stays_deleted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(store, 40)
+    put(store, [point(n, NOW) for n in (20, 21)])
+    store.collection(copied("{timestamp: at}"))
+    ids, sample = settling._same_ids, settling._sampled
+
+    def before_ids(*args: Any) -> None:
+        put(store, [point(950, NOW)])
+        ids(*args)
+
+    def after_ids(*args: Any) -> None:
+        sample(*args)
+        put(store, [point(21, NOW, again=True)])
+        delete(store, 20, 21, 950)
+
+    monkeypatch.setattr(settling, "_same_ids", before_ids)
+    monkeypatch.setattr(settling, "_sampled", after_ids)
+    apply(store)
+    assert contents(store).keys() == {*range(40)} - {20, 21}
 
 
 def test_a_run_killed_after_the_switch_brings_no_deleted_point_back(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 
 from reconcile.errors import Problem, StoreError
@@ -16,7 +16,17 @@ from reconcile.stores.qdrant.snapshots import RESTORED, snapshot
 from reconcile.stores.qdrant.transport import Transport
 
 NAMES = frozenset(
-    {"copy_points", "settle_copy", "finish_copy", "snapshot", "drop_generation", "drop_plain", "expect_empty"}
+    {
+        "copy_points",
+        "settle_copy",
+        "finish_copy",
+        "snapshot",
+        "drop_generation",
+        "drop_plain",
+        "expect_empty",
+        "expect_aliases",
+        "move_aliases",
+    }
 )
 """The operations there are here."""
 
@@ -57,6 +67,10 @@ class Replacing:
                 self._drop_plain(args["collection"])
             case "drop_generation":
                 self._drop(args["collection"], seconds)
+            case "expect_aliases":
+                self._expect_aliases(args["collection"], args["aliases"])
+            case "move_aliases":
+                pointing.follow(self.http, args["from"], args["to"], self.report, args["aliases"])
             case "expect_empty":
                 self._expect_empty(args["collection"])
 
@@ -118,18 +132,13 @@ class Replacing:
 
     def _drop_plain(self, name: str) -> None:
         """After `settle_copy`. From here on the copy may be all there is: it is marked so before."""
-        aliases = pointing.targets(self.http)
-        if name in aliases:  # it is gone, and the alias is there
+        if name in pointing.targets(self.http):  # it is gone, and the alias is there
             return
-        if behind := [alias for alias, target in aliases.items() if target == name]:
-            raise StoreError(
-                f"alias {', '.join(behind)} was made for {name} after the plan, and would go with it",
-                where=f"store {self.http.spec.name}",
-                hint="nothing was deleted; abandon the run and plan again: it follows to the new generation",
-            )
         for copy in self._copies.values():
             if copy.old.name == name:
                 copy.save(stage="dropping")
+                pointing.follow(self.http, name, copy.new.name, self.report)
+        self._expect_aliases(name, ())
         self.http.send("DELETE", wire.collection_path(name))
 
     def _drop(self, name: str, seconds: float) -> None:
@@ -165,6 +174,16 @@ class Replacing:
         line = None if name in pointing.targets(self.http) else snapshot(self.http, name, seconds, self.tell)
         if line is not None:
             self.report(line)
+
+    def _expect_aliases(self, name: str, known: Collection[str]) -> None:
+        """The server deletes aliases with their collection: those that nobody has planned would be lost."""
+        made = sorted(a for a, target in pointing.targets(self.http).items() if target == name and a not in known)
+        if made:
+            raise StoreError(
+                f"alias {', '.join(made)} was made for {name} after the plan, and would be deleted with it",
+                where=f"store {self.http.spec.name}",
+                hint="nothing was deleted. Point it elsewhere or delete it, then: reconcile apply --resume",
+            )
 
     def _expect_empty(self, name: str) -> None:
         points = Points(self.http, name, self.tell)

@@ -205,6 +205,7 @@ def _catch_up(copy: Copy, stamps: Stamps) -> None:
     """
     before: int | None = None
     for _ in range(_ROUNDS):
+        copy.seen.clear()  # of what was copied before, the next round takes up all that may still matter
         number = _round(copy, stamps)
         if number <= _SMALL or (before is not None and number > before // 2):
             break
@@ -219,10 +220,8 @@ def _catch_up(copy: Copy, stamps: Stamps) -> None:
 
 def _round(copy: Copy, stamps: Stamps) -> int:
     """Copy what was written since the last round began; remember when this one did."""
-    since = copy.mark.since
-    begin = copy.since()
+    since, begin = copy.mark.since, copy.since()
     assert since is not None and begin is not None, "a copy by timestamp knows when it began"
-    copy.seen.clear()
     number = 0
     for points in written(copy, stamps, since):
         copy.put(points)
@@ -255,7 +254,9 @@ def _same_ids(copy: Copy) -> None:
         still: set[Json] = set()
         for ids in batches(one, copy.limits.batch):
             found = copy.old.retrieve(ids, copy.mark.vectors)
-            copy.put([point for point_id, point in found.items() if one[point_id]])
+            missing = [point for point_id, point in found.items() if one[point_id]]
+            copy.put(missing)
+            copy.seen.update({p["id"]: digest(p) for p in missing})
             copy.new.delete(point_id for point_id in ids if point_id not in found)
             still |= found.keys()
         for point_id, there in part:

@@ -122,12 +122,15 @@ class DropCollection(CollectionChange):
         if any(not a.own for a in going):
             hazards.add(Hazard.BREAKS_CLIENTS)
         indexes = indexes_of(world.live, self.address)
-        names = [self.collection.name]
+        name = self.collection.name
         calls: list[Call] = [Op("drop_if_empty", {"collection": n}) for n in self.collection.leftovers]
         if empty:
-            calls += [Op("drop_if_empty", {"collection": name}) for name in names]
+            calls.append(Op("drop_if_empty", {"collection": name}))
         else:
-            calls += [call for n in names for call in (Op("snapshot", {"collection": n}), drop_call(n))]
+            known = [a.address.parts[-1] for a in going]
+            calls.append(Op("snapshot", {"collection": name}))
+            calls.append(Op("expect_aliases", {"collection": name, "aliases": known}))
+            calls.append(drop_call(name))
         return [
             Step(
                 id=f"{self.address}/1-drop",

@@ -169,7 +169,9 @@ class ReplaceCollection(GenerationChange):
         if aliases:
             calls.append(alias_call({a.address.parts[-1]: after.name for a in aliases}))
         calls += [Op("drop_if_empty", {"collection": name}) for name in before.leftovers]
-        calls += _drop(before, hazards)
+        names = [a.address.parts[-1] for a in aliases]
+        move = Op("move_aliases", {"from": before.name, "to": after.name, "aliases": names})
+        calls += _drop(before, hazards, move)
         return [
             Step(
                 id=f"{self.address}/1-replace",
@@ -217,10 +219,11 @@ class RecreateCollection(GenerationChange):
         calls: list[Call] = list(create_calls(after, indexes))
         if aliases:
             calls.append(alias_call({a.address.parts[-1]: after.name for a in aliases}))
+        known = [a.address.parts[-1] for a in aliases_of(world.live, self.address)]
         drop = Step(
             id=f"{self.address}/1-drop",
             address=self.address,
-            calls=tuple(_drop(before, hazards)),
+            calls=tuple(_drop(before, hazards, Op("expect_aliases", {"collection": before.name, "aliases": known}))),
             phase=Phase.CONTRACT,
             needs=frozenset({has(self.address), *(ok(a.address) for a in moved_aliases(world, self.address))}),
             gives=frozenset({no(self.address)}),
@@ -243,11 +246,15 @@ class RecreateCollection(GenerationChange):
         return [drop, create]
 
 
-def _drop(collection: Collection, hazards: set[Hazard]) -> list[Call]:
-    """A snapshot and DELETE where the plan says that points go; else counted again just before."""
+def _drop(collection: Collection, hazards: set[Hazard], aliases: Call) -> list[Call]:
+    """A snapshot and DELETE where the plan says that points go; else counted again just before.
+
+    Args:
+        aliases: looks after those that were made for it meanwhile: the server would delete them with it.
+    """
     if Hazard.DELETES_DATA in hazards:
-        return [Op("snapshot", {"collection": collection.name}), drop_call(collection.name)]
-    return [Op("drop_if_empty", {"collection": collection.name})]
+        return [Op("snapshot", {"collection": collection.name}), aliases, drop_call(collection.name)]
+    return [aliases, Op("drop_if_empty", {"collection": collection.name})]
 
 
 def _drop_time(hazards: set[Hazard]) -> Timeouts:
