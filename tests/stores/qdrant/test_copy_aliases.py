@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -154,3 +155,54 @@ def test_a_plain_collection_is_not_deleted_while_it_differs_from_what_aliases_us
     workflow.resume(store.project)
     assert (store.names(), store.aliases()) == (["c__v1"], {"c": "c__v1", "live": "c__v1"})
     assert len(contents(store)) == 31
+
+
+def after_the_snapshot(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Do something when a snapshot has been made, which may take long."""
+    run = Replacing.run
+
+    def watched(self: Replacing, op: str, args: Any, seconds: float) -> None:
+        run(self, op, args, seconds)
+        if op == "snapshot":
+            act()
+
+    monkeypatch.setattr(Replacing, "run", watched)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "end"),
+    [
+        (PLAIN, f"{PLAIN}, shard_number: 2, on_change: empty", "c__v2"),
+        (f"versioned: false, {PLAIN}", f"versioned: true, {PLAIN}, on_change: copy, writes: frozen", "c__v1"),
+    ],
+    ids=["emptied", "adopted"],
+)
+def test_an_alias_made_just_before_its_collection_goes_follows(
+    store: Store, before: str, after: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(store, 10, before)
+    (name,) = store.names()
+    store.collection(after)
+    after_the_snapshot(monkeypatch, lambda: make(store, "by_hand", name))
+    told = apply(store)
+    assert store.aliases() == {"c": end, "by_hand": end}
+    assert f"alias by_hand, made for {name} after the plan, follows to {end}" in told
+
+
+@pytest.mark.parametrize("declared", ["removed", "plain"])
+def test_an_alias_that_would_go_with_its_collection_stops_the_drop(
+    store: Store, declared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(store, 10, f"versioned: false, {PLAIN}")
+    if declared == "removed":
+        store.declare("collections: {}")
+    else:
+        store.collection(f"versioned: false, {PLAIN}, shard_number: 2, on_change: empty")
+    with monkeypatch.context() as patched:
+        after_the_snapshot(patched, lambda: make(store, "by_hand", "c"))
+        with pytest.raises(PartialError, match="alias by_hand was made for c after the plan, and would be deleted"):
+            apply(store)
+    assert (store.names(), store.aliases()) == (["c"], {"by_hand": "c"})
+    store.send("POST", "/collections/aliases", {"actions": [{"delete_alias": {"alias_name": "by_hand"}}]})
+    workflow.resume(store.project)
+    assert store.names() == ([] if declared == "removed" else ["c"])
