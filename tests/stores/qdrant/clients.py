@@ -40,6 +40,9 @@ class Clients:
         self.slowest = 0.0
         """Seconds that a read took at most."""
         owned = [[n for n in range(points) if n % 10 != 9 and n % 2 == k] for k in (0, 1)]
+        self._first = owned
+        """By writer: what was there at first and was never deleted. Only that is: a point that came in the last moment
+        before a switch by timestamp, and goes just after it, is known to be there again."""
         self._known: list[dict[int, int | None]] = [dict.fromkeys(ids, 0) for ids in owned]
         """By writer: id -> the last version written, None for a deleted one."""
         self._busy = [threading.Lock(), threading.Lock()]
@@ -106,8 +109,11 @@ class Clients:
                         continue
                     version += 1
                     kind = chance.random()
+                    if kind < 0.15 and (first := self._first[writer]):
+                        self._change(client, known, first.pop(chance.randrange(len(first))), None)
+                        continue
                     number = chance.choice(list(known)) if kind < 0.8 else self.points + 20 * version + writer
-                    self._change(client, known, number, None if kind < 0.15 else version)
+                    self._change(client, known, number, version)
 
     def _change(self, client: httpx.Client, known: dict[int, int | None], number: int, version: int | None) -> None:
         body = None if version is None else json.dumps({"points": [document(number, version, self.dimensions)]})

@@ -15,7 +15,8 @@ from reconcile import workflow
 from reconcile.errors import PartialError, ReconcileError
 from reconcile.model import Source
 from reconcile.stores.base import StoreSpec
-from reconcile.stores.qdrant import settling
+from reconcile.stores.qdrant import carrying, settling
+from reconcile.stores.qdrant.copying import Copy
 from reconcile.stores.qdrant.points import Points, text_of
 from reconcile.stores.qdrant.replacing import Replacing
 from reconcile.stores.qdrant.stamps import Stamps
@@ -80,6 +81,38 @@ def test_the_last_moment_is_carried_over_and_nothing_newer_is_touched(
     assert found.keys() == {*range(40), 700, 900, 901, 902} - {5, 7, 8, 20, 22}
     assert found[1]["late"] and found[700]["late"]
     assert found[2]["newer"] and found[3]["again"] and found[6]["again"] and found[21]["again"]
+
+
+def test_what_is_deleted_before_it_is_carried_over_stays_deleted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the new side: before it is looked at (3), and between that look and the write (2)."""
+    settings = (
+        "vectors: {a: {dimensions: 2, distance: dot}, b: {dimensions: 2, distance: dot}}, sparse_vectors: {s: {}},"
+        " payload_indexes: {at: integer}"
+    )
+
+    def named(number: int, second: int, **vectors: Any) -> Any:
+        return {"id": number, "vector": vectors, "payload": {"at": second, **dict.fromkeys(vectors, True)}}
+
+    def at_once(copy: Copy, stamps: Stamps, point: Any, found: Any) -> bool:
+        if point["id"] == 2:
+            delete(store, 2)
+        return older(copy, stamps, point, found)
+
+    older = carrying._older
+    monkeypatch.setattr(carrying, "_older", at_once)
+    filled(store, 0, settings)
+    put(store, [named(n, 1_700_000_000, a=[n, 1], b=[n, 2]) for n in range(9)])
+    store.collection(f"{settings}, shard_number: 2, on_change: copy, writes: {{timestamp: at}}")
+    late = [named(n, NOW, a=[n, 3], s={"indices": [n], "values": [0.5]}) for n in (1, 2, 3)] + [named(4, NOW)]
+    around(
+        monkeypatch,
+        after_settle_copy=lambda: put(store, late),
+        before_finish_copy=lambda: delete(store, 3),
+    )
+    apply(store)
+    found = contents(store)
+    assert found.keys() == {*range(9)} - {2, 3}
+    assert [found[n] for n in (1, 4)] == [(p["payload"], p["vector"]) for p in (late[0], late[3])]
 
 
 def test_what_is_deleted_between_the_last_rounds_stays_deleted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

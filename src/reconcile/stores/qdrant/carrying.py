@@ -11,7 +11,7 @@ from typing import Any
 
 from reconcile.errors import StoreError
 from reconcile.model import Json
-from reconcile.stores.qdrant.comparing import aligned
+from reconcile.stores.qdrant.comparing import Along, aligned
 from reconcile.stores.qdrant.copying import NOBODY, Copy, strangers
 from reconcile.stores.qdrant.equality import same_point
 from reconcile.stores.qdrant.settling import MOMENT_SECONDS, batches, digest, written
@@ -50,32 +50,35 @@ def _writes(copy: Copy, stamps: Stamps) -> int:
     """Bring what was written to the old one last; a newer version in the new one stays. How many there were."""
     changed = 0
     assert copy.mark.since is not None
+    both = Along(iter(copy.both or ()))
     for points in written(copy, stamps, copy.mark.since):
         there = copy.new.retrieve([p["id"] for p in points], copy.mark.vectors)
         # One that was copied and is not there any more was deleted after the switch.
-        absent = [p for p in points if p["id"] not in there and p["id"] not in copy.seen]
+        gone = both.among(p["id"] for p in points) | copy.seen.keys()
+        absent = [p for p in points if p["id"] not in there and p["id"] not in gone]
         copy.put(absent, NOBODY)
         copy.seen.update({p["id"]: digest(p) for p in absent})
         changed += len(absent)
         for point in points:
             found = there.get(point["id"])
-            if found is None or same_point(point, found, copy.kept):
+            if found is None:
                 continue
-            if (older := _older(copy, stamps, point, found)) is not None:
-                copy.put([point], [older])
-                copy.seen[point["id"]] = digest(point)
-                changed += 1
+            copy.seen.setdefault(point["id"], "")  # of no version: it was there, and may be deleted from now on
+            if not same_point(point, found, copy.kept) and _older(copy, stamps, point, found):
+                unchanged = (stamps.still(stamps.raw(found), updating=updating) for updating in (True, False))
+                if copy.renew(point, found, *unchanged):
+                    copy.seen[point["id"]] = digest(point)
+                    changed += 1
     return changed
 
 
-def _older(copy: Copy, stamps: Stamps, point: Any, found: Any) -> Json:
-    """The condition under which what is found in the new generation gives way to `point`; None: it never does."""
+def _older(copy: Copy, stamps: Stamps, point: Any, found: Any) -> bool:
+    """Whether what is found in the new generation gives way to `point`."""
     moment, before = stamps.of(point), stamps.of(found)
-    older = before is None or (before < moment if moment is not None else before < (copy.mark.since or 0))
+    if before is None or (before < moment if moment is not None else before < (copy.mark.since or 0)):
+        return True
     # Twice within one tick, the second after it was copied.
-    if older or (before == moment and copy.seen.get(point["id"]) == digest(found)):
-        return stamps.still(stamps.raw(found), updating=True)
-    return None
+    return before == moment and copy.seen.get(point["id"]) == digest(found)
 
 
 def _deletions(copy: Copy, stamps: Stamps) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any
@@ -44,6 +44,28 @@ class Roll:
     def close(self) -> None:
         """Delete the file."""
         self._file.close()
+
+
+class Along:
+    """Which ids are in a roll, asked for in their order: the roll is read once.
+
+    >>> along = Along(iter([1, 3, 5]))
+    >>> along.among([1, 2]), along.among([4, 5, 6])
+    ({1}, {5})
+    """
+
+    def __init__(self, roll: Iterator[Json]) -> None:
+        self._roll, self._head = roll, next(roll, None)
+
+    def among(self, ids: Iterable[Json]) -> set[Json]:
+        """Those of the ids that are; none may come before one that was asked for already."""
+        found: set[Json] = set()
+        for point_id in ids:
+            while self._head is not None and key(self._head) < key(point_id):
+                self._head = next(self._roll, None)
+            if self._head == point_id:
+                found.add(point_id)
+        return found
 
 
 def aligned(*streams: Iterator[Json]) -> Iterator[tuple[Json, tuple[bool, ...]]]:

@@ -256,6 +256,27 @@ class Copy:
         Raises:
             StoreError: a value is one that a float16 cannot hold.
         """
+        self._fitting(points)
+        # One without vectors has to say so.
+        self.new.upsert(text_of([{**p, "vector": p.get("vector") or {}} for p in points]), only)
+
+    def renew(self, point: Any, found: Any, updating: Json, elsewhere: Json) -> bool:
+        """Write a point over what was `found` in the new generation, while that is there and unchanged.
+
+        Args:
+            updating: the condition that it is unchanged, for `update_filter`.
+            elsewhere: the same, for a filter.
+
+        Returns:
+            Whether it was still there; whether it was unchanged is not known.
+
+        Raises:
+            StoreError: as `put`.
+        """
+        self._fitting([point])
+        return self.new.renew(point, found, updating, elsewhere)
+
+    def _fitting(self, points: Sequence[Any]) -> None:
         for point in points:
             if (value := beyond_half(point, self.kept)) is not None:
                 raise StoreError(
@@ -265,8 +286,6 @@ class Copy:
                     hint="nothing was switched. Take `datatype: float16` back, or write this point anew or delete it,"
                     " then: reconcile apply --resume",
                 )
-        # One without vectors has to say so.
-        self.new.upsert(text_of([{**p, "vector": p.get("vector") or {}} for p in points]), only)
 
     def since(self) -> float | None:
         """From where writes are to be looked for, if they were to begin now."""

@@ -239,6 +239,33 @@ class Points:
         for half in (points[: len(points) // 2], points[len(points) // 2 :]):
             self.upsert(text_of(half), only)
 
+    def renew(self, point: Any, found: Any, updating: Json, elsewhere: Json) -> bool:
+        """Write a point over `found`; False where that is gone.
+
+        An upsert with conditions would make the point anew when it has been deleted (1.16 has no `update_mode`). Its
+        payload comes last, so that the conditions, which are about it, hold until then.
+
+        Args:
+            updating: the condition on what is there, for `update_filter`.
+            elsewhere: the same, for a filter.
+        """
+        where = {"must": [{"has_id": [point["id"]]}, elsewhere]}
+        vectors, before = ({"": v} if isinstance(v := p.get("vector") or {}, list) else v for p in (point, found))
+        operations: list[Json] = [{"overwrite_payload": {"payload": point.get("payload") or {}, "filter": where}}]
+        if vectors:
+            body = {"points": [{"id": point["id"], "vector": point["vector"]}], "update_filter": {"must": [updating]}}
+            operations.insert(0, {"update_vectors": body})
+        if without := sorted(before.keys() - vectors.keys()):
+            operations.insert(0, {"delete_vectors": {"vector": without, "filter": where}})
+        path = wire.collection_path(self.name, "/points/batch?wait=true")
+        try:
+            self._patiently(lambda: self.http.send("POST", path, {"operations": operations}))
+        except QdrantError as error:
+            if error.status == 404 and self.exists():
+                return False
+            raise
+        return True
+
     def delete(self, ids: Iterable[Json], where: Sequence[Json] = ()) -> None:
         """Delete by id, of them only those of which the conditions hold."""
         chosen = list(ids)

@@ -9,7 +9,7 @@ from reconcile.errors import Problem, StoreError
 from reconcile.model import Json
 from reconcile.stores.qdrant import options, pointing, wire
 from reconcile.stores.qdrant.carrying import finish
-from reconcile.stores.qdrant.copying import Copy, Mark, advice, begun, stamps_of, strangers
+from reconcile.stores.qdrant.copying import Copy, advice, begun, stamps_of, strangers
 from reconcile.stores.qdrant.points import Points
 from reconcile.stores.qdrant.settling import settle
 from reconcile.stores.qdrant.snapshots import RESTORED, snapshot
@@ -26,6 +26,7 @@ NAMES = frozenset(
         "expect_empty",
         "expect_aliases",
         "move_aliases",
+        "retire",
     }
 )
 """The operations there are here."""
@@ -71,6 +72,8 @@ class Replacing:
                 self._expect_aliases(args["collection"], args["aliases"])
             case "move_aliases":
                 pointing.follow(self.http, args["from"], args["to"], self.report, args["aliases"])
+            case "retire":
+                self._retire(Points(self.http, args["collection"], self.tell), args["name"], args["generation"])
             case "expect_empty":
                 self._expect_empty(args["collection"])
 
@@ -116,10 +119,21 @@ class Replacing:
         # A plain collection is gone by now: its name is the alias of the new generation.
         if copy.old.name != args["name"] and copy.old.exists():
             self._carry_over(copy)
-            retired = {options.OURS: retired_mark(copy.mark, copy.old)}
-            self.http.send("PATCH", wire.collection_path(copy.old.name), {"metadata": retired})
+            self._retire(copy.old, copy.mark.name, copy.mark.generation - 1)
         plain = {options.OURS: {"name": copy.mark.name, "generation": copy.mark.generation}}
         self.http.send("PATCH", wire.collection_path(copy.new.name), {"metadata": plain})
+
+    def _retire(self, old: Points, name: str, generation: int) -> None:
+        """Mark a generation that another one takes over from; who it is stays as it was.
+
+        While the alias of its name points at it, it is the current one all the same.
+        """
+        if not old.exists():
+            return
+        name, generation = wire.ours(old.info()["config"]) or (name, generation)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        entry = {options.OURS: {"name": name, "generation": generation, "retired": now}}
+        self.http.send("PATCH", wire.collection_path(old.name), {"metadata": entry})
 
     def _carry_over(self, copy: Copy) -> None:
         """No alias stays behind, and nothing that was written through one."""
@@ -193,13 +207,3 @@ class Replacing:
                 where=f"store {self.http.spec.name}",
                 hint="nothing was switched or deleted; plan again",
             )
-
-
-def retired_mark(mark: Mark, old: Points) -> Json:
-    """The metadata entry of a generation that another one took over from; who it is stays as it was."""
-    there = wire.ours(old.info()["config"]) or (mark.name, mark.generation - 1)
-    return {
-        "name": there[0],
-        "generation": there[1],
-        "retired": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }

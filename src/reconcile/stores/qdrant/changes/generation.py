@@ -166,6 +166,9 @@ class ReplaceCollection(GenerationChange):
         if before.copying is not None:
             calls.append(Op("drop_generation", {"collection": before.copying}))
         calls += create_calls(after, indexes)
+        if Hazard.DELETES_DATA in hazards:  # known as what it is to whoever comes after a kill, without the ledger too
+            mark = {"collection": before.name, "name": self.address.parts[-1], "generation": before.generation}
+            calls.append(Op("retire", mark))
         if aliases:
             calls.append(alias_call({a.address.parts[-1]: after.name for a in aliases}))
         calls += [Op("drop_if_empty", {"collection": name}) for name in before.leftovers]
