@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import psycopg
 from psycopg.rows import TupleRow
 
-from reconcile.change import Server, Step
+from reconcile.change import Server, Sql, Step
 from reconcile.stores.postgres import needs, privileges
-from reconcile.stores.postgres.names import identifier
+from reconcile.stores.postgres.names import identifier, split
 from reconcile.stores.postgres.needs import DROP, MEMBER, OWNER, Need
 from reconcile.stores.postgres.privileges import Answer
 
@@ -17,7 +18,7 @@ _SCHEMAS = """
 SELECT n.nspname, EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'meta')
 FROM pg_namespace n WHERE n.nspname = ANY (%s) ORDER BY n.nspname
 """
-_OWN = ("relation", "type", "routine", "statistics", "collation", "schema", "extension")
+_EXTENSION = re.compile(r'CREATE EXTENSION ("(?:[^"]|"")+")(?: WITH SCHEMA ("(?:[^"]|"")+"))?')
 
 
 def of_commands(
@@ -32,7 +33,9 @@ def of_commands(
     schema of the ledger, which the others may then read."""
     scope = list(settings.get("schemas") or ("public",))  # type: ignore[call-overload]
     there: dict[str, bool] = dict(connection.execute(_SCHEMAS, ([*scope, *([ledger] if ledger else [])],)).fetchall())
-    made = _Made(server, prefix, [s for s in there if s in scope], ledger, there.get(ledger or ""))
+    sql = (call.sql for step in steps for call in step.calls if isinstance(call, Sql))
+    new = {split(found[1]): found for text in sql if (found := _EXTENSION.match(text))}
+    made = _Made(server, prefix, [s for s in there if s in scope], ledger, there.get(ledger or ""), new)
     answers = privileges.asked(connection, server, needs.of_steps(steps))
     role = settings.get("role")
     parts = {"apply": made.apply(answers), "plan": made.plan(), "drift": made.drift()}
@@ -46,12 +49,20 @@ class _Made:
     """The statements for one database."""
 
     def __init__(
-        self, server: Server, prefix: str, schemas: Sequence[str], ledger: str | None, filled: bool | None
+        self,
+        server: Server,
+        prefix: str,
+        schemas: Sequence[str],
+        ledger: str | None,
+        filled: bool | None,
+        new: Mapping[tuple[str, ...], re.Match[str]],
     ) -> None:
         """
         Args:
             filled: whether the ledger is in its schema; None where there is no such schema.
+            new: the statements that make extensions, by name: the extension, and its schema.
         """
+        self.new = new
         self.name, self.database = server.name, str(server.facts["database"])
         self.server, self.prefix, self.schemas, self.ledger, self.filled = server, prefix, schemas, ledger, filled
 
@@ -126,10 +137,14 @@ class _Made:
         if need.kind == "extension" and need.privilege == "CREATE":
             if need.name[0] in self.server.facts["trusted_extensions"]:
                 return f"{privileges.grant(Need('new schema', need.name, 'CREATE'), who, database)};"
-            return f"CREATE EXTENSION {identifier(*need.name)};  -- only a superuser may"
+            made = self.new[need.name]
+            schema = f"CREATE SCHEMA IF NOT EXISTS {made[2]} AUTHORIZATION {who}; " if made[2] else ""
+            return f"{schema}{made[0]};  -- only a superuser may"
         if need.kind == "server":
             return f"-- {need.name[0]}: only a superuser may make event triggers"
-        if need.privilege in (OWNER, DROP) and need.kind in _OWN:
+        if need.kind == "extension":
+            return f"-- {need.name[0]}: only a superuser or {answer.owner} may change or drop that extension"
+        if need.privilege in (OWNER, DROP):
             if answer.owner_is_superuser:
                 return f"{privileges.owner_statement(answer.owned, who)};  -- owned by {answer.owner}, a superuser"
             return f"GRANT {answer.owner} TO {who};"

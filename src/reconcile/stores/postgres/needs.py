@@ -123,7 +123,10 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
     ),
     "REINDEX": (_rule("REINDEX INDEX (?:CONCURRENTLY )?(?P<a>@N)", ("a", "relation", OWNER)),),
     "SET": (_rule("SET LOCAL ROLE (?P<a>@Q)", ("a", "role", MEMBER)),),
-    "DO": (_rule("DO .* CREATE SCHEMA (?P<a>@Q)", ("a", "new schema", "CREATE")),),
+    "DO": (
+        _rule("DO .* CREATE SCHEMA (?P<a>@Q)", ("a", "new schema", "CREATE")),
+        _rule("DO .* ALTER SEQUENCE (?P<a>@N)", ("a", "relation", OWNER)),
+    ),
 }
 """By the first word of a statement."""
 

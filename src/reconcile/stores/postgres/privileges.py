@@ -18,7 +18,7 @@ MANAGED = frozenset({"rds_superuser", "cloudsqlsuperuser", "alloydbsuperuser", "
 """Roles of managed services, which let others than superusers do some of what those may."""
 
 _ASK = """
-SELECT w.ord, CASE w.kind WHEN 'database' THEN true WHEN 'server' THEN true WHEN 'schema' THEN s.oid IS NOT NULL
+SELECT w.ord - 1, CASE w.kind WHEN 'server' THEN true WHEN 'schema' THEN s.oid IS NOT NULL
     WHEN 'new schema' THEN s.oid IS NULL
     WHEN 'relation' THEN c.oid IS NOT NULL WHEN 'type' THEN t.oid IS NOT NULL WHEN 'routine' THEN p.oid IS NOT NULL
     WHEN 'role' THEN r.oid IS NOT NULL WHEN 'language' THEN l.oid IS NOT NULL WHEN 'extension' THEN e.oid IS NOT NULL
@@ -28,7 +28,7 @@ SELECT w.ord, CASE w.kind WHEN 'database' THEN true WHEN 'server' THEN true WHEN
     WHEN w.kind = 'role' THEN pg_has_role(r.oid, %s)
     WHEN w.privilege = 'OWNER' OR w.privilege = 'DROP' THEN pg_has_role(o.owner, 'USAGE')
       OR (w.privilege = 'DROP' AND pg_has_role(s.nspowner, 'USAGE'))
-    WHEN w.kind IN ('database', 'new schema') THEN has_database_privilege(current_database(), w.privilege)
+    WHEN w.kind = 'new schema' THEN has_database_privilege(current_database(), w.privilege)
     WHEN w.kind = 'schema' THEN has_schema_privilege(s.oid, w.privilege)
     WHEN w.kind = 'language' THEN has_language_privilege(l.oid, w.privilege)
     WHEN w.kind = 'type' THEN has_type_privilege(t.oid, w.privilege)
@@ -38,11 +38,19 @@ SELECT w.ord, CASE w.kind WHEN 'database' THEN true WHEN 'server' THEN true WHEN
       THEN has_any_column_privilege(c.oid, w.privilege)
     ELSE has_table_privilege(c.oid, w.privilege) END, false),
   o.owner::regrole::text, coalesce((SELECT rolsuper FROM pg_roles WHERE oid = o.owner), false),
-  (SELECT ARRAY[s.nspname, b.relname] FROM pg_index i JOIN pg_class b ON b.oid = i.indrelid WHERE i.indexrelid = c.oid)
+  CASE WHEN c.relkind = 'c' THEN 'type' ELSE w.kind END,
+  (SELECT ARRAY[n.nspname, c.relname] FROM pg_namespace n WHERE n.oid = c.relnamespace),
+  (SELECT ARRAY[n.nspname, b.relname] FROM pg_class b JOIN pg_namespace n ON n.oid = b.relnamespace
+   WHERE b.oid = CASE WHEN c.relkind IN ('i', 'I') THEN (SELECT indrelid FROM pg_index WHERE indexrelid = c.oid)
+     WHEN c.relkind = 'S' THEN (SELECT refobjid FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid
+       AND refclassid = 'pg_class'::regclass AND deptype IN ('a', 'i')) END)
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) WITH ORDINALITY w(kind, schema, name, privilege, ord)
 LEFT JOIN pg_namespace s ON s.nspname = w.schema
-LEFT JOIN pg_class c ON w.kind = 'relation' AND c.relnamespace = s.oid AND c.relname = w.name
-LEFT JOIN pg_type t ON w.kind = 'type' AND t.typnamespace = s.oid AND t.typname = w.name
+LEFT JOIN pg_class m ON w.kind = 'relation' AND m.relnamespace = s.oid AND m.relname = w.name
+LEFT JOIN LATERAL (SELECT relid FROM pg_partition_tree(m.oid)
+  WHERE w.privilege = 'OWNER' AND m.relkind IN ('p', 'I')) part ON true
+LEFT JOIN pg_class c ON c.oid = coalesce(part.relid, m.oid)
+LEFT JOIN pg_type t ON w.kind = 'type' AND t.typnamespace = s.oid AND t.typname = w.name AND t.typtype <> 'm'
   AND (t.typrelid = 0 OR (SELECT relkind = 'c' FROM pg_class WHERE oid = t.typrelid))
 LEFT JOIN pg_statistic_ext x ON w.kind = 'statistics' AND x.stxnamespace = s.oid AND x.stxname = w.name
 LEFT JOIN pg_collation k ON w.kind = 'collation' AND k.collnamespace = s.oid AND k.collname = w.name
@@ -51,12 +59,12 @@ LEFT JOIN pg_proc p ON w.kind = 'routine' AND p.pronamespace = s.oid
 LEFT JOIN pg_roles r ON w.kind = 'role' AND r.rolname = w.name
 LEFT JOIN pg_language l ON w.kind = 'language' AND l.lanname = w.name
 LEFT JOIN pg_extension e ON w.kind = 'extension' AND e.extname = w.name
-LEFT JOIN pg_database d ON w.kind = 'database' AND d.datname = current_database()
-CROSS JOIN LATERAL (SELECT coalesce(c.relowner, t.typowner, p.proowner, e.extowner, x.stxowner, k.collowner, d.datdba,
+CROSS JOIN LATERAL (SELECT coalesce(c.relowner, t.typowner, p.proowner, e.extowner, x.stxowner, k.collowner,
   CASE WHEN w.kind = 'schema' THEN s.nspowner END) AS owner) o
-ORDER BY w.ord
+ORDER BY w.ord, 7
 """
-"""to_regprocedure fails, instead of finding nothing, in a schema that may not be used."""
+"""To alter a partitioned table or index takes to own its partitions too. A multirange has the owner of its range.
+to_regprocedure fails, instead of finding nothing, in a schema that may not be used."""
 _SET_ROLE = (16,)
 """Being in a role and taking it became two things with PostgreSQL 16."""
 
@@ -72,19 +80,15 @@ class Answer:
     owner: str | None
     """Of the object, quoted where it has to be."""
     owner_is_superuser: bool
-    table: Sequence[str] | None = None
-    """Of an index, which has the owner of its table."""
-
-    @property
-    def owned(self) -> Need:
-        """What to make somebody the owner of."""
-        return self.need._replace(name=tuple(self.table)) if self.table else self.need
+    owned: Need
+    """What to make somebody the owner of: of an index or a column's sequence its table."""
 
 
 def asked(
     connection: psycopg.Connection[TupleRow], server: Server, wanted: Mapping[Need, Sequence[str]]
 ) -> list[Answer]:
-    """The server's answer to each need (of `needs.of_steps`); what the plan makes itself is not there yet."""
+    """The server's answer to each need (of `needs.of_steps`), and of partitions besides; what the plan makes itself is
+    not there yet."""
     if not wanted:
         return []
     known = [_for_server(need, server) for need in wanted]
@@ -96,7 +100,25 @@ def asked(
     )
     member = "SET" if server.numbers >= _SET_ROLE else "MEMBER"
     rows = connection.execute(_ASK, (member, *columns)).fetchall()
-    return [Answer(need, ids, *row[1:]) for (need, ids), row in zip(wanted.items(), rows, strict=True)]
+    every = list(wanted.items())
+    return [_answer(*every[place], *row) for place, *row in rows]
+
+
+def _answer(
+    need: Need,
+    ids: Sequence[str],
+    there: bool,
+    held: bool,
+    owner: str | None,
+    superuser: bool,
+    kind: str,
+    name: Sequence[str] | None,
+    table: Sequence[str] | None,
+) -> Answer:
+    if name is not None:  # of a partition its own
+        need = need._replace(name=tuple(name))
+    owned = need._replace(kind=kind, name=tuple(table or need.name))
+    return Answer(need, ids, there, held, owner, superuser, owned)
 
 
 def _for_server(need: Need, server: Server) -> Need:
@@ -183,6 +205,8 @@ def _told(server: Server, answer: Answer) -> tuple[str, str]:
     if need.privilege in (OWNER, DROP):
         verb = "dropped" if need.privilege == DROP else "altered"
         told = f"{user} does not own {what}, {answer.owner} does: it cannot be {verb}"
+        if need.kind == "extension":
+            return told, f"run this plan as {answer.owner}, for extensions do not change owners"
         if answer.owner_is_superuser:
             return told, f"{owner_statement(answer.owned, who)}; or run this plan as {answer.owner}"
         return told, f"GRANT {answer.owner} TO {who}; or set `role: {answer.owner}` of store {server.name}"
