@@ -6,6 +6,7 @@ import json
 import secrets
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -322,6 +323,12 @@ def test_who_would_block_the_steps_is_named(mine: tuple[Folder, psycopg.Connecti
     assert told(folder).stops == 0
 
 
+def asleep(connection: psycopg.Connection[Any]) -> None:
+    """Active until it is cancelled."""
+    with suppress(psycopg.errors.QueryCanceled):
+        connection.execute("SELECT pg_sleep(60)")
+
+
 def test_what_is_not_healthy_and_what_is_over_a_limit(mine: tuple[Folder, psycopg.Connection[Any]]) -> None:
     folder, admin = mine
     admin.execute("INSERT INTO notes VALUES (1, 'y'); ALTER TABLE notes ADD CONSTRAINT c CHECK (id > 1) NOT VALID")
@@ -334,7 +341,7 @@ def test_what_is_not_healthy_and_what_is_over_a_limit(mine: tuple[Folder, psycop
     folder.stores["app"]["limits"] = {"free_disk": "100000TB", "active_sessions": 0, "replication_lag": "1s"}
     folder.declare()
     with psycopg.connect(folder.stores["app"]["url"], autocommit=True) as other:
-        busy = threading.Thread(target=lambda: other.execute("SELECT pg_sleep(60)"))
+        busy = threading.Thread(target=asleep, args=(other,))
         busy.start()
         try:
             found = told(folder)
