@@ -11,13 +11,14 @@ from psycopg.rows import TupleRow
 from reconcile.change import Server, Step
 from reconcile.checkup import Check, Topic, Verdict
 from reconcile.stores.postgres import needs
+from reconcile.stores.postgres.introspect.routines import SIGNATURE
 from reconcile.stores.postgres.names import as_shown, identifier
 from reconcile.stores.postgres.needs import DROP, MEMBER, OWNER, SUPERUSER, Need
 
 MANAGED = frozenset({"rds_superuser", "cloudsqlsuperuser", "alloydbsuperuser", "azure_pg_admin", "supabase_admin"})
 """Roles of managed services, which let others than superusers do some of what those may."""
 
-_ASK = """
+_ASK = f"""
 SELECT w.ord - 1, CASE w.kind WHEN 'server' THEN true WHEN 'schema' THEN s.oid IS NOT NULL
     WHEN 'new schema' THEN s.oid IS NULL
     WHEN 'relation' THEN c.oid IS NOT NULL WHEN 'type' THEN t.oid IS NOT NULL WHEN 'routine' THEN p.oid IS NOT NULL
@@ -55,7 +56,8 @@ LEFT JOIN pg_type t ON w.kind = 'type' AND t.typnamespace = s.oid AND t.typname 
 LEFT JOIN pg_statistic_ext x ON w.kind = 'statistics' AND x.stxnamespace = s.oid AND x.stxname = w.name
 LEFT JOIN pg_collation k ON w.kind = 'collation' AND k.collnamespace = s.oid AND k.collname = w.name
 LEFT JOIN pg_proc p ON w.kind = 'routine' AND p.pronamespace = s.oid
-  AND p.oid = CASE WHEN w.kind = 'routine' AND has_schema_privilege(s.oid, 'USAGE') THEN to_regprocedure(w.name) END
+  AND p.proname = split_part(w.name, '(', 1)
+  AND w.name = p.proname || '(' || array_to_string({SIGNATURE}, ', ') || ')'
 LEFT JOIN pg_roles r ON w.kind = 'role' AND r.rolname = w.name
 LEFT JOIN pg_language l ON w.kind = 'language' AND l.lanname = w.name
 LEFT JOIN pg_extension e ON w.kind = 'extension' AND e.extname = w.name
@@ -64,7 +66,8 @@ CROSS JOIN LATERAL (SELECT coalesce(c.relowner, t.typowner, p.proowner, e.extown
 ORDER BY w.ord, 7
 """
 """To alter a partitioned table or index takes to own its partitions too. A multirange has the owner of its range.
-to_regprocedure fails, instead of finding nothing, in a schema that may not be used."""
+A routine is found by its signature as addresses have it: to_regprocedure fails, instead of finding nothing, in a
+schema that may not be used, and before PostgreSQL 16 where one of the types is not there."""
 _SET_ROLE = (16,)
 """Being in a role and taking it became two things with PostgreSQL 16."""
 
@@ -95,7 +98,7 @@ def asked(
     columns = (
         [n.kind for n in known],
         [n.name[0] if n.kind in ("schema", "new schema") or len(n.name) > 1 else None for n in known],
-        [f"{identifier(n.name[0], _head(n))}{_tail(n)}" if n.kind == "routine" else n.name[-1] for n in known],
+        [n.name[-1] for n in known],
         [n.privilege for n in known],
     )
     member = "SET" if server.numbers >= _SET_ROLE else "MEMBER"

@@ -140,7 +140,8 @@ class PostgresSession:
         from reconcile.stores.postgres import condition, needs, privileges
 
         server, wanted = self.server(), needs.of_steps(steps)
-        with self._translated():
+        with self._translated(), self.connection.transaction():
+            settle(self.connection, self.schemas, besides=self.schemas[1:])  # routines are found by their addresses
             found = privileges.checks(server, steps, privileges.asked(self.connection, server, wanted))
             return [*found, *condition.checks(self.connection, server, self._spec.settings, steps, wanted)]
 

@@ -18,10 +18,9 @@ def schema(context: Context, x: r.Schema) -> dict[str, Any] | None:
 
 
 def extension(context: Context, x: r.Extension) -> dict[str, Any] | None:
-    """None for what the server brings."""
-    if x.system:
-        return None
-    return without_empty({"schema": x.in_schema if x.in_schema != context.first else None})
+    """None for what the server brings. The schema always: absent is wherever it is, and here it is known."""
+    del context
+    return None if x.system else without_empty({"schema": x.in_schema})
 
 
 def sequence(context: Context, x: r.Sequence) -> dict[str, Any]:

@@ -24,13 +24,18 @@ case when e.objid is null then format_type(u.oid, null)
 """
 """As the server spells it; that of an extension without a schema, whatever the search path."""
 
+SIGNATURE = f"""
+array(select {_TYPE} from unnest(p.proargtypes) with ordinality u(oid, place)
+      join pg_type t on t.oid = u.oid
+      join pg_type b on b.oid = case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem else t.oid end
+      left join pg_depend e on e.classid = 'pg_type'::regclass and e.objid = b.oid and e.deptype = 'e'
+      order by place)
+"""
+"""The types of a routine's arguments, as its address has them; where the search path is settled as for reading."""
+
 ROUTINES = f"""
 select p.oid, n.nspname, p.proname, p.prokind::text,
-       array(select {_TYPE} from unnest(p.proargtypes) with ordinality u(oid, place)
-             join pg_type t on t.oid = u.oid
-             join pg_type b on b.oid = case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem else t.oid end
-             left join pg_depend e on e.classid = 'pg_type'::regclass and e.objid = b.oid and e.deptype = 'e'
-             order by place),
+       {SIGNATURE},
        case when p.prokind <> 'a' then pg_get_functiondef(p.oid) end, obj_description(p.oid, 'pg_proc')
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where n.nspname = any(%(schemas)s) and {_NOT_OTHERS}
