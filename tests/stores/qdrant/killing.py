@@ -53,15 +53,17 @@ def killed_after(number: int, act: Callable[[], object]) -> bool:
 
 
 @contextmanager
-def own_server(folder: Path) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
-    """A server of this test's own: URL, kill, start."""
-    with socket.socket() as free:
+def own_server(folder: Path, *, cluster: bool = False) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
+    """A server of this test's own: URL, kill, start. `cluster`: as its only node."""
+    with socket.socket() as free, socket.socket() as other:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        other.bind(("127.0.0.1", 0))
+        port, between = free.getsockname()[1], other.getsockname()[1]
     config = {
         "service": {"host": "127.0.0.1", "http_port": port, "grpc_port": None},
         "storage": {"storage_path": str(folder / "storage"), "snapshots_path": str(folder / "snapshots")},
         "telemetry_disabled": True,
+        "cluster": {"enabled": cluster, "p2p": {"port": between}},
     }
     folder.mkdir()
     (folder / "config.yaml").write_text(json.dumps(config))
@@ -69,6 +71,7 @@ def own_server(folder: Path) -> Iterator[tuple[str, Callable[[], None], Callable
 
     def start() -> None:
         command = [str(binary()), "--config-path", str(folder / "config.yaml"), "--disable-telemetry"]
+        command += ["--uri", f"http://127.0.0.1:{between}"] if cluster else []
         running.append(subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         for _ in range(300):
             try:

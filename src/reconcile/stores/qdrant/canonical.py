@@ -30,7 +30,7 @@ def canonical(desired: State, live: Live, taken: Names[str] = ()) -> Canonical:
     for resource in desired.of_kind("collection"):
         assert isinstance(resource, Collection)
         made = _collection(resource, live.state, taken, receipts)
-        problems += _uncopied(made, live.state.get(resource.address))
+        problems += _unsharded(made, live.state.get(resource.address))
         state[resource.address] = made
     for resource in desired.values():
         match resource:
@@ -50,16 +50,25 @@ def canonical(desired: State, live: Live, taken: Names[str] = ()) -> Canonical:
     return Canonical(State(ordered), problems=tuple(problems), receipts=tuple(receipts), notes=notes)
 
 
-def _uncopied(wanted: Collection, found: Resource | None) -> Iterator[Problem]:
-    """A copy would have to know which shard key each point is written with."""
-    if not isinstance(found, Collection) or wanted.on_change != "copy" or not any(fixed_paths(found, wanted)):
+def _unsharded(wanted: Collection, found: Resource | None) -> Iterator[Problem]:
+    """A new generation has no shard keys, and a copy would have to know which one each point is written with."""
+    if not isinstance(found, Collection) or not any(fixed_paths(found, wanted)):
         return
-    if "custom" in (wanted.sharding_method, found.sharding_method):
+    hint = "take the change back, or make and fill a collection of another name with your own means"
+    if wanted.on_change == "copy" and "custom" in (wanted.sharding_method, found.sharding_method):
         yield Problem(
             f"{wanted.address}: points of a collection with custom sharding are not copied: each would need its shard"
             " key, and the new generation its keys",
             where=wanted.source,
-            hint="take the change back, or fill a collection of another name with your own means",
+            hint=hint,
+        )
+    elif found.shard_keys is not None:
+        keys = f"keys {', '.join(found.shard_keys)} are" if found.shard_keys else "keys are"
+        yield Problem(
+            f"{wanted.address}: its shard {keys} the application's, and a collection made anew would have none: whoever"
+            " writes to it would be refused",
+            where=wanted.source,
+            hint=hint,
         )
 
 

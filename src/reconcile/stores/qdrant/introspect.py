@@ -117,9 +117,13 @@ def introspect(
                 last_generation=names.last.get(name, 0) if current else 0,
                 pointed=pointed.get(physical, ()) if fields.get("stage") == "retired" else (),
                 names_in_place=version >= NAMED_IN_PLACE,
+                shard_keys=_shard_keys(info),
                 **fields,
             )
         )
+        if (keys := _shard_keys(info)) is not None:
+            what = f"shard key{'s' * (len(keys) != 1)} {', '.join(keys)}" if keys else "shard keys, which are not shown"
+            unmodelled.append(NotModelled(Address(store, "shard_keys", (name,)), what, of=address))
         for path, schema in sorted((info.get("payload_schema") or {}).items()):
             found = _payload_index(address, path, schema, version)
             if isinstance(found, NotModelled):
@@ -163,6 +167,12 @@ def _restored(config: Mapping[str, Json], infos: Mapping[str, Json]) -> dict[str
         return {}
     mark = wire.ours(infos[source]["config"]) if source in infos else None
     return {"stage": "restored", "of": mark[0] if mark is not None else source}
+
+
+def _shard_keys(info: Mapping[str, Json]) -> tuple[str, ...] | None:
+    """Of a collection with custom sharding, if it has any; () where the server does not show them."""
+    keys = info.get("shard_keys", ())
+    return () if keys is None else tuple(sorted(map(str, keys))) or None  # a set, in any order
 
 
 def _filled(infos: Mapping[str, Json]) -> dict[str, dict[str, Json]]:

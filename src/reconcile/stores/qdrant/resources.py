@@ -86,6 +86,8 @@ class Collection(Resource):
     """Live only: other generations of it that hold no point and no alias, left by a broken or older run."""
     last_generation: int = field(default=0, compare=False, repr=False)
     """Live only: the highest generation in use, this one or a retired one."""
+    shard_keys: tuple[str, ...] | None = field(default=None, compare=False, repr=False)
+    """Live only, of custom sharding: the keys that the application has made; () where there may be some."""
     names_in_place: bool = field(default=False, compare=False, repr=False)
     """Whether this server can add and remove named vectors (`settings.NAMED_IN_PLACE`)."""
     written: Map | None = field(default=None, compare=False, repr=False)

@@ -96,7 +96,7 @@ class QdrantSession:
                 continue
             info = self._info(name, hidden)
             if info is not None:
-                infos[name] = info
+                infos[name] = info | self._shard_keys(name, info)
         if hidden:
             partial.append(f"the API key does not show the collections {', '.join(hidden)}")
         self._infos, self._aliases = infos, self._alias_list(partial)
@@ -289,6 +289,13 @@ class QdrantSession:
             if error.status in (403, 404):
                 return None
             raise
+
+    def _shard_keys(self, name: str, info: Mapping[str, Json]) -> dict[str, Json]:
+        """The shard keys of a collection that has custom sharding; None where they are not shown."""
+        if info["config"]["params"].get("sharding_method") != "custom":
+            return {}
+        found = self._told(wire.collection_path(name, "/shards"))
+        return {"shard_keys": None if found is None else [entry["key"] for entry in found["shard_keys"]]}
 
     def _alias_list(self, partial: list[str]) -> dict[str, str]:
         try:

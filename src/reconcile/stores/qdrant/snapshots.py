@@ -129,6 +129,8 @@ def _restored(
     )
     try:
         http.send("PUT", place, body)
+        for key in _shard_keys(http, name, config):
+            http.send("PUT", f"{place}/shards", {"shard_key": key})
         source = f"{wire.collection_path(name)}/snapshots/{made['name']}"
         checksum = f"&checksum={made['checksum']}" if made.get("checksum") else ""
         http.relay(source, f"{place}/snapshots/upload?wait=true{checksum}", made["name"], size, seconds)
@@ -151,6 +153,15 @@ def _restored(
             " one node has: save it by other means, and set `verify_snapshots: never`; then: reconcile apply --resume",
         )
     return number
+
+
+def _shard_keys(http: Transport, name: str, config: Mapping[str, Any]) -> list[Json]:
+    """What a collection with custom sharding is divided by, in the order in which it was: shards have numbers."""
+    if config["params"].get("sharding_method") != "custom":
+        return []
+    seen = http.send("GET", wire.collection_path(name, "/cluster"))
+    shards = sorted(seen["local_shards"] + seen["remote_shards"], key=lambda shard: shard["shard_id"])
+    return list(dict.fromkeys(shard["shard_key"] for shard in shards if shard.get("shard_key") is not None))
 
 
 def _differs(points: Points, scratch: Points, counts: tuple[int, int], schema: Mapping[str, Json]) -> str | None:
