@@ -23,7 +23,8 @@ TRIES = 5
 class Event:
     """Something to show while an apply runs.
 
-    `kind`: unchecked, lock, step_started, progress, reported, step_done, retry, verified, recorded. Times in seconds.
+    `kind`: ended, unchecked, lock, step_started, progress, reported, step_done, retry, verified, recorded.
+    Times in seconds.
     """
 
     kind: str

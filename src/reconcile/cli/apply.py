@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 @click.option("--expect", metavar="DIGEST", help="Apply only if the new plan has this digest (12 characters do).")
 @click.option("--resume", is_flag=True, help="Continue the run that stopped part-way.")
 @click.option("--abandon", metavar="RUN", help="Give up a run that stopped part-way; then plan again.")
+@click.option(
+    "--terminate-blockers",
+    type=click.Choice(["idle-in-transaction"]),
+    help="End sessions that hold a lock on what the steps touch and have done nothing for `limits: "
+    "{idle_in_transaction}` of the store; each is told. Without it they stop the apply.",
+)
 @options.selection
 @pass_invocation
 def command(
@@ -35,6 +41,7 @@ def command(
     expect: str | None,
     resume: bool,
     abandon: str | None,
+    terminate_blockers: str | None,
     only: tuple[str, ...],
     exclude: tuple[str, ...],
     prune: str,
@@ -60,7 +67,7 @@ def command(
         click.echo(f"Abandoned run {abandon}. `reconcile plan` shows what is left to do.")
         return Exit.CLEAN
     if resume:
-        return _run(lambda shown: workflow.resume(project, shown))
+        return _run(lambda shown: workflow.resume(project, shown, end_idle=bool(terminate_blockers)))
     plan = planfile.load(file) if file else workflow.plan(project, options.options(only, exclude, prune, allow))
     document = planfile.to_json(plan)
     _expected(document, expect)
@@ -70,7 +77,7 @@ def command(
         if plan.steps and not document["observed"]["blocked"] and not auto_approve and not _confirmed(document):
             click.echo("Nothing was changed.")
             return Exit.ERROR
-    return _run(lambda shown: workflow.apply(project, plan, shown))
+    return _run(lambda shown: workflow.apply(project, plan, shown, end_idle=bool(terminate_blockers)))
 
 
 def _run(act: Callable[[Progress], Outcome]) -> int:

@@ -82,6 +82,8 @@ class Progress:
             self._line(f"  {self._paint('↻', '33')} {event.step.id}: {cause}; trying again")
         elif event.kind == "unchecked":
             self._line(f"  {self._paint('?', '33')} {event.detail}")
+        elif event.kind == "ended":
+            self._line(f"  {self._paint('!', '33')} {event.detail}")
         elif event.kind == "lock":
             self._line(f"  run {event.detail}")
         elif event.kind == "verified":

@@ -256,6 +256,18 @@ class Side:
 
 
 @runtime_checkable
+class Ends(Protocol):
+    """A session that can end others which hold what steps need and do nothing."""
+
+    def end_idle(self, steps: Sequence[Step]) -> Iterator[str]:
+        """End them, each told: who it was, since when it did nothing, its last query.
+
+        Raises:
+            StoreError: the role may not.
+        """
+
+
+@runtime_checkable
 class Listing(Protocol):
     """A session that can give the ids of a mirror's side. Reads only."""
 

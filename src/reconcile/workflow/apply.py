@@ -13,6 +13,7 @@ from reconcile.errors import PartialError, Problem, ReconcileError, RefusedError
 from reconcile.freshness import remaining, stale
 from reconcile.leftovers import settled
 from reconcile.plan import Plan
+from reconcile.stores.base import Ends
 from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows, survey, world_of
 from reconcile.workflow.admission import admit, no_unfinished
 from reconcile.workflow.check import examined, told, told_before_steps
@@ -32,8 +33,11 @@ class Outcome:
     seconds: float
 
 
-def apply(project: Project, made: Plan, on_event: OnEvent = lambda event: None) -> Outcome:
+def apply(project: Project, made: Plan, on_event: OnEvent = lambda event: None, *, end_idle: bool = False) -> Outcome:
     """Carry out a plan, prove that nothing of it is left, record what is applied.
+
+    Args:
+        end_idle: end sessions that hold what the steps need and do nothing, rather than be stopped by them.
 
     Raises:
         BlockedError: a step is not allowed; nothing was changed.
@@ -49,11 +53,11 @@ def apply(project: Project, made: Plan, on_event: OnEvent = lambda event: None) 
     finally:
         ledger.close()
     with reading(project) as found:
-        return _apply(found, made, epoch, on_event, None)
+        return _apply(found, made, epoch, on_event, None, end_idle)
 
 
-def resume(project: Project, on_event: OnEvent = lambda event: None) -> Outcome:
-    """Go on with the run that stopped part-way.
+def resume(project: Project, on_event: OnEvent = lambda event: None, *, end_idle: bool = False) -> Outcome:
+    """Go on with the run that stopped part-way; see `apply`.
 
     Raises:
         ReconcileError: there is none. Else as `apply`.
@@ -62,16 +66,18 @@ def resume(project: Project, on_event: OnEvent = lambda event: None) -> Outcome:
         run = found.ledger.unfinished()
         if run is None:
             raise ReconcileError("no run is unfinished", hint="plan and apply as usual")
-        return _apply(found, planfile.from_json(run.plan), None, on_event, run.id)
+        return _apply(found, planfile.from_json(run.plan), None, on_event, run.id, end_idle)
 
 
-def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, resumed: str | None) -> Outcome:
+def _apply(
+    found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, resumed: str | None, end_idle: bool
+) -> Outcome:
     began = time.monotonic()
     project, ledger = found.project, found.ledger
     _same_servers(made, found, bool(resumed))
     if not made.steps and not made.observed.get("records"):
         return Outcome(None, 0, 0, time.monotonic() - began)
-    _preflight(made, found, resumed, on_event)
+    _preflight(made, found, resumed, on_event, end_idle)
     ledger.ensure()
     run = resumed or uuid.uuid4().hex[:12]
     ledger.lock(run)
@@ -111,14 +117,20 @@ def _apply(found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, res
         ledger.release()
 
 
-def _preflight(made: Plan, found: Reading, resumed: str | None, on_event: OnEvent) -> None:
+def _preflight(made: Plan, found: Reading, resumed: str | None, on_event: OnEvent, end_idle: bool) -> None:
     """Ask every store what would stop the steps that are still to run.
 
     Raises:
         ReconcileError: something would; names all of it.
     """
     left = remaining(made, found.ledger.journal(resumed), found.lives) if resumed else {s.id for s in made.steps}
-    checks = examined(found, (s for s in made.steps if s.id in left))
+    steps = [s for s in made.steps if s.id in left]
+    if end_idle:
+        for name, store in found.stores.items():
+            if isinstance(store.session, Ends):
+                for line in store.session.end_idle([s for s in steps if s.address.store == name]):
+                    on_event(Event("ended", detail=f"store {name}: {line}"))
+    checks = examined(found, steps)
     for name, own in checks.items():
         for check in own:
             if told_before_steps(check):

@@ -318,6 +318,11 @@ def test_who_would_block_the_steps_is_named(mine: tuple[Folder, psycopg.Connecti
         with pytest.raises(ReconcileError, match=f"pid {pid}"):
             folder.apply()
         assert admin.execute("SELECT to_regclass('reconcile.runs')").fetchall() == [(None,)]
+        done = folder.command("apply", "--auto-approve", "--terminate-blockers", "idle-in-transaction")
+        assert done.returncode == Exit.CLEAN, done.stderr
+        assert f"! store app: ended pid {pid}, postgres (a worker), idle in transaction for" in done.stdout
+        with pytest.raises(psycopg.OperationalError):
+            holder.execute("SELECT 1")
     finally:
         holder.close()
     assert told(folder).stops == 0
@@ -327,6 +332,25 @@ def asleep(connection: psycopg.Connection[Any]) -> None:
     """Active until it is cancelled."""
     with suppress(psycopg.errors.QueryCanceled):
         connection.execute("SELECT pg_sleep(60)")
+
+
+def test_a_reader_that_does_nothing_stops_only_what_waits_for_readers(
+    mine: tuple[Folder, psycopg.Connection[Any]],
+) -> None:
+    folder, admin = mine
+    folder.stores["app"]["limits"] = {"idle_in_transaction": "0s"}
+    folder.declare()
+    with psycopg.connect(folder.stores["app"]["url"]) as reader:
+        reader.execute("SELECT FROM notes")
+        assert [c["topic"] for c in told(folder).store["blockers", "stops"]]
+        folder.declare(
+            app="tables: {notes: {columns: {id: bigint, body: text}, indexes: {notes_id: {columns: [id]}}}}\n"
+        )
+        assert told(folder).stops == 0
+        admin.execute("SELECT pg_sleep(1)")
+        assert (
+            f"pid {reader.info.backend_pid}, postgres, idle in" in told(folder).store["blockers", "warning"][0]["what"]
+        )
 
 
 def test_what_is_not_healthy_and_what_is_over_a_limit(mine: tuple[Folder, psycopg.Connection[Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,11 +16,12 @@ from reconcile.checkup import Check, Topic, Verdict, limited
 from reconcile.model import Json
 from reconcile.references import masked
 from reconcile.stores.postgres.advice import outdated
-from reconcile.stores.postgres.names import identifier
+from reconcile.stores.postgres.names import identifier, literal
 from reconcile.stores.postgres.needs import Need
 
 TRANSACTION, IDLE = "5min", "1min"
 """Age from which a transaction, and one that does nothing, is told: `limits:` of the store may say otherwise."""
+TERMINATE = "--terminate-blockers idle-in-transaction"
 _OLD = (15,)
 _SHOWN = 5
 
@@ -29,7 +31,8 @@ WITH touched AS (
   JOIN pg_namespace s ON s.nspname = w.s JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = w.n
   LEFT JOIN pg_index i ON i.indexrelid = c.oid
 ), locked AS (
-  SELECT l.pid, l.virtualtransaction AS virtual, min(l.relation::regclass::text) AS name
+  SELECT l.pid, l.virtualtransaction AS virtual, min(l.relation::regclass::text) AS name,
+    bool_or(l.mode NOT IN ('AccessShareLock', 'RowShareLock')) AS writes
   FROM pg_locks l WHERE l.granted AND l.locktype = 'relation' AND l.pid IS DISTINCT FROM pg_backend_pid()
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND l.relation IN (SELECT rel FROM touched) GROUP BY 1, 2
@@ -47,12 +50,13 @@ SELECT jsonb_build_object(
       'state', a.state, 'query', left(a.query, 2000),
       'age', extract(epoch FROM clock_timestamp() - a.xact_start),
       'idle', CASE WHEN a.state LIKE 'idle in transaction%%' THEN extract(epoch FROM clock_timestamp() - a.state_change)
-        END, 'locks', k.name) ORDER BY a.xact_start)
+        END, 'locks', k.name, 'writes', k.writes) ORDER BY a.xact_start)
     FROM pg_stat_activity a LEFT JOIN locked k ON k.pid = a.pid
     WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND (k.pid IS NOT NULL
       OR (a.backend_type = 'client backend' AND a.xact_start < clock_timestamp() - %s * interval '1 second'))),
   'prepared', (SELECT jsonb_agg(jsonb_build_object('gid', p.gid, 'owner', p.owner,
-      'age', extract(epoch FROM clock_timestamp() - p.prepared), 'locks', k.name) ORDER BY p.prepared)
+      'age', extract(epoch FROM clock_timestamp() - p.prepared), 'locks', k.name, 'writes', k.writes)
+      ORDER BY p.prepared)
     FROM pg_prepared_xacts p LEFT JOIN locked k ON k.pid IS NULL AND k.virtual = '-1/' || p.transaction::text
     WHERE p.database = current_database()),
   'builds', (SELECT jsonb_agg(jsonb_build_object('pid', b.pid, 'table', b.relid::regclass::text, 'command', b.command,
@@ -86,12 +90,7 @@ def checks(
         wanted: what the steps need, which says what they touch.
     """
     limits: Mapping[str, Json] = settings.get("limits") or {}
-    schemas = list(settings.get("schemas") or ("public",))
-    touched = sorted({n.name for n in wanted if n.kind == "relation"})
-    since = machine.seconds_of(str(limits.get("transaction_age", TRANSACTION)))
-    names = ([n[0] for n in touched], [n[1] for n in touched])
-    row = connection.execute(_ASK, (*names, schemas, schemas, since)).fetchone()
-    found: Mapping[str, Any] = row[0] if row else {}
+    found = _looked(connection, settings, wanted)
     local = connection.info.hostaddr in machine.HERE or (connection.info.host or "/").startswith("/")
     return [
         *_about(server, connection),
@@ -103,6 +102,57 @@ def checks(
         *(_space(found, limits, local)),
         Check(Topic.SETTINGS, Verdict.GOOD, ", ".join(f"{k} = {v}" for k, v in sorted(found["settings"].items()))),
     ]
+
+
+def _looked(
+    connection: psycopg.Connection[TupleRow], settings: Mapping[str, Json], wanted: Iterable[Need]
+) -> Mapping[str, Any]:
+    limits: Mapping[str, Json] = settings.get("limits") or {}
+    schemas = list(settings.get("schemas") or ("public",))
+    touched = sorted({n.name for n in wanted if n.kind == "relation"})
+    since = machine.seconds_of(str(limits.get("transaction_age", TRANSACTION)))
+    names = ([n[0] for n in touched], [n[1] for n in touched])
+    row = connection.execute(_ASK, (*names, schemas, schemas, since)).fetchone()
+    return row[0] if row else {}
+
+
+def end_idle(
+    connection: psycopg.Connection[TupleRow],
+    settings: Mapping[str, Json],
+    steps: Sequence[Step],
+    wanted: Iterable[Need],
+) -> Iterator[str]:
+    """End the sessions that would stop an apply by doing nothing, each told as it is ended; see `stores.base.Ends`.
+
+    Whether one still does nothing is asked once more by the statement that ends it.
+    """
+    limits: Mapping[str, Json] = settings.get("limits") or {}
+    limit = _idle_limit(limits)
+    for session in _looked(connection, settings, wanted)["sessions"] or ():
+        stops = _stops(session, session["idle"], limit, steps)
+        if stops and connection.execute(_END, (session["pid"], limit)).fetchone():
+            yield f"ended {_session(session)}"
+            _gone(connection, session["pid"])
+
+
+def _gone(connection: psycopg.Connection[TupleRow], pid: int) -> None:
+    until = time.monotonic() + _END_SECONDS
+    while time.monotonic() < until:
+        if connection.execute("SELECT FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() is None:
+            return
+        time.sleep(0.05)
+
+
+def _idle_limit(limits: Mapping[str, Json]) -> float:
+    return machine.seconds_of(str(limits.get("idle_in_transaction", IDLE)))
+
+
+def _stops(holder: Mapping[str, Any], idle: float | None, limit: float, steps: Sequence[Step]) -> bool:
+    """Whether one that does nothing holds what the steps need: beside a mere reader most of them can go on."""
+    if idle is None or not holder["locks"] or idle < limit:
+        return False
+    sql = (call.sql for step in steps for call in step.calls if isinstance(call, Sql))
+    return bool(holder["writes"]) or any(_EXCLUSIVE.match(text) for text in sql)
 
 
 def _about(server: Server, connection: psycopg.Connection[TupleRow]) -> Iterator[Check]:
@@ -151,7 +201,7 @@ def _blockers(found: Mapping[str, Any], limits: Mapping[str, Json], steps: Seque
 
     One that does nothing goes on doing nothing: it stops an apply. Others may end before a step gives up waiting.
     """
-    limit = machine.seconds_of(str(limits.get("idle_in_transaction", IDLE)))
+    limit = _idle_limit(limits)
     waits = any("CONCURRENTLY" in c.sql for s in steps for c in s.calls if isinstance(c, Sql))
     quiet, hidden = True, list[Any]()
     for session in found["sessions"] or ():
@@ -159,9 +209,10 @@ def _blockers(found: Mapping[str, Any], limits: Mapping[str, Json], steps: Seque
             hidden.append(session)
             continue
         what = _session(session)
-        if session["idle"] is not None and session["locks"] and session["idle"] >= limit:
+        if _stops(session, session["idle"], limit, steps):
             quiet = False
-            yield Check(Topic.BLOCKERS, Verdict.STOPS, what, f"end it: SELECT pg_terminate_backend({session['pid']})")
+            hint = f"end it: SELECT pg_terminate_backend({session['pid']}); or reconcile apply {TERMINATE}"
+            yield Check(Topic.BLOCKERS, Verdict.STOPS, what, hint)
         elif (session["locks"] and (session["age"] or 0) >= 1) or (not session["locks"] and waits):
             quiet = False
             yield Check(Topic.BLOCKERS, Verdict.WARNING, what, "the steps wait for it, and give up after lock_timeout")
@@ -174,9 +225,9 @@ def _blockers(found: Mapping[str, Any], limits: Mapping[str, Json], steps: Seque
         quiet = False
         locks = f", holds a lock on {one['locks']}" if one["locks"] else ""
         what = f"prepared transaction {one['gid']!r} of {one['owner']}, {machine.age(one['age'])} old{locks}"
-        stops = bool(one["locks"]) and one["age"] >= limit
-        verdict = Verdict.STOPS if stops else Verdict.WARNING
-        yield Check(Topic.BLOCKERS, verdict, what, f"finish it: COMMIT PREPARED or ROLLBACK PREPARED '{one['gid']}'")
+        verdict = Verdict.STOPS if _stops(one, one["age"], limit, steps) else Verdict.WARNING
+        gid = literal(one["gid"])
+        yield Check(Topic.BLOCKERS, verdict, what, f"finish it: COMMIT PREPARED {gid} or ROLLBACK PREPARED {gid}")
     for build in found["builds"] or ():
         quiet = False
         what = f"pid {build['pid']} runs {build['command']} on {build['table']}: {build['phase']}"
@@ -185,6 +236,17 @@ def _blockers(found: Mapping[str, Any], limits: Mapping[str, Json], steps: Seque
         yield Check(Topic.BLOCKERS, Verdict.GOOD, "none" if found["sees_all"] else "none that this role sees")
 
 
+_EXCLUSIVE = re.compile(
+    r"ALTER TABLE (?!.*(?:VALIDATE CONSTRAINT|FOREIGN KEY))|DROP (?!INDEX CONCURRENTLY)|(?:CREATE|ALTER) POLICY", re.S
+)
+"""Statements that wait for readers too, about: the lock each takes is in its page of the manual."""
+_END = """
+WITH idle AS MATERIALIZED (SELECT pid FROM pg_stat_activity WHERE pid = %s AND state LIKE 'idle in transaction%%'
+  AND state_change <= clock_timestamp() - %s * interval '1 second')
+SELECT pg_terminate_backend(pid) FROM idle
+"""
+_END_SECONDS = 10.0
+"""How long a session may take to end: it rolls back first."""
 _LITERAL = re.compile(r"'(?:[^']|'')*'?")
 
 

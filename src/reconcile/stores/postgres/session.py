@@ -145,6 +145,13 @@ class PostgresSession:
             found = privileges.checks(server, steps, privileges.asked(self.connection, server, wanted))
             return [*found, *condition.checks(self.connection, server, self._spec.settings, steps, wanted)]
 
+    def end_idle(self, steps: Sequence[Step]) -> Iterator[str]:
+        """See `stores.base.Ends`."""
+        from reconcile.stores.postgres import condition, needs
+
+        with self._translated():
+            yield from condition.end_idle(self.connection, self._spec.settings, steps, needs.of_steps(steps))
+
     def grants(self, steps: Sequence[Step], prefix: str, ledger: str | None) -> Mapping[str, str]:
         """See `Session.grants`."""
         from reconcile.stores.postgres.grants import of_commands
