@@ -94,7 +94,7 @@ def render(report: Json, *, width: int | None = None, colour: bool = False) -> s
             lines += [f"{'':{_INDENT}}{line}" for line in below]
             for line in _printable(hint or "").split("\n"):
                 # What is to be pasted is not broken into lines.
-                lines += [paint(f"{'':{_INDENT}}{line.strip()}", _DIM)] if line.strip() else []
+                lines += [paint(f"{'':{_INDENT + 2}}{line.strip()}", _DIM)] if line.strip() else []
             last = topic
         lines.append("")
     return "\n".join([*lines, paint(closing(report), _RED if report["stops"] else _GREEN)]) + "\n"
