@@ -169,12 +169,17 @@ def _is_reference(found: Sequence[Token], at: int) -> bool:
 
 
 def rewrite(sql: str, move: Callable[[str, str], str | None]) -> str:
-    """`sql` with the schema of qualified names replaced where `move(schema, name)` gives another one."""
+    """`sql` with the schema of qualified names replaced where `move(schema, name)` gives another one.
+
+    >>> rewrite("a.f(b) operator(a.<->) c", lambda schema, name: "x" if schema == "a" else None)
+    '"x".f(b) operator("x".<->) c'
+    """
     found = tokens(sql)
     texts = [t.text for t in found]
     for places, names in _runs(sql):
-        if len(names) > 1 and places:
-            to = move(names[0], names[1])
+        operator = _operator(found, places[0]) if len(names) == 1 and places else None
+        if (len(names) > 1 and places) or operator:
+            to = move(names[0], operator or names[1])
             if to is not None:
                 texts[places[0]] = '"' + to.replace('"', '""') + '"'
     for at, token in enumerate(found):
@@ -182,6 +187,15 @@ def rewrite(sql: str, move: Callable[[str, str], str | None]) -> str:
             inner = rewrite(token.text[1:-1].replace("''", "'"), move)
             texts[at] = "'" + inner.replace("'", "''") + "'"
     return "".join(texts)
+
+
+def _operator(found: Sequence[Token], at: int) -> str | None:
+    """The operator whose schema stands at `at`: `OPERATOR(schema.<->)`."""
+    before = [t.text.lower() for t in found[max(0, at - 2) : at]]
+    after = found[at + 1 : at + 3]
+    if before == ["operator", "("] and len(after) == 2 and after[0].text == "." and after[1].kind == "other":
+        return after[1].text
+    return None
 
 
 def renamed(sql: str, move: Callable[[Sequence[str], str], Sequence[str] | None]) -> str:

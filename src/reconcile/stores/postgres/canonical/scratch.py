@@ -45,6 +45,17 @@ where vn.nspname = any(%s) and tn.nspname = any(%s)
 """
 """Live relations in scope that scratch objects came to depend on."""
 
+_MEMBERS = """
+select distinct coalesce(t.typname, p.proname, o.oprname, k.opcname)::text
+from pg_depend d join pg_extension e on d.refclassid = 'pg_extension'::regclass and e.oid = d.refobjid
+left join pg_type t on d.classid = 'pg_type'::regclass and t.oid = d.objid
+left join pg_proc p on d.classid = 'pg_proc'::regclass and p.oid = d.objid
+left join pg_operator o on d.classid = 'pg_operator'::regclass and o.oid = d.objid
+left join pg_opclass k on d.classid = 'pg_opclass'::regclass and k.oid = d.objid
+where d.deptype = 'e' and e.extname = %s and coalesce(t.typname, p.proname, o.oprname, k.opcname) is not null
+"""
+"""What an extension has that is called by name."""
+
 HERE = (errors.InsufficientPrivilege, errors.LockNotAvailable, errors.QueryCanceled, errors.ReadOnlySqlTransaction)
 """Errors that say nothing about what is declared."""
 
@@ -116,6 +127,8 @@ class Scratch:
         self.everywhere = self.declared = self.spelled = ""
         """Search paths: with the live schemas, and without, where a live overload could be taken for a declared one;
         and as introspection has it."""
+        self.moved: dict[tuple[str, str], str] = {}
+        """By (schema, name), where what belongs to an extension that is to move is now."""
         self.lacking = False
         """Whether a declared extension could not be made here: what is missing may be its."""
 
@@ -166,9 +179,14 @@ class Scratch:
 
     def extensions(self) -> None:
         """Those that are to come, each where it will be: what they bring may be called by its schema's name."""
-        there = {x.address for x in self.live.state.of_kind("extension")}
+        there = {x.address: x for x in self.live.state.of_kind("extension")}
         for x in self.desired.of_kind("extension"):
-            if isinstance(x, r.Extension) and x.address not in there:
+            now = there.get(x.address)
+            if isinstance(x, r.Extension) and isinstance(now, r.Extension):
+                if x.in_schema and now.in_schema and x.in_schema != now.in_schema:
+                    rows = self.connection.execute(_MEMBERS, [x.name]).fetchall()
+                    self.moved |= {(x.in_schema, name): now.in_schema for (name,) in rows}
+            elif isinstance(x, r.Extension):
                 make = f"CREATE EXTENSION IF NOT EXISTS {ident(x.name)} SCHEMA {{}} CASCADE"
                 home = ident(x.in_schema or self.schemas[0])
                 if self.attempt(f"CREATE SCHEMA IF NOT EXISTS {home}", make.format(home)) is None:
@@ -190,9 +208,8 @@ class Scratch:
         """See `Names.sql`."""
 
         def move(schema: str, name: str) -> str | None:
-            if schema not in self.scratch:
-                return None
-            return self.scratch[schema] if (schema, name) in self.built else None
+            own = self.scratch.get(schema) if (schema, name) in self.built else None
+            return own or self.moved.get((schema, name))
 
         return rewrite(text, move)
 

@@ -86,6 +86,7 @@ def index(names: Names, x: r.Index) -> str:
             i,
             expression=None if i.expression is None else names.sql(i.expression),
             collation=built_collation(names, i.collation),
+            opclass=None if i.opclass is None else names.sql(i.opclass),  # of an extension that is to move
         )
         for i in x.columns
     )
