@@ -147,7 +147,10 @@ def _users(world: World, x: Type) -> _Users:
         elif is_type(user) and type_remade(world, user.address):
             late.add(no(old_type(world, user.address)))
         elif isinstance(user, Check | Exclusion | Index):
-            held[user.address] = user
+            if x.address in after.refers or _names(cast(PostgresResource, after), x):
+                held[user.address] = user
+            else:
+                early.add(ok(user.address))
         elif x.address not in after.refers:
             late.add(ok(user.address))
         else:
@@ -169,14 +172,18 @@ def _bound(world: World, x: Type, columns: Sequence[Column]) -> Iterable[Postgre
     """Checks, exclusions and indexes of the columns' tables whose text names the type, as far as they stay."""
     for table in dict.fromkeys(c.table for c in columns):
         for resource in parts(world.live, table):
-            if isinstance(resource, Check):
-                texts: list[str | None] = [resource.expression]
-            elif isinstance(resource, Index | Exclusion):
-                texts = [resource.where, *(item.expression for item in resource.columns)]
-            else:
-                continue
-            if resource.address in world.target and any(mentions(text, x.name) for text in texts):
+            if resource.address in world.target and _names(resource, x):
                 yield resource
+
+
+def _names(resource: PostgresResource, x: Type) -> bool:
+    """Whether the text of a check, exclusion or index names the type."""
+    texts: list[str | None] = []
+    if isinstance(resource, Check):
+        texts = [resource.expression]
+    elif isinstance(resource, Index | Exclusion):
+        texts = [resource.where, *(item.expression for item in resource.columns)]
+    return any(mentions(text, x.name) for text in texts)
 
 
 def replace_steps(change: Replacement, world: World, before: Type, after: Type) -> Sequence[Step]:
