@@ -222,3 +222,11 @@ def test_check_says_what_the_key_may_and_grants_what_is_enough(store: Store) -> 
     }
     store.apply()
     assert store.plan().steps == ()
+
+
+def test_verify_says_which_collections_the_key_does_not_show(store: Store) -> None:
+    store.use(limited(plain="r"))
+    report = workflow.verify(store.project)
+    skipped = {found["address"]: found["why"] for found in report["not_looked_at"]}
+    assert set(skipped) == {"v.collection.mine", "v.collection.theirs"}
+    assert all("API key" in why or "forbidden" in why.lower() for why in skipped.values()), skipped

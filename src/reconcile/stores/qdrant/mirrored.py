@@ -147,6 +147,10 @@ def _text(value: Json) -> Iterator[str]:
         yield str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
+_NOT_SHOWN = (401, 403, 404)
+"""What is answered for a collection that is not there, or that the key may not read."""
+
+
 def verify(
     http: Transport,
     names: Sequence[tuple[Collection, str]],
@@ -167,9 +171,11 @@ def verify(
         try:
             info = _info(http, name)
         except QdrantError as error:
-            if error.status == 404:
-                continue  # a plan makes it
-            raise
+            if error.status not in _NOT_SHOWN:
+                raise
+            if error.status != 404:  # else a plan makes it
+                found.append(NotRun(collection.address, "the collection", error.what, collection.source))
+            continue
         for vector, declared in collection.all_vectors.items():
             if "size" not in declared:
                 continue
@@ -182,7 +188,7 @@ def verify(
         try:
             found += _values_left_out(http, name, index)
         except QdrantError as error:
-            if error.status != 404:
+            if error.status not in _NOT_SHOWN:  # else it is said of the collection, or a plan makes it
                 what = f"whether values of {index.path} are of type {index.type}"
                 found.append(NotRun(index.address, what, error.what, index.source))
     return Verified.of(found)
