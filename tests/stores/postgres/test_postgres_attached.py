@@ -312,6 +312,25 @@ tables:
     ]  # fmt: skip
 
 
+@pytest.mark.pgvector
+def test_a_version_of_an_extension_that_the_server_cannot_make_is_told_with_its_line(postgres_database: str) -> None:
+    store = Store(postgres_database)
+    text = "store: app\nextensions:\n  vector: {version: '%s'}\n"
+    [problem] = problems(store, text % "9.9")
+    assert problem.startswith("s.yaml:3:3: app.extension.vector: app has no version 9.9 of it; ")
+    with psycopg.connect(store.url, autocommit=True) as connection:
+        row = connection.execute("select default_version from pg_available_extensions where name = 'vector'").fetchone()
+        assert row is not None
+        assert problems(store, text % row[0]) == []
+        connection.execute("create extension vector")
+        assert problems(store, text % row[0]) == []
+        connection.execute("update pg_extension set extversion = '0.0.1' where extname = 'vector'")
+        [problem] = problems(store, text % row[0])
+        assert f"app has no way from version 0.0.1 of it, which is there, to {row[0]}" in problem
+        connection.execute("update pg_extension set extversion = '0.8.0' where extname = 'vector'")
+        assert problems(store, text % row[0]) == [], "the scripts from one version to the next lead there"
+
+
 def test_a_wrong_condition_is_told_with_its_line(postgres_database: str) -> None:
     store = Store(postgres_database)
     text = """store: app

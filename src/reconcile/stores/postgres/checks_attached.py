@@ -1,4 +1,7 @@
-"""What triggers and policies name that is no part of the project: functions and roles. Reads only."""
+"""What is named and is no part of the project: functions of triggers, roles of policies, versions of extensions.
+
+Reads only.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from reconcile.change import Server
 from reconcile.errors import Problem
 from reconcile.model import Address, State
 from reconcile.stores.postgres.names import join
-from reconcile.stores.postgres.resources import EventTrigger, Policy, Trigger
+from reconcile.stores.postgres.resources import EventTrigger, Extension, Policy, Trigger
 from reconcile.suggest import meant
 
 _FUNCTIONS = """
@@ -20,10 +23,20 @@ where not exists (select from pg_proc p join pg_namespace n on n.oid = p.proname
                   where n.nspname = w.schema and p.proname = w.name and p.pronargs = 0)
 """
 
+_VERSIONS = """
+select w.name, e.extversion, array(select v.version from pg_available_extension_versions v where v.name = w.name),
+       e.extversion = w.version or exists (select from pg_extension_update_paths(w.name) p
+                                           where p.source = e.extversion and p.target = w.version and p.path <> '')
+from unnest(%s::text[], %s::text[]) w(name, version) left join pg_extension e on e.extname = w.name
+"""
+"""Of extensions: the version there is, those that can be made, whether there is a way to the one that is wanted."""
+
 
 def missing(connection: psycopg.Connection[TupleRow], server: Server, desired: State) -> list[Problem]:
-    """Functions of triggers and roles of policies that are neither declared nor there, each with its YAML line."""
-    return [*_functions(connection, server, desired), *_roles(connection, server, desired)]
+    """Functions of triggers and roles of policies that are neither declared nor there, versions of extensions that
+    the server has no script for: each with its YAML line."""
+    found = [*_functions(connection, server, desired), *_roles(connection, server, desired)]
+    return [*found, *_versions(connection, server, desired)]
 
 
 def _functions(connection: psycopg.Connection[TupleRow], server: Server, desired: State) -> Iterable[Problem]:
@@ -58,3 +71,21 @@ def _roles(connection: psycopg.Connection[TupleRow], server: Server, desired: St
                     where=x.source,
                     hint=meant(role, there, list_up_to=0) or f'create it first: CREATE ROLE "{role}"',
                 )
+
+
+def _versions(connection: psycopg.Connection[TupleRow], server: Server, desired: State) -> Iterable[Problem]:
+    available = server.facts["available_extensions"]
+    found = [x for x in desired.of_kind("extension") if isinstance(x, Extension) and x.version and x.name in available]
+    if not found:
+        return  # what the server has of all extensions is read from its files
+    rows = connection.execute(_VERSIONS, ([x.name for x in found], [x.version for x in found])).fetchall()
+    said = {name: rest for name, *rest in rows}
+    for x in found:
+        now, there, reached = said[x.name]
+        if reached if now is not None else x.version in there:
+            continue
+        wanted = f"{x.address}: {server.name} has no version {x.version} of it"
+        if now is not None and x.version in there:
+            wanted = f"{x.address}: {server.name} has no way from version {now} of it, which is there, to {x.version}"
+        hint = meant(str(x.version), there, list_up_to=10) or "leave `version:` out to take the server's"
+        yield Problem(wanted, where=x.source, hint=hint)
