@@ -7,7 +7,7 @@ other collection stands under its physical name.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconcile.model import Address, Json, Resource, State
@@ -122,26 +122,32 @@ def introspect(
             )
         )
         if (keys := _shard_keys(info)) is not None:
-            what = f"shard key{'s' * (len(keys) != 1)} {', '.join(keys)}" if keys else "shard keys, which are not shown"
-            unmodelled.append(NotModelled(Address(store, "shard_keys", (name,)), what, of=address))
+            unmodelled.append(_keyed(address, keys))
         for path, schema in sorted((info.get("payload_schema") or {}).items()):
             found = _payload_index(address, path, schema, version)
             if isinstance(found, NotModelled):
                 unmodelled.append(found)
             else:
                 resources.append(found)
-    for alias, physical in sorted(aliases.items()):
-        target = collection_address(store, names.logical.get(physical, physical))
-        resources.append(
-            Alias(
-                address=alias_address(store, alias),
-                collection=physical,
-                container=target,
-                refers=(target,),
-                own=target.parts[-1] == alias,
-            )
-        )
+    resources += (_alias(store, names, *pair) for pair in sorted(aliases.items()))
     return Live(State.of(resources), tuple(unmodelled), partial)
+
+
+def _alias(store: str, names: Naming, alias: str, physical: str) -> Alias:
+    target = collection_address(store, names.logical.get(physical, physical))
+    return Alias(
+        address=alias_address(store, alias),
+        collection=physical,
+        container=target,
+        refers=(target,),
+        own=target.parts[-1] == alias,
+    )
+
+
+def _keyed(collection: Address, keys: Sequence[str]) -> NotModelled:
+    """The shard keys of a collection, none of them where the server does not show them."""
+    what = f"shard key{'s' * (len(keys) != 1)} {', '.join(keys)}" if keys else "shard keys, which are not shown"
+    return NotModelled(Address(collection.store, "shard_keys", collection.parts), what, of=collection)
 
 
 def _stage(store: str, physical: str, config: Mapping[str, Json], current: bool) -> dict[str, Json]:
