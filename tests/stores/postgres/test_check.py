@@ -18,10 +18,13 @@ from tests.catalog import objects
 from tests.projects import Folder
 
 from reconcile import planfile, workflow
+from reconcile.change import Server
 from reconcile.errors import ReconcileError
 from reconcile.exits import Exit
 from reconcile.plan import Plan
 from reconcile.render import check as render
+from reconcile.stores.postgres.needs import Need
+from reconcile.stores.postgres.privileges import asked
 from reconcile.survey import open_ledger
 
 SETUP = """
@@ -402,3 +405,21 @@ def test_what_the_planner_refuses_is_a_check_too(mine: tuple[Folder, psycopg.Con
     found = told(folder, prune="all")
     assert found.stops == 1 and "to allow them, add:" in found.text
     assert told(folder, prune="all", allow=("all",)).stops == 0
+
+
+@pytest.mark.parametrize("name", ["trusted", "other"])
+def test_an_extension_takes_create_on_the_database_or_a_superuser(
+    mine: tuple[Folder, psycopg.Connection[Any]], name: str
+) -> None:
+    _, connection = mine
+    server = Server("s", "postgres", "18.0", facts={"trusted_extensions": {"trusted": True}, "database": "d"})
+    role = f"asks_{secrets.token_hex(4)}"
+    connection.execute(f"CREATE ROLE {role}".encode())
+    found = []
+    try:
+        for who in (role, "NONE"):
+            connection.execute(f"SET ROLE {who}".encode())
+            found += asked(connection, server, {Need("extension", (name,), "CREATE"): ["step"]})
+    finally:
+        connection.execute(f"RESET ROLE; DROP ROLE {role}".encode())
+    assert [(answer.there, answer.held) for answer in found] == [(True, False), (True, True)]

@@ -92,7 +92,6 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
         _rule("ALTER STATISTICS (?P<a>@N)", ("a", "statistics", OWNER)),
         _rule("ALTER COLLATION (?P<a>@N)", ("a", "collation", OWNER)),
         _rule("ALTER SCHEMA (?P<a>@Q)", ("a", "schema", OWNER)),
-        _rule("ALTER SCHEMA (?P<a>@Q) RENAME TO ", ("a", "database", "CREATE")),
         _rule("ALTER (?:POLICY|TRIGGER) @Q ON (?P<a>@N)", ("a", "relation", OWNER)),
         _rule("ALTER EXTENSION (?P<a>@Q)", ("a", "extension", OWNER)),
         _rule("ALTER EVENT TRIGGER (?P<a>@Q)", ("a", "server", SUPERUSER)),

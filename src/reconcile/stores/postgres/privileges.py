@@ -19,7 +19,7 @@ MANAGED = frozenset({"rds_superuser", "cloudsqlsuperuser", "alloydbsuperuser", "
 """Roles of managed services, which let others than superusers do some of what those may."""
 
 _ASK = f"""
-SELECT w.ord - 1, CASE w.kind WHEN 'server' THEN true WHEN 'schema' THEN s.oid IS NOT NULL
+SELECT w.ord - 1, CASE w.kind WHEN 'server' THEN true WHEN 'database' THEN true WHEN 'schema' THEN s.oid IS NOT NULL
     WHEN 'new schema' THEN s.oid IS NULL
     WHEN 'relation' THEN c.oid IS NOT NULL WHEN 'type' THEN t.oid IS NOT NULL WHEN 'routine' THEN p.oid IS NOT NULL
     WHEN 'role' THEN r.oid IS NOT NULL WHEN 'language' THEN l.oid IS NOT NULL WHEN 'extension' THEN e.oid IS NOT NULL
@@ -29,7 +29,7 @@ SELECT w.ord - 1, CASE w.kind WHEN 'server' THEN true WHEN 'schema' THEN s.oid I
     WHEN w.kind = 'role' THEN pg_has_role(r.oid, %s)
     WHEN w.privilege = 'OWNER' OR w.privilege = 'DROP' THEN pg_has_role(o.owner, 'USAGE')
       OR (w.privilege = 'DROP' AND pg_has_role(s.nspowner, 'USAGE'))
-    WHEN w.kind = 'new schema' THEN has_database_privilege(current_database(), w.privilege)
+    WHEN w.kind IN ('database', 'new schema') THEN has_database_privilege(current_database(), w.privilege)
     WHEN w.kind = 'schema' THEN has_schema_privilege(s.oid, w.privilege)
     WHEN w.kind = 'language' THEN has_language_privilege(l.oid, w.privilege)
     WHEN w.kind = 'type' THEN has_type_privilege(t.oid, w.privilege)
