@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconcile.checkup import Check, Topic, Verdict, limited
+from reconcile.units import size
 
 HERE = ("127.0.0.1", "::1", "localhost")
 """Hosts that are this machine, unless a tunnel or a container's port stands there."""
@@ -72,24 +73,6 @@ def seconds_of(duration: str) -> float:
     """
     number = duration.rstrip("abcdefghijklmnopqrstuvwxyz ")
     return float(number) * _DURATIONS[duration[len(number) :].strip() or "s"]
-
-
-def size(count: int) -> str:
-    """
-    >>> size(3 * 2**30), size(700 * 2**20)
-    ('3.0 GB', '700 MB')
-    """
-    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.0f} MB"
-
-
-def age(seconds: float) -> str:
-    """
-    >>> age(12), age(300), age(9000)
-    ('12 s', '5 min', '2.5 h')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 FREE_DISK, FREE_MEMORY, CPU_PERCENT, MEMORY_PERCENT = "2GB", "1GB", 80, 90

@@ -26,10 +26,10 @@ def lines(checks: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        ({}, ["good disk: 3.0 GB free", "warning memory: 512 MB of 8.0 GB free; the limit is 1GB"]),
-        ({"free_disk": "2GB"}, ["good disk: 3.0 GB free; the limit is 2GB"]),
-        ({"free_disk": "4GB"}, ["stops disk: 3.0 GB free; the limit is 4GB"]),
-        ({"free_memory": "1GB"}, ["stops memory: 512 MB of 8.0 GB free; the limit is 1GB"]),
+        ({}, ["good disk: 3 GB free", "warning memory: 512 MB of 8 GB free; the limit is 1GB"]),
+        ({"free_disk": "2GB"}, ["good disk: 3 GB free; the limit is 2GB"]),
+        ({"free_disk": "4GB"}, ["stops disk: 3 GB free; the limit is 4GB"]),
+        ({"free_memory": "1GB"}, ["stops memory: 512 MB of 8 GB free; the limit is 1GB"]),
         ({"memory_percent": 95}, ["good memory: 94 % used; the limit is 95"]),
         ({}, ["warning memory: 94 % used; the limit is 90", "warning load: processors 150 % busy; the limit is 80"]),
         ({"cpu_percent": 200}, ["good load: processors 150 % busy; the limit is 200"]),

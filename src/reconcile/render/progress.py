@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from reconcile import units
 from reconcile.render import words
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Progress:
         elif event.kind == "step_done" and event.step is not None:
             self._open = max(self._open - 1, 0)
             # A group is one transaction with one time: it stands on its last line.
-            seconds = "" if self._open else f"  {words.duration(event.seconds)}"
+            seconds = "" if self._open else f"  {units.duration(event.seconds)}"
             mark = self._paint("✓", "32")
             self._line(f"  {mark} {event.index:>{len(str(event.total))}}/{event.total}  {event.step.id}{seconds}")
             if not self._open:
@@ -117,6 +118,6 @@ class Progress:
 
 def closing(steps: int, recorded: int, seconds: float) -> str:
     """The last line of an apply."""
-    what = f"Applied {words.counted(steps, 'step')} in {words.duration(seconds)}" if steps else "Nothing to apply"
+    what = f"Applied {words.counted(steps, 'step')} in {units.duration(seconds)}" if steps else "Nothing to apply"
     known = f"recorded {recorded}" if recorded else "nothing new to record"
     return f"{what}; {known}."

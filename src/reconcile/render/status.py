@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from reconcile import units
 from reconcile.model import Json
-from reconcile.render import words
 
 OUTCOMES = {
     "running": "running",
@@ -52,7 +52,7 @@ def history(runs: Sequence[Json]) -> str:
         return "No runs yet.\n"
     lines = []
     for run in runs:
-        took = words.duration(run["finished"] - run["started"]) if run["finished"] else "–"
+        took = units.duration(run["finished"] - run["started"]) if run["finished"] else "–"
         digest = run["digest"].removeprefix("sha256:")[:12]
         outcome = OUTCOMES.get(run["outcome"], run["outcome"])
         lines.append(

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from reconcile import units
 from reconcile.change import REASONS, Action
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Json
@@ -97,7 +98,7 @@ def summary(plan: Json) -> str:
 def _title(plan: Json) -> str:
     stores = words.counted(len(plan["stores"]), "store")
     seconds = plan["observed"].get("read_seconds")
-    read = f"{stores} read in {words.duration(float(seconds))}" if seconds is not None else stores
+    read = f"{stores} read in {units.duration(float(seconds))}" if seconds is not None else stores
     return f"reconcile plan · {plan['project']} · {plan['environment']} · {read}"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from reconcile.change import Action
 from reconcile.model import Json
+from reconcile.units import duration, size
 
 LEGEND = {
     Action.CREATE: "create",
@@ -36,7 +37,6 @@ _PLURALS = {
 }
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_BINARY = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _DECIMAL = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
@@ -86,18 +86,6 @@ def listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def size(count: int) -> str:
-    """Bytes as PostgreSQL's `pg_size_pretty` rounds them.
-
-    >>> size(512), size(6710886400)
-    ('512 bytes', '6.2 GB')
-    """
-    value, unit = float(count), 0
-    while value >= 1024 and unit < len(_BINARY) - 1:
-        value, unit = value / 1024, unit + 1
-    return f"{count} bytes" if not unit else f"{value:.1f}".removesuffix(".0") + f" {_BINARY[unit]}"
-
-
 def amount(count: int) -> str:
     """
     >>> amount(950), amount(4_100_000)
@@ -107,16 +95,6 @@ def amount(count: int) -> str:
         if count >= factor:
             return f"{count / factor:.1f}".removesuffix(".0") + f" {letter}"
     return str(count)
-
-
-def duration(seconds: float) -> str:
-    """
-    >>> duration(0.4), duration(1400), duration(9000)
-    ('0.4 s', '23 min', '2.5 h')
-    """
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def cost(measured: Mapping[str, int]) -> str:

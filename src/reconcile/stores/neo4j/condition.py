@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from reconcile import machine
+from reconcile import machine, units
 from reconcile.change import Cypher, Server, Step
 from reconcile.checkup import Check, Topic, Verdict, limited
 from reconcile.errors import StoreError
@@ -119,7 +119,7 @@ def _transactions(read: Read, database: str, limits: Mapping[str, Json], waits: 
     old = [row for row in others if (row["age"] or 0) >= since]
     for row in old:
         query = " ".join(masked(row["query"]).split()) or "between two queries"
-        what = f"{row['id']}, {row['user']} at {row['client']}, {machine.age(row['age'])} old: {query[:80]}"
+        what = f"{row['id']}, {row['user']} at {row['client']}, {units.duration(row['age'])} old: {query[:80]}"
         hint = f"if it writes, schema steps wait for it; end it: TERMINATE TRANSACTION '{row['id']}'"
         yield Check(Topic.BLOCKERS, Verdict.WARNING, what, hint if waits else None)
     if not old:
@@ -137,7 +137,7 @@ def _machine(read: Read, limits: Mapping[str, Json], data: str | None) -> Iterat
         system = {name: entry["value"] for name, entry in rows[0]["os"].items()}
         heap = rows[0]["memory"]["HeapMemoryUsage"]["value"]["properties"]
         most = max(int(heap["max"]), 1)
-        told = f"heap {machine.size(int(heap['used']))} of {machine.size(most)}"
+        told = f"heap {units.size(int(heap['used']))} of {units.size(most)}"
         yield Check(Topic.MEMORY, Verdict.GOOD, told)
         load = float(system.get("SystemLoadAverage") or -1)
         if here.cpu_percent is None and load >= 0:

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
-from reconcile import machine
+from reconcile import machine, units
 from reconcile.change import Server, Sql, Step
 from reconcile.checkup import Check, Topic, Verdict, limited
 from reconcile.model import Json
@@ -224,7 +224,7 @@ def _blockers(found: Mapping[str, Any], limits: Mapping[str, Json], steps: Seque
     for one in found["prepared"] or ():
         quiet = False
         locks = f", holds a lock on {one['locks']}" if one["locks"] else ""
-        what = f"prepared transaction {one['gid']!r} of {one['owner']}, {machine.age(one['age'])} old{locks}"
+        what = f"prepared transaction {one['gid']!r} of {one['owner']}, {units.duration(one['age'])} old{locks}"
         verdict = Verdict.STOPS if _stops(one, one["age"], limit, steps) else Verdict.WARNING
         gid = literal(one["gid"])
         yield Check(Topic.BLOCKERS, verdict, what, f"finish it: COMMIT PREPARED {gid} or ROLLBACK PREPARED {gid}")
@@ -254,8 +254,8 @@ def _session(session: Mapping[str, Any]) -> str:
     """pid, who, since when, doing what; literals of the query may be anybody's secrets."""
     query = " ".join(_LITERAL.sub("'…'", masked(session["query"] or "")).split())
     state = session["state"] or "state hidden"
-    age = "" if session["age"] is None else f", transaction {machine.age(session['age'])} old"
-    idle = "" if session["idle"] is None else f" for {machine.age(session['idle'])}"
+    age = "" if session["age"] is None else f", transaction {units.duration(session['age'])} old"
+    idle = "" if session["idle"] is None else f" for {units.duration(session['idle'])}"
     locks = f", holds a lock on {session['locks']}" if session["locks"] else ""
     application = f" ({session['application']})" if session["application"] else ""
     last = f"; last query: {query[:80]}{'…' * (len(query) > 80)}" if query else ""
@@ -278,7 +278,7 @@ def _load(found: Mapping[str, Any], limits: Mapping[str, Json], most: int) -> It
         yield Check(Topic.LOAD, Verdict.GOOD, f"{used} of {most} connections")
     if lag is not None:
         over = "replication_lag" in limits and lag > machine.seconds_of(str(limits["replication_lag"]))
-        yield limited(Topic.LOAD, f"replicas are {machine.age(lag)} behind", over, "replication_lag", limits)
+        yield limited(Topic.LOAD, f"replicas are {units.duration(lag)} behind", over, "replication_lag", limits)
     elif "replication_lag" in limits:
         seen = found["sees_all"]
         what = "no replica is connected" if seen else "how far replicas are behind is hidden from this role"
@@ -287,7 +287,7 @@ def _load(found: Mapping[str, Any], limits: Mapping[str, Json], most: int) -> It
 
 def _space(found: Mapping[str, Any], limits: Mapping[str, Json], local: bool) -> Iterator[Check]:
     free = machine.free_disk(found["data"]) if local and found["data"] else None
-    size = f"the database has {machine.size(int(found['bytes']))}"
+    size = f"the database has {units.size(int(found['bytes']))}"
     yield from machine.checks(limits, machine.look(free is not None), free, size)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from reconcile import machine
+from reconcile import machine, units
 from reconcile.change import Step
 from reconcile.checkup import Check, Topic, Verdict, of_problem
 from reconcile.errors import Problem
@@ -114,9 +114,9 @@ def _machine(seen: Seen, limits: Mapping[str, Json], local: bool) -> Iterator[Ch
     system = ((seen.telemetry or {}).get("app") or {}).get("system") or {}
     resident = ((seen.telemetry or {}).get("memory") or {}).get("resident_bytes")
     if resident is not None and system.get("ram_size"):
-        told = f"the server holds {machine.size(int(resident))} of {machine.size(int(system['ram_size']) * 1024)}"
+        told = f"the server holds {units.size(int(resident))} of {units.size(int(system['ram_size']) * 1024)}"
         yield Check(Topic.MEMORY, Verdict.GOOD, told)
-    size = f"its disk has {machine.size(int(system['disk_size']) * 1024)}" if system.get("disk_size") else ""
+    size = f"its disk has {units.size(int(system['disk_size']) * 1024)}" if system.get("disk_size") else ""
     yield from machine.checks(limits, machine.look(local), None, size)
 
 
