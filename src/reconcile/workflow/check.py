@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -140,8 +140,8 @@ def _alone(project: Project, spec: StoreSpec) -> Json:
     return _store(spec.name, spec, version, edition, checks)
 
 
-def _tried(ask: object) -> list[Check]:
-    assert callable(ask)
+def _tried(ask: Callable[[], None]) -> list[Check]:
+    """What it is refused with, as a check."""
     try:
         ask()
     except ReconcileError as error:
