@@ -7,7 +7,6 @@ on those of 16 and 15 that are here too. A server given by URL is the only one, 
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ import psycopg
 import pytest
 
 from reconcile.sandbox import PREFIX
+from reconcile.sandbox.applied import import_whole
 from reconcile.sandbox.postgres import IN_WHEEL, LATEST, installed
 from reconcile.sandbox.scratch import Scratch, postgres_database
 from reconcile.stores import kinds
@@ -32,11 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "older: runs on older versions of PostgreSQL too, without being asked to")
     config.addinivalue_line("markers", "pgvector: needs the extension vector, which only the wheel's servers have")
     config.addinivalue_line("markers", "since(major): needs what came with that version, or its way of spelling")
-    # Stores are read in threads, which import what they need; pytest parses what it imports, and `ast.parse` of
-    # Python 3.11 fails in threads now and then: "AST constructor recursion depth mismatch" (python/cpython#106905).
-    for kind in kinds():
-        for part in ("session", "parse", "changes"):
-            importlib.import_module(f"reconcile.stores.{kind}.{part}")
+    import_whole(kinds())
 
 
 OLDER = ("16", "15")

@@ -13,6 +13,7 @@ import pytest
 
 from reconcile.sandbox import PREFIX
 
+_EXAMPLE = Path(__file__).parents[1] / "examples" / "rag-platform"
 PROJECT = """\
 version: 1
 name: shop
@@ -116,14 +117,26 @@ def test_stores_with_a_project_applied(pytester: pytest.Pytester) -> None:
 
 
 def test_the_example_in_all_three_stores(pytester: pytest.Pytester) -> None:
-    example = Path(__file__).parents[1] / "examples" / "rag-platform"
+    """Nothing is left for threads to import: `ast.parse` of Python 3.11, which pytest imports with, bears only one."""
+    pytester.makeconftest(
+        """
+        import importlib.abc, sys, threading
+
+        class MainThreadOnly(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path=None, target=None):
+                if name.startswith("reconcile.stores.") and threading.current_thread() is not threading.main_thread():
+                    raise AssertionError(f"{name} is imported in a thread")
+
+        sys.meta_path.insert(0, MainThreadOnly())
+        """
+    )
     pytester.makepyfile(
         f"""
         import os, neo4j, psycopg
         from qdrant_client import QdrantClient
 
         def test_the_application(reconcile_stores):
-            stores = reconcile_stores({str(example)!r})
+            stores = reconcile_stores({str(_EXAMPLE)!r})
             with psycopg.connect(stores["app"].url) as connection:
                 assert connection.execute("SELECT count(*) FROM documents").fetchone() == (0,)
             graph = stores["graph"]

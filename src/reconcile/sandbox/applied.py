@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +20,19 @@ _WHOLE_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-.*)?\}")
 
 # Settings that say which server, which database and as whom; all of them are replaced.
 _PLACE = frozenset({"url", "host", "port", "user", "password", "database", "api_key", "role"})
+
+
+def import_whole(kinds: Iterable[str]) -> None:
+    """Import every module of the packages of these kinds of store, here and now.
+
+    Stores are read in threads, which import what they need. pytest parses what it imports of a plugin's package, and
+    `ast.parse` of Python 3.11 fails in threads now and then: "AST constructor recursion depth mismatch"
+    (https://github.com/python/cpython/issues/106905).
+    """
+    for kind in kinds:
+        module = importlib.import_module(f"reconcile.stores.{kind}")
+        for found in pkgutil.walk_packages(module.__path__, f"{module.__name__}."):
+            importlib.import_module(found.name)
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,7 @@ class ScratchStores:
         from reconcile import workflow
 
         project = Project.load(Path(directory), environment)
+        import_whole({spec.kind for spec in project.stores.values()})
         stores = {name: self._make(spec, project) for name, spec in project.stores.items()}
         here = replace(
             project,

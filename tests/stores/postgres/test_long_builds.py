@@ -176,8 +176,7 @@ class Gate:
 
     def kill(self) -> tuple[object, ...]:
         """Kill an apply whose build waits at the gate; (pid, application name) of the builder, which lives on."""
-        for timer in self.timers:  # of the apply before: it would open the gate of this one
-            timer.join()
+        self.wait()  # a timer of the apply before would open the gate of this one
         self.ask("SELECT pg_advisory_lock(7)")
         process = self.folder.start("apply", "--auto-approve", "--allow", "all")
         try:
@@ -193,6 +192,10 @@ class Gate:
 
     def open(self) -> None:
         self.ask("SELECT pg_advisory_unlock(7)")
+
+    def wait(self) -> None:
+        for timer in self.timers:
+            timer.join()
 
     def await_orphan(self) -> None:
         while self.ask(BUILDING.replace("p.phase LIKE 'building index%'", "true")):
@@ -223,6 +226,7 @@ class Gate:
 def gate(tmp_path: Path, postgres_database: str) -> Iterator[Gate]:
     made = Gate(tmp_path, postgres_database)
     yield made
+    made.wait()
     made.gate.close()
 
 
