@@ -256,6 +256,14 @@ class Side:
 
 
 @runtime_checkable
+class Shared(Protocol):
+    """A session whose server holds objects that are out of the store's scope and may stand on those that are in it."""
+
+    def dependents(self, steps: Sequence[Step]) -> Sequence[Problem]:
+        """What out of the scope keeps `steps` from dropping something, or would be gone with it. Reads only."""
+
+
+@runtime_checkable
 class Ends(Protocol):
     """A session that can end others which hold what steps need and do nothing."""
 

@@ -13,12 +13,12 @@ from reconcile import load
 from reconcile.causes import causes
 from reconcile.change import Change
 from reconcile.diff import Options
-from reconcile.errors import ReconcileError
+from reconcile.errors import PlanError, Problem, ReconcileError
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Json
 from reconcile.plan import Plan, Steps, StoreView, build
 from reconcile.policy import Allowance, blocked
-from reconcile.stores.base import Receipt
+from reconcile.stores.base import Receipt, Shared
 from reconcile.suggest import meant
 from reconcile.survey import Reading, Survey, reading, survey, unrecorded
 from reconcile.waits import waits
@@ -97,6 +97,7 @@ def _plan(found: Survey, read_seconds: float) -> Plan:
         return project.selections[address.store].classify(address, None) == "external"
 
     built = build(views, external, waits(found.reading.desired))
+    _refuse_dependents(found.reading, built)
     made = Plan(
         project=project.name,
         environment=project.environment,
@@ -112,6 +113,16 @@ def _plan(found: Survey, read_seconds: float) -> Plan:
     made = replace(made, observed=observed)
     notes = [*observed["notes"], *built.remarks, *_idle_allowances(made)]
     return replace(made, observed={**observed, "notes": notes, "blocked": blocked_in(project, made)})
+
+
+def _refuse_dependents(found: Reading, built: Steps) -> None:
+    """Refuse to drop what is used out of the scope: the server would, in the middle of the apply."""
+    problems: list[Problem] = []
+    for name, store in found.stores.items():
+        if isinstance(store.session, Shared):
+            problems += store.session.dependents([s for s in built.steps if s.address.store == name])
+    if problems:
+        raise PlanError("\n".join(map(str, problems)))
 
 
 def blocked_in(project: Project, made: Plan) -> list[Json]:

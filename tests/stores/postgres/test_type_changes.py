@@ -23,7 +23,7 @@ from tests.stores.postgres.writing import (
 from reconcile.hazards import Hazard
 from reconcile.model import Resource, State
 from reconcile.plan import Steps
-from reconcile.stores.postgres.changes.column_type import cast_of, fitted
+from reconcile.stores.postgres.changes.casting import cast_of, fitted
 from reconcile.stores.postgres.changes.fitting import misfit
 from reconcile.stores.postgres.changes.types import type_change
 from reconcile.stores.postgres.resources import IndexItem

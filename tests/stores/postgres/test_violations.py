@@ -272,6 +272,83 @@ def test_rows_that_keep_the_rules_are_no_problem(database: Database) -> None:
     assert problems(database, *chosen) == []
 
 
+SCORES = """
+DELETE FROM scores; DELETE FROM teams; INSERT INTO teams VALUES (1);
+INSERT INTO scores (id, n, m, at, team) VALUES
+  (1, 0.4, 1, '2026-01-01 10:00', 1), (2, 0.3, 1.2, '2026-01-01 11:00', 1.4), (3, NULL, 2, NULL, NULL)
+"""
+RULES = {
+    "check": ("checks: {scores_n: n > 0}", {"n": "integer"}, "n > 0 does not hold in public.scores: 2 rows (id = 1"),
+    "unique": (
+        "unique: {scores_m: [m]}",
+        {"m": "integer"},
+        "(m) occurs more than once in public.scores: 1 value (m = 1, 2 times)",
+    ),
+    "unique index of some rows": (
+        "indexes: {scores_at: {columns: [at], unique: true, where: m < 2}}",
+        {"at": "date"},
+        "(at) occurs more than once in public.scores: 1 value (at = 2026-01-01, 2 times)",
+    ),
+    "exclusion": (
+        "exclusions: {scores_once: {method: btree, columns: [{column: at, with: '='}]}}",
+        {"at": "date"},
+        "rows of public.scores exclude each other: 1 pair (id = 1, other id = 2)",
+    ),
+    "foreign key": (
+        "foreign_keys: {scores_team: {columns: [team], references: teams}}",
+        {"team": "numeric(9,2)", "m": "integer"},
+        None,
+    ),
+    "kept": ("checks: {scores_n: n >= 0 AND m > 0}", {"n": "integer", "m": "smallint"}, None),
+}
+"""A rule, the columns that get another type under it, and what is said."""
+
+
+@pytest.mark.parametrize(
+    ("standing", "strategy"), [(True, ""), (False, ""), (True, ", strategy: online")], ids=["in place", "new", "online"]
+)
+def test_rows_that_break_a_rule_only_once_they_are_cast(
+    standing: bool, strategy: str, postgres_database: str, tmp_path: Path
+) -> None:
+    """0.4 is more than 0, and as an integer is not: told before, or the apply stops part-way."""
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}}, {"ledger": {"file": "l.db"}})
+
+    def declare(rule: str, **types: str) -> Folder:
+        first = {"n": "numeric", "m": "numeric", "at": "timestamp", "team": "numeric"}
+        columns = ", ".join(
+            f'{name}: {{type: "{types.get(name, old)}"{strategy if name in types else ""}}}'
+            for name, old in first.items()
+        )
+        return folder.declare(
+            app=f"""tables:
+  teams: {{columns: {{id: numeric}}, primary_key: [id]}}
+  scores:
+    columns: {{id: bigint, {columns}}}
+    primary_key: [id]
+    {rule}
+"""
+        )
+
+    with psycopg.connect(postgres_database, autocommit=True) as connection:
+        for name, (rule, types, message) in RULES.items():
+            if strategy and name == "exclusion":
+                continue  # it cannot be built beside the old one
+            declare("").apply("all")
+            connection.execute(SCORES.encode())
+            if standing and name != "foreign key":
+                declare(rule).apply("all")
+            declare(rule, **types)
+            if message is None:
+                connection.execute("UPDATE scores SET n = 1, team = NULL WHERE team = 1.4")
+                folder.apply("all")
+                assert folder.plan().steps == ()
+                continue
+            with pytest.raises(ReconcileError, match="nothing was changed") as caught:
+                folder.apply("all")
+            assert message in str(caught.value), name
+            assert str(caught.value).count("to fix: ") == 1, name
+
+
 @pytest.mark.pgvector
 def test_counting_ends_at_the_limit(database: Database) -> None:
     database.execute("INSERT INTO users (id, age) SELECT n, -n FROM generate_series(10, 2000) n")

@@ -27,6 +27,7 @@ from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.introspect import introspect, settle
 from reconcile.stores.postgres.locks import Waiting, lock_first
 from reconcile.stores.postgres.operations import OPERATIONS
+from reconcile.stores.postgres.outside import dependents
 from reconcile.stores.postgres.sqltext import relation
 from reconcile.stores.postgres.violations import violations
 
@@ -133,7 +134,13 @@ class PostgresSession:
         """See `Session.preflight`."""
         with self._translated():
             found = obstacles(self.connection, steps, f"store {self.name}")
+            found += dependents(self.connection, self.schemas, steps)
             return [*found, *violations(self.connection, self.schemas, steps)]
+
+    def dependents(self, steps: Sequence[Step]) -> Sequence[Problem]:
+        """See `stores.base.Shared`: what stands in schemas out of the scope."""
+        with self._translated():
+            return dependents(self.connection, self.schemas, steps)
 
     def check(self, steps: Sequence[Step]) -> Sequence[Check]:
         """See `Session.check`: two queries."""

@@ -10,6 +10,7 @@ from typing import cast
 from reconcile.change import Phase, World
 from reconcile.facts import Fact, done, has, ok
 from reconcile.model import Address
+from reconcile.stores.postgres.changes.casting import fitted
 from reconcile.stores.postgres.changes.column import used
 from reconcile.stores.postgres.changes.column_online_parts import (
     Part,
@@ -19,7 +20,6 @@ from reconcile.stores.postgres.changes.column_online_parts import (
     swapped,
     together,
 )
-from reconcile.stores.postgres.changes.column_type import fitted
 from reconcile.stores.postgres.changes.common import (
     PostgresChange,
     renamed_first,

@@ -25,7 +25,7 @@ from reconcile.stores.postgres.changes.column_online_parts import (
 )
 from reconcile.stores.postgres.changes.column_rename import backfill_step, beside_step, build_steps
 from reconcile.stores.postgres.changes.column_second import Second
-from reconcile.stores.postgres.changes.column_type import users_away
+from reconcile.stores.postgres.changes.column_type import rules_broken, users_away
 from reconcile.stores.postgres.changes.common import (
     PostgresChange,
     comments,
@@ -79,8 +79,9 @@ class Swap(Second):
         if self.members[-1] == self.address:
             self._take_over([self._other(a) for a in self.members])
         rows = () if not self.narrows else misfits(self.world, self.old, self.new)
+        rules = () if self.judged.wider and self.new.using is None else rules_broken(self.world, self.old)
         more = nulls(self.world, [self.address]) if self.new.not_null and self.new.using is None else []
-        return preceded(self.made, [*rows, *more, *rewritable(self.world, self.table)])
+        return preceded(self.made, [*rows, *rules, *more, *rewritable(self.world, self.table)])
 
     def _other(self, address: Address) -> Swap:
         """Another of them, with what it is to put in place."""

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconcile.change import Phase, Step, World
+from reconcile.change import Op, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Resource
+from reconcile.stores.postgres.changes.casting import cast_of
 from reconcile.stores.postgres.changes.column import refuse_held, used
 from reconcile.stores.postgres.changes.column_identity import alter_statement
 from reconcile.stores.postgres.changes.common import PostgresChange, comments, requires, small
 from reconcile.stores.postgres.changes.constraint import add_statement, drop_statement, unchecked, validate_statement
 from reconcile.stores.postgres.changes.named import keys_to
-from reconcile.stores.postgres.changes.preconditions import misfits, preceded
+from reconcile.stores.postgres.changes.preconditions import broken, conflicts, duplicates, misfits, preceded
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, standing_on, users
-from reconcile.stores.postgres.changes.types import Type, TypeChange, is_vector, type_change
-from reconcile.stores.postgres.resources import Check, Column, Exclusion, Index, Key, PostgresResource
-from reconcile.stores.postgres.sqltext import as_written, dotted, ident
+from reconcile.stores.postgres.changes.types import TypeChange, type_change
+from reconcile.stores.postgres.resources import Check, Column, Exclusion, ForeignKey, Index, Key, PostgresResource
+from reconcile.stores.postgres.sqltext import as_written, dotted
 
 
 def compared_with(world: World, column: Column) -> list[PostgresResource]:
@@ -95,7 +96,23 @@ def retype_steps(
     steps = [step, *_validated(change, world, again, done + 2)]
     if judged is None or judged.wider or small(world, before.table):
         return steps
-    return preceded(steps, misfits(world, before, after))
+    return preceded(steps, [*misfits(world, before, after), *rules_broken(world, before)])
+
+
+def rules_broken(world: World, column: Column) -> list[Op]:
+    """Rows that hold what the new type takes, but not in its spelling: 0.4 is an integer, and 0 no longer over 0."""
+    found: list[Op] = []
+    for rule in compared_with(world, column):
+        wanted = world.target.get(rule.address)
+        if comes_again(world, rule) or wanted is None:
+            continue
+        if isinstance(wanted, Key) or (isinstance(wanted, Index) and wanted.unique):
+            found += duplicates(world, wanted)
+        elif isinstance(wanted, Check | ForeignKey):
+            found += broken(world, wanted)
+        elif isinstance(wanted, Exclusion):
+            found += conflicts(world, wanted)
+    return found
 
 
 def _validated(change: PostgresChange, world: World, checks: list[Check], number: int) -> list[Step]:
@@ -167,33 +184,3 @@ def _type_hazards(world: World, before: Column, judged: TypeChange | None) -> li
     if judged.loses:
         hazards.append(Hazard.DELETES_DATA)
     return hazards
-
-
-_UNLIMITED = {"character varying": "character varying", "character": "bpchar", "bit": "bit varying"}
-_UNLIMITED["bit varying"] = "bit varying"
-"""Types without their length: an explicit cast to one with a length cuts values off without a word, and what the
-server does with the result, an assignment, does not."""
-_FITTED = {"character varying": ('pg_catalog."varchar"', 4), "character": ("pg_catalog.bpchar", 4)}
-_FITTED |= {"bit": ('pg_catalog."bit"', 0), "bit varying": ("pg_catalog.varbit", 0)}
-"""Functions that make a value of a length, or fail; what is added to it for the type modifier."""
-
-
-def cast_of(before: Column, after: Column) -> str:
-    """There is no cast from an enum to another type, nor between an array and what is none, but through text."""
-    name, new = ident(before.name), str(as_written(after, "type"))
-    left, right = Type.of(before.type), Type.of(after.type)
-    if right.base in _UNLIMITED:
-        new = f"{_UNLIMITED[right.base]}{'[]' if right.array else ''}"
-    enums = any(a.kind == "enum" for a in before.refers)
-    if not is_vector(after.type) and (enums or left.array != right.array):
-        return f"{name}::text{'[]' if left.array and right.array else ''}::{new}"
-    return f"{name}::{new}"
-
-
-def fitted(before: Column, after: Column) -> str:
-    """The cast, and an error where a value is too long."""
-    to = Type.of(after.type)
-    if to.base not in _FITTED or to.array or not (to.args or to.base in ("character", "bit")):
-        return cast_of(before, after)
-    function, more = _FITTED[to.base]
-    return f"{function}({cast_of(before, after)}, {(*to.args, 1)[0] + more}, false)"

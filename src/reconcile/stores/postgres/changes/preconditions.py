@@ -1,7 +1,7 @@
 """Queries for rows that a step would trip over, run before anything is changed: what they find stops the apply.
 
-They read the store as it is then, so they name things as they are called now and leave out what this plan retypes:
-what rows hold afterwards is not known before. The step itself still decides.
+They read the store as it is then, so they name things as they are called now, and cast what this plan retypes. What
+rows hold afterwards is not always known before (a column made again from an expression): the step itself decides.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import cast
 
 from reconcile.change import Call, Op, Step, World
 from reconcile.model import Address
+from reconcile.stores.postgres.changes.casting import fitted
 from reconcile.stores.postgres.changes.column import volatile
 from reconcile.stores.postgres.changes.fitting import STRINGS, misfit
 from reconcile.stores.postgres.changes.homes import home, homes
 from reconcile.stores.postgres.changes.named import columns_used, mentions
-from reconcile.stores.postgres.changes.remaking import is_made_again, retyped
+from reconcile.stores.postgres.changes.remaking import is_made_again, made_again, retyped
 from reconcile.stores.postgres.changes.renaming import renamed_in
+from reconcile.stores.postgres.changes.type_remaking import reshaped, type_remade
 from reconcile.stores.postgres.changes.types import Type
 from reconcile.stores.postgres.resources import (
     Check,
@@ -49,9 +51,47 @@ def no_rows(sql: str, what: str, fix: str, unit: str = "row") -> Op:
     return Op(NO_ROWS, {"sql": sql, "what": what, "unit": unit, "fix": fix})
 
 
-def _steady(world: World, columns: Iterable[Address]) -> bool:
-    """Whether these columns are there now and keep their type and expression."""
-    return all(c in world.live and c in world.target and not retyped(world, c) for c in columns)
+def _known(world: World, columns: Iterable[Address]) -> bool:
+    """Whether these columns are there now, and what they hold afterwards can be asked."""
+    return all(c in world.live and c in world.target and converted(world, c) is not None for c in columns)
+
+
+def converted(world: World, column: Address) -> str | None:
+    """What a live column holds after the plan, as an expression over what it holds now: its name, or a cast of it.
+
+    What does not fit the new type, see `misfits`, becomes NULL. None where it is not known, or the type is not there.
+    """
+    name = live_column(world, column)
+    if not retyped(world, column):
+        return name
+    before, after = world.live[column], world.target[column]
+    if not isinstance(before, Column) or not isinstance(after, Column) or made_again(world, before, after):
+        return None
+    if any(world.creates(a) or type_remade(world, a) or reshaped(world, a) for a in (*before.refers, *after.refers)):
+        return None
+    if after.using is not None:
+        return f"({_back(world, before.table, after.using)})"
+    if before.type == after.type:  # another collation
+        return name
+    condition = _misfit(world, before, after)
+    cast = fitted(before, after, name)
+    return cast if condition is None else f"CASE WHEN {condition} THEN NULL ELSE {cast} END"
+
+
+def _rows(world: World, table: Address, columns: Iterable[Address], alias: str | None = None) -> str:
+    """What to read a table's rows from, as they are after the plan as far as `columns` are concerned.
+
+    Args:
+        alias: what to call it; by default by the table's own name.
+    """
+    now = _now(world, table)
+    casts = {name: cast for c in columns if (cast := converted(world, c)) != (name := live_column(world, c))}
+    if not casts:
+        return now if alias is None else f"{now} {alias}"
+    used = [live_column(world, c) for c in columns]
+    names = dict.fromkeys(["ctid", *shown(world, table, *used).split(", "), *used])
+    items = ", ".join(f"{casts[n]} AS {n}" if n in casts else n for n in names)
+    return f"(SELECT {items} FROM {now}) {alias or ident(world.where(table).parts[-1])}"
 
 
 def _now(world: World, table: Address) -> str:
@@ -122,11 +162,11 @@ def duplicates(world: World, rule: Key | Index) -> list[Op]:
             return []
         used = [c for c in used if not world.creates(c)]  # what is new is the same in all rows: the others decide
         items = [live_column(world, c) for c in used]
-    if not _steady(world, used):
+    if not _known(world, used):
         return []
     conditions = [f"({where})"] if where else []
     conditions += [] if null_counts else [f"{i} IS NOT NULL" for i in items]
-    sql = f"SELECT {', '.join(items)}, count(*) AS times FROM {_now(world, table)}"
+    sql = f"SELECT {', '.join(items)}, count(*) AS times FROM {_rows(world, table, used)}"
     sql += f" WHERE {' AND '.join(conditions)}" if conditions else ""
     sql += f" GROUP BY {', '.join(str(n + 1) for n in range(len(items)))} HAVING count(*) > 1"
     what = f"({said}) occurs more than once in {_plain(table)}"
@@ -180,10 +220,10 @@ def orphans(world: World, key: ForeignKey) -> list[Op]:
     names = [str(v) for v in values]
     all_set = " AND ".join(f"{n} IS NOT NULL" for n in names)
     if target in world.live and all(c in world.live for c in there):
-        if not _steady(world, there):
+        if not _known(world, there):
             return []
         same = " AND ".join(f"t.{live_column(world, c)} = {n}" for c, n in zip(there, names, strict=True))
-        missing = f"{all_set} AND NOT EXISTS (SELECT FROM {_now(world, target)} t WHERE {same})"
+        missing = f"{all_set} AND NOT EXISTS (SELECT FROM {_rows(world, target, there, 't')} WHERE {same})"
     elif world.creates(target):
         missing = all_set
     else:
@@ -192,9 +232,10 @@ def orphans(world: World, key: ForeignKey) -> list[Op]:
         some_set = " OR ".join(f"{n} IS NOT NULL" for n in names)
         some_null = " OR ".join(f"{n} IS NULL" for n in names)
         missing = f"({missing}) OR (({some_set}) AND ({some_null}))"
-    old = [live_column(world, c) for c in columns if c in world.live]
+    here = [c for c in columns if c in world.live]
+    old = [live_column(world, c) for c in here]
     selected = ", ".join(f"f.{c}" for c in shown(world, key.table, *old).split(", "))
-    sql = f"SELECT {selected} FROM {_now(world, key.table)} f WHERE {missing}"
+    sql = f"SELECT {selected} FROM {_rows(world, key.table, here, 'f')} WHERE {missing}"
     what = f"({', '.join(key.columns)}) of {_plain(key.table)} is not in {_plain(target)}"
     fix = (
         f"add what is missing to {_plain(target)}, or delete these rows or set their {(old or key.columns)[0]} to NULL"
@@ -204,7 +245,7 @@ def orphans(world: World, key: ForeignKey) -> list[Op]:
 
 def _value(world: World, column: Address) -> str | None:
     """What rows `f` will hold in a column, as far as that is known: what they hold now, or what all get at first."""
-    if _steady(world, [column]):
+    if _known(world, [column]):
         return f"f.{live_column(world, column)}"
     new = world.target.get(column)
     if not isinstance(new, Column) or not world.creates(column) or _varies(new) or any(map(world.creates, new.refers)):
@@ -219,10 +260,10 @@ def broken(world: World, rule: Check | ForeignKey) -> list[Op]:
     if isinstance(rule, ForeignKey):
         return orphans(world, rule)
     used = [c.address for c in columns_used(world, world.target, home(world, rule.table), rule)]
-    if not used or not _steady(world, used):
+    if not used or not _known(world, used):
         return []
     expression = _back(world, rule.table, str(as_written(rule, "expression")))
-    sql = f"SELECT {shown(world, rule.table)} FROM {_now(world, rule.table)} WHERE NOT ({expression})"
+    sql = f"SELECT {shown(world, rule.table)} FROM {_rows(world, rule.table, used)} WHERE NOT ({expression})"
     what = f"{rule.expression} does not hold in {_plain(rule.table)}"
     return [no_rows(sql, what, "change or delete these rows, or declare the check `not_valid: true`")]
 
@@ -234,7 +275,7 @@ def rewritable(world: World, table: Address) -> list[Op]:
         if not isinstance(check, Check) or not check.not_valid or not check.enforced or check.leftover_of:
             continue
         used = [c.address for c in world.live.children(table) if mentions(check.expression, c.address.parts[-1])]
-        if check.address in world.live or _steady(world, used):
+        if check.address in world.live or not any(retyped(world, c) for c in used):
             what = f"{check.address.parts[-1]} does not hold in {_plain(table)}, whose rows are to be written"
             sql = failing(world, check)
             found.append(no_rows(sql, what, "change or delete these rows, or drop the check before"))
@@ -248,17 +289,22 @@ def failing(world: World, check: Check) -> str:
     return f"SELECT {shown(world, table)} FROM {only}{_now(world, table)} WHERE NOT ({expression})"
 
 
-def misfits(world: World, before: Column, after: Column) -> list[Op]:
-    """Values that the new type of a column refuses, where that can be asked for."""
+def _misfit(world: World, before: Column, after: Column) -> str | None:
+    """SQL that is true of values that the new type refuses."""
     name = live_column(world, before.address)
-    condition = misfit(name, before.type, after.type, world.server.numbers)
     enum = next((r for a in after.refers if isinstance(r := world.target.get(a), Enum)), None)
     if enum is not None and Type.of(before.type).base in STRINGS | _enums(world):
         array = Type.of(after.type).array or Type.of(before.type).array
-        condition = None if array else f"{name}::text NOT IN ({', '.join(map(literal, enum.values))})"
+        return None if array else f"{name}::text NOT IN ({', '.join(map(literal, enum.values))})"
+    return misfit(name, before.type, after.type, world.server.numbers)
+
+
+def misfits(world: World, before: Column, after: Column) -> list[Op]:
+    """Values that the new type of a column refuses, where that can be asked for."""
+    condition = _misfit(world, before, after)
     if condition is None:
         return []
-    table = before.table
+    name, table = live_column(world, before.address), before.table
     sql = f"SELECT {shown(world, table, name)} FROM {_now(world, table)} WHERE {condition}"
     what = f"{after.address.parts[-1]} of {_plain(table)} does not fit {after.type}"
     return [no_rows(sql, what, "change these values first, or declare a type they fit")]
@@ -289,13 +335,13 @@ def conflicts(world: World, exclusion: Exclusion) -> list[Op]:
     table = exclusion.table
     top = home(world, table)
     used = [c.address for c in columns_used(world, world.target, top, exclusion)]
-    if table not in world.live or not used or not _steady(world, used):
+    if table not in world.live or not used or not _known(world, used):
         return []
     keys = ", ".join(f"{sql} AS k{n}" for n, sql in enumerate(_index_items(world, exclusion)))
     listed = shown(world, table).split(", ")
     where = f" WHERE {_back(world, table, as_written(exclusion, 'where'))}" if exclusion.where is not None else ""
     rows = f"(SELECT ctid AS place, {', '.join(f'{c} AS s{n}' for n, c in enumerate(listed))}, {keys}"
-    rows += f" FROM {_now(world, table)}{where})"
+    rows += f" FROM {_rows(world, table, used)}{where})"
     same = " AND ".join(f"a.k{n} {operator(o)} b.k{n}" for n, o in enumerate(exclusion.operators))
     said = ", ".join(f"a.s{n} AS {c}, b.s{n} AS {_other(c)}" for n, c in enumerate(listed))
     sql = f"SELECT {said} FROM {rows} a JOIN {rows} b ON a.place < b.place AND {same}"
