@@ -212,6 +212,28 @@ def test_emptiness_and_size(database: Database) -> None:
     assert set(measured) == {at("table", "t"), at("index", "t_pkey"), at("view", "v")} - {at("view", "v")}
 
 
+def test_size_before_the_first_analyze(database: Database) -> None:
+    """The planner knows no rows yet: those of the first pages are counted, and the others taken to be as full."""
+    database.execute(
+        "CREATE TABLE t (a int PRIMARY KEY, b text) WITH (autovacuum_enabled = off);"
+        "CREATE TABLE p (a int) PARTITION BY RANGE (a); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)"
+        " WITH (autovacuum_enabled = off); CREATE TABLE p2 PARTITION OF p DEFAULT WITH (autovacuum_enabled = off);"
+        "INSERT INTO p SELECT generate_series(1, 7); CREATE TABLE secret (a int); INSERT INTO secret VALUES (1)"
+    )
+    t, key = at("table", "t"), at("index", "t_pkey")
+    session = database.session
+    for rows, most in ((0, 0), (3, 3), (20_000, 21_000)):
+        database.execute(f"TRUNCATE t; INSERT INTO t SELECT n, repeat('x', 40) FROM generate_series(1, {rows}) n")
+        measured = session.measure([t, key])
+        assert rows * 0.95 <= measured[t]["rows"] == measured[key]["rows"] <= most
+    assert session.measure([at("table", "p")])[at("table", "p")]["rows"] == 7
+    database.execute("CREATE ROLE nobody_here; SET ROLE nobody_here")
+    try:
+        assert "rows" not in session.measure([at("table", "secret")])[at("table", "secret")]
+    finally:
+        database.execute("RESET ROLE; DROP ROLE nobody_here")
+
+
 def test_scratch_leaves_nothing(database: Database) -> None:
     with database.session.scratch() as connection:
         connection.execute("CREATE SCHEMA scratch; CREATE TABLE scratch.t (a int)")

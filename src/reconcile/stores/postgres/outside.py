@@ -32,7 +32,8 @@ WITH RECURSIVE asked AS (
 ), gone AS (
   {found}
   UNION SELECT 'pg_class'::regclass::oid, attrelid, attnum::int, step FROM asked
-  JOIN pg_attribute ON attrelid = CASE kind WHEN 'COLUMN' THEN to_regclass(name) END AND attname = part AND NOT attisdropped
+  JOIN pg_attribute ON attrelid = CASE kind WHEN 'COLUMN' THEN to_regclass(name) END AND attname = part
+                   AND NOT attisdropped
   UNION SELECT 'pg_constraint'::regclass::oid, c.oid, 0, step FROM asked
   JOIN pg_constraint c ON conrelid = CASE kind WHEN 'CONSTRAINT' THEN to_regclass(name) END AND conname = part
 ), whole AS (

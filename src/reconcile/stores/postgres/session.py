@@ -26,6 +26,7 @@ from reconcile.stores.postgres.backfill import Tell, obstacles
 from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.introspect import introspect, settle
 from reconcile.stores.postgres.locks import Waiting, lock_first
+from reconcile.stores.postgres.measuring import measure
 from reconcile.stores.postgres.operations import OPERATIONS
 from reconcile.stores.postgres.outside import dependents
 from reconcile.stores.postgres.sqltext import relation
@@ -205,32 +206,9 @@ class PostgresSession:
         return bool(row and row[0])
 
     def measure(self, addresses: Iterable[Address]) -> Mapping[Address, Mapping[str, int]]:
-        """See `Session.measure`: estimates of the planner's statistics, no rows before the first ANALYZE;
-        rows of an index are those of its table."""
-        wanted = {a.parts[:2]: a for a in addresses if a.kind in ("table", "index")}
-        if not wanted:
-            return {}
+        """See `Session.measure` and `measuring.measure`."""
         with self._translated():
-            rows = self.connection.execute(
-                "SELECT n.nspname, c.relname, CASE WHEN c.relkind IN ('p', 'I') THEN (SELECT"
-                "  sum(nullif(x.reltuples, -1)) FROM pg_partition_tree(coalesce(t.oid, c.oid)) p"
-                "  JOIN pg_class x ON x.oid = p.relid AND p.isleaf)::bigint"
-                " ELSE coalesce(t.reltuples, c.reltuples)::bigint END,"
-                " CASE c.relkind WHEN 'i' THEN pg_relation_size(c.oid)"
-                "  WHEN 'I' THEN (SELECT sum(pg_relation_size(p.relid))::bigint FROM pg_partition_tree(c.oid) p)"
-                "  WHEN 'p' THEN (SELECT sum(pg_total_relation_size(p.relid))::bigint FROM pg_partition_tree(c.oid) p)"
-                "  ELSE pg_total_relation_size(c.oid) END"
-                " FROM unnest(%s::text[], %s::text[]) w(s, r) JOIN pg_namespace n ON n.nspname = w.s"
-                " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.r"
-                " LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid",
-                ([k[0] for k in wanted], [k[1] for k in wanted]),
-            ).fetchall()
-        return {
-            wanted[(schema, name)]: {"rows": int(tuples), "bytes": int(size)}
-            if tuples is not None and tuples >= 0
-            else {"bytes": int(size)}
-            for schema, name, tuples, size in rows
-        }
+            return measure(self.connection, self.server().numbers, addresses)
 
     @contextmanager
     def transaction(self, steps: Sequence[Step]) -> Iterator[PostgresTransaction]:
