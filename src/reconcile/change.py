@@ -315,13 +315,15 @@ class Change(ABC):
         del world
         return ()
 
-    def estimate(self, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server) -> Mapping[str, int]:
-        """What the change takes besides, as far as its store's estimates (`Session.measure`) tell: bytes, seconds.
+    def estimate(
+        self, step: Step, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server
+    ) -> Mapping[str, int]:
+        """What a step of it takes besides, as far as its store's estimates (`Session.measure`) tell: bytes, seconds.
 
         Names are those of the plan's costs: `graph_bytes`, `maintenance_work_mem_bytes`, `disk_bytes`, `seconds`,
-        `gap_seconds` (without an index).
+        `gap_seconds` (without an index; 0: there is no gap), `blocked_seconds` (clients wait).
         """
-        del measured, settings, server
+        del step, measured, settings, server
         return {}
 
     @abstractmethod

@@ -263,13 +263,17 @@ def test_beside_is_refused_where_the_server_has_no_room_or_the_policy_wants_the_
 
 
 def test_the_gap_is_estimated_in_seconds() -> None:
-    change = PACKAGE.change(VECTOR, VECTOR.replace(hnsw={"m": 32}, dimensions=1000))
+    before = VECTOR.replace(dimensions=1000)
+    after = before.replace(hnsw={"m": 32})
+    change = PACKAGE.change(before, after)
     assert change is not None
-    assert change.estimate({"rows": 5000}, {}, COMMUNITY) == {"gap_seconds": 50}
-    assert change.estimate({"rows": 0}, {}, COMMUNITY) == {}
+    (step,) = change.steps(world([before], [after]))
+    assert change.estimate(step, {"rows": 5000}, {}, COMMUNITY) == {"gap_seconds": 50}
+    assert change.estimate(step, {"rows": 0}, {}, COMMUNITY) == {}
     beside = PACKAGE.change(FULL, FULL.replace(analyzer="german"))
     assert beside is not None
-    assert beside.estimate({"rows": 5000}, {}, COMMUNITY) == {}
+    for step in beside.steps(world([FULL], [FULL.replace(analyzer="german")])):
+        assert beside.estimate(step, {"rows": 5000}, {}, COMMUNITY) == {}
 
 
 def test_a_lookup_index_is_matched_where_it_is_declared_and_made_where_it_is_gone() -> None:

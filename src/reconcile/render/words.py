@@ -97,6 +97,13 @@ def amount(count: int) -> str:
     return str(count)
 
 
+_LAST = {name: n for n, name in enumerate(("bytes", "gap_seconds", "blocked_seconds", "seconds"), 1)}
+
+
+def _length(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 100 else duration(seconds)
+
+
 def cost(measured: Mapping[str, int]) -> str:
     """What is known of a step's size.
 
@@ -104,9 +111,7 @@ def cost(measured: Mapping[str, int]) -> str:
     '4.1 M rows, 6.2 GB'
     """
     parts = []
-    for name, value in sorted(
-        measured.items(), key=lambda pair: (pair[0] in ("bytes", "seconds", "gap_seconds"), pair[0])
-    ):
+    for name, value in sorted(measured.items(), key=lambda pair: (_LAST.get(pair[0], 0), pair[0])):
         if name in ("graph_bytes", "maintenance_work_mem_bytes", "disk_bytes"):
             continue
         if name == "bytes":
@@ -114,8 +119,9 @@ def cost(measured: Mapping[str, int]) -> str:
         elif name == "seconds":
             parts.append(f"about {duration(value)}")
         elif name == "gap_seconds":
-            length = f"{value} s" if value < 100 else duration(value)
-            parts.append(f"a gap of about {length} (estimated)")
+            parts.append(f"a gap of about {_length(value)} (estimated)" if value else "no gap")
+        elif name == "blocked_seconds":
+            parts.append(f"clients wait about {_length(value)} (estimated)")
         else:
             parts.append(f"{amount(value)} {name if value != 1 else name.removesuffix('s')}")
     return ", ".join([*parts, *_build(measured)])

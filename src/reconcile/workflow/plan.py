@@ -248,8 +248,10 @@ def _costs(found: Reading, built: Steps) -> dict[str, Json]:
         measured |= store.session.measure(asked) if asked else {}
     costs = {step: dict(measured[a]) for step, a in steps.items() if measured.get(a)}
     changes = {str(change.address): change for change in built.changes}
-    for step, cost in costs.items():
-        change = changes[step.rpartition("/")[0]]
-        store = found.stores[change.address.store]
-        cost.update(change.estimate(cost, store.spec.settings, store.server))
+    for step in built.steps:
+        if step.id in costs:
+            change = changes[step.id.rpartition("/")[0]]
+            store = found.stores[change.address.store]
+            cost = costs[step.id]
+            cost.update(change.estimate(step, cost, store.spec.settings, store.server))
     return costs

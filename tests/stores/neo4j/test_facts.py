@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from neo4j import Query
 from neo4j.exceptions import DatabaseError, Neo4jError
 from tests.stores.neo4j.graph import Graph, lines
 
 from reconcile import workflow
 from reconcile.errors import PlanError, ReconcileError, StoreError, UnsupportedError
 from reconcile.model import Address
+from reconcile.render import words
 from reconcile.stores.base import Side
 from reconcile.stores.neo4j import faults, introspect, privileges, types
 from reconcile.stores.neo4j.session import Neo4jSession
@@ -421,6 +423,79 @@ def test_one_transaction_wherever_the_server_allows_it(
     graph.declare(after)
     plan = graph.apply()
     assert len({s.group for s in plan.steps}) == transactions
+
+
+# Over labels in use, one after the other: declared; the steps by transaction; what the plan says of those that last
+GAP, WAITING = "a gap of about 1 s (estimated)", "no gap, clients wait about 1 s (estimated)"
+IN_USE: list[tuple[list[str], list[str], list[str], dict[str, str]]] = [
+    (["c: {label: A, unique: [a]}", "d: {label: A, unique: [b]}", "e: {label: B, unique: [a]}"], [],
+     ["c/1-create", "d/1-create", "e/1-create"], {}),
+    (["c: {label: A, unique: [b]}", "d: {label: A, unique: [a]}", "e: {label: B, unique: [a]}"], [],
+     ["c/1-drop d/1-drop", "c/2-create", "d/2-create"], {"c/1-drop": GAP, "d/1-drop": GAP}),
+    (["c: {label: A, unique: [b]}", "renamed: {label: A, unique: [a]}", "e: {label: B, unique: [a]}"], [],
+     ["renamed/1-drop", "renamed/2-create"], {"renamed/1-drop": GAP}),
+    (["c: {label: A, unique: [b]}"], ["i: {label: A, properties: [a]}", "j: {label: B, properties: [a]}"],
+     ["e/1-drop j/1-create renamed/1-drop i/1-create"], {"i/1-create": GAP, "j/1-create": GAP}),
+    (["c: {label: A, unique: [a]}"], ["i: {label: A, properties: [b]}", "j: {label: B, properties: [a]}"],
+     ["c/1-drop i/1-drop c/2-create i/2-create"], {"c/2-create": WAITING, "i/1-drop": GAP}),
+    (["c: {label: A, unique: [a]}"], ["renamed: {label: A, properties: [b]}", "j: {label: B, properties: [a]}"],
+     ["renamed/1-rename"], {"renamed/1-rename": GAP}),
+    (["d: {label: A, unique: [b]}", "e: {label: B, unique: [a]}", "n: {label: B, unique: [b]}"], [],
+     ["n/1-create c/1-drop", "j/1-drop e/1-create", "renamed/1-drop d/1-create"],
+     {"d/1-create": WAITING, "e/1-create": WAITING}),
+    (["d: {label: A, unique: [a]}", "e: {label: B, unique: [a]}"], ["i: {label: A, properties: [b]}"],
+     ["d/1-drop i/1-create d/2-create n/1-drop"], {"d/2-create": WAITING, "i/1-create": GAP}),
+    (["d: {label: A, unique: [b]}", "e: {label: B, unique: [a]}"], [],
+     ["i/1-drop d/1-replace"], {"d/1-replace": WAITING}),
+]  # fmt: skip
+
+
+def test_over_labels_in_use_the_plan_says_who_waits_and_how_long_the_gap_is(graph: Graph) -> None:
+    graph.send("CREATE (:A {a: 1, b: 1}), (:B {a: 1, b: 1})")
+    graph.configure(names="enforce")
+    wrong = []
+    for constraints, indexes, transactions, said in IN_USE:
+        sections = (("constraints:", constraints), ("indexes:", indexes))
+        graph.declare("\n".join("\n  ".join([head, *entries]) for head, entries in sections if entries))
+        plan = graph.apply()
+        groups: dict[str, list[str]] = {}
+        for step in plan.steps:
+            groups.setdefault(str(step.group), []).append(short(step.id))
+        costs = {short(step): words.cost(cost) for step, cost in plan.observed["costs"].items()}
+        told = {step: cost.partition(", ")[2] for step, cost in costs.items() if "," in cost}
+        found = ([" ".join(steps) for steps in groups.values()], told)
+        wrong += [(constraints, indexes, found)] if found != (transactions, said) else []
+    assert wrong == []
+
+
+def short(step: str) -> str:
+    """`graph.index.x/1-drop` → `x/1-drop`."""
+    address, _, word = step.rpartition("/")
+    return f"{Address.parse(address).name}/{word}"
+
+
+@pytest.mark.parametrize(
+    ("first", "waits"),
+    [
+        ("DROP INDEX old", True),
+        ("CREATE CONSTRAINT x FOR (n:A) REQUIRE n.b IS UNIQUE", True),
+        ("CREATE CONSTRAINT x FOR (n:B) REQUIRE n.b IS UNIQUE", False),
+    ],
+)
+def test_a_label_is_locked_from_a_schema_statement_to_the_commit(graph: Graph, first: str, waits: bool) -> None:
+    """For writers, and for readers by any index on it: why constraints on labels in use share no transaction."""
+    graph.send("CREATE (:A {a: 1, b: 1})", "CREATE INDEX old FOR (n:A) ON (n.a)", "CREATE INDEX FOR (n:A) ON (n.c)")
+    with graph.driver() as driver, driver.session() as session, session.begin_transaction() as open_one:
+        statement: Any = first
+        open_one.run(statement).consume()
+        for query in ("CREATE (:A {a: 2, b: 2})", "MATCH (n:A) WHERE n.c = 1 RETURN n"):
+            with driver.session() as other:
+                code = ""
+                try:
+                    other.run(Query(query, timeout=1)).consume()
+                except Neo4jError as error:
+                    code = error.code or ""
+                assert ("Transaction" in code) == waits, (query, code)
 
 
 # --- lookup indexes, visibility, versions -------------------------------------------------------------------------

@@ -87,6 +87,13 @@ def wanted_by_another(before: SchemaObject, world: World) -> bool:
     return any(o.address != before.address and not _stays(o, world) for o in others)
 
 
+def promoted(before: Index, world: World) -> bool:
+    """Whether a constraint on a label in use takes the place of an index that goes."""
+    target = _occupied(world.target)
+    found = [o for slot in slots(before) for o in target.slots.get(slot, ())]
+    return any(isinstance(o, Constraint) and not _stays(o, world) and not world.empty(o.address) for o in found)
+
+
 def _stays(target: SchemaObject, world: World) -> bool:
     """Whether the object is there now as it will be, under the name it will have."""
     live = world.live.get(target.address)

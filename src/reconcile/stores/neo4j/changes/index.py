@@ -8,21 +8,22 @@ Manual: https://neo4j.com/docs/cypher-manual/5/indexes/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reconcile.change import Action, Change, Irreversible, Phase, Server, Step, World
+from reconcile.change import Action, Change, Irreversible, Phase, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, done, has, no, ok
 from reconcile.hazards import Hazard
-from reconcile.model import Address, Json
+from reconcile.model import Address
 from reconcile.stores.neo4j import cypher, options
 from reconcile.stores.neo4j.changes.common import (
     makes_way,
     own,
     phrase,
     place_differences,
+    promoted,
     shown,
     step,
     typed,
@@ -30,17 +31,15 @@ from reconcile.stores.neo4j.changes.common import (
     wanted_by_another,
 )
 from reconcile.stores.neo4j.changes.contract import refuse_over_vectors
+from reconcile.stores.neo4j.changes.timing import TimedChange
 from reconcile.stores.neo4j.dump import notable
 from reconcile.stores.neo4j.resources import (
     BESIDE,
     BY_NAME,
     FAILED,
-    FULLTEXT,
     LOOKUP,
     ONLINE,
-    POINT,
     RANGE,
-    TEXT,
     Constraint,
     Index,
 )
@@ -53,7 +52,7 @@ def _said(index: Index) -> str:
 
 
 @dataclass(frozen=True)
-class CreateIndex(Change):
+class CreateIndex(TimedChange):
     """A new index, built in the background after the commit."""
 
     action: ClassVar[Action] = Action.CREATE
@@ -67,7 +66,7 @@ class CreateIndex(Change):
         after = typed(self.after)
         needs, _ = makes_way(after, after.name, world)
         demoted = any(
-            isinstance(r, Constraint) and r.has_index and r.schema == after.schema and world.drops(r.address)
+            isinstance(r, Constraint) and r.has_index and r.schema == after.schema
             for need in needs
             if (r := world.live.get(_subject(need))) is not None
         )
@@ -111,7 +110,7 @@ class DropIndex(Change):
         return _said(typed(self.before))
 
     def steps(self, world: World) -> Sequence[Step]:
-        """One statement.
+        """One statement; where a constraint takes its place, its transaction holds these two only.
 
         Raises:
             PlanError: the server's own lookup index.
@@ -126,6 +125,7 @@ class DropIndex(Change):
                 phase=Phase.CONTRACT,
                 needs=frozenset({has(self.address)}),
                 gives=frozenset({no(self.address)}),
+                commit_before=promoted(before, world),
                 hazards=frozenset({Hazard.BREAKS_CLIENTS} if before.kind in BY_NAME and not before.leftover_of else ()),
             )
         ]
@@ -136,7 +136,7 @@ class DropIndex(Change):
 
 
 @dataclass(frozen=True)
-class ReplaceIndex(Change):
+class ReplaceIndex(TimedChange):
     """Another definition or other options under the same name."""
 
     action: ClassVar[Action] = Action.DELETE_CREATE
@@ -182,18 +182,13 @@ class ReplaceIndex(Change):
         gap = set() if before.state == FAILED or world.empty(self.address) else {Hazard.INDEX_GAP}
         return _drop_and_create(self, world, needs, gap, "1-replace", in_two=wanted_by_another(before, world))
 
-    def estimate(self, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server) -> Mapping[str, int]:
-        """How long there is no index."""
-        del settings, server
-        return {} if self.action is Action.CREATE_DELETE else gap(typed(self.after), measured)
-
     def reverse(self) -> Change | Irreversible:
         """The same the other way."""
         return ReplaceIndex(self.after, usable(typed(self.before)))
 
 
 @dataclass(frozen=True)
-class RebuildIndex(Change):
+class RebuildIndex(TimedChange):
     """A live index that failed while it was built: it answers nothing and blocks its own repair until dropped."""
 
     action: ClassVar[Action] = Action.DELETE_CREATE
@@ -229,7 +224,7 @@ class RebuildIndex(Change):
 
 
 @dataclass(frozen=True)
-class RenameIndex(Change):
+class RenameIndex(TimedChange):
     """Policy `names: enforce`: dropped under the live name, made under the declared one."""
 
     action: ClassVar[Action] = Action.RENAME
@@ -256,11 +251,6 @@ class RenameIndex(Change):
         hazards |= {Hazard.BREAKS_CLIENTS} if before.kind in BY_NAME else set()
         return _drop_and_create(self, world, needs, hazards, "1-rename", in_two=wanted_by_another(before, world))
 
-    def estimate(self, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server) -> Mapping[str, int]:
-        """How long there is no index."""
-        del settings, server
-        return gap(typed(self.after), measured)
-
     def reverse(self) -> Change:
         """Back to the old name."""
         before, after = own(self.before), own(self.after)
@@ -268,25 +258,6 @@ class RenameIndex(Change):
         return RenameIndex(
             after.replace(address=address, live_name=after.name), before.replace(address=address, live_name=None)
         )
-
-
-_PER_SECOND = {RANGE: 100_000, TEXT: 50_000, POINT: 50_000, FULLTEXT: 30_000, LOOKUP: 100_000}
-"""Nodes indexed in a second, by kind: the order of magnitude, from 5.26 on two cores that had other work."""
-_NUMBERS_PER_SECOND = 100_000
-"""Of vectors in an HNSW graph: each costs in proportion to its dimensions."""
-
-
-def gap(index: Index, measured: Mapping[str, int]) -> dict[str, int]:
-    """Seconds that building the index takes, guessed from how many nodes or relationships there are.
-
-    >>> from reconcile.stores.neo4j.resources import index_address
-    >>> gap(Index(address=index_address("graph", "i"), kind="fulltext"), {"rows": 120_000})
-    {'gap_seconds': 4}
-    """
-    if not measured.get("rows"):
-        return {}
-    rate = _PER_SECOND.get(index.kind) or _NUMBERS_PER_SECOND / (index.dimensions or 1024)
-    return {"gap_seconds": max(1, round(measured["rows"] / rate))}
 
 
 def usable(index: Index) -> Index:

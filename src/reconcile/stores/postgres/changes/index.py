@@ -63,8 +63,11 @@ def _phase(world: World, index: Index) -> Phase:
 class IndexBuild(PostgresChange):
     """What all that build an index can say of what it will take."""
 
-    def estimate(self, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server) -> Mapping[str, int]:
+    def estimate(
+        self, step: Step, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server
+    ) -> Mapping[str, int]:
         """See `Change.estimate`."""
+        del step
         if not isinstance(self.after, Index):
             return {}
         memory = str(server.facts.get("maintenance_work_mem", "64MB"))
