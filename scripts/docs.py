@@ -63,8 +63,9 @@ def hazards_page() -> str:
     """docs/hazards.md"""
     lines = [
         NOTE + "# Hazards\n",
-        "What can hurt about a step. A *blocking* hazard stops an apply until `--allow HAZARD[=ADDRESS-GLOB]` or "
-        "`policy.allow` names it; the error prints the option to paste. The others inform. The list is closed.\n",
+        "What can hurt about a step. A *blocking* hazard stops an apply until `--allow HAZARD[=ADDRESS-GLOB]`, "
+        "`policy.allow` or an approval names it; the error prints what to paste. The others inform. The list is "
+        "closed.\n",
     ]
     for blocking, title in ((True, "Blocking"), (False, "Informing")):
         lines += [f"## {title}\n", "| hazard | meaning |", "|---|---|"]

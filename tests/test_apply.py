@@ -423,7 +423,7 @@ def test_an_empty_plan_still_records_what_is_declared(folder: Folder) -> None:
 
 @pytest.mark.parametrize(
     ("policy", "message"),
-    [({"require_backup": True}, "takes and checks no backups"), ({"contract": "held"}, "cannot hold these steps back")],
+    [({"contract": "held"}, "cannot hold these steps back")],
 )
 def test_a_policy_that_cannot_be_kept_is_refused_rather_than_ignored(
     folder: Folder, policy: dict[str, Any], message: str

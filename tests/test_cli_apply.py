@@ -92,6 +92,16 @@ def test_apply_asks_and_only_yes_goes_on(reconcile: Reconcile) -> None:
     assert "Applied 1 step" in agreed.stdout
 
 
+def test_a_shared_environment_asks_for_its_name(reconcile: Reconcile, project: Path) -> None:
+    """A yes is not enough."""
+    (project / "reconcile.yaml").write_text(PROJECT + "environments: {production: {shared: true}}\n")
+    refused = reconcile("apply", answer="yes")
+    assert (refused.returncode, "Nothing was changed." in refused.stdout) == (1, True)
+    assert "Only the name of the environment goes on" in refused.stdout
+    agreed = reconcile("apply", answer="production")
+    assert agreed.returncode == 0, agreed.stderr
+
+
 def test_apply_without_a_terminal_needs_auto_approve(reconcile: Reconcile) -> None:
     """A pipeline that forgot it stops before anything happens."""
     done = reconcile("apply")

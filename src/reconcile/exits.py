@@ -23,5 +23,5 @@ _MEANINGS = {
     Exit.ERROR: "Error, nothing was changed (usage errors too).",
     Exit.FINDINGS: "Changes, drift or findings (`plan` only with --detailed-exitcode).",
     Exit.PARTIAL: "Stopped part-way: stores were changed, and the message says what is done and what is not.",
-    Exit.REFUSED: "Refused for now, retry is safe: lock held, stale plan, or an unfinished run.",
+    Exit.REFUSED: "Refused for now, retry is safe: lock held, stale plan, unfinished run, or the policy's window.",
 }

@@ -150,6 +150,21 @@ class Ledger:
         for store, identity in world.stores.items():
             self._upsert("stores", "store, target", store=store, target="", identity=identity)
 
+    def reach(self, digest: str) -> None:
+        """Record that the desired state of this digest is applied whole, now."""
+        self._sql(
+            "INSERT INTO {t}meta (key, value) VALUES (?, CAST({now} AS text))"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            f"reached {digest}",
+        )
+
+    def reached(self, digest: str) -> float | None:
+        """When the desired state of this digest was last applied whole; None where it never was."""
+        if not self.exists():
+            return None
+        rows = self._sql("SELECT value FROM {t}meta WHERE key = ?", f"reached {digest}")
+        return float(str(rows[0][0])) if rows else None
+
     def _upsert(self, table: str, conflict: str, **row: object) -> None:
         columns = ", ".join(row)
         updates = ", ".join(f"{c} = excluded.{c}" for c in row)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconcile import references, wording
+from reconcile import policies, references, wording
 from reconcile.embeddings import Distance, Element, Embedding
-from reconcile.errors import Problem, ProjectError, ReconcileError
+from reconcile.errors import Problem, ProjectError
 from reconcile.model import Source
-from reconcile.policy import Allowance, Policy
+from reconcile.policy import Allowance, Approval, Policy, Protection
 from reconcile.selection import Selection
 from reconcile.stores import holds_ledger
 from reconcile.stores.base import StoreSpec
@@ -57,6 +57,8 @@ class Project:
     """By store."""
     shared: bool = False
     """Whether others use its stores too."""
+    approvals: tuple[Approval, ...] = ()
+    protect: tuple[Protection, ...] = ()
     variables: Mapping[str, Any] | None = None
     include: tuple[str, ...] = DEFAULT_INCLUDE
     mirrors: Map = field(default_factory=Map)
@@ -225,12 +227,8 @@ def _environment_problems(document: Map, environment: str) -> Iterator[Problem]:
     yield from misfits
     for text, where in _texts(stores):
         yield from references.check(text, where)
-    policy: Map = merged.get("policy") or Map()
-    for index, word in enumerate(policy.get("allow", ())):
-        try:
-            Allowance.parse(word)
-        except ReconcileError as error:
-            yield Problem(error.what, where=policy["allow"].at(index), hint=error.hint)
+    for part in (document, over):
+        yield from policies.problems(part, environment, merged.get("policy") or Map(), _environments(document))
     if not misfits:
         yield from _ledger_problems(merged, {k: v for k, v in stores.items() if k not in unknown})
 
@@ -275,7 +273,7 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         name: StoreSpec(name, settings["kind"], settings, merged["stores"].at(name), directory)
         for name, settings in merged["stores"].items()
     }
-    policy = dict(merged.get("policy") or {})
+    shared = bool(over.get("shared", False))
     ledger = dict(merged.get("ledger") or {})
     if "file" in ledger:
         where = LedgerSpec(file=directory / ledger["file"])
@@ -288,13 +286,15 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         environment=environment,
         stores=stores,
         embeddings=_embeddings(merged.get("embeddings") or Map()),
-        policy=Policy(**{**policy, "allow": tuple(policy.get("allow", ()))}),
+        policy=policies.policy(merged.get("policy") or Map(), shared),
         ledger=where,
         selections={
             name: Selection(**{k: tuple(spec.settings[k]) for k in _GLOBS if k in spec.settings})
             for name, spec in stores.items()
         },
-        shared=bool(over.get("shared", False)),
+        shared=shared,
+        approvals=policies.approvals(document.get("approvals"), over.get("approvals")),
+        protect=policies.protection(document.get("protect"), over.get("protect")),
         variables=dict(merged.get("variables") or {}),
         include=tuple(merged.get("include", DEFAULT_INCLUDE)),
         mirrors=merged.get("mirrors") or Map(),

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     help="End sessions that hold a lock on what the steps touch and have done nothing for `limits: "
     "{idle_in_transaction}` of the store; each is told. Without it they stop the apply.",
 )
+@click.option(
+    "--backup-evidence",
+    metavar="TEXT",
+    help="Which backup there is, where the policy requires one; kept with the run in the ledger.",
+)
 @options.selection
 @pass_invocation
 def command(
@@ -42,6 +47,7 @@ def command(
     resume: bool,
     abandon: str | None,
     terminate_blockers: str | None,
+    backup_evidence: str | None,
     only: tuple[str, ...],
     exclude: tuple[str, ...],
     prune: str,
@@ -73,11 +79,13 @@ def command(
     _expected(document, expect)
     if not file:
         terminal.write(options.render(document, "text"))
-        # What is blocked is refused by the apply itself, without a question whose answer could not help.
-        if plan.steps and not document["observed"]["blocked"] and not auto_approve and not _confirmed(document):
-            click.echo("Nothing was changed.")
-            return Exit.ERROR
-    return _run(lambda shown: workflow.apply(project, plan, shown, end_idle=bool(terminate_blockers)))
+        if plan.steps and not auto_approve:
+            workflow.admit(project, plan, backup_evidence)  # else the answer could not help
+            if not _confirmed(document, project.environment if project.policy.confirm == "environment" else None):
+                click.echo("Nothing was changed.")
+                return Exit.ERROR
+    end_idle = bool(terminate_blockers)
+    return _run(lambda shown: workflow.apply(project, plan, shown, end_idle=end_idle, backup=backup_evidence))
 
 
 def _run(act: Callable[[Progress], Outcome]) -> int:
@@ -107,8 +115,8 @@ def _expected(document: Json, expect: str | None) -> None:
         )
 
 
-def _confirmed(document: Json) -> bool:
-    """Ask, with counts.
+def _confirmed(document: Json, environment: str | None) -> bool:
+    """Ask, with counts; for the environment's name, where one is given.
 
     Raises:
         ReconcileError: there is no terminal to ask on.
@@ -121,5 +129,9 @@ def _confirmed(document: Json) -> bool:
             hint="Pass --auto-approve, or save the plan with `reconcile plan --out FILE` and apply FILE.",
         )
     click.echo(f"\n{text.question(document)}")
+    if environment is not None:
+        asked = "Apply it? Only the name of the environment goes on"
+        typed: str = click.prompt(asked, default="", show_default=False)
+        return typed.strip() == environment
     answer: str = click.prompt("Apply it? Only 'yes' goes on", default="no", show_default=False)
     return answer.strip().lower() in ("yes", "y")

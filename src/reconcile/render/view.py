@@ -240,6 +240,10 @@ def _notes(plan: Json) -> tuple[str, ...]:
     notes = list(observed.get("notes", ()))
     for store, reasons in observed.get("partial", {}).items():
         notes += [f"store {store} cannot be seen whole: {reason}" for reason in reasons]
+    for entry in observed.get("permitted", ()):
+        if entry["by"] == "approval":
+            what = f"{entry['hazard']} at {entry['address']} is approved until {entry['until']}"
+            notes.append(f"{what} ({entry['where']}): {entry['reason']}")
     narrowed = [f"--{name} {words.value(glob)}" for name in ("only", "exclude") for glob in plan["selection"][name]]
     if narrowed:
         notes.insert(0, f"not the whole plan: {' '.join(narrowed)}.")
@@ -250,13 +254,17 @@ def _blocked(observed: Json, lines: Sequence[Line]) -> tuple[str, ...]:
     """What stops an apply, in the order of the lines; one line for a hazard of very many steps."""
     numbers = {line.address: top.number for top in lines for line in (top, *top.children)}
     found: dict[str, dict[str, int | None]] = defaultdict(dict)
+    kept: list[tuple[int, str]] = []
     for entry in observed.get("blocked", ()):
         address = entry.get("address") or str(entry["step"]).rpartition("/")[0]
         number = numbers.get(str(entry.get("step", "")).rpartition("/")[0]) or numbers.get(address)
         who = f"step {number}" if number else address
+        if entry.get("protected"):
+            sentence = f"Blocked: {who}: {entry['hazard']}, protected by {entry['protected']}"
+            kept.append((number or len(lines) + 1, sentence))
+            continue
         allow = (entry.get("allow") or f"{entry['hazard']}={address}").removeprefix("--allow ")
         found[entry["hazard"]][f"Blocked: {who} needs --allow {allow}"] = number
-    kept: list[tuple[int, str]] = []
     for hazard, sentences in found.items():
         each = [number or len(lines) + 1 for number in sentences.values()]
         if len(each) <= EACH:
@@ -266,6 +274,9 @@ def _blocked(observed: Json, lines: Sequence[Line]) -> tuple[str, ...]:
             kept.append(
                 (min(each), f"Blocked: {who} need --allow {hazard} (or {hazard}=ADDRESS-GLOB for some of them)")
             )
+    for rule in observed.get("rules", ()):
+        place = f" ({rule['where']})" if rule.get("where") else ""
+        kept.append((len(lines) + 1, f"Blocked: policy {rule['rule']}{place}: {rule['what']}"))
     unproved = observed.get("unproved", ())
     if unproved:
         count = words.counted(len(unproved), "change")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconcile.errors import ReconcileError
+from reconcile.policy import Policy
 from reconcile.project import LedgerSpec, Project
 from reconcile.sandbox import scratch
 from reconcile.sandbox.scratch import Scratch
@@ -82,7 +83,8 @@ class ScratchStores:
         here = replace(
             project,
             stores={name: _placed(spec, stores[name]) for name, spec in project.stores.items()},
-            policy=replace(project.policy, contract="together", require_backup=False, allow=("all",)),
+            policy=Policy(names=project.policy.names, on_drift=project.policy.on_drift, allow=("all",)),
+            protect=(),
             ledger=LedgerSpec(file=self._folder / f"{project.name}.ledger.db")
             if project.ledger.file
             else project.ledger,

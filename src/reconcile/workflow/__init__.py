@@ -2,11 +2,12 @@
 
 from reconcile.apply import Event, OnEvent
 from reconcile.diff import Options
+from reconcile.workflow.admission import admit
 from reconcile.workflow.apply import Outcome, apply, resume
 from reconcile.workflow.check import check, grants
 from reconcile.workflow.drift import drift
 from reconcile.workflow.import_ import Imported, import_
-from reconcile.workflow.plan import blocked_in, plan
+from reconcile.workflow.plan import plan
 from reconcile.workflow.records import abandon, forget, history, status, unlock
 from reconcile.workflow.verify import verify
 
@@ -17,8 +18,8 @@ __all__ = [
     "Options",
     "Outcome",
     "abandon",
+    "admit",
     "apply",
-    "blocked_in",
     "check",
     "drift",
     "forget",

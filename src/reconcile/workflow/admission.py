@@ -1,49 +1,189 @@
-"""Whether a plan may be carried out at all, whatever the stores say: policy, hazards, an unfinished run."""
+"""Whether a plan may be carried out at all, whatever the stores say: policy, hazards, an unfinished run.
+
+What the rules look at is gathered here; they themselves are in `policy` and `rules`.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from reconcile import rules
 from reconcile.change import Phase
 from reconcile.errors import BlockedError, RefusedError
+from reconcile.facts import Verb
+from reconcile.hazards import Hazard
 from reconcile.ledger_rows import Run
+from reconcile.machine import seconds_of
 from reconcile.plan import Plan
-from reconcile.policy import refusal
-from reconcile.workflow.plan import blocked_in
+from reconcile.policy import Allowance, Judgement, Permits, judge, refusal
+from reconcile.workflow.promotion import elsewhere
 
 if TYPE_CHECKING:
     from reconcile.model import Json
     from reconcile.project import Project
+    from reconcile.survey import Reading
 
 
-def admit(project: Project, made: Plan) -> None:
+@dataclass(frozen=True)
+class Admitted:
+    """What a plan was admitted by, for the ledger."""
+
+    permitted: tuple[Json, ...] = ()
+    backup: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """The part of `observed` that says so."""
+        permitted = {"permitted": list(self.permitted)} if self.permitted else {}
+        return {**permitted, **({"backup": self.backup} if self.backup is not None else {})}
+
+
+def admit(project: Project, made: Plan, backup: str | None = None, *, asking: bool = False) -> Admitted:
     """Ask policy.
 
+    Args:
+        backup: what who applies says of a backup.
+        asking: nothing is applied now, and evidence of a backup not given yet.
+
     Raises:
-        BlockedError: a step is not allowed, or what the policy wants cannot be had; names all of it.
+        BlockedError: a step is not allowed, or a rule stops the apply; names all of it.
+        RefusedError: only the window is shut.
     """
     _refuse_unavailable(project, made)
-    entries = blocked_in(project, made)
-    if entries:
-        reasons, options = refusal(entries)
-        raise BlockedError(
-            f"the plan has steps that are not allowed:\n{reasons}", hint=f"to allow them, add:  {options}"
-        )
+    now = datetime.now(UTC)
+    found = judged(project, made, now)
+    if found.blocked:
+        reasons, hint = refusal(found.blocked, now.date())
+        raise BlockedError(f"the plan has steps that are not allowed:\n{reasons}", hint=hint)
     if made.observed.get("unproved"):
         raise BlockedError(
             f"these cannot be proved equal or different here:\n{_unproved(made.observed['unproved'])}",
             hint="declare each as the store has it (`reconcile plan` shows both), or see `equality:` of the store",
         )
+    if not made.steps:
+        return Admitted(found.permitted)
+    evidence, lacks = _backup(project, backup)
+    facts = rules.Facts(
+        environment=project.environment,
+        now=now,
+        ci=in_ci(),
+        backup="asked for when it is applied" if asking and lacks is None and evidence is None else evidence,
+        no_backup=lacks,
+        elsewhere=elsewhere(project),
+        seconds=estimate(made),
+        rewrites=rewrites(made),
+    )
+    _refuse(rules.refusals(project.policy, facts), project)
+    return Admitted(found.permitted, evidence)
+
+
+def judged(project: Project, made: Plan, now: datetime) -> Judgement:
+    """What policy, approvals and `--allow` say of the hazards of a plan; see `policy.judge`."""
+    policy = project.policy
+    permits = Permits(
+        asked=tuple(map(Allowance.parse, made.options.allow)),
+        allow=tuple(map(Allowance.parse, policy.allow)),
+        block=tuple(map(Allowance.parse, policy.block)),
+        approvals=project.approvals,
+        protect=project.protect,
+        on_drift=policy.on_drift,
+        today=now.date(),
+        sources=policy.sources,
+    )
+    return judge(hazardous(made), permits)
+
+
+def hazardous(made: Plan) -> Json:
+    """The part of a plan's JSON that `policy.judge` reads."""
+    steps = [{"id": s.id, "hazards": sorted(s.hazards)} for s in made.steps if s.hazards]
+    return {"steps": steps, "observed": {"drift": made.observed["drift"]}, "touched": _touched(made)}
+
+
+def _touched(made: Plan) -> dict[str, list[str]]:
+    """By address of a change: what else its steps change or remove."""
+    found: dict[str, dict[str, None]] = {}
+    for step in made.steps:
+        if step.hazards:
+            own = found.setdefault(step.id.rpartition("/")[0], {})
+            own[str(step.address)] = None
+            own |= {f.subject: None for f in step.gives if f.verb is Verb.NO}
+    for change in made.resource_changes:
+        if change.part_of is not None and (whole := found.get(str(change.part_of))) is not None:
+            whole[str(change.address)] = None
+    return {address: list(others) for address, others in found.items()}
+
+
+def in_ci() -> bool:
+    """Whether a CI system runs this."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
+
+
+def estimate(made: Plan) -> float:
+    """How long the steps are thought to take, in seconds, as far as anything is known of it."""
+    return float(sum(cost.get("seconds", 0) for cost in made.observed.get("costs", {}).values()))
+
+
+def rewrites(made: Plan) -> dict[str, Mapping[str, int]]:
+    """By address whose step rewrites a table: what of that table was measured with the plan."""
+    costs = made.observed.get("costs", {})
+    return {s.id.rpartition("/")[0]: costs.get(s.id, {}) for s in made.steps if Hazard.REWRITES_TABLE in s.hazards}
+
+
+def refuse_large(made: Plan, found: Reading) -> None:
+    """Measure the tables that are rewritten again: a plan may be old.
+
+    Raises:
+        BlockedError: one is larger than the policy lets it be.
+    """
+    if found.project.policy.largest_rewrite is None:
+        return
+    measured = {}
+    for address in {s.address: None for s in made.steps if Hazard.REWRITES_TABLE in s.hazards}:
+        live = found.lives[address.store].get(address)
+        if live is not None:
+            table = live.container or address
+            measured[str(address)] = found.stores[address.store].session.measure({table}).get(table, {})
+    _refuse(rules.sizes(found.project.policy, measured), found.project)
+
+
+def _refuse(found: list[rules.Refusal], project: Project) -> None:
+    if found:
+        lines = "\n".join(map(str, found))
+        kind = RefusedError if all(refusal.passes for refusal in found) else BlockedError
+        raise kind(f"the policy of {project.environment} stops this apply; nothing was changed:\n{lines}")
+
+
+def _backup(project: Project, said: str | None) -> tuple[str | None, str | None]:
+    """The evidence of a backup, and what the command that looks for one says instead."""
+    command = project.policy.backup_command
+    if not command:
+        return (said or None), None
+    try:
+        done = subprocess.run(
+            command,
+            cwd=project.directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds_of(project.policy.backup_timeout),
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return None, f"{command[0]} cannot say that there is a backup: {error}"
+    if done.returncode != 0:
+        told = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        return None, f"{command[0]} says that there is none (exit code {done.returncode}): {(told or [''])[-1][:300]}"
+    first = (done.stdout.strip().splitlines() or [f"{command[0]} ended with 0"])[0][:300]
+    return (f"{first}; {said}" if said else first), None
 
 
 def _refuse_unavailable(project: Project, made: Plan) -> None:
     """A policy that this version cannot keep must not look kept."""
-    if project.policy.require_backup and made.steps:
-        raise BlockedError(
-            "policy require_backup is set, and this version takes and checks no backups",
-            where=project.source,
-            hint="take one by your own means and set require_backup: false for this environment",
-        )
     waiting = [step.id for step in made.steps if step.phase is Phase.CONTRACT]
     if project.policy.contract == "held" and waiting:
         raise BlockedError(

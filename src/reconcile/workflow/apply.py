@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconcile import planfile
@@ -15,8 +15,9 @@ from reconcile.leftovers import settled
 from reconcile.plan import Plan
 from reconcile.stores.base import Ends
 from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows, survey, world_of
-from reconcile.workflow.admission import admit, no_unfinished
+from reconcile.workflow.admission import admit, no_unfinished, refuse_large
 from reconcile.workflow.check import examined, told, told_before_steps
+from reconcile.workflow.promotion import reached
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -33,10 +34,18 @@ class Outcome:
     seconds: float
 
 
-def apply(project: Project, made: Plan, on_event: OnEvent = lambda event: None, *, end_idle: bool = False) -> Outcome:
+def apply(
+    project: Project,
+    made: Plan,
+    on_event: OnEvent = lambda event: None,
+    *,
+    end_idle: bool = False,
+    backup: str | None = None,
+) -> Outcome:
     """Carry out a plan, prove that nothing of it is left, record what is applied.
 
     Args:
+        backup: evidence of a backup, where the policy requires it.
         end_idle: end sessions that hold what the steps need and do nothing, rather than be stopped by them.
 
     Raises:
@@ -45,7 +54,8 @@ def apply(project: Project, made: Plan, on_event: OnEvent = lambda event: None, 
         PartialError: stopped part-way; says what is done.
         ReconcileError: it failed before anything was changed.
     """
-    admit(project, made)
+    admitted = admit(project, made, backup)
+    made = replace(made, observed={**made.observed, **admitted.to_json()})  # as the ledger is to have it
     ledger = open_ledger(project)
     try:
         epoch = ledger.lock_state().epoch
@@ -76,7 +86,10 @@ def _apply(
     project, ledger = found.project, found.ledger
     _same_servers(made, found, bool(resumed))
     if not made.steps and not made.observed.get("records"):
+        reached(project, made, ledger)
         return Outcome(None, 0, 0, time.monotonic() - began)
+    if not resumed:
+        refuse_large(made, found)
     _preflight(made, found, resumed, on_event, end_idle)
     ledger.ensure()
     run = resumed or uuid.uuid4().hex[:12]
@@ -111,6 +124,7 @@ def _apply(
         known |= settled(after.reading.known, {name: d.live for name, d in after.differences.items()})
         ledger.record(new, gone, known)
         ledger.finish(run, "done")
+        reached(project, made, ledger)
         on_event(Event("recorded", total=len(new)))
         return Outcome(run, carried, len(new), time.monotonic() - began)
     finally:

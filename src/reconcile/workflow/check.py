@@ -94,7 +94,7 @@ def _report(found: Reading, options: Options, made: Plan | None) -> dict[str, Js
             about.append(_stop(error))
     steps = made.steps if made is not None else ()
     if made is not None:
-        about += _tried(lambda: admit(project, made))
+        about += _tried(lambda: _admitted(project, made))
     ledger = found.ledger.check()
     ledger += _tried(lambda: no_unfinished(found.ledger.unfinished()))
     stores = [
@@ -105,6 +105,10 @@ def _report(found: Reading, options: Options, made: Plan | None) -> dict[str, Js
     if made is not None:
         plan |= {"steps": len(steps), "digest": planfile.to_json(made)["digest"]}
     return _whole(project, stores, {"placement": found.ledger.placement, "checks": _json(ledger)}, plan)
+
+
+def _admitted(project: Project, made: Plan) -> None:
+    admit(project, made, asking=True)
 
 
 def _apart(project: Project, failed: ReconcileError) -> dict[str, Json]:

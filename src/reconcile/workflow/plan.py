@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconcile import load
+from reconcile import load, rules
 from reconcile.causes import causes
 from reconcile.change import Change
 from reconcile.diff import Options
@@ -22,6 +22,7 @@ from reconcile.stores.base import Receipt, Shared
 from reconcile.suggest import meant
 from reconcile.survey import Reading, Survey, reading, survey, unrecorded
 from reconcile.waits import waits
+from reconcile.workflow.admission import hazardous, judged, rewrites
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -112,7 +113,15 @@ def _plan(found: Survey, read_seconds: float) -> Plan:
     observed = _observed(found, built, read_seconds)
     made = replace(made, observed=observed)
     notes = [*observed["notes"], *built.remarks, *_idle_allowances(made)]
-    return replace(made, observed={**observed, "notes": notes, "blocked": blocked_in(project, made)})
+    decided = judged(project, made, datetime.now(UTC))
+    stops = [refusal.to_json() for refusal in rules.sizes(project.policy, rewrites(made))]
+    more = {
+        **({"permitted": list(decided.permitted)} if decided.permitted else {}),
+        **({"rules": stops} if stops else {}),
+        "notes": [*notes, *(rules.stated(project.policy) if made.steps else ())],
+        "blocked": list(decided.blocked),
+    }
+    return replace(made, observed={**observed, **more})
 
 
 def _refuse_dependents(found: Reading, built: Steps) -> None:
@@ -125,21 +134,9 @@ def _refuse_dependents(found: Reading, built: Steps) -> None:
         raise PlanError("\n".join(map(str, problems)))
 
 
-def blocked_in(project: Project, made: Plan) -> list[Json]:
-    """What policy and `--allow` do not permit of a plan; see `policy.blocked`."""
-    allowances = [Allowance.parse(text) for text in (*made.options.allow, *project.policy.allow)]
-    return blocked(_hazardous(made), allowances, project.policy.on_drift)
-
-
-def _hazardous(made: Plan) -> Json:
-    """The part of a plan's JSON that `policy.blocked` reads."""
-    steps = [{"id": s.id, "hazards": sorted(s.hazards)} for s in made.steps if s.hazards]
-    return {"steps": steps, "observed": {"drift": made.observed["drift"]}}
-
-
 def _idle_allowances(made: Plan) -> list[str]:
     """A `--allow HAZARD=GLOB` that nothing of the plan needs: often a slip of the glob."""
-    needed = blocked(_hazardous(made), (), "refuse")
+    needed = blocked(hazardous(made), (), "refuse")
     return [
         f"--allow {text} allows nothing of this plan"
         for text in made.options.allow

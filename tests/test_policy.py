@@ -1,0 +1,188 @@
+"""The rules of an environment, held against applies on a real server; what was allowed is found in the ledger."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from reconcile import workflow
+from reconcile.errors import BlockedError, RefusedError
+from reconcile.exits import Exit
+from reconcile.rules import DAYS
+from reconcile.survey import open_ledger
+from tests.projects import Folder
+
+OLD = """
+tables:
+  notes: {columns: {id: {type: bigint, not_null: true}, body: text}, primary_key: [id]}
+  drafts: {columns: {id: bigint}}
+"""
+NEW = OLD.replace("  drafts: {columns: {id: bigint}}\n", "")
+MORE = OLD.replace("body: text", "body: text, lang: text")
+WIDER = OLD.replace("drafts: {columns: {id: bigint}}", "drafts: {columns: {id: numeric}}")
+DROP = "app.table.public.drafts"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, postgres_database: str) -> Folder:
+    """Two tables, applied; `drafts` holds rows."""
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
+    folder.declare(app=OLD).apply()
+    sql(folder, "INSERT INTO drafts SELECT generate_series(1, 100)")
+    return folder
+
+
+def sql(folder: Folder, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(folder.stores["app"]["url"], autocommit=True) as connection:
+        cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def recorded(folder: Folder) -> dict[str, Any]:
+    """What the plan of the last run says in the ledger."""
+    ledger = open_ledger(folder.load())
+    try:
+        run = ledger.run(ledger.runs()[0].id)
+        assert run is not None
+        return dict(run.plan["observed"])
+    finally:
+        ledger.close()
+
+
+def approval(until: str) -> dict[str, Any]:
+    return {"change": "app.table.public.d*", "hazard": "deletes-data", "reason": "moved to notes", "until": until}
+
+
+def test_an_approval_stands_in_the_plan_and_the_ledger_and_ends(folder: Folder) -> None:
+    folder.settings["approvals"] = [approval("2026-01-31")]
+    folder.declare(app=NEW)
+    with pytest.raises(BlockedError, match=r"Its approval is over: reconcile.yaml:\d+:\d+, until 2026-01-31"):
+        folder.apply("breaks-clients")
+    folder.settings["approvals"] = [approval("2999-01-31")]
+    folder.declare(app=NEW)
+    told = folder.command("plan", "--allow", "breaks-clients")
+    assert re.search(
+        r"deletes-data at app.table.public.drafts is approved until 2999-01-31 .*moved to notes", told.stdout
+    )
+    folder.apply("breaks-clients")
+    permitted = recorded(folder)["permitted"]
+    assert {e["hazard"]: e["by"] for e in permitted} == {
+        "deletes-data": "approval",
+        "breaks-clients": "--allow breaks-clients",
+    }
+    assert "moved to notes" in [e.get("reason") for e in permitted]
+    assert folder.plan().steps == ()
+
+
+def test_what_is_protected_stays_whatever_is_allowed(folder: Folder) -> None:
+    """Also as a part of what goes: here the column of the table."""
+    folder.settings |= {"policy": {"allow": ["all"]}, "approvals": [approval("2999-01-31")]}
+    folder.settings["protect"] = ["app.column.public.drafts.id"]
+    folder.declare(app=NEW)
+    done = folder.command("apply", "--auto-approve", "--allow", "all")
+    assert done.returncode == Exit.ERROR
+    assert "Protected by app.column.public.drafts.id at reconcile.yaml:" in done.stderr
+    assert "Blocked: step 1: deletes-data, protected by app.column.public.drafts.id" in done.stdout
+    assert sql(folder, "SELECT count(*) FROM drafts") == [(100,)]
+
+
+def test_the_pasted_approval_passes(folder: Folder) -> None:
+    folder.declare(app=NEW)
+    refused = folder.command("apply", "--auto-approve")
+    pasted = refused.stderr[refused.stderr.index("  approvals:") :].replace("\n  ", "\n").strip()
+    path = folder.path / "reconcile.yaml"
+    path.write_text(f"{path.read_text()}\n{pasted}\n")
+    done = folder.command("apply", "--auto-approve")
+    assert done.returncode == Exit.CLEAN, done.stderr
+    assert not sql(folder, "SELECT 1 FROM pg_class WHERE relname = 'drafts'")
+
+
+def test_rules_of_the_moment_stop_an_apply_all_at_once_and_change_nothing(folder: Folder) -> None:
+    far = DAYS[(datetime.now(UTC) + timedelta(days=3)).weekday()]
+    folder.settings["policy"] = {"window": {"days": [far]}, "run_from": ["ci"], "require_backup": True}
+    folder.declare(app=MORE)
+    before = folder.live()
+    local = folder.command("apply", "--auto-approve", CI="")
+    assert local.returncode == Exit.ERROR
+    for line in (
+        r"reconcile.yaml:\d+:\d+: policy run_from: this is not run by CI",
+        r"policy window: it is shut now",
+        r"policy require_backup: there is no evidence of a backup\n.*--backup-evidence",
+    ):
+        assert re.search(line, local.stderr), local.stderr
+    in_ci = folder.command("apply", "--auto-approve", "--backup-evidence", "dump of noon", CI="true")
+    assert in_ci.returncode == Exit.REFUSED, in_ci.stderr
+    assert "policy window" in in_ci.stderr
+    assert folder.live() == before
+    del folder.settings["policy"]["window"]
+    folder.declare()
+    done = folder.command("apply", "--auto-approve", "--backup-evidence", "dump of noon", CI="true")
+    assert done.returncode == Exit.CLEAN, done.stderr
+    assert recorded(folder)["backup"] == "dump of noon"
+    assert folder.command("apply", "--auto-approve", CI="").returncode == Exit.CLEAN  # without steps no rule counts
+
+
+def test_a_command_finds_the_backup(folder: Folder) -> None:
+    script = "import pathlib, sys; print(pathlib.Path('backup').read_text())"
+    folder.settings["policy"] = {"require_backup": {"command": [sys.executable, "-c", script]}}
+    folder.declare(app=MORE)
+    with pytest.raises(BlockedError, match=r"policy require_backup: .*says that there is none \(exit code 1\): File"):
+        folder.apply()
+    (folder.path / "backup").write_text("base backup of today\nand more\n")
+    folder.apply()
+    assert recorded(folder)["backup"] == "base backup of today"
+
+
+def test_a_table_that_grew_over_the_limit_is_not_rewritten_by_an_old_plan(folder: Folder) -> None:
+    folder.settings["policy"] = {"largest_rewrite": {"rows": 1000}}
+    plan = folder.declare(app=WIDER).plan(allow=("all",))
+    sql(folder, "INSERT INTO drafts SELECT generate_series(1, 5000); ANALYZE drafts")
+    with pytest.raises(
+        BlockedError, match=r"policy largest_rewrite: app.column.public.drafts.id rewrites a table of 5"
+    ):
+        workflow.apply(folder.load(), plan)
+    told = folder.command("plan", "--allow", "all")
+    assert "Blocked: policy largest_rewrite (reconcile.yaml:" in told.stdout
+    assert sql(folder, "SELECT pg_typeof(id)::text FROM drafts LIMIT 1") == [("bigint",)]
+
+
+def test_production_takes_what_staging_has(folder: Folder, make_postgres_database: Callable[[], str]) -> None:
+    staging = {"stores": {"app": {"url": "${STAGING_URL}"}}}
+    production = {"stores": {"app": {"url": make_postgres_database()}}, "policy": {"promoted_from": "staging"}}
+    folder.settings["environments"] = {"staging": staging, "production": production}
+    at_staging = {"STAGING_URL": make_postgres_database()}
+    folder.declare(app=OLD)
+
+    def apply(environment: str, **variables: str) -> tuple[int, str]:
+        done = folder.command("apply", "--auto-approve", "-e", environment, **variables)
+        return done.returncode, done.stderr
+
+    code, said = apply("production", **at_staging)
+    assert (code, "the ledger of staging has no apply of these schema files" in said) == (Exit.ERROR, True), said
+    assert apply("staging", **at_staging)[0] == Exit.CLEAN
+    code, said = apply("production")
+    assert (code, "cannot be seen: " in said, "STAGING_URL" in said) == (Exit.ERROR, True, True), said
+    assert apply("production", **at_staging)[0] == Exit.CLEAN
+    folder.declare(app=MORE)
+    assert apply("production", **at_staging)[0] == Exit.ERROR
+    assert (
+        folder.command("apply", "--auto-approve", "-e", "staging", "--only", "app.table.*", **at_staging).returncode
+        == 0
+    )
+    assert apply("production", **at_staging)[0] == Exit.ERROR  # a part is not the whole
+    assert apply("staging", **at_staging)[0] == Exit.CLEAN
+    assert apply("production", **at_staging)[0] == Exit.CLEAN
+
+
+def test_a_window_alone_is_refused_for_now(folder: Folder) -> None:
+    far = DAYS[(datetime.now(UTC) + timedelta(days=3)).weekday()]
+    folder.settings["policy"] = {"window": {"days": [far]}}
+    with pytest.raises(RefusedError, match="it opens next on"):
+        folder.declare(app=MORE).apply()
