@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
@@ -40,6 +41,36 @@ def meant(word: str, candidates: Iterable[str], *, list_up_to: int = 12) -> str 
     if known and len(known) <= list_up_to:
         return f"there {'is' if len(known) == 1 else 'are'}: {', '.join(known)}"
     return None
+
+
+def deeper(key: str, value: Any, schema: Mapping[str, Any]) -> str | None:
+    """Where a key belongs that a store writes in one word, or in levels of its own.
+
+    >>> schema = {"properties": {"size": {}, "hnsw": {"properties": {"m": {}, "on_disk": {}}}}}
+    >>> deeper("vector.hnsw.m", 8, schema), deeper("options", {"vector.size": 3}, schema)
+    ('hnsw: {m: …}', 'size')
+    >>> deeper("m", 8, schema), deeper("quantization", 8, schema)
+    ('hnsw: {m: …}', None)
+    """
+    while isinstance(value, Mapping) and value:
+        inner, value = next(iter(value.items()))
+        key = f"{key}.{inner}"
+    words = key.split(".")
+    found = [path for path in _paths(schema) if words[-len(path) :] == list(path)]
+    if not found and len(words) == 1:
+        found = [path for path in _paths(schema) if path[-1] == key]
+        found = found if len(found) == 1 else []
+    if not found or (best := max(found, key=len)) == (key,):
+        return None
+    *outer, last = best
+    return f"{''.join(f'{word}: {{' for word in outer)}{last}: …{'}' * len(outer)}" if outer else last
+
+
+def _paths(schema: Mapping[str, Any], depth: int = 3) -> Iterator[tuple[str, ...]]:
+    """Keys, and those within them."""
+    for name, inner in (schema.get("properties") or {}).items() if depth else ():
+        yield (name,)
+        yield from ((name, *rest) for rest in _paths(inner, depth - 1))
 
 
 def _bare(word: str) -> str:

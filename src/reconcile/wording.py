@@ -14,7 +14,7 @@ from reconcile.errors import Problem
 from reconcile.model import Source
 from reconcile.references import masked
 from reconcile.schemas import part, quick
-from reconcile.suggest import meant, nearest
+from reconcile.suggest import deeper, meant, nearest
 from reconcile.yamlio import Map, Seq
 
 _TYPES = {
@@ -221,7 +221,8 @@ def _extra(error: Any, root: Map) -> Iterator[Problem]:
             continue
         inside = f" in {_subject(error)}" if path else ""
         where = error.instance.at(key) if isinstance(error.instance, Map) else place(root, path)
-        near = nearest(key, [name for name in known if name not in error.instance])
+        near = deeper(key, error.instance[key], error.schema)
+        near = near or nearest(key, [name for name in known if name not in error.instance])
         yield Problem(
             f'unknown key "{_shortened(key, 80)}"{inside}',
             where=where,

@@ -128,6 +128,32 @@ def test_definitions_tell_constraints_from_indexes_and_leave_options_out() -> No
     assert index("label: P, properties: [a]").definition() != index("relationship: P, properties: [a]").definition()
 
 
+UNKNOWN = [
+    # an option as the server spells it, or mistyped, and what is told of it
+    ("vector.hnsw.m: 8", '3:7: unknown key "vector.hnsw.m" in index "x"; did you mean "hnsw: {m: …}"?'),
+    ("m: 8", '3:7: unknown key "m" in index "x"; did you mean "hnsw: {m: …}"?'),
+    (
+        "options: {indexConfig: {vector.dimensions: 3}}",
+        'unknown key "options" in index "x"; did you mean "dimensions"?',
+    ),
+    (
+        "spatial.wgs-84.min: [1, 2]",
+        'unknown key "spatial.wgs-84.min" in index "x"; did you mean "spatial: {wgs-84: {min',
+    ),
+    ("hnsw: {ef_constructoin: 5}", '3:14: unknown key "ef_constructoin" in "hnsw" of index "x"; did you mean "ef_con'),
+    ("similarity_function: cosine", 'unknown key "similarity_function" in index "x"; did you mean "similarity"?'),
+    ("analyser: english", 'unknown key "analyser" in index "x"; did you mean "analyzer"?'),
+    ("vector.new.option: 3", '3:7: unknown key "vector.new.option" in index "x"'),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), UNKNOWN)
+def test_an_option_that_is_not_known_is_told_with_its_place_and_what_may_be_meant(text: str, message: str) -> None:
+    (document,) = read(f"store: graph\nindexes:\n  x: {{{text}, label: A, properties: [e]}}", "graph.yaml")
+    (problem,) = schema_problems(document, PACKAGE.schema)
+    assert message in str(problem)
+
+
 PROBLEMS = [
     ("constraint", "label: P", "3:3", "has no rule; one of: unique"),
     ("constraint", "label: P, unique: [a], key: [a]", "3:30", "has both unique and key"),

@@ -18,7 +18,7 @@ from reconcile.errors import PlanError, ReconcileError, StoreError, UnsupportedE
 from reconcile.model import Address
 from reconcile.render import words
 from reconcile.stores.base import Side
-from reconcile.stores.neo4j import faults, introspect, privileges, types
+from reconcile.stores.neo4j import faults, introspect, options, privileges, types
 from reconcile.stores.neo4j.session import Neo4jSession
 from reconcile.yamldump import dump
 
@@ -190,6 +190,31 @@ def test_every_kind_and_option_is_made_read_changed_and_read_again(graph: Graph)
     graph.declare("")
     graph.apply()
     assert graph.live() == {}
+
+
+def test_options_that_only_a_newer_version_knows_are_named_and_kept(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if 5.26 were newer than the table of options: two of those it has are not in it."""
+    unknown = ("vector.hnsw.ef_construction", "vector.quantization.enabled")
+    monkeypatch.setattr(options, "OPTIONS", tuple(o for o in options.OPTIONS if o.key not in unknown))
+    config = "`vector.dimensions`: 3, `vector.hnsw.ef_construction`: 77, `vector.quantization.enabled`: false"
+    graph.send(f"CREATE VECTOR INDEX x FOR (n:A) ON (n.e) OPTIONS {{indexConfig: {{{config}}}}}")
+    graph.declare("indexes:\n  x: {kind: vector, label: A, properties: [e], dimensions: 3}")
+    plan = graph.apply()
+    assert lines(plan) == []
+    told = {entry["address"]: entry["what"] for entry in plan.observed["not_modelled"]}
+    assert told == {
+        'graph.index_option.x."vector.hnsw.ef_construction"': "77, kept as it is",
+        'graph.index_option.x."vector.quantization.enabled"': "false, kept as it is",
+    }
+    for text in (", hnsw: {m: 8}", ", hnsw: {m: 9}, replace: in_place"):
+        graph.declare(f"indexes:\n  x: {{kind: vector, label: A, properties: [e], dimensions: 3{text}}}")
+        assert [line.split()[0] for line in lines(graph.apply())] == ["delete/create"]
+        assert (graph.config("x")[unknown[0]], graph.config("x")[unknown[1]]) == (77, False)
+    imported = workflow.import_(graph.project, (), force=True, out=graph.folder / "schema")
+    assert {address for address, _ in imported.not_modelled} == set(told)
+    assert lines(graph.plan()) == []
 
 
 IDENTITY = ("kind", "label", "labels", "relationship", "relationships", "properties", "unique")

@@ -5,10 +5,11 @@ Columns are named in YIELD: without it, 5.x leaves `options` and `failureMessage
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from reconcile.model import Json, Resource, State
+from reconcile.model import Address, Json, Resource, State
 from reconcile.stores.base import Live, NotModelled
 from reconcile.stores.neo4j import options, types
 from reconcile.stores.neo4j.resources import (
@@ -78,7 +79,15 @@ def live(store: str, constraints: Iterable[Row], indexes: Iterable[Row]) -> Live
             unknown.append(NotModelled(index_address(store, row["name"]), found))
         else:
             state.append(found)
+            unknown += _unknown_options(found)
     return Live(State.of(sorted(state, key=lambda r: r.address)), tuple(sorted(unknown, key=lambda n: n.address)))
+
+
+def _unknown_options(found: Resource) -> Iterator[NotModelled]:
+    """Each option of an index that only a newer version of this tool knows."""
+    for key, value in (found.other_options or {}).items() if isinstance(found, Index) else ():
+        address = Address(found.address.store, "index_option", (found.name, key))
+        yield NotModelled(address, f"{json.dumps(value)}, kept as it is", of=found.address)
 
 
 def unseen(constraints: Sequence[Row], indexes: Sequence[Row]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ Manual: https://neo4j.com/docs/cypher-manual/5/indexes/
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconcile.model import Json
@@ -82,8 +82,11 @@ def fields(values: Mapping[tuple[str, ...], Json]) -> dict[str, Json]:
 
 
 def from_server(kind: str, config: Mapping[str, Json]) -> dict[str, Json]:
-    """The `indexConfig` that the server shows as fields of `Index`; keys that are not known are passed over."""
-    return fields({o.path: _spelled(o, config[o.key]) for o in of_kind(kind) if config.get(o.key) is not None})
+    """The `indexConfig` that the server shows as fields of `Index`; keys that are not known as they are."""
+    known = {o.key for o in of_kind(kind)}
+    others = {key: value for key, value in sorted(config.items()) if key not in known}
+    found = fields({o.path: _spelled(o, config[o.key]) for o in of_kind(kind) if config.get(o.key) is not None})
+    return found | ({"other_options": others} if others else {})
 
 
 def _spelled(option: Option, shown: Json) -> Json:
@@ -95,13 +98,16 @@ def _spelled(option: Option, shown: Json) -> Json:
 def to_server(index: Index) -> dict[str, Json]:
     """The options that are set, as `indexConfig`."""
     values = ((o.key, value(index, o)) for o in of_kind(index.kind))
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values if v is not None}
+    found = {k: list(v) if isinstance(v, tuple) else v for k, v in values if v is not None}
+    return found | dict(index.other_options or {})
 
 
 def filled(index: Index, live: Index) -> tuple[Index, list[tuple[Option, Json]]]:
     """`index` with what it leaves unset taken from `live` of the same kind, and what that was."""
     if index.kind != live.kind:
         return index, []
+    if live.other_options is not None:
+        index = replace(index, other_options=live.other_options)
     taken = [
         (o, found) for o in of_kind(index.kind) if value(index, o) is None and (found := value(live, o)) is not None
     ]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import ClassVar
 
-from reconcile.model import Address, Resource
+from reconcile.model import Address, Json, Resource
 
 UNIQUE, KEY, EXISTS, TYPE = "unique", "key", "exists", "type"
 """Kinds of constraint; all but `unique` need the Enterprise Edition."""
@@ -120,6 +120,8 @@ class Index(SchemaObject):
     hnsw: Mapping[str, int] | None = None
     quantization: bool | None = None
     spatial: Mapping[str, Mapping[str, tuple[float, ...]]] | None = None
+    other_options: Mapping[str, Json] | None = None
+    """Of a newer server, which this version does not know: kept as they are when the index is made anew."""
 
     embedding: str | None = field(default=None, compare=False, repr=False)
     """The contract it was declared with; says nothing to the server."""
