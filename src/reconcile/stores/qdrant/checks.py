@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from reconcile.change import Call, Http, Op, Step
 from reconcile.errors import Problem
 from reconcile.model import Json, Resource, Source, State
-from reconcile.stores.qdrant import options, settings
+from reconcile.stores.qdrant import health, options, settings
 from reconcile.stores.qdrant.resources import Collection, PayloadIndex
 from reconcile.stores.qdrant.settings import ANY, Parameter, Path, Setting, Version
 
@@ -168,6 +168,9 @@ def may_not(key: Key, steps: Sequence[Step], marked: bool) -> list[Problem]:
     return [Problem(what, hint="use one that may manage the server: its `api_key`, or a JWT with access m")]
 
 
+_ON_GREEN = frozenset({"copy_points", "settle_copy", "wait_green"})
+
+
 def preflight(steps: Sequence[Step], infos: Mapping[str, Json], aliases: Mapping[str, str]) -> list[Problem]:
     """What would stop these steps.
 
@@ -184,6 +187,9 @@ def preflight(steps: Sequence[Step], infos: Mapping[str, Json], aliases: Mapping
     added: dict[str, int] = {}
     for step in steps:
         for call in step.calls:
+            name = collection_of(call)
+            if _needs_health(call) and (error := health.red(infos.get(name) or {})) is not None:
+                problem(step, f"collection {name} is red: {error}", health.REMEDY)
             if not isinstance(call, Http):
                 continue
             name, rest = target(call.path)
@@ -205,9 +211,6 @@ def preflight(steps: Sequence[Step], infos: Mapping[str, Json], aliases: Mapping
                 )
             if info is None:
                 continue
-            if call.method in ("PATCH", "PUT") and info.get("status") == "red":
-                error = (info.get("optimizer_status") or {}).get("error", "unknown error")
-                problem(step, f"collection {name} is red: {error}", "look at the server's log and repair it first")
             if call.method == "PUT" and rest.startswith("/index"):
                 strict = info["config"].get("strict_mode_config") or {}
                 limit = strict.get("max_payload_index_count")
@@ -226,6 +229,11 @@ def preflight(steps: Sequence[Step], infos: Mapping[str, Json], aliases: Mapping
                         "raise strict_mode.max_payload_index_count in an apply of its own first",
                     )
     return found
+
+
+def _needs_health(call: Call) -> bool:
+    """Whether it changes or copies a collection; one that is red may still be saved and deleted."""
+    return call.method in ("PATCH", "PUT") if isinstance(call, Http) else isinstance(call, Op) and call.op in _ON_GREEN
 
 
 def target(path: str) -> tuple[str, str]:

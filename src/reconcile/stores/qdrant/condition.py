@@ -12,6 +12,7 @@ from reconcile.change import Step
 from reconcile.checkup import Check, Topic, Verdict, of_problem
 from reconcile.errors import Problem
 from reconcile.model import Json
+from reconcile.stores.qdrant import health
 from reconcile.stores.qdrant.checks import Key, collection_of
 
 _SHOWN = 5
@@ -76,13 +77,11 @@ def _privileges(seen: Seen, steps: Sequence[Step], lacking: Sequence[Problem]) -
 def _health(seen: Seen) -> Iterator[Check]:
     by_status: dict[str, list[str]] = {}
     for name, info in seen.infos.items():
-        status = "red" if isinstance(info.get("optimizer_status"), Mapping) else str(info.get("status"))
+        status = str(info.get("status")) if health.red(info) is None else "red"
         by_status.setdefault(status, []).append(name)
     if red := by_status.get("red"):
         what = f"red: {_few(red)}"
-        yield Check(
-            Topic.HEALTH, Verdict.WARNING, what, "look at the server's log and repair it; steps on it do not begin"
-        )
+        yield Check(Topic.HEALTH, Verdict.WARNING, what, f"steps on it do not begin; {health.REMEDY}")
     if grey := by_status.get("grey"):
         hint = "optimizations wait since a restart; any PATCH of the collection starts them"
         yield Check(Topic.HEALTH, Verdict.WARNING, f"grey: {_few(grey)}", hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconcile.change import Call, Http, Op, Server, Step, Timeouts
@@ -13,7 +14,7 @@ from reconcile.errors import Problem, StoreError
 from reconcile.findings import Verified
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, Side, Transaction
-from reconcile.stores.qdrant import checks, mirrored, options, wire
+from reconcile.stores.qdrant import checks, health, mirrored, options, wire
 from reconcile.stores.qdrant.canonical import canonical
 from reconcile.stores.qdrant.introspect import introspect
 from reconcile.stores.qdrant.points import Points
@@ -107,7 +108,8 @@ class QdrantSession:
     def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
         """Unset keys filled, physical names decided; nothing is asked of the server."""
         del known
-        return canonical(desired, live, frozenset(self._infos))
+        found = canonical(desired, live, frozenset(self._infos))
+        return replace(found, notes=(*found.notes, *health.notes(desired, live.state, self._infos)))
 
     def unsupported(self, desired: State) -> Sequence[Problem]:
         """Options that this version lacks."""
@@ -357,12 +359,11 @@ class QdrantSession:
             greens = greens + 1 if status == "green" and optimizer == "ok" else 0
             if greens >= 2:
                 return
-            if status == "red" or isinstance(optimizer, Mapping):
-                error = optimizer.get("error") if isinstance(optimizer, Mapping) else optimizer
+            if (error := health.red(info)) is not None:
                 raise StoreError(
-                    f"collection {name} is {status}: {error}",
+                    f"collection {name} is red: {error}",
                     where=f"store {self.spec.name}",
-                    hint="look at the server's log (often disk or memory); then go on with: reconcile apply --resume",
+                    hint=f"{health.REMEDY}; then go on with: reconcile apply --resume",
                 )
             now = time.monotonic()
             grey_since = (grey_since or now) if status == "grey" else None
