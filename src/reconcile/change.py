@@ -182,6 +182,8 @@ class World:
     asked becomes part of the plan's fingerprints."""
     raw: Mapping[Address, Address] = field(default_factory=dict)
     """Where an address of `live` stands in the store itself, if elsewhere: before the renames of this plan."""
+    desired: State = field(default_factory=State)
+    """What is declared; of something that stays, `target` has what is live instead: the same, in the server's words."""
     _known: dict[str, dict[Any, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def once(self, question: str, key: Hashable, answer: Callable[[], _T]) -> _T:

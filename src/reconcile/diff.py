@@ -51,6 +51,8 @@ class Difference:
     """All changes there are; `changes` are those that were asked for."""
     seen: State | None = None
     """The store as it was read, under its own addresses and texts; None where that is `live`."""
+    desired: State = field(default_factory=State)
+    """What is declared, with its own words (`Resource.declared`) beside the server's."""
 
     def fingerprinted(self, address: Address) -> Resource | None:
         """What stands in the store where `address` of `live` is: what a later reading is compared with."""
@@ -123,6 +125,7 @@ def diff(
         len(selected) == len(changes) and not (options.only or options.exclude),
         tuple(changes),
         live.state,
+        desired,
     )
 
 

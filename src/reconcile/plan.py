@@ -226,16 +226,18 @@ def _key(views: Sequence[StoreView], lives: Mapping[str, State], changes: Iterab
 def _with_companions(view: StoreView, asked: dict[Address, bool]) -> tuple[list[Change], dict[Address, Address], World]:
     """The view's changes and all that must be made around them, until nothing is added."""
 
+    found = view.difference
+
     def empty(address: Address) -> bool:
         if address not in asked:
-            asked[address] = view.empty(view.difference.raw.get(address, address))
+            asked[address] = view.empty(found.raw.get(address, address))
         return asked[address]
 
-    changes = list(view.difference.changes)
+    changes = list(found.changes)
     causes: dict[Address, Address] = {}
     while True:
-        target = applied(changes, view.difference.live)
-        world = World(view.name, view.server, view.difference.live, target, view.settings, empty, view.difference.raw)
+        target = applied(changes, found.live)
+        world = World(view.name, view.server, found.live, target, view.settings, empty, found.raw, found.desired)
         there = {change.address for change in changes}
         more: list[Change] = []
         for change in changes:

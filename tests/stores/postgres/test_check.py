@@ -33,7 +33,8 @@ CREATE TABLE ref.countries (id bigint PRIMARY KEY, name text);
 CREATE TYPE ref.mood AS ENUM ('ok', 'sad');
 CREATE FUNCTION ref.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 CREATE TABLE documents (id bigint PRIMARY KEY, country bigint);
-CREATE TABLE notes (id bigint PRIMARY KEY);
+CREATE TABLE notes (id bigint PRIMARY KEY, size int);
+CREATE PUBLICATION {database} FOR TABLE notes (id, size);
 CREATE VIEW old AS SELECT id FROM documents;
 REVOKE EXECUTE ON FUNCTION ref.touch() FROM PUBLIC;
 REVOKE USAGE ON TYPE ref.mood FROM PUBLIC;
@@ -49,7 +50,7 @@ tables:
     indexes: {documents_body: {columns: [body]}}
     triggers: {touched: {when: before, events: [update], function: ref.touch()}}
   notes:
-    columns: {id: {type: bigint, not_null: true}}
+    columns: {id: {type: bigint, not_null: true}, size: bigint}
     primary_key: {columns: [id], name: notes_pkey}
     comment: Short ones
   fresh: {columns: {id: bigint}}
@@ -155,6 +156,11 @@ NEEDED: dict[str, tuple[str, str, str]] = {
         "ALTER TABLE notes OWNER TO postgres",
         "{role} does not own public.notes, postgres does: it cannot be altered",
         'ALTER TABLE "public"."notes" OWNER TO "{role}"',
+    ),
+    "ALTER PUBLICATION {database} OWNER TO {role}": (
+        "ALTER PUBLICATION {database} OWNER TO postgres",
+        "{role} does not own publication {database}, postgres does: it cannot be altered",
+        'ALTER PUBLICATION "{database}" OWNER TO "{role}"',
     ),
     "GRANT USAGE ON SCHEMA reconcile TO {role}": (
         "REVOKE USAGE ON SCHEMA reconcile FROM {role}",

@@ -448,7 +448,7 @@ def test_declared_grants_on_columns_stay_from_the_first_step_to_the_last(
         ("      size__rc_new: text", "was not put there by a change under way"),
         (
             "      # CREATE PUBLICATION p FOR TABLE documents (id, size)",
-            "publication of table documents in publication p",
+            "it is used by publication p",
         ),
         ("      # CREATE SCHEMA o CREATE VIEW v AS SELECT size FROM public.documents", "rule _RETURN on view o.v"),
     ],

@@ -257,6 +257,15 @@ def test_an_invalid_index_says_so(store: Store) -> None:
             "create index i on p (b desc); create index on t (b)",
             {"index.public.i": "order of an index of the partition p that its parent's has not"},
         ),
+        (
+            "create table t (a int, b int); create statistics s on a, b from t; alter statistics s owner to pg_monitor;"
+            "create function f() returns int language plpgsql as 'begin return 1; end';"
+            "alter function f() depends on extension plpgsql",
+            {
+                "statistics_owner.public.s": "owner other than that of its table",
+                "extension_dependency.function f().plpgsql": "ALTER … DEPENDS ON EXTENSION",
+            },
+        ),
     ],
 )
 def test_what_is_not_modelled_is_named(postgres_database: str, sql: str, expected: dict[str, str]) -> None:

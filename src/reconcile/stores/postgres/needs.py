@@ -24,7 +24,8 @@ class Need(NamedTuple):
     """A privilege on an object."""
 
     kind: str
-    """schema, new schema, relation, type, routine, statistics, collation, role, language, extension, server"""
+    """schema, new schema, relation, type, routine, statistics, collation, role, language, extension, publication,
+    server"""
     name: tuple[str, ...]
     """Of a routine the second part ends with its argument types."""
     privilege: str
@@ -94,6 +95,7 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
         _rule("ALTER SCHEMA (?P<a>@Q)", ("a", "schema", OWNER)),
         _rule("ALTER (?:POLICY|TRIGGER) @Q ON (?P<a>@N)", ("a", "relation", OWNER)),
         _rule("ALTER EXTENSION (?P<a>@Q)", ("a", "extension", OWNER)),
+        _rule("ALTER PUBLICATION (?P<a>@Q)", ("a", "publication", OWNER)),
         _rule("ALTER EVENT TRIGGER (?P<a>@Q)", ("a", "server", SUPERUSER)),
         _rule("ALTER DEFAULT PRIVILEGES FOR ROLE (?P<a>@Q)", ("a", "role", MEMBER)),
         _rule("ALTER .* OWNER TO (?P<a>@Q)$", ("a", "role", MEMBER)),

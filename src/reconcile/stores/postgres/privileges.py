@@ -23,6 +23,7 @@ SELECT w.ord - 1, CASE w.kind WHEN 'server' THEN true WHEN 'database' THEN true 
     WHEN 'new schema' THEN s.oid IS NULL
     WHEN 'relation' THEN c.oid IS NOT NULL WHEN 'type' THEN t.oid IS NOT NULL WHEN 'routine' THEN p.oid IS NOT NULL
     WHEN 'role' THEN r.oid IS NOT NULL WHEN 'language' THEN l.oid IS NOT NULL WHEN 'extension' THEN e.oid IS NOT NULL
+    WHEN 'publication' THEN u.oid IS NOT NULL
     WHEN 'statistics' THEN x.oid IS NOT NULL WHEN 'collation' THEN k.oid IS NOT NULL END,
   coalesce(CASE
     WHEN w.kind = 'server' THEN current_setting('is_superuser') = 'on'
@@ -61,7 +62,8 @@ LEFT JOIN pg_proc p ON w.kind = 'routine' AND p.pronamespace = s.oid
 LEFT JOIN pg_roles r ON w.kind = 'role' AND r.rolname = w.name
 LEFT JOIN pg_language l ON w.kind = 'language' AND l.lanname = w.name
 LEFT JOIN pg_extension e ON w.kind = 'extension' AND e.extname = w.name
-CROSS JOIN LATERAL (SELECT coalesce(c.relowner, t.typowner, p.proowner, e.extowner, x.stxowner, k.collowner,
+LEFT JOIN pg_publication u ON w.kind = 'publication' AND u.pubname = w.name
+CROSS JOIN LATERAL (SELECT coalesce(c.relowner, t.typowner, p.proowner, e.extowner, x.stxowner, k.collowner, u.pubowner,
   CASE WHEN w.kind = 'schema' THEN s.nspowner END) AS owner) o
 ORDER BY w.ord, 7
 """
@@ -223,6 +225,7 @@ def _told(server: Server, answer: Answer) -> tuple[str, str]:
 _KIND_WORDS = {
     "relation": "TABLE", "routine": "ROUTINE", "statistics": "STATISTICS", "collation": "COLLATION", "type": "TYPE",
     "schema": "SCHEMA", "language": "LANGUAGE", "extension": "EXTENSION",
+    "publication": "PUBLICATION",
 }  # fmt: skip
 
 

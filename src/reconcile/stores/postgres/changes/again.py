@@ -139,7 +139,19 @@ def recreated(before: PostgresResource, after: PostgresResource) -> Change:
 
 def around(world: World, addresses: Iterable[Address]) -> list[Change]:
     """What stands on any of `addresses`, made again as it is."""
-    return [recreated(x, cast(PostgresResource, resettled(world, x))) for x in standing_on(world, addresses)]
+    return [recreated(x, as_declared(world, x)) for x in standing_on(world, addresses)]
+
+
+def as_declared(world: World, x: PostgresResource) -> PostgresResource:
+    """Something that is made again as it is, in the words of the YAML.
+
+    The server's own words would not do: `x in ('p', 'q')` of a varchar is shown with a cast of the array, and that,
+    read again, with a cast of each element (seen in 15 to 18). Standing on what takes the names of what it stood on.
+    """
+    after, wanted = resettled(world, x), world.desired.get(x.address)
+    if wanted is not None and wanted == x:
+        after = after.replace(declared=wanted.declared)
+    return cast(PostgresResource, after)
 
 
 def around_succeeded(world: World, gone: PostgresResource) -> list[Change]:
@@ -151,7 +163,7 @@ def around_succeeded(world: World, gone: PostgresResource) -> list[Change]:
 def above(world: World, change: Change) -> list[Change]:
     """What stands on something dropped and made again; of a companion only the next, since it has come with all."""
     if change.before == change.after:
-        return [recreated(x, x) for x in readers_of(world, change.address)]
+        return [recreated(x, as_declared(world, x)) for x in readers_of(world, change.address)]
     return around(world, [change.address])
 
 
@@ -161,5 +173,5 @@ def companions_of(world: World, resources: Iterable[PostgresResource]) -> list[C
     for resource in resources:
         after = world.target.get(resource.address)
         if after is not None and resource == after:
-            found[resource.address] = recreated(resource, cast(PostgresResource, resettled(world, resource)))
+            found[resource.address] = recreated(resource, as_declared(world, resource))
     return list(found.values())

@@ -208,17 +208,19 @@ def _owned_settled(world: World, column: Column) -> frozenset[Fact]:
     return frozenset(ok(s.address) for s in sequences_owned(world, column.address) if s.address in world.target)
 
 
-def refuse_held(column: Column, what: str, where: Source | None = None) -> None:
+def refuse_held(column: Column, what: str, where: Source | None = None, *, republished: bool = False) -> None:
     """
     Args:
         where: the line that asks for it.
+        republished: publications leave the table meanwhile.
 
     Raises:
         PlanError: something that is not modelled uses the column; the server would refuse, or take it along.
     """
-    if column.held_by:
+    published = [] if republished else [f"publication {p.publication}" for p in column.published]
+    if column.held_by or published:
         raise PlanError(
-            f"{column.address} cannot {what}: it is used by {', '.join(column.held_by)}, "
+            f"{column.address} cannot {what}: it is used by {', '.join([*column.held_by, *published])}, "
             "which this version does not model or the store's `schemas:` leave out",
             where=where or column.source,
             hint="take the column out of it by hand before, and put it back after",

@@ -21,6 +21,8 @@ from reconcile.stores.postgres.changes.common import PostgresChange, comments, r
 from reconcile.stores.postgres.changes.constraint import add_statement, drop_statement, unchecked, validate_statement
 from reconcile.stores.postgres.changes.named import keys_to
 from reconcile.stores.postgres.changes.preconditions import broken, conflicts, duplicates, misfits, preceded
+from reconcile.stores.postgres.changes.publishing import around as republished
+from reconcile.stores.postgres.changes.publishing import republishable
 from reconcile.stores.postgres.changes.remaking import comes_again, generated_from, is_made_again, standing_on, users
 from reconcile.stores.postgres.changes.types import TypeChange, type_change
 from reconcile.stores.postgres.resources import Check, Column, Exclusion, ForeignKey, Index, Key, PostgresResource
@@ -64,7 +66,7 @@ def retype_steps(
         quick: other statements about the column.
         done: steps of the change that stand before.
     """
-    refuse_held(before, "get another type", after.source)
+    refuse_held(before, "get another type", after.source, republished=republishable(world, before))
     judged = type_change(before.type, after.type) if before.type != after.type else None
     clause = f"TYPE {as_written(after, 'type')}"
     if after.collation:
@@ -86,7 +88,7 @@ def retype_steps(
         world,
         done + 1,
         "type",
-        [*calls, *quick],
+        republished(before, [*calls, *quick]),
         needs={*needs, *_named(world, again)} | users_away(world, before) | requires(world, used(after)),
         gives=[has(change.address), ok(change.address)],
         phase=Phase.CONTRACT,

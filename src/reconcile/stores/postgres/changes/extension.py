@@ -1,4 +1,4 @@
-"""Extensions. Their own objects and comments are never looked at."""
+"""Extensions. Their own objects are never looked at."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from reconcile.stores.postgres.changes.common import (
     Alteration,
     Creation,
     Removal,
+    comments,
     dependents_settled,
     goes_first,
     requires,
@@ -43,7 +44,16 @@ class CreateExtension(Creation):
         sql = f"CREATE EXTENSION {ident(self.after.name)}{schema}{version}"
         needs = {no(self.address)} | _schema_needs(world, self.after)
         needs |= {has(a) for a in required(world.server, self.after) if world.creates(a)}
-        return [self.step(world, 1, "create", [sql], needs=needs, gives=[has(self.address), ok(self.address)])]
+        return [
+            self.step(
+                world,
+                1,
+                "create",
+                [sql, *comments(self.after)],
+                needs=needs,
+                gives=[has(self.address), ok(self.address)],
+            )
+        ]
 
 
 def required(server: Server, extension: Extension) -> list[Address]:
@@ -76,6 +86,8 @@ class AlterExtension(Alteration):
         if self.after.in_schema and self.after.in_schema != self.before.in_schema:
             calls.append(f"ALTER EXTENSION {name} SET SCHEMA {ident(self.after.in_schema)}")
             moved = True
+        if _comments(self.before, self.after):
+            calls += comments(self.after)
         if not calls:
             return []
         return [
@@ -115,5 +127,10 @@ class DropExtension(Removal):
 
 
 def alter(before: Extension, after: Extension) -> Change | None:
-    """The change of an extension that stays; None where only its comment differs."""
-    return AlterExtension(before, after) if set(differing(before, after)) - {"comment"} else None
+    """The change of an extension that stays; None where all that differs is a comment that nobody declared."""
+    differs = set(differing(before, after)) - {"comment"}
+    return AlterExtension(before, after) if differs or _comments(before, after) else None
+
+
+def _comments(before: Extension, after: Extension) -> bool:
+    return after.comment is not None and before.comment != after.comment

@@ -20,7 +20,7 @@ def schema(context: Context, x: r.Schema) -> dict[str, Any] | None:
 def extension(context: Context, x: r.Extension) -> dict[str, Any] | None:
     """None for what the server brings. The schema always: absent is wherever it is, and here it is known."""
     del context
-    return None if x.system else without_empty({"schema": x.in_schema})
+    return None if x.system else without_empty({"schema": x.in_schema, "comment": x.comment})
 
 
 def sequence(context: Context, x: r.Sequence) -> dict[str, Any]:

@@ -49,9 +49,11 @@ from pg_namespace n where n.nspname = any(%(schemas)s)
 """
 
 EXTENSIONS = """
-select e.extname, n.nspname, e.extversion
-from pg_extension e join pg_namespace n on n.oid = e.extnamespace order by e.extname
+select e.extname, n.nspname, e.extversion, nullif(obj_description(e.oid, 'pg_extension'), a.comment)
+from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+left join pg_available_extensions a on a.name = e.extname order by e.extname
 """
+"""With comments that are not the extension's own."""
 
 RELATIONS = f"""
 select c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.reloptions,
@@ -235,6 +237,8 @@ _VERSIONED: dict[str, tuple[str, str, int]] = {
     "parent_trigger": ("t.tgparentid", "0::oid", 130000),
     "detaching": ("i.inhdetachpending", "false", 140000),
     "maintain": ("true", "false", 170000),
+    "row_filter": ("pg_get_expr(r.prqual, r.prrelid)", "null::text", 150000),
+    "column_list": ("r.prattrs::int2[]", "null::int2[]", 150000),
     "period": ("k.conperiod", "false", 180000),
 }
 """`@word@` in a query: what it stands for from a version on, and before."""
@@ -334,6 +338,15 @@ from pg_largeobject_metadata where lomacl is not null having count(*) > 0
 union all
 select 'security_label', array[provider, pg_describe_object(classoid, objoid, objsubid)], 'security label'
 from pg_seclabel where objoid >= 16384
+union all
+select 'extension_dependency', array[pg_describe_object(d.classid, d.objid, 0), e.extname::text],
+       'ALTER … DEPENDS ON EXTENSION'
+from pg_depend d join pg_extension e on d.refclassid = 'pg_extension'::regclass and e.oid = d.refobjid
+where d.deptype = 'x'
+union all
+select 'statistics_owner', array[n.nspname::text, s.stxname::text], 'owner other than that of its table'
+from pg_statistic_ext s join pg_class c on c.oid = s.stxrelid join pg_namespace n on n.oid = s.stxnamespace
+where n.nspname = any(%(schemas)s) and s.stxowner <> c.relowner
 order by 1, 2
 """
 """What is not modelled of the database around: no plan could remove it, and none is to be refused over it."""

@@ -10,7 +10,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect import queries
 from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows, spent
-from reconcile.stores.postgres.introspect.holders import HOLDERS, holders
+from reconcile.stores.postgres.introspect.holders import HOLDERS, PUBLISHED, holders, published
 from reconcile.stores.postgres.introspect.indexdef import options
 from reconcile.stores.postgres.introspect.partitions import Part, part
 from reconcile.stores.postgres.introspect.reasons import left_out
@@ -22,6 +22,7 @@ QUERIES = {
     "columns": queries.COLUMNS,
     "not_nulls": queries.NOT_NULLS,
     "held_columns": HOLDERS,
+    "published_columns": PUBLISHED,
 }
 _IDENTITY = {"a": "always", "d": "by_default"}
 _RELATIONS = {"f": "foreign table"}
@@ -70,12 +71,13 @@ def _schemas(catalog: Catalog, schemas: Iterable[Row], extensions: Iterable[Row]
         if not of_extension:
             comment = None if name == "public" and comment == PUBLIC_COMMENT else comment
             yield (r.Schema(address=catalog.address("schema", name), comment=comment, system=name == "public"))
-    for name, schema, version in extensions:
+    for name, schema, version, comment in extensions:
         yield (
             r.Extension(
                 address=Address(catalog.store, "extension", (name,)),
                 in_schema=schema,
                 version=version,
+                comment=comment,
                 system=name == "plpgsql",
             )
         )
@@ -117,6 +119,7 @@ class _Columns:
     def __init__(self, catalog: Catalog, rows: Rows) -> None:
         self.identities: Mapping[tuple[int, int], r.Pairs] = identities(catalog, rows)
         self.held: Mapping[tuple[int, int], tuple[str, ...]] = holders(rows["held_columns"])
+        self.published = published(rows["published_columns"])
         self.not_nulls = {(row[0], row[1]): _not_null(catalog, row) for row in rows["not_nulls"]}
 
 
@@ -187,6 +190,8 @@ def _attributes(
         found["comment"] = comment
     if (oid, number) in more.held:
         found["held_by"] = more.held[oid, number]
+    if (oid, number) in more.published:
+        found["published"] = more.published[oid, number]
     if (oid, number) in more.not_nulls:
         found |= more.not_nulls[oid, number]
     if generated == "v":

@@ -43,7 +43,7 @@ def schemas(document: Map, scope: Scope) -> list[Resource]:
 
 
 def extensions(document: Map, scope: Scope) -> list[Resource]:
-    """`extensions: {vector: {}, pg_trgm: {schema: extensions, version: "1.6"}}`."""
+    """`extensions: {vector: {}, pg_trgm: {schema: extensions, version: "1.6", comment: …}}`."""
     found: list[Resource] = []
     for name, value, source in items(document, "extensions"):
         settings = value if isinstance(value, Map) else Map()
@@ -56,6 +56,7 @@ def extensions(document: Map, scope: Scope) -> list[Resource]:
                 source=source,
                 in_schema=into,
                 version=None if version is None else str(version),
+                comment=settings.get("comment"),
                 system=name == "plpgsql",
                 refers=refers,
             )

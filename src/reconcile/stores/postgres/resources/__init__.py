@@ -35,7 +35,7 @@ from reconcile.stores.postgres.resources.databases import (
 )
 from reconcile.stores.postgres.resources.indexes import Index, IndexItem, InheritedIndex, Statistics, plain
 from reconcile.stores.postgres.resources.routines import Aggregate, Function, Procedure, Routine
-from reconcile.stores.postgres.resources.tables import Column, PartitionBy, Table
+from reconcile.stores.postgres.resources.tables import Column, PartitionBy, Published, Table
 from reconcile.stores.postgres.resources.types import Attribute, Composite, Domain, DomainCheck, Enum, Range
 from reconcile.stores.postgres.resources.views import VIEWS, AnyView, MaterializedView, View
 
@@ -75,6 +75,7 @@ __all__ = [
     "PrimaryKey",
     "Privilege",
     "Procedure",
+    "Published",
     "Range",
     "Routine",
     "Schema",

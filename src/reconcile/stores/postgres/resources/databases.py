@@ -9,7 +9,7 @@ from reconcile.stores.postgres.resources.base import PostgresResource
 
 
 class Extension(PostgresResource):
-    """`comment` is never compared: extensions bring their own."""
+    """`comment` is compared where one is declared: extensions bring their own, and another with each version."""
 
     in_schema: str | None = field(default=None, metadata={"json": "schema"})
     version: str | None = None

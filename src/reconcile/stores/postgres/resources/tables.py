@@ -19,6 +19,15 @@ class PartitionBy:
     keys: tuple[IndexItem, ...] = ()
 
 
+@dataclass(frozen=True)
+class Published:
+    """What a publication shows of a table that it does not show whole: its columns (() for all), rows that fulfil."""
+
+    publication: str
+    columns: tuple[str, ...]
+    where: str | None
+
+
 class Table(PostgresResource):
     """The container; columns and constraints are resources of their own.
 
@@ -100,7 +109,9 @@ class Column(PostgresResource):
     not_null_constraint: str | None = field(default=None, compare=False)
     """Live: what it is called, where that is not TABLE_COLUMN_not_null."""
     held_by: tuple[str, ...] = field(default=(), compare=False)
-    """Live: what is not modelled and uses it, in the server's words: `publication of table t in publication p`."""
+    """Live: what is not modelled and uses it, in the server's words: `rule r on table t`."""
+    published: tuple[Published, ...] = field(default=(), compare=False)
+    """Live: publications whose column list or row filter uses it."""
     embedding: str | None = field(default=None, compare=False)
     strategy: str | None = field(default=None, compare=False)
     """"online": another type or name by a second column beside, kept in step until it takes over."""
