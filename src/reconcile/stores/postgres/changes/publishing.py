@@ -15,15 +15,15 @@ from reconcile.stores.postgres.sqltext import ident, relation
 
 def republishable(world: World, column: Column) -> bool:
     """Whether what the publications name is called the same before and after this plan, and stays."""
-    named = {c for p in column.published for c in p.columns}
+    if not column.published:
+        return True
     table = column.table
+    columns = [c.address for c in world.live.children(table) if isinstance(c, Column)]
+    named = (table.child("column", name) for p in column.published for name in p.columns)
     return (
         table in world.target
-        and not any(
-            isinstance(c, Column) and world.where(c.address).parts[-1] != c.address.parts[-1]
-            for c in world.live.children(table)
-        )
-        and all(table.child("column", name) in world.target for name in named)
+        and all(world.where(c).parts[-1] == c.parts[-1] for c in columns)
+        and all(c in world.target for c in named)
     )
 
 
