@@ -161,6 +161,7 @@ SHAPES: dict[str, Shape] = {
     "retype under all on one table": lambda n: (fan(n), fan(n, "bigint")),
     "create a wide table": lambda n: ([], wide(n)),
     "retype all of a wide table": lambda n: (wide(n), wide(n, "bigint")),
+    "retype all of a wide table to what may not fit": lambda n: (wide(n, "bigint"), wide(n)),
     "drop all of a wide table": lambda n: (wide(n), wide(1)),
     "index all of a wide table": lambda n: (without(wide(n), "index"), wide(n)),
     "append an enum value": lambda n: (typed(n, "a"), typed(n, "a", "b")),

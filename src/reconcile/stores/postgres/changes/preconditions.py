@@ -105,12 +105,12 @@ def live_column(world: World, column: Address) -> str:
 
 def shown(world: World, table: Address, *more: str) -> str:
     """What to select so that a row can be told from others: its primary key, else its place."""
-    for key in world.live.children(table):
-        if isinstance(key, PrimaryKey):
-            return ", ".join(
-                dict.fromkeys([*(live_column(world, table.child("column", c)) for c in key.columns), *more])
-            )
-    return ", ".join(dict.fromkeys(["ctid", *more]))
+
+    def key_of() -> list[str]:
+        keys = (x for x in world.live.children(table) if isinstance(x, PrimaryKey))
+        return [live_column(world, table.child("column", c)) for key in keys for c in key.columns]
+
+    return ", ".join(dict.fromkeys([*(world.once("live key", table, key_of) or ["ctid"]), *more]))
 
 
 def _plain(table: Address) -> str:
@@ -140,9 +140,8 @@ def duplicates(world: World, rule: Key | Index) -> list[Op]:
     """Values that a unique rule would hold twice. NULLs in a primary key are found by its columns' own steps."""
     table, where = rule.table, None
     if isinstance(rule, Index):
-        used = [
-            r.address for r in world.target.children(home(world, table)) if isinstance(r, Column) and _names(rule, r)
-        ]
+        bare = replace(rule, include=())
+        used = [c.address for c in columns_used(world, world.target, home(world, table), bare)]
         items, where = _index_items(world, rule), _back(world, table, as_written(rule, "where") if rule.where else None)
         said = ", ".join(i.column or f"({i.expression})" for i in rule.columns)
     else:
@@ -182,12 +181,6 @@ def _varies(column: Column) -> bool:
     return column.identity is not None or column.generated is not None or volatile(column.default)
 
 
-def _names(index: Index, column: Column) -> bool:
-    name = column.address.parts[-1]
-    texts = [*(i.expression for i in index.columns), index.where]
-    return name in {i.column for i in index.columns} or any(mentions(t, name) for t in texts)
-
-
 def _index_items(world: World, index: Index | Exclusion) -> list[str]:
     written, found = as_written(index, "columns"), []
     for item, text in zip(index.columns, written, strict=True):
@@ -202,10 +195,14 @@ def _index_items(world: World, index: Index | Exclusion) -> list[str]:
 
 def _back(world: World, table: Address, sql: str | None) -> str | None:
     """An expression over columns by the names they have now."""
-    for column in world.live.children(home(world, table)):
-        now = world.where(column.address)
-        if sql is not None and isinstance(column, Column) and now.parts[-1] != column.address.parts[-1]:
-            sql = renamed_in(sql, column.address.parts[-1], now.parts[-1])
+
+    def renamed() -> list[tuple[str, str]]:
+        columns = (c.address for c in world.live.children(home(world, table)) if isinstance(c, Column))
+        names = ((c.parts[-1], world.where(c).parts[-1]) for c in columns)
+        return [(wanted, now) for wanted, now in names if wanted != now]
+
+    for wanted, now in world.once("renamed columns", table, renamed) if sql is not None else ():
+        sql = renamed_in(sql or "", wanted, now)
     return sql
 
 
