@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from tests.stores.qdrant.store import Store, lines
 
@@ -165,3 +167,33 @@ def test_the_mark_is_left_and_tells_projects_apart(store: Store) -> None:
     path.write_text(path.read_text().replace("name: test", "name: other").replace("ledger.db", "other.db"))
     with pytest.raises(ReconcileError, match="marked as managed by project test"):
         workflow.plan(store.project, workflow.Options())
+
+
+PLAIN = "vector: {dimensions: 4, distance: dot}"
+TAKEN: list[tuple[str, str]] = [
+    # c is an alias of the plain collection `other`, which holds points; declared, and the refusal or the hazard
+    (f"collections: {{c: {{versioned: false, {PLAIN}}}}}", "an alias named c exists (it points at other)"),
+    (
+        f"collections: {{d: {{{PLAIN}}}}}\naliases: {{other: d}}",
+        "alias other cannot be made: a collection of",
+    ),
+    (f"collections: {{c: {{{PLAIN}}}}}", "--allow breaks-clients=v.alias.c"),
+    (f"collections: {{d: {{{PLAIN}}}}}\naliases: {{c: d}}", "--allow breaks-clients=v.alias.c"),
+]
+
+
+def test_names_and_aliases_that_are_in_use_are_never_taken_unasked(store: Store) -> None:
+    store.send("PUT", "/collections/other", {"vectors": {"size": 4, "distance": "Dot"}})
+    store.fill("other")
+    action = {"create_alias": {"collection_name": "other", "alias_name": "c"}}
+    store.send("POST", "/collections/aliases", {"actions": [action]})
+    for text, said in TAKEN:
+        store.declare(text)
+        with pytest.raises(ReconcileError, match=re.escape(said)):
+            workflow.apply(store.project, store.plan())
+        assert (store.names(), store.aliases()) == (["other"], {"c": "other"})
+    store.send("PUT", "/collections/d", {"vectors": {"size": 4, "distance": "Dot"}})
+    store.fill("d")
+    store.declare(f"collections: {{d: {{versioned: false, {PLAIN}}}}}\naliases: {{c: d}}")
+    workflow.apply(store.project, store.plan())
+    assert store.aliases() == {"c": "d"}, "there clients find points"

@@ -31,7 +31,9 @@ class AliasChange(Change):
         """Whether the step that makes the target's next generation points this alias too."""
         return self.alias.target in world.live and anew(world, self.alias.target)
 
-    def _point(self, world: World, word: str, phase: Phase, needs: frozenset[object]) -> list[Step]:
+    def _point(
+        self, world: World, word: str, phase: Phase, needs: frozenset[object], hazards: frozenset[Hazard] = _ALONE
+    ) -> list[Step]:
         target = self.alias.target
         carrier = collection_of(world.target, Address(target.store, "collection", self.address.parts))
         if carrier is not None and carrier.generation is None:
@@ -50,7 +52,7 @@ class AliasChange(Change):
                 needs=frozenset({*needs, ok(target)}),  # type: ignore[arg-type]
                 gives=frozenset({ok(self.address)}),
                 transactional=False,
-                hazards=_ALONE,
+                hazards=hazards,
                 timeouts=_WALL,
             )
         ]
@@ -95,7 +97,13 @@ class RepointAlias(AliasChange):
         """One action, or none where the new generation's own step does it."""
         if self._replaced_with_target(world):
             return []
-        return self._point(world, "repoint", Phase.CONTRACT, frozenset({has(self.address)}))
+        hazards = _ALONE | ({Hazard.BREAKS_CLIENTS} if self._empties(world) else set())
+        return self._point(world, "repoint", Phase.CONTRACT, frozenset({has(self.address)}), hazards)
+
+    def _empties(self, world: World) -> bool:
+        """Whether clients that have found points under the alias find none any more."""
+        before, after = cast(Alias, self.before).target, self.alias.target
+        return before != after and not world.empty(before) and (world.creates(after) or world.empty(after))
 
     def reverse(self) -> Change:
         """Point it back."""
