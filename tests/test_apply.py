@@ -418,22 +418,7 @@ def test_an_empty_plan_still_records_what_is_declared(folder: Folder) -> None:
     assert [c.action_reason for c in folder.plan().resource_changes if not c.part_of] == ["delete_because_removed"]
 
 
-# --- policies this version cannot keep -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("policy", "message"),
-    [({"contract": "held"}, "cannot hold these steps back")],
-)
-def test_a_policy_that_cannot_be_kept_is_refused_rather_than_ignored(
-    folder: Folder, policy: dict[str, Any], message: str
-) -> None:
-    folder.settings["policy"] = policy
-    folder.declare(app=NEW)
-    before = folder.live()
-    with pytest.raises(BlockedError, match=message):
-        folder.apply("all")
-    assert folder.live() == before
+# --- what cannot be proved ------------------------------------------------------------------------------------------
 
 
 def test_equality_by_text_asks_the_server_nothing_and_claims_nothing(folder: Folder) -> None:

@@ -254,6 +254,10 @@ class Ledger:
         """Record the end of a run."""
         self._sql("UPDATE {t}runs SET finished = {now}, outcome = ?, message = ? WHERE id = ?", outcome, message, run)
 
+    def go_on(self, run: str) -> None:
+        """Record that a run which had paused goes on."""
+        self._sql("UPDATE {t}runs SET finished = NULL, outcome = 'running' WHERE id = ?", run)
+
     def runs(self, limit: int = 20) -> list[Run]:
         """The latest runs, newest first, without their plans."""
         if not self.exists():
@@ -275,10 +279,12 @@ class Ledger:
         return run_of(rows[0]) if rows else None
 
     def unfinished(self) -> Run | None:
-        """The latest run that began and neither ended nor was abandoned."""
+        """The latest run that began and neither ended nor was abandoned; it may have paused."""
         if not self.exists():
             return None
-        rows = self._sql("SELECT id FROM {t}runs WHERE outcome IN ('running', 'stopped') ORDER BY number DESC LIMIT 1")
+        rows = self._sql(
+            "SELECT id FROM {t}runs WHERE outcome IN ('running', 'stopped', 'paused') ORDER BY number DESC LIMIT 1"
+        )
         return self.run(str(rows[0][0])) if rows else None
 
     def journal(self, run: str) -> dict[str, str]:

@@ -89,7 +89,8 @@ class Run:
     started: float
     finished: float | None
     outcome: str
-    """`running`, `done`, `stopped` (part-way), `undone` (failed before anything changed), `abandoned`."""
+    """`running`, `done`, `stopped` (part-way), `paused` (between phases, as asked), `undone` (failed before anything
+    changed), `abandoned`."""
     message: str
     plan: Json = None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence, Set
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from types import MappingProxyType
 from typing import Any
@@ -34,7 +34,71 @@ def order(
     Raises:
         PlanError: a need that nothing satisfies, or a cycle; names both ends.
     """
+    return parted(steps, holds, key, waits)[0]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which steps of a plan run. A step that waits keeps back all that come after it."""
+
+    waits: Callable[[Step], bool] = lambda step: False
+    """Whether a step, in the phase it has by what it waits for, is kept back."""
+    chosen: Callable[[Step], bool] | None = None
+    """Whether a step was asked for: it runs with the changes that it waits for, and nothing else does."""
+
+
+ALL = Choice()
+
+
+def parted(
+    steps: Sequence[Step],
+    holds: Callable[[Fact], bool],
+    key: Key,
+    waits: Mapping[str, Set[Fact]] = MappingProxyType({}),
+    choice: Choice = ALL,
+) -> tuple[list[Step], list[Step]]:
+    """`order`, parted into what runs and what does not, by `choice`; each in order.
+
+    Raises:
+        PlanError: see `order`.
+    """
     after = _edges(steps, holds, waits)
+    found, result = _ordered(steps, after, key)
+    if choice.chosen is None:
+        kept = _following(after, [i for i, step in enumerate(found) if choice.waits(step)])
+        runs = set(range(len(steps))) - kept
+    else:
+        runs = _needed(found, after, [i for i, step in enumerate(found) if choice.chosen(step)])
+    return [found[i] for i in result if i in runs], [found[i] for i in result if i not in runs]
+
+
+def _following(after: Sequence[Sequence[int]], start: Iterable[int]) -> set[int]:
+    """These and all that comes after them."""
+    found, todo = set[int](), list(start)
+    while todo:
+        if (i := todo.pop()) not in found:
+            found.add(i)
+            todo += after[i]
+    return found
+
+
+def _needed(steps: Sequence[Step], after: Sequence[Sequence[int]], start: Iterable[int]) -> set[int]:
+    """These, all that must run before them, and the rest of the changes that those belong to."""
+    before, own = defaultdict(list), defaultdict(list)
+    for i, targets in enumerate(after):
+        own[_change(steps[i])].append(i)
+        for target in targets:
+            before[target].append(i)
+    found, todo = set[int](), list(start)
+    while todo:
+        if (i := todo.pop()) not in found:
+            found.add(i)
+            todo += [*before[i], *own[_change(steps[i])]]
+    return found
+
+
+def _ordered(steps: Sequence[Step], after: Sequence[Sequence[int]], key: Key) -> tuple[list[Step], list[int]]:
+    """The steps with their phases raised, and the order they can run in."""
     indegree = [0] * len(steps)
     for targets in after:
         for target in targets:
@@ -64,7 +128,7 @@ def order(
     found = [step if phases[i] is step.phase else replace(step, phase=phases[i]) for i, step in enumerate(steps)]
     if _torn([found[i] for i in result]):
         result = _drawn_together(found, after, result)
-    return [found[i] for i in result]
+    return found, result
 
 
 def _again(steps: Sequence[Step]) -> dict[int, int]:

@@ -14,8 +14,8 @@ from reconcile.diff import Difference, Options
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, Verb, no, ok
 from reconcile.model import Address, Json, Resource, State
-from reconcile.order import Key, group, order
-from reconcile.waits import covers
+from reconcile.order import ALL, Choice, Key, group, parted
+from reconcile.waits import waited
 
 ABSENT = "absent"
 EMPTY = "#empty"
@@ -71,6 +71,10 @@ class Plan:
     resource_changes: tuple[ResourceChange, ...]
     steps: tuple[Step, ...]
     fingerprints: Mapping[str, str]
+    held_changes: tuple[ResourceChange, ...] = ()
+    """Changes of which no step runs before its release."""
+    held: tuple[Step, ...] = ()
+    """Contract steps that wait for it, also of `resource_changes`."""
     observed: Json = field(default_factory=dict)
     """All that depends on the moment: costs, causes, drift, source lines; not part of the digest."""
 
@@ -130,12 +134,16 @@ class Steps:
     changes: tuple[Change, ...]
     remarks: tuple[str, ...] = ()
     """See `Change.remarks`."""
+    held_changes: tuple[ResourceChange, ...] = ()
+    held: tuple[Step, ...] = ()
 
 
 def build(
     views: Sequence[StoreView],
     external: Callable[[Address], bool] = lambda address: False,
     waits: Mapping[Address, Sequence[Address]] = MappingProxyType({}),
+    choice: Choice = ALL,
+    left: Callable[[Change, Sequence[Step]], Sequence[Step]] = lambda change, own: own,
 ) -> Steps:
     """Order the changes of all stores.
 
@@ -143,6 +151,8 @@ def build(
         views: one a store.
         external: whether something outside the project makes an address, so that needing it is fine.
         waits: what each declared address comes after (`waits.waits`).
+        choice: which of the steps run; the rest is held, with the changes of which none runs.
+        left: the steps of a change without those that are done already, though no store shows it.
 
     Raises:
         PlanError: see `order.order` and `Change.steps`.
@@ -153,6 +163,7 @@ def build(
     changes: list[Change] = []
     lives: dict[str, State] = {}
     taken: set[str] = set()
+    before = set[Fact]()
     remarks: list[str] = []
     errors: list[PlanError] = []
     for view in views:
@@ -162,33 +173,59 @@ def build(
         there = {change.address for change in found}
         for change in found:
             try:
-                own = _unique(change.steps(world), taken)
+                every = _unique(change.steps(world), taken)
             except PlanError as error:
                 errors.append(error)
                 continue
-            steps += own
-            records.append(_record(change, own, causes.get(change.address), there, view.difference.removed))
+            steps += (own := left(change, every))
+            before |= {fact for step in every if step not in own for fact in step.gives}
+            records.append(_record(change, every, causes.get(change.address), there, view.difference.removed))
             remarks += change.remarks(world)
         changes += found
         steps = _wait_for_names(steps, found, world)
         fingerprints |= _fingerprints(found, steps, view, world, asked)
     if errors:
         raise errors[0] if len(errors) == 1 else PlanError("\n".join(map(str, errors)))
-    steps, waited = _wait_for_others(steps, changes, waits, lives)
+    steps, added = waited(steps, changes, waits, lives)
     limits = {view.name: int(view.server.facts.get("max_steps_per_group", STEPS_PER_GROUP)) for view in views}
-    ordered = group(
-        order(steps, _holds(lives, external), _key(views, lives, changes), waited),
-        lambda step: limits[step.address.store],
+    runs, held = (
+        tuple(group(part, lambda step: limits[step.address.store]))
+        for part in parted(steps, _holds(lives, external, before), _key(views, lives, changes), added, choice)
     )
-    return Steps(tuple(records), tuple(ordered), fingerprints, tuple(changes), tuple(remarks))
+    idle = _idle(records, runs, held)
+    return Steps(
+        tuple(r for r in records if r.address not in idle),
+        runs,
+        fingerprints,
+        tuple(changes),
+        tuple(remarks),
+        tuple(r for r in records if r.address in idle),
+        held,
+    )
 
 
-def _holds(lives: Mapping[str, State], external: Callable[[Address], bool]) -> Callable[[Fact], bool]:
-    """Whether a fact is true now: of a live object, or of one that something outside the project makes."""
+def _idle(records: Sequence[ResourceChange], runs: Sequence[Step], held: Sequence[Step]) -> set[Address]:
+    """The changes that wait whole, with what is carried out in their steps."""
+    if not held:
+        return set()
+    busy = {step.id.rpartition("/")[0] for step in runs}
+    busy |= {f.subject for step in runs for f in (*step.gives, ok(step.address))}  # of another's step
+    found = {r.address for r in records if r.part_of is None and str(r.address) not in busy}
+    return found | {r.address for r in records if r.part_of in found}
+
+
+def _holds(
+    lives: Mapping[str, State], external: Callable[[Address], bool], before: Set[Fact]
+) -> Callable[[Fact], bool]:
+    """Whether a fact is true now: of a live object, or of one that something outside the project makes.
+
+    Args:
+        before: what an earlier run has done.
+    """
 
     def holds(fact: Fact) -> bool:
         if fact.verb is Verb.DONE:
-            return False
+            return fact in before
         address = Address.parse(fact.subject)
         present = address in lives.get(address.store, State())
         return not present if fact.verb is Verb.NO else present or external(address)
@@ -296,49 +333,6 @@ def _wait_for_names(steps: list[Step], changes: Sequence[Change], world: World) 
         else step
         for step in steps
     ]
-
-
-def _wait_for_others(
-    steps: list[Step],
-    changes: Sequence[Change],
-    waits: Mapping[Address, Sequence[Address]],
-    lives: Mapping[str, State],
-) -> tuple[list[Step], dict[str, frozenset[Fact]]]:
-    """`after:` as needs: the first step of who waits needs what the last of the others give.
-
-    Returns:
-        the steps, and by step the needs that were added.
-    """
-    if not waits:
-        return steps, {}
-    own: dict[Address, list[Step]] = {}
-    for step in steps:
-        own.setdefault(Address.parse(step.id.rpartition("/")[0]), []).append(step)
-    states = [State.of(c.after for c in changes if c.after is not None), *lives.values()]
-    covered: dict[Address, dict[Address, None]] = {}
-    maker: dict[Address, Address] = {}
-    for change in changes:
-        around = covers(change.resource, *states)
-        maker[change.address] = next((a for a in around if a in own), change.address)
-        for address in around:
-            covered.setdefault(address, {})[maker[change.address]] = None
-    given = {fact for step in steps for fact in step.gives}
-    added: dict[str, frozenset[Fact]] = {}
-    for address, targets in waits.items():
-        if address not in maker or maker[address] not in own:
-            continue
-        first = own[maker[address]][0]
-        for target in targets:
-            for other in covered.get(target, ()):
-                if other in own and other != maker[address]:
-                    added[first.id] = added.get(first.id, frozenset()) | _finished(other, own[other], given)
-    return [replace(s, needs=s.needs | added[s.id]) if s.id in added else s for s in steps], added
-
-
-def _finished(address: Address, own: Sequence[Step], given: Set[Fact]) -> frozenset[Fact]:
-    """What holds once the steps of a change are done: that the address is as declared, else what the last one gives."""
-    ready = ok(address)
-    return frozenset({ready}) if ready in given else own[-1].gives
 
 
 def _record(

@@ -41,10 +41,19 @@ def to_json(plan: Plan) -> dict[str, Json]:
         "stores": [_server(s, plan.ledger) for s in plan.stores],
         "resource_changes": [_change(c) for c in plan.resource_changes],
         "steps": [_step(s) for s in plan.steps],
+        **_held(plan),
         "fingerprints": dict(plan.fingerprints),
         "observed": plan.observed,
     }
     return {"digest": digest(document), **document}
+
+
+def _held(plan: Plan) -> dict[str, Json]:
+    """What waits for its release; nothing where nothing does, so that such plans keep their digests."""
+    if not plan.held:
+        return {}
+    changes, steps = [_change(c) for c in plan.held_changes], [_step(s) for s in plan.held]
+    return {"held": {"resource_changes": changes, "steps": steps}}
 
 
 def digest(document: Mapping[str, Json]) -> str:
@@ -110,6 +119,7 @@ def load(path: Path) -> Plan:
 def from_json(document: Mapping[str, Json]) -> Plan:
     """The plan `to_json` came from."""
     selection = document["selection"]
+    held = document.get("held") or {"resource_changes": (), "steps": ()}
     return Plan(
         project=document["project"],
         environment=document["environment"],
@@ -124,6 +134,8 @@ def from_json(document: Mapping[str, Json]) -> Plan:
         resource_changes=tuple(map(_read_change, document["resource_changes"])),
         steps=tuple(map(_read_step, document["steps"])),
         fingerprints=document["fingerprints"],
+        held_changes=tuple(map(_read_change, held["resource_changes"])),
+        held=tuple(map(_read_step, held["steps"])),
         observed=document.get("observed", {}),
     )
 

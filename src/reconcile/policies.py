@@ -16,13 +16,14 @@ from reconcile.yamlio import Map, Seq
 
 def policy(declared: Map, shared: bool) -> Policy:
     """The rules; `shared` gives the defaults of an environment that others use too."""
-    plain: dict[str, Any] = {key: declared[key] for key in ("names", "on_drift", "contract") if key in declared}
+    plain: dict[str, Any] = {key: declared[key] for key in ("names", "on_drift", "after") if key in declared}
     plain |= {key: tuple(declared[key]) for key in ("allow", "block", "run_from") if key in declared}
     backup = declared.get("require_backup", False)
     command: Mapping[str, Any] = backup if isinstance(backup, dict) else {}
     limit = declared.get("largest_rewrite")
     return Policy(
         **plain,
+        contract=declared.get("contract", "held" if shared else "together"),
         require_backup=bool(backup),
         backup_command=tuple(command.get("command", ())),
         backup_timeout=command.get("timeout", "1min"),

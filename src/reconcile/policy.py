@@ -24,7 +24,9 @@ class Policy:
     on_drift: str = "refuse"
     """`refuse` stops an apply that would undo a change made in the store, `keep` leaves it, `revert` undoes it."""
     contract: str = "together"
-    """`together`: all phases in one apply."""
+    """`together`: all phases in one apply; `held`: contract steps wait for their release."""
+    after: str | None = None
+    """How long contract steps are held at most; None: until they are released."""
     require_backup: bool = False
     backup_command: tuple[str, ...] = ()
     """Finds a backup and prints the evidence; empty: who applies gives it."""

@@ -311,7 +311,9 @@ def rows(found: Survey, run: str) -> tuple[list[Applied], list[Address]]:
         for name, difference in found.differences.items()
         if not found.reading.stores[name].live.partial
         for address in found.reading.applied_in(name)
-        if address not in found.canonical[name].state and address not in difference.live
+        if address not in found.canonical[name].state
+        and address not in difference.live
+        and address not in found.reading.stores[name].live.state  # a rename that waits has it there still
     ]
     return new, gone
 
@@ -322,8 +324,11 @@ def unrecorded(found: Survey) -> Iterator[tuple[Resource, Resource, Address]]:
     for name, difference in found.differences.items():
         canonical = found.canonical[name]
         wanted, seen, raw = canonical.state.resources, difference.live.resources, difference.raw
+        now = None if difference.seen is difference.live else difference.seen
         for address in difference.equal:
             where = raw.get(address, address) if raw else address
+            if now is not None and (where not in now or now[where].attributes() != seen[address].attributes()):
+                continue  # equal once a rename has been carried out, which it has not
             old = applied.get(address)
             if old is not None and old.live == where:
                 if address in canonical.same and old.declared_text == old.canonical_text == forms[address]:

@@ -7,10 +7,13 @@ in the one that waits. It is an order, and no dependency: who has nothing to cha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import NamedTuple
 
+from reconcile.change import Change, Step
 from reconcile.errors import Problem
+from reconcile.facts import Fact, ok
 from reconcile.model import Address, Resource, State, Wait
 from reconcile.suggest import meant
 
@@ -176,3 +179,46 @@ def _entries(goal: _Node, parents: Mapping[_Node, _Node], desired: State) -> lis
             found.append((asking.address, wait))
         node = asking
     return found[::-1]
+
+
+def waited(
+    steps: list[Step],
+    changes: Sequence[Change],
+    waits: Mapping[Address, Sequence[Address]],
+    lives: Mapping[str, State],
+) -> tuple[list[Step], dict[str, frozenset[Fact]]]:
+    """`after:` as needs: the first step of who waits needs what the last of the others give.
+
+    Returns:
+        the steps, and by step the needs that were added.
+    """
+    if not waits:
+        return steps, {}
+    own: dict[Address, list[Step]] = {}
+    for step in steps:
+        own.setdefault(Address.parse(step.id.rpartition("/")[0]), []).append(step)
+    states = [State.of(c.after for c in changes if c.after is not None), *lives.values()]
+    covered: dict[Address, dict[Address, None]] = {}
+    maker: dict[Address, Address] = {}
+    for change in changes:
+        around = covers(change.resource, *states)
+        maker[change.address] = next((a for a in around if a in own), change.address)
+        for address in around:
+            covered.setdefault(address, {})[maker[change.address]] = None
+    given = {fact for step in steps for fact in step.gives}
+    added: dict[str, frozenset[Fact]] = {}
+    for address, targets in waits.items():
+        if address not in maker or maker[address] not in own:
+            continue
+        first = own[maker[address]][0]
+        for target in targets:
+            for other in covered.get(target, ()):
+                if other in own and other != maker[address]:
+                    added[first.id] = added.get(first.id, frozenset()) | _finished(other, own[other], given)
+    return [replace(s, needs=s.needs | added[s.id]) if s.id in added else s for s in steps], added
+
+
+def _finished(address: Address, own: Sequence[Step], given: Set[Fact]) -> frozenset[Fact]:
+    """What holds once the steps of a change are done: that the address is as declared, else what the last one gives."""
+    ready = ok(address)
+    return frozenset({ready}) if ready in given else own[-1].gives

@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": "Show what has to change so that the stores are as declared.",
     "check": "Ask every store what would stop an apply; changes nothing.",
     "apply": "Carry out a plan: a saved one, or a new one after asking.",
+    "release": "Carry out contract steps that policy `contract: held` keeps waiting.",
     "show": "Print a saved plan, exactly as `plan` printed it.",
     "drift": "Show what moved in the stores since the last apply.",
     "verify": "Check that what the stores hold agrees with what is declared.",

@@ -16,8 +16,17 @@ from reconcile.exits import Exit
 from reconcile.model import Json
 
 if TYPE_CHECKING:
+    from reconcile.plan import Plan
+    from reconcile.project import Project
     from reconcile.render.progress import Progress
     from reconcile.workflow import Outcome
+
+
+backup_option = click.option(
+    "--backup-evidence",
+    metavar="TEXT",
+    help="Which backup there is, where the policy requires one; kept with the run in the ledger.",
+)
 
 
 @click.command("apply")
@@ -33,10 +42,11 @@ if TYPE_CHECKING:
     "{idle_in_transaction}` of the store; each is told. Without it they stop the apply.",
 )
 @click.option(
-    "--backup-evidence",
-    metavar="TEXT",
-    help="Which backup there is, where the policy requires one; kept with the run in the ledger.",
+    "--phase",
+    type=click.Choice(["expand", "migrate", "contract"]),
+    help="Carry out the phases up to this one, then pause; given again, go on with the run that has paused.",
 )
+@backup_option
 @options.selection
 @pass_invocation
 def command(
@@ -47,6 +57,7 @@ def command(
     resume: bool,
     abandon: str | None,
     terminate_blockers: str | None,
+    phase: str | None,
     backup_evidence: str | None,
     only: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -63,7 +74,7 @@ def command(
     shaped = bool(only or exclude or allow or prune != "none")
     if file and shaped:
         raise click.UsageError("FILE is applied as it is: options that shape a plan go to `reconcile plan`.")
-    if (resume or abandon) and (file or shaped or expect or (resume and abandon)):
+    if (resume or abandon) and (file or shaped or expect or phase or (resume and abandon)):
         raise click.UsageError("--resume and --abandon stand alone: they are about the plan of the unfinished run.")
     project = invocation.project()
     if abandon:
@@ -72,20 +83,43 @@ def command(
             click.echo(f"Not carried out, and no plan can tell: {step.id}; do it by hand:{calls}", err=True)
         click.echo(f"Abandoned run {abandon}. `reconcile plan` shows what is left to do.")
         return Exit.CLEAN
-    if resume:
-        return _run(lambda shown: workflow.resume(project, shown, end_idle=bool(terminate_blockers)))
+    goes_on = phase is not None and not (file or shaped or expect) and workflow.paused_run(project) is not None
+    if resume or goes_on:
+        ends, said = bool(terminate_blockers), backup_evidence
+        return _run(lambda shown: workflow.resume(project, shown, end_idle=ends, backup=said, until=phase))
     plan = planfile.load(file) if file else workflow.plan(project, options.options(only, exclude, prune, allow))
     document = planfile.to_json(plan)
     _expected(document, expect)
     if not file:
         terminal.write(options.render(document, "text"))
-        if plan.steps and not auto_approve:
-            workflow.admit(project, plan, backup_evidence)  # else the answer could not help
-            if not _confirmed(document, project.environment if project.policy.confirm == "environment" else None):
-                click.echo("Nothing was changed.")
-                return Exit.ERROR
-    end_idle = bool(terminate_blockers)
-    return _run(lambda shown: workflow.apply(project, plan, shown, end_idle=end_idle, backup=backup_evidence))
+    end_idle, approved = bool(terminate_blockers), bool(file) or auto_approve
+    until = phase or "contract"
+    return carry_out(project, plan, auto_approve=approved, backup=backup_evidence, end_idle=end_idle, until=until)
+
+
+def carry_out(
+    project: Project,
+    plan: Plan,
+    *,
+    auto_approve: bool,
+    backup: str | None = None,
+    end_idle: bool = False,
+    until: str = "contract",
+) -> int:
+    """Apply a plan that was shown, after asking.
+
+    Raises:
+        ReconcileError: see `workflow.apply`; or there is no terminal to ask on.
+    """
+    from reconcile import planfile, workflow
+
+    if plan.steps and not auto_approve:
+        workflow.admit(project, plan, backup)  # else the answer could not help
+        environment = project.environment if project.policy.confirm == "environment" else None
+        if not _confirmed(planfile.to_json(plan), environment):
+            click.echo("Nothing was changed.")
+            return Exit.ERROR
+    return _run(lambda shown: workflow.apply(project, plan, shown, end_idle=end_idle, backup=backup, until=until))
 
 
 def _run(act: Callable[[Progress], Outcome]) -> int:
@@ -96,6 +130,11 @@ def _run(act: Callable[[Progress], Outcome]) -> int:
         outcome = act(shown)
     try:
         terminal.write(progress.closing(outcome.steps_done, outcome.recorded, outcome.seconds))
+        if outcome.paused:
+            terminal.write(
+                f"Run {outcome.run} has paused after its phase {outcome.paused}."
+                " It goes on with: reconcile apply --phase contract\n"
+            )
     except (OSError, ReconcileError):  # it is done, whoever reads of it
         terminal.silence()
     return Exit.CLEAN

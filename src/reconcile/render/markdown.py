@@ -8,7 +8,7 @@ from shlex import quote
 
 from reconcile.model import Json
 from reconcile.render import script, words
-from reconcile.render.view import Aside, Line, View, view
+from reconcile.render.view import HELD, Aside, Line, View, view
 
 LIMIT = 65_000
 """Characters of one comment; GitHub refuses more than 65,536."""
@@ -122,12 +122,13 @@ def _diff(shown: View, room: int) -> tuple[list[str], int]:
             continue
         room -= size
         kept += block
+    waiting = [HELD, "", *_fenced("diff", list(_asides(shown.held, words.HELD))), ""] if shown.held else []
     if not blocks:
-        return [], 0
+        return waiting, 0
     lines = [*_fenced("diff", kept), ""]
     if left:
         lines += [f"… and {left} more, left out for length: `reconcile show` on the saved plan has all of it.", ""]
-    return lines, left
+    return lines + waiting, left
 
 
 def _block(line: Line, column: int, what: int, digits: int) -> Iterator[str]:

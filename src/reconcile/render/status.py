@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 
 from reconcile import units
 from reconcile.model import Json
+from reconcile.render import words
 
 OUTCOMES = {
     "running": "running",
     "done": "done",
     "stopped": "stopped part-way",
+    "paused": "paused",
     "undone": "failed, nothing changed",
     "abandoned": "abandoned",
 }
@@ -39,10 +41,19 @@ def render(status: Json) -> str:
     if unfinished:
         lines += ["", f"Unfinished: run {unfinished['run']} by {unfinished['who']}, {_time(unfinished['started'])}"]
         lines += [f"      {line}" for line in (unfinished["message"] or "").split("\n") if line]
+        paused = unfinished.get("outcome") == "paused"
         lines += [
-            "      go on with it:  reconcile apply --resume",
+            f"      go on with it:  reconcile apply {'--phase contract' if paused else '--resume'}",
             f"      leave it:       reconcile apply --abandon {unfinished['run']}",
         ]
+    if waiting := status.get("held"):
+        width = max(len(entry["address"]) for entry in waiting)
+        lines += ["", "Held until released (reconcile release ADDRESS or RUN):"]
+        for entry in waiting:
+            what = " ".join(entry["describe"].split())
+            lines.append(f"  {words.HELD}  {entry['address']:<{width}}  {words.shortened(what)}")
+            told = [f"since {_time(entry['since'])}", f"run {entry['run']}", *entry["hazards"]]
+            lines.append(f"     {' · '.join(told)}")
     return "\n".join([*lines, "", history(status["runs"])])
 
 

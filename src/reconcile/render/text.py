@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from reconcile.change import Action
 from reconcile.model import Json
 from reconcile.render import words
-from reconcile.render.view import Aside, Line, View, view
+from reconcile.render.view import HELD, Aside, Line, View, view
 
 _COLOURS = {
     Action.CREATE: "32",
@@ -97,7 +97,10 @@ class _Text:
         yield from asides([*others, *unmanaged[:_UNMANAGED_SHOWN]], colour=self.colour)
         if len(unmanaged) > _UNMANAGED_SHOWN:
             yield f"     … and {len(unmanaged) - _UNMANAGED_SHOWN} more unmanaged (--format json has them)"
-        if v.lines or v.asides:
+        if v.held:
+            yield from ("", HELD) if v.lines or v.asides else (HELD,)
+            yield from asides(v.held, colour=self.colour, symbol=words.HELD)
+        if v.lines or v.asides or v.held:
             yield ""
         for note in v.notes:
             yield f"Note: {note}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from reconcile import units
 from reconcile.change import REASONS, Action
@@ -55,6 +56,8 @@ class View:
     title: str
     lines: tuple[Line, ...]
     asides: tuple[Aside, ...]
+    held: tuple[Aside, ...]
+    """Changes with steps that wait for their release."""
     notes: tuple[str, ...]
     summary: str
     counts: str
@@ -72,6 +75,7 @@ def view(plan: Json) -> View:
         title=_title(plan),
         lines=lines,
         asides=_asides(observed),
+        held=_held(plan),
         notes=_notes(plan),
         summary=summary(plan),
         counts=words.by_kind(line.address.split(".")[1] for top in lines for line in (top, *top.children)),
@@ -88,7 +92,9 @@ def summary(plan: Json) -> str:
         unseen = observed.get("partial") or observed.get("unknown")
         whole = plan["complete"] and not unseen
         where = "The stores are" if whole else "What can be seen is" if unseen else "What was looked at is"
-        return f"No changes. {where} as declared" + (f"; apply records {records}." if records else ".")
+        waits = len(_waiting(plan))
+        rest = f", but for {words.counted(waits, 'change')} that wait{'s' * (waits == 1)}" if waits else ""
+        return f"No changes. {where} as declared{rest}" + (f"; apply records {records}." if records else ".")
     counts = observed["summary"]
     verbs = ["add", "change", "rebuild", "replace", *(["rename"] if counts.get("rename") else []), "drop"]
     named = ", ".join(f"{counts.get(verb, 0)} to {verb}" for verb in verbs)
@@ -233,6 +239,37 @@ def _asides(observed: Json) -> tuple[Aside, ...]:
     unmanaged = observed.get("unmanaged", ())
     found += [Aside(entry["address"], "unmanaged") for entry in unmanaged]
     return tuple(Aside(words.printable(a.address), words.printable(a.what), a.below) for a in found)
+
+
+HELD = "Held until released (reconcile release ADDRESS or RUN):"
+"""Above the changes that wait."""
+
+
+def _waiting(plan: Json) -> dict[str, list[Json]]:
+    """The steps that wait, by change."""
+    found: dict[str, list[Json]] = defaultdict(list)
+    for step in plan.get("held", {}).get("steps", ()):
+        found[step["id"].rpartition("/")[0]].append(step)
+    return found
+
+
+def _held(plan: Json) -> tuple[Aside, ...]:
+    waiting = _waiting(plan)
+    changes = {c["address"]: c for c in (*plan["resource_changes"], *plan.get("held", {}).get("resource_changes", ()))}
+    since = plan["observed"].get("held", {})
+    found = []
+    for address, steps in waiting.items():
+        change = changes[address]
+        symbol, described = words.action(change["change"]["actions"]).value, " ".join(change["describe"].split())
+        hazards = {h for step in steps for h in step["hazards"]}
+        from_ = "from this apply on"
+        if address in since:
+            at = datetime.fromtimestamp(since[address]["since"], UTC).strftime("%Y-%m-%d %H:%M UTC")
+            from_ = f"since {at}, run {since[address]['run']}"
+        below = " · ".join([from_, words.counted(len(steps), "step"), *(h for h in Hazard if h in hazards)])
+        what = f"{symbol} {words.shortened(described)}".rstrip()
+        found.append(Aside(words.printable(address), words.printable(what), (words.printable(below),)))
+    return tuple(found)
 
 
 def _notes(plan: Json) -> tuple[str, ...]:

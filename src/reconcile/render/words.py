@@ -24,6 +24,8 @@ LEGEND = {
 
 UNMANAGED = "?"
 """The symbol of what is there and not declared; its legend is `not declared`."""
+HELD = "="
+"""Marks a change that waits for its release."""
 
 _PLURALS = {
     "vocabulary": "vocabularies",

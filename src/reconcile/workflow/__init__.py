@@ -7,7 +7,8 @@ from reconcile.workflow.apply import Outcome, apply, resume
 from reconcile.workflow.check import check, grants
 from reconcile.workflow.drift import drift
 from reconcile.workflow.import_ import Imported, import_
-from reconcile.workflow.plan import plan
+from reconcile.workflow.pausing import paused_run
+from reconcile.workflow.plan import plan, release
 from reconcile.workflow.records import abandon, forget, history, status, unlock
 from reconcile.workflow.verify import verify
 
@@ -26,7 +27,9 @@ __all__ = [
     "grants",
     "history",
     "import_",
+    "paused_run",
     "plan",
+    "release",
     "resume",
     "status",
     "unlock",

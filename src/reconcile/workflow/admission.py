@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconcile import rules
-from reconcile.change import Phase
 from reconcile.errors import BlockedError, RefusedError
 from reconcile.facts import Verb
 from reconcile.hazards import Hazard
@@ -53,7 +52,6 @@ def admit(project: Project, made: Plan, backup: str | None = None, *, asking: bo
         BlockedError: a step is not allowed, or a rule stops the apply; names all of it.
         RefusedError: only the window is shut.
     """
-    _refuse_unavailable(project, made)
     now = datetime.now(UTC)
     found = judged(project, made, now)
     if found.blocked:
@@ -182,27 +180,16 @@ def _backup(project: Project, said: str | None) -> tuple[str | None, str | None]
     return (f"{first}; {said}" if said else first), None
 
 
-def _refuse_unavailable(project: Project, made: Plan) -> None:
-    """A policy that this version cannot keep must not look kept."""
-    waiting = [step.id for step in made.steps if step.phase is Phase.CONTRACT]
-    if project.policy.contract == "held" and waiting:
-        raise BlockedError(
-            "policy contract: held is set, and this version cannot hold these steps back:\n"
-            + "\n".join(f"  {step}" for step in waiting),
-            where=project.source,
-            hint="leave them out with --exclude, or set contract: together",
-        )
-
-
 def no_unfinished(run: Run | None) -> None:
     """
     Raises:
         RefusedError: a run is.
     """
     if run is not None:
+        state, way = ("has paused", "--phase contract") if run.outcome == "paused" else ("is unfinished", "--resume")
         raise RefusedError(
-            f"run {run.id} is unfinished",
-            hint=f"go on with it: reconcile apply --resume\n  leave it:      reconcile apply --abandon {run.id}",
+            f"run {run.id} {state}",
+            hint=f"go on with it: reconcile apply {way}\n  leave it:      reconcile apply --abandon {run.id}",
         )
 
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reconcile import planfile
+from reconcile import held, planfile
 from reconcile.apply import Event, OnEvent, execute
+from reconcile.change import Phase
 from reconcile.errors import PartialError, Problem, ReconcileError, RefusedError
 from reconcile.freshness import remaining, stale
 from reconcile.leftovers import settled
+from reconcile.order import Choice
 from reconcile.plan import Plan
 from reconcile.stores.base import Ends
 from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows, survey, world_of
+from reconcile.workflow import pausing
 from reconcile.workflow.admission import admit, no_unfinished, refuse_large
 from reconcile.workflow.check import examined, told, told_before_steps
+from reconcile.workflow.plan import ordered
 from reconcile.workflow.promotion import reached
 
 if TYPE_CHECKING:
+    from reconcile.ledger_rows import Run
     from reconcile.project import Project
 
 
@@ -32,6 +38,16 @@ class Outcome:
     steps_done: int
     recorded: int
     seconds: float
+    paused: str | None = None
+    """The phase after which the run has paused."""
+
+
+@dataclass(frozen=True)
+class _How:
+    on_event: OnEvent
+    end_idle: bool
+    until: Phase
+    """The last phase to carry out."""
 
 
 def apply(
@@ -41,11 +57,13 @@ def apply(
     *,
     end_idle: bool = False,
     backup: str | None = None,
+    until: str = Phase.CONTRACT,
 ) -> Outcome:
     """Carry out a plan, prove that nothing of it is left, record what is applied.
 
     Args:
         backup: evidence of a backup, where the policy requires it.
+        until: the last phase to carry out; the run then pauses, if there are steps of later ones.
         end_idle: end sessions that hold what the steps need and do nothing, rather than be stopped by them.
 
     Raises:
@@ -63,11 +81,22 @@ def apply(
     finally:
         ledger.close()
     with reading(project) as found:
-        return _apply(found, made, epoch, on_event, None, end_idle)
+        return _apply(found, made, epoch, None, _How(on_event, end_idle, Phase(until)))
 
 
-def resume(project: Project, on_event: OnEvent = lambda event: None, *, end_idle: bool = False) -> Outcome:
-    """Go on with the run that stopped part-way; see `apply`.
+def resume(
+    project: Project,
+    on_event: OnEvent = lambda event: None,
+    *,
+    end_idle: bool = False,
+    backup: str | None = None,
+    until: str | None = None,
+) -> Outcome:
+    """Go on with the run that stopped part-way or has paused; see `apply`.
+
+    Args:
+        until: the last phase to carry out; None: as the run was told when it began. Of a run that has paused it must
+            be given, and the policy is asked again.
 
     Raises:
         ReconcileError: there is none. Else as `apply`.
@@ -76,21 +105,25 @@ def resume(project: Project, on_event: OnEvent = lambda event: None, *, end_idle
         run = found.ledger.unfinished()
         if run is None:
             raise ReconcileError("no run is unfinished", hint="plan and apply as usual")
-        return _apply(found, planfile.from_json(run.plan), None, on_event, run.id, end_idle)
+        made, pause = planfile.from_json(run.plan), pausing.read(found.known, run.id)
+        how = _How(on_event, end_idle, pausing.limit(run, pause, None if until is None else Phase(until)))
+        if run.outcome == "paused":
+            admit(project, made, backup or made.observed.get("backup"))
+        return _apply(found, made, None, run, how)
 
 
-def _apply(
-    found: Reading, made: Plan, epoch: int | None, on_event: OnEvent, resumed: str | None, end_idle: bool
-) -> Outcome:
-    began = time.monotonic()
+def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None, how: _How) -> Outcome:
+    began, on_event = time.monotonic(), how.on_event
+    resumed = None if unfinished is None else unfinished.id
     project, ledger = found.project, found.ledger
     _same_servers(made, found, bool(resumed))
-    if not made.steps and not made.observed.get("records"):
+    if not made.steps and not made.observed.get("records") and not _holds_back(made, found):
         reached(project, made, ledger)
         return Outcome(None, 0, 0, time.monotonic() - began)
     if not resumed:
         refuse_large(made, found)
-    _preflight(made, found, resumed, on_event, end_idle)
+    now = replace(made, steps=tuple(s for s in made.steps if s.phase.rank <= how.until.rank))
+    _preflight(now, found, resumed, on_event, how.end_idle)
     ledger.ensure()
     run = resumed or uuid.uuid4().hex[:12]
     ledger.lock(run)
@@ -100,35 +133,66 @@ def _apply(
             found = reread(found)  # somebody else's run came in between
             no_unfinished(ledger.unfinished())
         journal = ledger.journal(run) if resumed else {}
-        lives = found.lives
-        if resumed:
+        lives, pauses = found.lives, pausing.begun(found.known, run, how.until)
+        if unfinished is not None:
             pending = remaining(made, journal, lives)
+            pause = pausing.read(found.known, unfinished.id)
+            if unfinished.outcome == "paused" and pause is not None:
+                pausing.refuse_moved(run, pause, made, lives)
+                ledger.go_on(run)
+            ledger.record((), (), pauses)
         else:
             _fresh(made, found)
             pending = {s.id for s in made.steps}
+            ledger.record((), (), pauses)  # before it begins: killed at once, it must not be resumed beyond that
             ledger.begin(run, planfile.to_json(made)["digest"], planfile.to_json(made))
         try:
             for store in found.stores.values():
                 store.session.mark({"project": project.name, "environment": project.environment})
             ledger.stamp(world_of(found))
             sessions = {name: store.session for name, store in found.stores.items()}
-            carried = execute(made, run, sessions, ledger, on_event, journal, pending)
+            carried = execute(now, run, sessions, ledger, on_event, journal, pending)
+            if pending - {s.id for s in now.steps}:
+                ledger.record((), (), pausing.paused(run, how.until, made, reread(found).lives))
+                ledger.finish(run, "paused")
+                return Outcome(run, carried, 0, time.monotonic() - began, how.until.value)
             after = _proved(made, found, run)
             on_event(Event("verified"))
         except BaseException as error:
             stopped = isinstance(error, PartialError) or not isinstance(error, ReconcileError) or bool(resumed)
             ledger.finish(run, "stopped" if stopped else "undone", str(error))
             raise
-        new, gone = rows(after, run)
-        known = {k: v for canonical in after.canonical.values() for k, v in canonical.learned.items()}
-        known |= settled(after.reading.known, {name: d.live for name, d in after.differences.items()})
-        ledger.record(new, gone, known)
-        ledger.finish(run, "done")
-        reached(project, made, ledger)
-        on_event(Event("recorded", total=len(new)))
-        return Outcome(run, carried, len(new), time.monotonic() - began)
+        recorded = _recorded(project, made, run, after)
+        on_event(Event("recorded", total=recorded))
+        return Outcome(run, carried, recorded, time.monotonic() - began)
     finally:
         ledger.release()
+
+
+def _recorded(project: Project, made: Plan, run: str, after: Survey) -> int:
+    """End a run: record what is applied now, what was learned, and what waits; how many addresses were new."""
+    ledger, before = after.reading.ledger, after.reading.known
+    new, gone = rows(after, run)
+    known = {k: v for canonical in after.canonical.values() for k, v in canonical.learned.items()}
+    known |= settled(before, {name: d.live for name, d in after.differences.items()})
+    known |= pausing.over(before, run)
+    waiting = held.read(before)
+    known |= held.entries(waiting, _kept(made, run, time.time(), waiting, after))
+    ledger.record(new, gone, known)
+    ledger.finish(run, "done")
+    reached(project, made, ledger)
+    return len(new)
+
+
+def _holds_back(made: Plan, found: Reading) -> bool:
+    """Whether the ledger has to hear of what waits now, or waits no more."""
+    waiting = held.read(found.known)
+    return bool(held.entries(waiting, held.kept(made, "", 0.0, waiting, found.lives)))
+
+
+def _kept(made: Plan, run: str, now: float, waiting: Mapping[str, held.Held], after: Survey) -> dict[str, held.Held]:
+    unsettled = {str(c.address) for d in after.differences.values() for c in d.changes}
+    return held.kept(made, run, now, waiting, after.reading.lives, unsettled)
 
 
 def _preflight(made: Plan, found: Reading, resumed: str | None, on_event: OnEvent, end_idle: bool) -> None:
@@ -194,6 +258,12 @@ def _proved(made: Plan, found: Reading, run: str) -> Survey:
             hint="once the stores can be read again: reconcile apply --resume",
         ) from error
     promised = {c.address for c in made.resource_changes}
+    if made.held:
+        waiting = _kept(made, run, 0.0, held.read(after.reading.known), after)
+        back = set(held.owners(made.held))
+        choice = Choice(waits=lambda s: s.phase is Phase.CONTRACT and s.id.rpartition("/")[0] in back)
+        rest = ordered(after, choice, waiting)
+        promised -= {c.address for c in rest.held_changes}
     left = [c for d in after.differences.values() for c in d.changes if c.address in promised]
     why = {str(u.address): u.how for c in after.canonical.values() for u in c.unproved}
     if left and all(str(c.address) in why for c in left):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from reconcile import held
 from reconcile.causes import changed_paths
 from reconcile.ledger_rows import Applied
 from reconcile.model import Json, declared_only
@@ -24,7 +26,9 @@ def drift(project: Project) -> dict[str, Json]:
         `not_modelled`, `unmanaged`, `applied`: how many addresses are recorded.
     """
     with reading(project) as found:
-        extra, unmanaged = _undeclared(found)
+        waiting = held.read(found.known)
+        extra, unmanaged = _undeclared(found, bool(waiting))
+        moved = (_moved(row, found) for row in found.applied.values() if not _as_held(row, found, waiting))
         return {
             "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "project": project.name,
@@ -33,7 +37,7 @@ def drift(project: Project) -> dict[str, Json]:
                 {"name": s.server.name, "kind": s.server.kind, "version": s.server.version}
                 for s in found.stores.values()
             ],
-            "drift": [entry for row in found.applied.values() if (entry := _moved(row, found)) is not None],
+            "drift": [entry for entry in moved if entry is not None],
             "extra": extra,
             "unmanaged": unmanaged,
             "not_modelled": found.not_modelled(),
@@ -65,8 +69,18 @@ def _moved(row: Applied, found: Reading) -> Json:
     }
 
 
-def _undeclared(found: Reading) -> tuple[list[Json], list[Json]]:
-    """Live objects that nobody declared: those inside managed ones, with the YAML that adopts them; and the rest."""
+def _as_held(row: Applied, found: Reading, waiting: Mapping[str, held.Held]) -> bool:
+    """Whether it is as an apply left it that holds the rest of its change back."""
+    store = found.stores.get(row.address.store)
+    return bool(waiting) and store is not None and held.as_held(store.live.state, row.live, waiting.values())
+
+
+def _undeclared(found: Reading, waiting: bool) -> tuple[list[Json], list[Json]]:
+    """Live objects that nobody declared: those inside managed ones, with the YAML that adopts them; and the rest.
+
+    Args:
+        waiting: whether contract steps wait: what was built beside others for them is no surprise then.
+    """
     places = {row.live for row in found.applied.values()}
     managed = {*found.applied, *found.desired, *places}
     extra: list[Json] = []
@@ -76,7 +90,7 @@ def _undeclared(found: Reading) -> tuple[list[Json], list[Json]]:
         for address, resource in store.live.state.items():
             if address in managed or resource.system or resource.only_declared:
                 continue
-            if classify(address, resource.container) != "managed":
+            if classify(address, resource.container) != "managed" or (waiting and resource.leftover_of is not None):
                 continue
             if resource.container in managed:
                 files = store.package.dump(store.live, store.server, store.spec, address.__eq__)

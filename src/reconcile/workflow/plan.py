@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconcile import load, rules
+from reconcile import held, load, rules
 from reconcile.causes import causes
-from reconcile.change import Change
+from reconcile.change import Change, Phase, Step
 from reconcile.diff import Options
 from reconcile.errors import PlanError, Problem, ReconcileError
 from reconcile.hazards import Hazard
+from reconcile.machine import seconds_of
 from reconcile.model import Address, Json
+from reconcile.order import Choice
 from reconcile.plan import Plan, Steps, StoreView, build
-from reconcile.policy import Allowance, blocked
+from reconcile.policy import Allowance, blocked, matches
 from reconcile.stores.base import Receipt, Shared
 from reconcile.suggest import meant
 from reconcile.survey import Reading, Survey, reading, survey, unrecorded
@@ -55,6 +57,28 @@ def plan(project: Project, options: Options | None = None) -> Plan:
         return planned(found, options, time.monotonic() - began)
 
 
+def release(project: Project, names: Sequence[str], options: Options | None = None) -> Plan:
+    """The plan of contract steps that wait, and of nothing else but what those need. Changes nothing anywhere.
+
+    Args:
+        names: addresses (globs) of their changes, or runs that held them back.
+
+    Raises:
+        ReconcileError: nothing that waits is meant. Else as `plan`.
+    """
+    began = time.monotonic()
+    with reading(project) as found:
+        waiting = held.read(found.known)
+        chosen = {a for a, row in waiting.items() if any(row.run == n or matches(a, n) for n in names)}
+        if not chosen:
+            raise ReconcileError(
+                f"nothing that waits for its release matches {', '.join(names)}",
+                hint=meant(names[0], [*waiting, *(row.run for row in waiting.values())]) or "see: reconcile status",
+            )
+        choice = Choice(chosen=lambda step: step.id.rpartition("/")[0] in chosen)
+        return _plan(survey(found, options or Options()), time.monotonic() - began, choice)
+
+
 def planned(found: Reading, options: Options, seconds: float) -> Plan:
     """The plan from what was read, which took so many seconds.
 
@@ -63,7 +87,49 @@ def planned(found: Reading, options: Options, seconds: float) -> Plan:
         ReconcileError: an option matches nothing.
     """
     _refuse_unmatched(found, options)
-    return _plan(survey(found, options), seconds)
+    return _plan(survey(found, options), seconds, waiting(found.project, held.read(found.known)))
+
+
+def waiting(project: Project, rows: Mapping[str, held.Held]) -> Choice:
+    """Which steps wait: those of the contract, where the policy holds them, unless they have waited long enough."""
+    if project.policy.contract != "held":
+        return Choice()
+    after, now = project.policy.after, time.time()
+    due = {a for a, row in rows.items() if after is not None and row.since + seconds_of(after) <= now}
+    return Choice(waits=lambda step: step.phase is Phase.CONTRACT and step.id.rpartition("/")[0] not in due)
+
+
+def ordered(found: Survey, choice: Choice, rows: Mapping[str, held.Held]) -> Steps:
+    """The steps that remain between what was read and what is declared.
+
+    Args:
+        rows: what waits, by the ledger.
+
+    Raises:
+        PlanError: see `plan.build`.
+    """
+    project = found.reading.project
+    views = [
+        StoreView(
+            name,
+            store.server,
+            store.package.ranks,
+            found.differences[name],
+            {**store.spec.settings, "contract": project.policy.contract, "names": project.policy.names},
+            store.session.is_empty,
+        )
+        for name, store in found.reading.stores.items()
+    ]
+
+    def external(address: Address) -> bool:
+        return project.selections[address.store].classify(address, None) == "external"
+
+    def left(change: Change, own: Sequence[Step]) -> Sequence[Step]:
+        row = rows.get(str(change.address))
+        wanted = change.after and change.after.attributes()
+        return own if row is None else held.left(own, wanted, row, found.reading.lives)
+
+    return build(views, external, waits(found.reading.desired), choice, left)
 
 
 def _refuse_unmatched(found: Reading, options: Options) -> None:
@@ -80,37 +146,29 @@ def _refuse_unmatched(found: Reading, options: Options) -> None:
             )
 
 
-def _plan(found: Survey, read_seconds: float) -> Plan:
+def _plan(found: Survey, read_seconds: float, choice: Choice) -> Plan:
     project, stores = found.reading.project, found.reading.stores
-    views = [
-        StoreView(
-            name,
-            store.server,
-            store.package.ranks,
-            found.differences[name],
-            {**store.spec.settings, "contract": project.policy.contract, "names": project.policy.names},
-            store.session.is_empty,
-        )
-        for name, store in stores.items()
-    ]
-
-    def external(address: Address) -> bool:
-        return project.selections[address.store].classify(address, None) == "external"
-
-    built = build(views, external, waits(found.reading.desired))
+    rows, released = held.read(found.reading.known), choice.chosen is not None
+    built = ordered(found, choice, rows)
+    if released:  # what is not of this plan is not held by it either
+        shown = {c.address for c in built.resource_changes}
+        changes = tuple(c for c in built.changes if c.address in shown)
+        built = replace(built, held=(), held_changes=(), changes=changes)
     _refuse_dependents(found.reading, built)
     made = Plan(
         project=project.name,
         environment=project.environment,
         options=found.options,
-        complete=all(d.complete for d in found.differences.values()),
+        complete=not released and all(d.complete for d in found.differences.values()),
         stores=tuple(store.server for store in stores.values()),
         ledger=project.ledger.store if project.ledger.file is None else None,
         resource_changes=built.resource_changes,
         steps=built.steps,
         fingerprints=built.fingerprints,
+        held_changes=built.held_changes,
+        held=built.held,
     )
-    observed = _observed(found, built, read_seconds)
+    observed = _observed(found, built, read_seconds, rows)
     made = replace(made, observed=observed)
     notes = [*observed["notes"], *built.remarks, *_idle_allowances(made)]
     decided = judged(project, made, datetime.now(UTC))
@@ -152,7 +210,7 @@ def _seen(found: Survey, change: Change) -> Json:
     return (seen or change.before).attributes()
 
 
-def _observed(found: Survey, built: Steps, read_seconds: float) -> dict[str, Json]:
+def _observed(found: Survey, built: Steps, read_seconds: float, rows: Mapping[str, held.Held]) -> dict[str, Json]:
     """All that depends on the moment."""
     project, applied = found.reading.project, found.reading.applied
     why = {
@@ -166,11 +224,14 @@ def _observed(found: Survey, built: Steps, read_seconds: float) -> dict[str, Jso
     }
     differences = found.differences.items()
     companions = {c.address for c in built.resource_changes if c.companion_of}
+    idle = {c.address for c in built.held_changes}
+    since = {a: {"run": rows[a].run, "since": rows[a].since} for a in held.owners(built.held) if a in rows}
     drifted = [
         str(c.address)
         for c in built.changes
         if c.after is not None
-        and c.address not in companions
+        and c.address not in companions | idle
+        and not (rows and held.as_held(found.reading.lives[c.address.store], _where(found, c), rows.values()))
         and any(cause["cause"] in ("drift", "both") for cause in why[str(c.address)])
     ]
     return {
@@ -183,6 +244,7 @@ def _observed(found: Survey, built: Steps, read_seconds: float) -> dict[str, Jso
         "causes": why,
         "costs": _costs(found.reading, built),
         "drift": drifted,
+        **({"held": since} if since else {}),
         "kept": [str(a) for _, d in differences for a in d.kept],
         "extra": [{"address": str(r.address)} for _, d in differences for r in d.extra],
         "not_modelled": [
@@ -203,6 +265,11 @@ def _observed(found: Survey, built: Steps, read_seconds: float) -> dict[str, Jso
         "inputs": {"desired": load.digest(project), "variables": dict(project.variables or {})},
         "blocked": [],
     }
+
+
+def _where(found: Survey, change: Change) -> Address:
+    """Where what a change begins with stands in its store."""
+    return found.differences[change.address.store].raw.get(change.address, change.address)
 
 
 def _receipt(receipt: Receipt) -> Json:

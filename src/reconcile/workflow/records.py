@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconcile import planfile
+from reconcile import held, planfile
 from reconcile.change import Step
 from reconcile.errors import ReconcileError
 from reconcile.ledger_rows import Run
@@ -36,12 +36,25 @@ def status(project: Project) -> dict[str, Json]:
             "unfinished": unfinished
             and {
                 "run": unfinished.id,
+                "outcome": unfinished.outcome,
                 "started": unfinished.started,
                 "who": unfinished.who,
                 "message": unfinished.message,
                 "journal": ledger.journal(unfinished.id),
                 "notes": ledger.notes(unfinished.id),
             },
+            "held": [
+                {
+                    "address": a,
+                    "run": h.run,
+                    "since": h.since,
+                    "steps": list(h.steps),
+                    "describe": h.describe,
+                    "hazards": list(h.hazards),
+                }
+                for a, h in sorted(held.read(ledger.known()).items())
+                if h.steps
+            ],
             "applied": counts,
             "runs": [_run(r) for r in ledger.runs(5)],
         }
