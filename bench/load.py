@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
@@ -48,9 +49,7 @@ def measure(strategy: strategies.Strategy, server: str, rows: int, lock_timeout:
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         admin.execute(sql.SQL("CREATE DATABASE {}").format(name))
-    url = psycopg.conninfo.make_conninfo(server, dbname=DATABASE)
-    parts = psycopg.conninfo.conninfo_to_dict(url)
-    uri = f"postgresql://{parts['user']}@{parts['host']}:{parts.get('port', 5432)}/{DATABASE}"
+    uri = urlsplit(server)._replace(path=f"/{DATABASE}").geturl()
     try:
         with tempfile.TemporaryDirectory() as path:
             project = Folder(Path(path), {"app": {"kind": "postgres", "url": uri, "lock_timeout": lock_timeout}})

@@ -1,7 +1,7 @@
-"""Tables that are worked on while they change: no statement of anybody fails or waits longer than the tool may make it.
+"""Tables that are worked on while they change: no statement of anybody fails or waits longer than the lock timeout.
 
-The clients' own `lock_timeout` is the store's plus some seconds: the server cancels a statement that waits longer.
-How long they really waited is what `bench/load.py` prints.
+The clients have a `lock_timeout` of their own, as long as the store's default: the server cancels a statement that
+waits longer for a lock, and that is an error. How long they really waited is what `bench/load.py` prints.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ from reconcile.apply import Event
 from reconcile.stores.base import StoreSpec
 from reconcile.stores.postgres.session import PostgresSession
 
+DEFAULT = "2s"
+"""`lock_timeout` of a store that has none of its own."""
 TOOL, CLIENTS = "1s", "5s"
+"""Where a step has to give up: several times one after another a client may wait."""
 
 
-def folder(path: Path, url: str, before: str) -> Folder:
+def folder(path: Path, url: str, before: str, lock_timeout: str = TOOL) -> Folder:
     """A project whose tables are there and filled."""
-    found = Folder(path, {"app": {"kind": "postgres", "url": url, "lock_timeout": TOOL}})
+    found = Folder(path, {"app": {"kind": "postgres", "url": url, "lock_timeout": lock_timeout}})
     found.declare(app=before).apply("all")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(rows_sql().encode())
@@ -47,12 +50,12 @@ def folder(path: Path, url: str, before: str) -> Folder:
     ],
 )
 def test_clients_go_on_while_the_table_changes(strategy: Strategy, tmp_path: Path, postgres_database: str) -> None:
-    project = folder(tmp_path, postgres_database, strategy.before)
+    project = folder(tmp_path, postgres_database, strategy.before, DEFAULT)
     if strategy.setup:
         with psycopg.connect(postgres_database, autocommit=True) as connection:
             connection.execute(strategy.setup.encode())
     project.declare(app=strategy.after)
-    with Load(postgres_database, (writes, writes, reads, *strategy.work), CLIENTS) as load:
+    with Load(postgres_database, (writes, writes, reads, *strategy.work), DEFAULT) as load:
         outcome = project.apply("all")
     assert outcome.steps_done
     assert load.errors == []
