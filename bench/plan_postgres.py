@@ -161,6 +161,25 @@ def measure(url: str, tables: int, runs: int, folder: Path, others: Path) -> Non
     show(tables, runs, rows)
 
 
+def growth(url: str, sizes: Sequence[int], runs: int) -> None:
+    """A plan with nothing to change over each size: what a table costs, beside the first size."""
+    environment = os.environ | {"NO_COLOR": "1"}
+    start = measured((sys.executable, "-c", START), environment, runs)
+    print(f"\nno change, medians of {runs} runs; net of the start, {start.wall:.2f} s\n")
+    print("| tables | wall | net | per table | beside the first | bare | peak memory |\n|--:|--:|--:|--:|--:|--:|--:|")
+    first = 0.0
+    for tables in sizes:
+        with database(url, f"reconcile_bench_{tables}", tables) as live, tempfile.TemporaryDirectory() as folder:
+            plan = [*project(Path(folder) / "live", live, tables), "plan", "--detailed-exitcode"]
+            bare = timed_inside(BARE, live, environment, runs)
+            found = measured(plan, environment, runs)
+        net = (found.wall - start.wall) / tables
+        first = first or net
+        cells = [f"{found.wall:.2f} s", f"{net * tables:.2f} s", f"{1000 * net:.2f} ms", f"{net / first:.2f}"]
+        cells += [f"{bare.wall:.2f} s", f"{found.memory:.0f} MB"]
+        print(f"| {tables:,} | {' | '.join(cells)} |", flush=True)
+
+
 def timed_inside(program: str, url: str, environment: dict[str, str], runs: int) -> Sample:
     """Queries timed inside their process: its start is not theirs."""
     samples = [run((sys.executable, "-c", program, url), environment) for _ in range(runs + 1)][1:]
@@ -183,11 +202,14 @@ def main() -> None:
     default = Path(__file__).resolve().parent / ".peers"
     parser.add_argument("--peers", type=Path, default=default, metavar="DIR", help="where migra and alembic are")
     parser.add_argument("--install-peers", action="store_true", help="install migra and alembic there first")
+    parser.add_argument("--growth", action="store_true", help="only a plan with nothing to change, over each size")
     asked = parser.parse_args()
     if asked.install_peers:
         peers.install(asked.peers)
     with server(asked.server) as url:
-        for tables in asked.tables:
+        if asked.growth:
+            growth(url, asked.tables, asked.runs)
+        for tables in () if asked.growth else asked.tables:
             with tempfile.TemporaryDirectory() as folder:
                 measure(url, tables, asked.runs, Path(folder), asked.peers)
 
