@@ -111,6 +111,24 @@ def test_a_statement_that_waits_for_a_writer_gives_up_and_names_it(graph: Graph)
     assert list(graph.live()) == ["index.x"]
 
 
+def test_a_statement_waits_for_readers_by_an_index_on_the_label_only(graph: Graph) -> None:
+    graph.send("CREATE (:A {a: 1})", "CREATE INDEX old FOR (n:A) ON (n.a)", "CREATE INDEX FOR (n:B) ON (n.a)")
+    waits: dict[str, bool] = {}
+    queries = ("MATCH (n:A) RETURN n", "MATCH (n:B) WHERE n.a = 1 RETURN n", "MATCH (n:A) WHERE n.a = 1 RETURN n")
+    with graph.session() as ours, graph.driver() as driver:
+        ours.server()
+        for query in queries:
+            with driver.session() as session, session.begin_transaction() as reader:
+                reader.run(query).consume()
+                try:
+                    ours.run(create(f"x{len(waits)}", property_=f"b{len(waits)}"), FAST)
+                    waits[query] = False
+                except faults.LockWaitError as error:
+                    assert "or read it by an index: neo4j-transaction-" in str(error)
+                    waits[query] = True
+    assert list(waits.values()) == [False, False, True]
+
+
 def test_a_statement_goes_on_when_the_writer_ends_in_time(graph: Graph) -> None:
     with graph.session() as session:
         session.server()

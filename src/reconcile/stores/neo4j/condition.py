@@ -109,7 +109,7 @@ def _health(read: Read) -> Iterator[Check]:
 
 
 def _transactions(read: Read, database: str, limits: Mapping[str, Json], waits: bool) -> Iterator[Check]:
-    """Schema statements wait for whoever writes to their label; which labels those are, the server does not tell."""
+    """Schema statements wait for who has written to their label, or read it by an index; the server names no labels."""
     rows = _tried(read, _TRANSACTIONS)
     if rows is None:
         yield Check(Topic.BLOCKERS, Verdict.UNKNOWN, "transactions of others are not shown to this user")
@@ -120,7 +120,9 @@ def _transactions(read: Read, database: str, limits: Mapping[str, Json], waits: 
     for row in old:
         query = " ".join(masked(row["query"]).split()) or "between two queries"
         what = f"{row['id']}, {row['user']} at {row['client']}, {units.duration(row['age'])} old: {query[:80]}"
-        hint = f"if it writes, schema steps wait for it; end it: TERMINATE TRANSACTION '{row['id']}'"
+        hint = (
+            f"if it writes, or reads by an index, schema steps wait for it; end it: TERMINATE TRANSACTION '{row['id']}'"
+        )
         yield Check(Topic.BLOCKERS, Verdict.WARNING, what, hint if waits else None)
     if not old:
         yield Check(Topic.BLOCKERS, Verdict.GOOD, "none")

@@ -154,7 +154,7 @@ class Neo4jTransaction:
             return StoreError(f"the statement ran longer than {limit:.0f} s and was ended", where=where)
         blockers = [part.partition(" ")[0] for part in by.split("; ")]
         return faults.LockWaitError(
-            f"waited {limit:.0f} s for open transactions that have written to the label: {by}",
+            f"waited {limit:.0f} s for open transactions that have written to the label, or read it by an index: {by}",
             where=where,
             hint="try again when they have ended, or end them:  "
             + "  ".join(f"TERMINATE TRANSACTION '{name}';" for name in blockers),

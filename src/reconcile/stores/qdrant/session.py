@@ -116,8 +116,12 @@ class QdrantSession:
         return checks.unsupported(desired, self.server().numbers, frozenset(self._infos))
 
     def is_empty(self, address: Address) -> bool:
-        """Whether a collection holds no point, counted exactly; one that is absent is empty."""
-        return self._count(self._name(address)) == 0
+        """Whether a collection holds no point, counted exactly; one that is absent is empty.
+
+        Of the name of one that is absent there may be an alias: the server would count what that points at.
+        """
+        name = self._name(address)
+        return name in self._aliases or self._count(name) == 0
 
     def measure(self, addresses: Iterable[Address]) -> Mapping[Address, Mapping[str, int]]:
         """The server's own running count of points, and of vectors where a point has several."""

@@ -13,7 +13,8 @@ from reconcile.stores.neo4j.parse import slots
 from reconcile.stores.neo4j.resources import FULLTEXT, Constraint, Index, SchemaObject
 
 TIMEOUTS = Timeouts(lock="3s", wall="2h")
-"""`lock`: a schema statement that waits for a writer makes all later writers on the label wait behind it.
+"""`lock`: a schema statement waits for open transactions that have written to the label, or read it by an index
+(measured on 5.26), and makes all later ones on the label wait behind it.
 `wall`: for the wait until an index is ONLINE; it goes on being built after that."""
 
 

@@ -103,7 +103,7 @@ class RepointAlias(AliasChange):
     def _empties(self, world: World) -> bool:
         """Whether clients that have found points under the alias find none any more."""
         before, after = cast(Alias, self.before).target, self.alias.target
-        return before != after and not world.empty(before) and (world.creates(after) or world.empty(after))
+        return before != after and not world.empty(before) and world.empty(after)
 
     def reverse(self) -> Change:
         """Point it back."""
