@@ -102,6 +102,22 @@ def test_a_shared_environment_asks_for_its_name(reconcile: Reconcile, project: P
     assert agreed.returncode == 0, agreed.stderr
 
 
+def test_what_is_held_is_released_after_a_question_of_its_own(reconcile: Reconcile, project: Path) -> None:
+    """The plan of an apply says what it holds back; status and every plan go on saying it."""
+    (project / "reconcile.yaml").write_text(PROJECT + "environments: {production: {shared: true}}\n")
+    assert reconcile("apply", "--auto-approve").returncode == 0
+    (project / "schema" / "notes.yaml").write_text(NOTES.replace(", body: text", ", lang: text"))
+    done = reconcile("apply", "--auto-approve")
+    assert done.returncode == 0, done.stderr
+    assert "Held until released" in done.stdout
+    assert "app.column.public.notes.body" in reconcile("status").stdout
+    refused = reconcile("release", "app.column.public.notes.body", answer="production")
+    assert (refused.returncode, "--allow breaks-clients=app.column" in refused.stderr) == (1, True)
+    released = reconcile("release", "*", "--allow", "all", answer="production")
+    assert released.returncode == 0, released.stderr
+    assert "Held" not in reconcile("status").stdout
+
+
 def test_apply_without_a_terminal_needs_auto_approve(reconcile: Reconcile) -> None:
     """A pipeline that forgot it stops before anything happens."""
     done = reconcile("apply")

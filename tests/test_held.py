@@ -48,7 +48,10 @@ def folder(tmp_path: Path, postgres_database: str, request: pytest.FixtureReques
 
 def begun(path: Path, url: str, file: bool) -> Folder:
     folder = Folder(path, {"app": {"kind": "postgres", "url": url}})
-    folder.settings["environments"] = {"production": {"shared": True}}
+    if file:
+        folder.settings["policy"] = {"contract": "held"}
+    else:  # held by default
+        folder.settings["environments"] = {"production": {"shared": True}}
     if file:
         folder.settings["ledger"] = {"file": "ledger.db"}
     folder.declare(app=OLD).apply()
@@ -148,7 +151,7 @@ def test_another_wish_starts_anew(folder: Folder) -> None:
 
 def test_what_waited_long_enough_is_run_by_the_next_apply(folder: Folder) -> None:
     folder.apply()
-    folder.settings["policy"] = {"after": "1h"}
+    folder.settings["policy"] = {"contract": "held", "after": "1h"}
     assert folder.declare().plan().steps == ()
     age(folder, 3601)
     plan = folder.plan(allow=("all",))

@@ -40,13 +40,16 @@ class Planned:
         """
         planfile.write(self.plan, Path(path))
 
-    def apply(self, on_event: workflow.OnEvent = lambda event: None) -> workflow.Outcome:
+    def apply(self, on_event: workflow.OnEvent = lambda event: None, *, backup: str | None = None) -> workflow.Outcome:
         """Carry it out. Asks nothing: who calls this has looked at the plan.
+
+        Args:
+            backup: evidence of a backup, where the policy requires it.
 
         Raises:
             ReconcileError: see `workflow.apply`.
         """
-        return workflow.apply(self.project, self.plan, on_event)
+        return workflow.apply(self.project, self.plan, on_event, backup=backup)
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,14 @@ class Project:
             ReconcileError: see `workflow.plan`.
         """
         return Planned(self.loaded, workflow.plan(self.loaded, workflow.Options(only, exclude, prune, allow)))
+
+    def release(self, *names: str, allow: tuple[str, ...] = ()) -> Planned:
+        """The plan of contract steps that policy `contract: held` keeps waiting, by address (glob) or run.
+
+        Raises:
+            ReconcileError: see `workflow.release`.
+        """
+        return Planned(self.loaded, workflow.release(self.loaded, names, workflow.Options(allow=allow)))
 
     def check(self, *, allow: tuple[str, ...] = ()) -> Json:
         """What would stop an apply, asked of every store; changes nothing; see `workflow.check`.

@@ -327,7 +327,7 @@ def unrecorded(found: Survey) -> Iterator[tuple[Resource, Resource, Address]]:
         now = None if difference.seen is difference.live else difference.seen
         for address in difference.equal:
             where = raw.get(address, address) if raw else address
-            if now is not None and (where not in now or now[where].attributes() != seen[address].attributes()):
+            if now is not None and now.get(where) is not seen[address] and not _alike(now.get(where), seen[address]):
                 continue  # equal once a rename has been carried out, which it has not
             old = applied.get(address)
             if old is not None and old.live == where:
@@ -336,6 +336,10 @@ def unrecorded(found: Survey) -> Iterator[tuple[Resource, Resource, Address]]:
                 if (old.declared, old.canonical) == _forms(wanted[address], seen[address]):
                     continue
             yield wanted[address], seen[address], where
+
+
+def _alike(now: Resource | None, after: Resource) -> bool:
+    return now is not None and now.attributes() == after.attributes()
 
 
 def _forms(desired: Resource, live: Resource) -> tuple[Json, Json]:
