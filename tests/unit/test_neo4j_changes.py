@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -663,3 +664,33 @@ def test_the_store_is_known_without_its_driver() -> None:
 def test_every_change_class_is_used_here() -> None:
     used = {type(change).__name__ for before, after in PAIRS if (change := PACKAGE.change(before, after))}
     assert used | {"RenameConstraint", "RenameIndex"} == concrete("neo4j")
+
+
+def test_what_a_newer_server_shows_is_named_and_never_half_compared() -> None:
+    """Kinds of constraint and index, a property type, and places of an index, that no server here has."""
+    row: dict[str, Any] = {
+        "name": "x",
+        "entityType": "NODE",
+        "labelsOrTypes": ["A"],
+        "properties": ["p"],
+        "propertyType": None,
+    }
+    constraints = [
+        {**row, "type": "NODE_LABEL_EXISTENCE", "ownedIndex": None},
+        {**row, "name": "y", "type": "NODE_PROPERTY_TYPE", "propertyType": "TENSOR", "ownedIndex": None},
+    ]
+    index = {**row, "state": "ONLINE", "options": {}, "owningConstraint": None, "failureMessage": None}
+    indexes = [
+        {**index, "name": "z", "type": "SPARSE_VECTOR"},
+        {**index, "name": "t", "type": "TEXT", "properties": ["p", "q"]},
+        {**index, "name": "r", "type": "RANGE", "labelsOrTypes": ["A", "B"]},
+    ]
+    found = introspect.live("graph", constraints, indexes)
+    assert not found.state
+    assert {str(n.address): n.what for n in found.not_modelled} == {
+        "graph.constraint.x": "constraint of type NODE_LABEL_EXISTENCE",
+        "graph.constraint.y": "constraint of property type TENSOR",
+        "graph.index.z": "index of type SPARSE_VECTOR",
+        "graph.index.t": "text index over several labels, types or properties",
+        "graph.index.r": "range index over several labels, types or properties",
+    }

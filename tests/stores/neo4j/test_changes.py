@@ -145,6 +145,25 @@ def test_a_failed_index_made_by_hand_is_rebuilt(graph: Graph) -> None:
     graph.apply()
 
 
+def test_an_index_that_is_still_built_is_waited_for_changed_and_dropped(graph: Graph) -> None:
+    graph.send("UNWIND range(1, 4000) AS i CREATE (:A {a: toString(i) + $text})", text=" some words" * 300)
+    statement = "CREATE FULLTEXT INDEX x FOR (n:A) ON EACH [n.a]"
+    text = "indexes:\n  x: {kind: fulltext, labels: [A], properties: [a], replace: in_place%s}"
+    with graph.driver() as driver:
+        for declared, changes in (
+            (text % "", []),
+            (text % ", analyzer: german", ["delete/create index.x analyzer standard-no-stop-words → german"]),
+            ("", ["delete index.x fulltext (:A).a"]),
+        ):
+            driver.execute_query("DROP INDEX x IF EXISTS")
+            driver.execute_query(statement)
+            (row,) = driver.execute_query("SHOW INDEXES YIELD name, state WHERE name = 'x'").records
+            assert row["state"] == "POPULATING", "that a server builds it in no time would be news"
+            graph.declare(declared)
+            assert lines(graph.apply(prune="all")) == changes
+    assert graph.live() == {}
+
+
 def test_duplicates_are_counted_and_shown_before_anything_runs(graph: Graph) -> None:
     graph.send("UNWIND [1, 1, 1, 2, 2, 3, null] AS i CREATE (:A {id: i, other: 1})")
     graph.declare("constraints:\n  x: {label: A, unique: [id]}\nindexes:\n  y: {label: A, properties: [other]}")

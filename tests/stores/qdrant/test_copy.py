@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -125,6 +126,27 @@ def test_every_kind_of_vector_and_id_is_copied(store: Store) -> None:
         after = after.replace("sparse_vectors: {s: {}, t: {}}", "sparse_vectors: {s: {}}")
         old = contents(store)
     assert store.names() == ["c__v3"]
+
+
+def test_a_copy_goes_in_bounded_batches_and_shows_how_far_it_is_and_how_fast(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconcile.stores.qdrant.points.BATCH", 100)
+    filled(store)
+    store.collection(copied("none_expected"))
+    told: list[str] = []
+
+    def tell(event: Event) -> None:
+        if event.kind == "progress" and event.step is not None and event.step.id.endswith("2-copy"):
+            told.append(event.detail)
+
+    apply(store, tell)
+    assert [text.partition(",")[0] for text in told if "points" in text] == [
+        "100 of 300 points",
+        "200 of 300 points",
+        "300 of 300 points",
+    ]
+    assert all(re.search(r"points, [0-9,]+/s$", text) for text in told if "points" in text)
 
 
 def test_a_vector_that_no_request_can_carry_is_named(store: Store) -> None:
