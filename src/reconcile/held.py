@@ -38,6 +38,8 @@ class Held:
     """Ids of the steps that wait."""
     describe: str
     hazards: tuple[str, ...] = ()
+    prune: str = "none"
+    """The `--prune` that planned it: without that no plan has it, and it waits all the same."""
 
 
 def read(known: Mapping[str, Json]) -> dict[str, Held]:
@@ -76,7 +78,11 @@ def kept(
     changes = {str(c.address): c for c in (*plan.resource_changes, *plan.held_changes)}
     waiting |= {a: [] for a in unsettled if plan.held and a in own and a not in waiting}
     waiting |= {a: [] for a in map(str, (c.address for c in plan.held_changes)) if a in before and a not in waiting}
-    found = {a: row for a, row in before.items() if not plan.complete and a not in own and a not in waiting}
+    found = {
+        a: row
+        for a, row in before.items()
+        if a not in own and a not in waiting and (not plan.complete or _unasked(a, row, plan, lives))
+    }
     for address, steps in waiting.items():
         change, old, early = changes[address], before.get(address), own.get(address, ())
         if old is not None and old.wanted != digest_of(change.after):
@@ -97,8 +103,19 @@ def kept(
             steps=tuple(s.id for s in steps),
             describe=change.describe,
             hazards=tuple(sorted({h for s in steps for h in s.hazards})),
+            prune=plan.options.prune if change.action_reason == "delete_because_pruned" else "none",
         )
     return found
+
+
+PRUNES = ("none", "extra", "all")
+"""Each removes more than those before it."""
+
+
+def _unasked(address: str, row: Held, plan: Plan, lives: Mapping[str, State]) -> bool:
+    """Whether a plan has not got it only because it was not asked for such removals."""
+    where = Address.parse(address)
+    return PRUNES.index(row.prune) > PRUNES.index(plan.options.prune) and where in lives.get(where.store, State())
 
 
 def _told(step: Step) -> Json:

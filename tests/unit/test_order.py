@@ -8,7 +8,7 @@ from reconcile.change import Phase, Sql, Step
 from reconcile.errors import PlanError
 from reconcile.facts import Fact
 from reconcile.model import Address
-from reconcile.order import group, order
+from reconcile.order import Choice, group, order, parted
 
 
 def step(name: str, needs: str = "", gives: str = "", phase: Phase = Phase.EXPAND, **options: object) -> Step:
@@ -160,3 +160,34 @@ def test_what_comes_after_a_replaced_object_waits_for_the_new_one_even_to_remove
     waits = {steps[2].id: frozenset({Fact.parse("ok s.table.x")})}
     found = order(steps, lambda fact: fact.verb != "no", lambda s: (s.address.parts, s.id), waits)
     assert [s.address.parts[0] for s in found] == ["x1", "x2", "d"]
+
+
+# --- which of them run -----------------------------------------------------------------------------------------------
+
+CHAIN = [
+    step("new", gives="ok new"),
+    step("drop", needs="ok new, has drop", gives="no drop", phase=Phase.CONTRACT),
+    step("after", needs="no drop", gives="ok after"),
+    step("last", needs="has last", gives="no last", phase=Phase.CONTRACT),
+]
+
+
+def runs(choice: Choice) -> tuple[list[str], list[str]]:
+    there = {"s.table.drop", "s.table.last"}
+
+    def holds(fact: Fact) -> bool:
+        return (fact.subject in there) != (fact.verb == "no")
+
+    run, rest = parted(CHAIN, holds, lambda s: (s.address.parts, s.id), choice=choice)
+    return [s.address.parts[0] for s in run], [s.address.parts[0] for s in rest]
+
+
+def test_what_waits_keeps_back_all_that_comes_after_it() -> None:
+    assert runs(Choice()) == (["new", "drop", "after", "last"], [])
+    assert runs(Choice(waits=lambda s: s.phase is Phase.CONTRACT)) == (["new"], ["drop", "after", "last"])
+    assert runs(Choice(waits=lambda s: s.address.parts == ("drop",))) == (["new", "last"], ["drop", "after"])
+
+
+def test_what_is_chosen_runs_with_what_it_needs_and_nothing_else() -> None:
+    assert runs(Choice(chosen=lambda s: s.address.parts == ("last",))) == (["last"], ["new", "drop", "after"])
+    assert runs(Choice(chosen=lambda s: s.address.parts == ("drop",))) == (["new", "drop"], ["after", "last"])

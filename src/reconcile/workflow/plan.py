@@ -76,7 +76,9 @@ def release(project: Project, names: Sequence[str], options: Options | None = No
                 hint=meant(names[0], [*waiting, *(row.run for row in waiting.values())]) or "see: reconcile status",
             )
         choice = Choice(chosen=lambda step: step.id.rpartition("/")[0] in chosen)
-        return _plan(survey(found, options or Options()), time.monotonic() - began, choice)
+        prune = max((waiting[a].prune for a in chosen), key=held.PRUNES.index)
+        options = replace(options or Options(), prune=prune)
+        return _plan(survey(found, options), time.monotonic() - began, choice)
 
 
 def planned(found: Reading, options: Options, seconds: float) -> Plan:
