@@ -118,6 +118,8 @@ def test_rules_of_the_moment_stop_an_apply_all_at_once_and_change_nothing(folder
         r"policy require_backup: there is no evidence of a backup\n.*--backup-evidence",
     ):
         assert re.search(line, local.stderr), local.stderr
+    checked = [c["what"] for c in workflow.check(folder.load())["plan"]["checks"]]
+    assert ("policy window" in checked[0], "require_backup" in checked[0]) == (True, False), checked
     in_ci = folder.command("apply", "--auto-approve", "--backup-evidence", "dump of noon", CI="true")
     assert in_ci.returncode == Exit.REFUSED, in_ci.stderr
     assert "policy window" in in_ci.stderr

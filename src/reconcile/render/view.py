@@ -267,7 +267,9 @@ def _held(plan: Json) -> tuple[Aside, ...]:
             at = datetime.fromtimestamp(since[address]["since"], UTC).strftime("%Y-%m-%d %H:%M UTC")
             from_ = f"since {at}, run {since[address]['run']}"
         below = " · ".join([from_, words.counted(len(steps), "step"), *(h for h in Hazard if h in hazards)])
-        what = f"{symbol} {words.shortened(described)}".rstrip()
+        source = plan["observed"].get("sources", {}).get(address)
+        place = f"  {source['file']}:{source['line']}" if source else ""
+        what = f"{symbol} {words.shortened(described)}".rstrip() + place
         found.append(Aside(words.printable(address), words.printable(what), (words.printable(below),)))
     return tuple(found)
 
