@@ -68,18 +68,21 @@ def execute(
     on_event: OnEvent,
     journal: Mapping[str, str],
     pending: set[str],
+    stop: Callable[[], str | None] = lambda: None,
 ) -> int:
     """Run the pending steps, group by group, each journalled before and after.
 
     Args:
         journal: what an earlier try of this run wrote; steps begun there are cleaned up first.
         pending: ids of the steps to run.
+        stop: asked before each group: what wants the run to stop there, if anything does.
 
     Returns:
         How many steps were carried out.
 
     Raises:
-        PartialError: a step failed after stores were changed; says what is done, half done and not begun.
+        PartialError: a step failed, or the run was stopped, after stores were changed; says what is done, half done
+            and not begun.
         ReconcileError: a step failed and nothing was changed.
     """
     total = len(plan.steps)
@@ -94,6 +97,8 @@ def execute(
                 if any(journal.get(s.id) == "begun" for s in steps):  # killed between commit and journal
                     group.settle()
                 continue
+            if (asked := stop()) is not None:
+                raise _stopped_before(plan, run, todo, finished, asked)
             for step in todo:
                 on_event(Event("step_started", step, numbers[step.id], total))
             if isinstance(group.session, Telling):
@@ -215,18 +220,31 @@ def _stopped(plan: Plan, run: str, failed: _Group, finished: Sequence[str], erro
         hint = None if interrupted else "the transaction was rolled back: nothing was changed in any store"
         return ReconcileError(what, hint=hint)
     begun = set(failed.ids)
-    waiting = [s.id for s in plan.steps if s.id not in begun and s.id not in finished]
     state = "rolled back" if rolled_back else "begun, perhaps half done"
     state = "committed, not ready" if failed.committed else state
+    declared = _declared(plan, failed.ids)
+    half = [f"{state} ({len(begun)}): {_short(sorted(begun))}"]
+    return PartialError(f"run {run} stopped part-way: {what}{declared}", hint=_ways(plan, run, finished, begun, half))
+
+
+def _stopped_before(plan: Plan, run: str, next_: Sequence[Step], finished: Sequence[str], asked: str) -> ReconcileError:
+    what = f"stopped by {asked}, before {next_[0].id}"
+    if not finished:
+        return ReconcileError(what, hint="nothing was changed in any store")
+    return PartialError(f"run {run} stopped part-way: {what}", hint=_ways(plan, run, finished, set(), []))
+
+
+def _ways(plan: Plan, run: str, finished: Sequence[str], begun: set[str], half: Sequence[str]) -> str:
+    """What is done, half done and not begun, and what to do next."""
+    waiting = [s.id for s in plan.steps if s.id not in begun and s.id not in finished]
     lines = [
         f"done ({len(finished)}): {_short(finished)}",
-        f"{state} ({len(begun)}): {_short(sorted(begun))}",
+        *half,
         f"not begun ({len(waiting)}): {_short(waiting)}",
         "go on with:   reconcile apply --resume",
         f"or leave it:  reconcile apply --abandon {run}   (then plan again)",
     ]
-    declared = _declared(plan, failed.ids)
-    return PartialError(f"run {run} stopped part-way: {what}{declared}", hint="\n  ".join(lines))
+    return "\n  ".join(lines)
 
 
 def _declared(plan: Plan, steps: Sequence[str]) -> str:

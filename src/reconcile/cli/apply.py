@@ -16,9 +16,9 @@ from reconcile.exits import Exit
 from reconcile.model import Json
 
 if TYPE_CHECKING:
+    from reconcile.apply import Event, OnEvent
     from reconcile.plan import Plan
     from reconcile.project import Project
-    from reconcile.render.progress import Progress
     from reconcile.workflow import Outcome
 
 
@@ -26,6 +26,26 @@ backup_option = click.option(
     "--backup-evidence",
     metavar="TEXT",
     help="Which backup there is, where the policy requires one; kept with the run in the ledger.",
+)
+
+
+def _seconds(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
+    del ctx, parameter
+    from reconcile.machine import seconds_of
+
+    try:
+        return seconds_of(value)
+    except (KeyError, ValueError):
+        raise click.BadParameter(f'"{value}" is no duration; write 30s or 5min') from None
+
+
+grace_option = click.option(
+    "--grace",
+    metavar="DURATION",
+    default="20s",
+    show_default=True,
+    callback=_seconds,
+    help="How long a step under way may go on after SIGTERM, which stops the run after that step.",
 )
 
 
@@ -47,6 +67,7 @@ backup_option = click.option(
     help="Carry out the phases up to this one, then pause; given again, go on with the run that has paused.",
 )
 @backup_option
+@grace_option
 @options.selection
 @pass_invocation
 def command(
@@ -59,6 +80,7 @@ def command(
     terminate_blockers: str | None,
     phase: str | None,
     backup_evidence: str | None,
+    grace: float,
     only: tuple[str, ...],
     exclude: tuple[str, ...],
     prune: str,
@@ -68,6 +90,7 @@ def command(
 
     With FILE (of plan --out) exactly that plan, without a question; refused if a store moved since. Without it
     a new plan is made and shown, and you are asked. A plan without steps still records what is declared and equal.
+    Ctrl-C and SIGTERM stop it after the step under way; a second one interrupts that step too.
     """
     from reconcile import planfile, workflow
 
@@ -86,7 +109,10 @@ def command(
     goes_on = phase is not None and not (file or shaped or expect) and workflow.paused_run(project) is not None
     if resume or goes_on:
         ends, said = bool(terminate_blockers), backup_evidence
-        return _run(lambda shown: workflow.resume(project, shown, end_idle=ends, backup=said, until=phase))
+        return _run(
+            lambda shown, stop: workflow.resume(project, shown, end_idle=ends, backup=said, until=phase, stop=stop),
+            grace,
+        )
     plan = planfile.load(file) if file else workflow.plan(project, options.options(only, exclude, prune, allow))
     document = planfile.to_json(plan)
     _expected(document, expect)
@@ -94,7 +120,9 @@ def command(
         terminal.write(options.render(document, "text"))
     end_idle, approved = bool(terminate_blockers), bool(file) or auto_approve
     until = phase or "contract"
-    return carry_out(project, plan, auto_approve=approved, backup=backup_evidence, end_idle=end_idle, until=until)
+    return carry_out(
+        project, plan, auto_approve=approved, backup=backup_evidence, end_idle=end_idle, until=until, grace=grace
+    )
 
 
 def carry_out(
@@ -105,8 +133,12 @@ def carry_out(
     backup: str | None = None,
     end_idle: bool = False,
     until: str = "contract",
+    grace: float,
 ) -> int:
     """Apply a plan that was shown, after asking.
+
+    Args:
+        grace: see `Stopping`.
 
     Raises:
         ReconcileError: see `workflow.apply`; or there is no terminal to ask on.
@@ -119,15 +151,33 @@ def carry_out(
         if not _confirmed(planfile.to_json(plan), environment):
             click.echo("Nothing was changed.")
             return Exit.ERROR
-    return _run(lambda shown: workflow.apply(project, plan, shown, end_idle=end_idle, backup=backup, until=until))
+    return _run(
+        lambda shown, stop: workflow.apply(
+            project, plan, shown, end_idle=end_idle, backup=backup, until=until, stop=stop
+        ),
+        grace,
+    )
 
 
-def _run(act: Callable[[Progress], Outcome]) -> int:
-    """Apply under a progress display and report the outcome."""
+def _run(act: Callable[[OnEvent, Callable[[], str | None]], Outcome], grace: float) -> int:
+    """Apply under a progress display and report the outcome.
+
+    Args:
+        act: given whom to tell of events, and what says whether somebody wants it to stop.
+    """
+    from reconcile.cli.stopping import Stopping
     from reconcile.render import progress
 
-    with progress.Progress(sys.stdout, colour=terminal.coloured(), live=terminal.interactive()) as shown:
-        outcome = act(shown)
+    with (
+        Stopping(grace) as stopping,
+        progress.Progress(sys.stdout, colour=terminal.coloured(), live=terminal.interactive()) as shown,
+    ):
+
+        def on_event(event: Event) -> None:
+            stopping.begun |= event.kind == "step_started"
+            shown(event)
+
+        outcome = act(on_event, lambda: stopping.asked)
     try:
         terminal.write(progress.closing(outcome.steps_done, outcome.recorded, outcome.seconds))
         if outcome.paused:

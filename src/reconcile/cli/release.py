@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from reconcile.cli import options, terminal
-from reconcile.cli.apply import backup_option, carry_out
+from reconcile.cli.apply import backup_option, carry_out, grace_option
 from reconcile.cli.context import Invocation, pass_invocation
 
 
@@ -13,6 +13,7 @@ from reconcile.cli.context import Invocation, pass_invocation
 @click.argument("names", nargs=-1, required=True, metavar="ADDRESS|RUN...")
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @backup_option
+@grace_option
 @click.option(
     "--allow",
     multiple=True,
@@ -25,6 +26,7 @@ def command(
     names: tuple[str, ...],
     auto_approve: bool,
     backup_evidence: str | None,
+    grace: float,
     allow: tuple[str, ...],
 ) -> int:
     """Carry out contract steps that policy `contract: held` keeps waiting.
@@ -38,4 +40,4 @@ def command(
     project = invocation.project()
     plan = workflow.release(project, names, options.options((), (), "none", allow))
     terminal.write(options.render(planfile.to_json(plan), "text"))
-    return carry_out(project, plan, auto_approve=auto_approve, backup=backup_evidence)
+    return carry_out(project, plan, auto_approve=auto_approve, backup=backup_evidence, grace=grace)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,7 @@ class _How:
     end_idle: bool
     until: Phase
     """The last phase to carry out."""
+    stop: Callable[[], str | None]
 
 
 def apply(
@@ -58,6 +59,7 @@ def apply(
     end_idle: bool = False,
     backup: str | None = None,
     until: str = Phase.CONTRACT,
+    stop: Callable[[], str | None] = lambda: None,
 ) -> Outcome:
     """Carry out a plan, prove that nothing of it is left, record what is applied.
 
@@ -65,6 +67,7 @@ def apply(
         backup: evidence of a backup, where the policy requires it.
         until: the last phase to carry out; the run then pauses, if there are steps of later ones.
         end_idle: end sessions that hold what the steps need and do nothing, rather than be stopped by them.
+        stop: asked before each group of steps: what wants the run to stop there, if anything does.
 
     Raises:
         BlockedError: a step is not allowed; nothing was changed.
@@ -81,7 +84,7 @@ def apply(
     finally:
         ledger.close()
     with reading(project) as found:
-        return _apply(found, made, epoch, None, _How(on_event, end_idle, Phase(until)))
+        return _apply(found, made, epoch, None, _How(on_event, end_idle, Phase(until), stop))
 
 
 def resume(
@@ -91,6 +94,7 @@ def resume(
     end_idle: bool = False,
     backup: str | None = None,
     until: str | None = None,
+    stop: Callable[[], str | None] = lambda: None,
 ) -> Outcome:
     """Go on with the run that stopped part-way or has paused; see `apply`.
 
@@ -106,7 +110,7 @@ def resume(
         if run is None:
             raise ReconcileError("no run is unfinished", hint="plan and apply as usual")
         made, pause = planfile.from_json(run.plan), pausing.read(found.known, run.id)
-        how = _How(on_event, end_idle, pausing.limit(run, pause, None if until is None else Phase(until)))
+        how = _How(on_event, end_idle, pausing.limit(run, pause, None if until is None else Phase(until)), stop)
         if run.outcome == "paused":
             admit(project, made, backup or made.observed.get("backup"))
         return _apply(found, made, None, run, how)
@@ -151,7 +155,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
                 store.session.mark({"project": project.name, "environment": project.environment})
             ledger.stamp(world_of(found))
             sessions = {name: store.session for name, store in found.stores.items()}
-            carried = execute(now, run, sessions, ledger, on_event, journal, pending)
+            carried = execute(now, run, sessions, ledger, on_event, journal, pending, how.stop)
             if pending - {s.id for s in now.steps}:
                 ledger.record((), (), pausing.paused(run, how.until, made, reread(found).lives))
                 ledger.finish(run, "paused")
