@@ -80,6 +80,10 @@ def test_a_run_that_is_asked_to_stop(
         signal.signal(signal.SIGINT, before)
     try:
         until(lambda: connection.execute(WAITS).fetchone() == (1,))
+        shown = folder.command("status").stdout
+        assert (
+            "1 of 3 steps done" in shown and "under way for " in shown and "s: s.index.public.b_gated/1-create" in shown
+        )
         for number in signals:
             if number is not None:
                 os.kill(process.pid, number)
@@ -95,6 +99,8 @@ def test_a_run_that_is_asked_to_stop(
     assert said in text and f"done ({done})" in text and "reconcile apply --resume" in text and "Traceback" not in text
     status = workflow.status(folder.load())
     assert status["lock"] is None and status["unfinished"]["outcome"] == "stopped"
+    half = "begun, perhaps half done: s.index.public.b_gated/1-create" in folder.command("status").stdout
+    assert half == (not opened)
     if not opened:
         connection.execute("SELECT pg_advisory_unlock(7)")
     assert workflow.resume(folder.load()).steps_done == 3 - done

@@ -291,6 +291,11 @@ class Ledger:
         """Step id -> `begun`, `done` or `failed`."""
         return {str(s): str(st) for s, st in self._sql("SELECT step, state FROM {t}journal WHERE run = ?", run)}
 
+    def begun(self, run: str) -> dict[str, float]:
+        """Since when a step is under way, in seconds since 1970, by step id."""
+        rows = self._sql("SELECT step, at FROM {t}journal WHERE run = ? AND state = 'begun' ORDER BY at, step", run)
+        return {str(step): float(str(at)) for step, at in rows}
+
     def notes(self, run: str) -> dict[str, str]:
         """What was noted when a step was begun, by step id."""
         rows = self._sql("SELECT step, detail FROM {t}journal WHERE run = ? AND state = 'begun'", run)

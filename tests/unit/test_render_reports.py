@@ -79,11 +79,25 @@ def test_status_shows_a_dead_holder_and_the_ways_out() -> None:
             "ledger": "store app, schema reconcile",
             "stores": {"app": "1/x"},
             "lock": {"run": "r2", "holder": "ci@host pid 1", "expired": True},
-            "unfinished": {"run": "r2", "started": 1.8e9, "who": "ci@host pid 1", "message": "boom", "journal": {}},
+            "unfinished": {
+                "run": "r2",
+                "started": 1.8e9,
+                "who": "ci@host pid 1",
+                "message": "boom",
+                "journal": {},
+                "steps": {
+                    "total": 9,
+                    "done": 2,
+                    "under_way": [{"step": f"s{n}", "since": 1.8e9} for n in range(5)],
+                    "seconds_left": 1400,
+                },
+            },
             "applied": {"app": 3},
             "runs": [run],
         }
     )
+    assert "2 of 9 steps done, about 23 min of work left" in shown and "… and 2 more of its group" in shown
+    assert "begun, perhaps half done: s0" in shown
     for line in ("reconcile unlock r2", "reconcile apply --resume", "reconcile apply --abandon r2", "stopped part-way"):
         assert line in shown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -9,6 +10,8 @@ from reconcile import units
 from reconcile.model import Json
 from reconcile.render import words
 
+MANY = 3
+"""Steps of a group that are named."""
 OUTCOMES = {
     "running": "running",
     "done": "done",
@@ -41,6 +44,8 @@ def render(status: Json) -> str:
     if unfinished:
         lines += ["", f"Unfinished: run {unfinished['run']} by {unfinished['who']}, {_time(unfinished['started'])}"]
         lines += [f"      {line}" for line in (unfinished["message"] or "").split("\n") if line]
+        running = lock is not None and lock["run"] == unfinished["run"] and not lock["expired"]
+        lines += _progress(unfinished["steps"], running)
         paused = unfinished.get("outcome") == "paused"
         lines += [
             f"      go on with it:  reconcile apply {'--phase contract' if paused else '--resume'}",
@@ -55,6 +60,19 @@ def render(status: Json) -> str:
             told = [f"since {_time(entry['since'])}", f"run {entry['run']}", *entry["hazards"]]
             lines.append(f"     {' · '.join(told)}")
     return "\n".join([*lines, "", history(status["runs"])])
+
+
+def _progress(steps: Json, running: bool) -> list[str]:
+    """How far it has come, a line each for what is under way (no more than a few of one group)."""
+    left = f", about {units.duration(steps['seconds_left'])} of work left" if steps["seconds_left"] else ""
+    lines = [f"      {steps['done']} of {steps['total']} steps done{left}"]
+    now = time.time()
+    for entry in steps["under_way"][:MANY]:
+        since = units.duration(max(now - entry["since"], 0))
+        lines.append(f"      {f'under way for {since}' if running else 'begun, perhaps half done'}: {entry['step']}")
+    if len(steps["under_way"]) > MANY:
+        lines.append(f"      … and {len(steps['under_way']) - MANY} more of its group")
+    return lines
 
 
 def history(runs: Sequence[Json]) -> str:

@@ -42,6 +42,7 @@ def status(project: Project) -> dict[str, Json]:
                 "message": unfinished.message,
                 "journal": ledger.journal(unfinished.id),
                 "notes": ledger.notes(unfinished.id),
+                "steps": _steps(unfinished, ledger.journal(unfinished.id), ledger.begun(unfinished.id)),
             },
             "held": [
                 {
@@ -60,6 +61,19 @@ def status(project: Project) -> dict[str, Json]:
         }
     finally:
         ledger.close()
+
+
+def _steps(run: Run, journal: Mapping[str, str], begun: Mapping[str, float]) -> Json:
+    """How far a run has come: steps done of all, those under way since when, and what is thought to be left."""
+    ids = [step["id"] for step in run.plan["steps"]]
+    costs = run.plan.get("observed", {}).get("costs", {})
+    left = [costs.get(i, {}).get("seconds", 0) for i in ids if journal.get(i) != "done"]
+    return {
+        "total": len(ids),
+        "done": sum(journal.get(i) == "done" for i in ids),
+        "under_way": [{"step": step, "since": since} for step, since in begun.items()],
+        "seconds_left": sum(left),
+    }
 
 
 def history(project: Project, limit: int = 50) -> list[Json]:
