@@ -15,6 +15,7 @@ from tests.projects import Folder
 
 from reconcile import planfile, workflow
 from reconcile.apply import Event
+from reconcile.errors import ReconcileError
 from reconcile.render import text
 
 pytestmark = pytest.mark.pgvector
@@ -133,8 +134,6 @@ def test_the_plan_says_what_it_takes(project: Project) -> None:
 
 
 def test_disk_is_looked_at_before(project: Project) -> None:
-    from reconcile.errors import ReconcileError
-
     project.declare(16, "build: {min_free_disk: 9000TB}")
     with pytest.raises(ReconcileError, match=r"asks for 9216000\.0 GiB"):
         project.folder.apply("all")
@@ -279,4 +278,19 @@ def test_what_a_living_builder_works_on_is_not_removed(gate: Gate) -> None:
     workflow.apply(gate.folder.load(), plan, gate.opening)
     [(name, (_, valid, options))] = gate.indexes().items()
     assert (name, valid, options) == ("items_gated", True, "fillfactor=90")
+    assert gate.folder.plan().steps == ()
+
+
+def test_a_build_that_takes_longer_than_it_may(gate: Gate) -> None:
+    """It is cancelled and its debris removed by the next try; nothing else of the table is touched."""
+    gate.ask("SELECT pg_advisory_lock(7)")
+    index = "columns: [{expression: gated(n)}], build: {max_duration: 1s}"
+    gate.folder.declare(s=f"{GATED}    indexes: {{items_gated: {{{index}}}}}\n")
+    with pytest.raises(ReconcileError, match=r"it may take 1s \(`build: {max_duration}`") as caught:
+        gate.folder.apply("all")
+    assert "items_gated" in str(caught.value) and "--resume" in str(caught.value)
+    assert gate.ask(BUILDING) == []
+    gate.open()
+    workflow.resume(gate.folder.load())
+    assert {name: valid for name, (_, valid, _) in gate.indexes().items()} == {"items_gated": True}
     assert gate.folder.plan().steps == ()

@@ -168,13 +168,19 @@ _HINTS: tuple[tuple[type[psycopg.Error], str], ...] = (
 )
 
 
-def explained(error: psycopg.Error, where: str, statement: str | None = None) -> StoreError:
-    """What the server said, the statement it was about, and what to do."""
+def explained(error: psycopg.Error, where: str, statement: str | None = None, limit: str | None = None) -> StoreError:
+    """What the server said, the statement it was about, and what to do.
+
+    Args:
+        limit: how long it was allowed to take, where a setting says that.
+    """
     diagnosis = error.diag
     text = diagnosis.message_primary or _first(error)
     detail = f" ({diagnosis.message_detail})" if diagnosis.message_detail else ""
     shown = f"\n  in: {_short(statement)}" if statement else ""
     hint = diagnosis.message_hint or next((h for kind, h in _HINTS if isinstance(error, kind)), None)
+    if limit is not None and isinstance(error, errors.QueryCanceled):
+        hint = f"it may take {limit} (`build: {{max_duration}}` of the index or the store), or somebody cancelled it"
     if error.sqlstate is None:
         hint = "the connection was lost; reconcile apply --resume goes on where it stopped"
     return StoreError(masked(f"{text}{detail}{shown}"), where=where, hint=hint)

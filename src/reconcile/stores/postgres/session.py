@@ -233,7 +233,7 @@ class PostgresSession:
             return
         sql, connection = _sql(call, self.name), self.connection
         concurrent = _CONCURRENT.match(sql)
-        with self._translated(sql):
+        with self._translated(sql, timeouts.wall):
             self._fix_path()
             _limit(connection, timeouts, local=False)
             if concurrent:
@@ -375,11 +375,11 @@ class PostgresSession:
             self._open = None
 
     @contextmanager
-    def _translated(self, sql: str | None = None) -> Iterator[None]:
+    def _translated(self, sql: str | None = None, limit: str | None = None) -> Iterator[None]:
         try:
             yield
         except psycopg.Error as error:
-            raise explained(error, f"store {self.name}", sql) from error
+            raise explained(error, f"store {self.name}", sql, limit) from error
 
 
 def _index_of(sql: str) -> Address | None:
