@@ -185,6 +185,16 @@ def test_production_takes_what_staging_has(
     apply("production")
 
 
+def test_who_may_only_read_is_told_that_there_is_nothing_to_do(folder: Folder) -> None:
+    """Though the apply cannot be recorded for a later promotion."""
+    sql(folder, "CREATE ROLE looks_on; GRANT pg_read_all_data TO looks_on")
+    try:
+        folder.stores["app"]["role"] = "looks_on"
+        assert folder.declare(app=OLD).apply().run is None
+    finally:
+        sql(folder, "DROP OWNED BY looks_on; DROP ROLE looks_on")
+
+
 def test_a_window_alone_is_refused_for_now(folder: Folder) -> None:
     far = DAYS[(datetime.now(UTC) + timedelta(days=3)).weekday()]
     folder.settings["policy"] = {"window": {"days": [far]}}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reconcile import held, planfile
 from reconcile.apply import Event, OnEvent, execute
 from reconcile.change import Phase
+from reconcile.checkup import stopping
 from reconcile.errors import PartialError, Problem, ReconcileError, RefusedError
 from reconcile.freshness import remaining, stale
 from reconcile.leftovers import settled
@@ -122,7 +123,8 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
     project, ledger = found.project, found.ledger
     _same_servers(made, found, bool(resumed))
     if not made.steps and not made.observed.get("records") and not _holds_back(made, found):
-        reached(project, made, ledger)
+        if not stopping(ledger.check()):  # who may not write it may still be told that nothing is to do
+            reached(project, made, ledger)
         return Outcome(None, 0, 0, time.monotonic() - began)
     if not resumed:
         refuse_large(made, found)
