@@ -231,6 +231,13 @@ def _environment_problems(document: Map, environment: str) -> Iterator[Problem]:
         yield from policies.problems(part, environment, merged.get("policy") or Map(), _environments(document))
     if not misfits:
         yield from _ledger_problems(merged, {k: v for k, v in stores.items() if k not in unknown})
+    if over.get("shared") and "file" in (merged.get("ledger") or Map()):
+        holders = _holders(stores) if not misfits else []
+        yield Problem(
+            f'environment "{environment}" is shared, and a ledger in a file is not',
+            where=merged["ledger"].value_at("file"),
+            hint=f"write `ledger: {{store: {holders[0]}}}`" if holders else "add a postgres store to hold it",
+        )
 
 
 def _store_problems(name: str, stores: Map) -> list[Problem]:

@@ -38,6 +38,7 @@ environments:
 # For ${var.hnsw_m} in schema files.
 variables: {hnsw_m: 16}
 """
+_NOT_SHARED = "    # shared: true                      # needs a ledger that others see: a postgres store\n"
 _IGNORED = ".reconcile/"
 
 
@@ -91,7 +92,8 @@ def _project(name: str, kinds: Sequence[str]) -> str:
         lines.append("ledger: {file: .reconcile/ledger.db}\n")
     lines.append("\n# References such as ${NAME} are read when a store is connected to, and never printed.\nstores:\n")
     lines += [_share(kind, "store.yaml") for kind in kinds]
-    return "".join(lines) + _TAIL
+    tail = _TAIL if len(holders) == 1 else _TAIL.replace("    shared: true\n", _NOT_SHARED)
+    return "".join(lines) + tail
 
 
 def _share(kind: str, file: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconcile import schemas
+from reconcile import schemas, starter
 from reconcile.embeddings import Distance, Element
 from reconcile.errors import ProjectError
 from reconcile.model import Address, Resource
@@ -94,13 +94,21 @@ def test_which_environment(tmp_path: Path) -> None:
     assert load(tmp_path, alone + "environments: {test: {shared: true}}\n").environment == "test"
 
 
+@pytest.mark.parametrize("kinds", [(), ("neo4j",), ("qdrant", "postgres"), ("neo4j", "qdrant")])
+def test_what_init_writes_can_be_read(kinds: tuple[str, ...], tmp_path: Path) -> None:
+    starter.write(tmp_path, kinds, name="begun")
+    found = Project.load(tmp_path, "production")
+    assert found.shared == (not kinds or "postgres" in kinds) and found.desired()
+
+
 def test_where_the_ledger_is(tmp_path: Path) -> None:
     def of(line: str, text: str = TEXT) -> LedgerSpec:
         return load(tmp_path, text + line).ledger
 
     assert of("ledger: {store: app, schema: ops}") == LedgerSpec(store="app", schema="ops")
     assert of("ledger: {schema: ops}") == LedgerSpec(store="app", schema="ops")
-    assert of("ledger: {file: .reconcile/ledger.db}") == LedgerSpec(file=tmp_path / ".reconcile/ledger.db")
+    alone = TEXT.replace("    shared: true\n", "")
+    assert of("ledger: {file: .reconcile/ledger.db}", alone) == LedgerSpec(file=tmp_path / ".reconcile/ledger.db")
     several = TEXT.replace("  graph:", '  other: {kind: postgres, url: "${O}"}\n  graph:')
     message = "4:1: several stores can hold the ledger; write one of: `ledger: {store: app}`, `ledger: {store: other}`"
     assert message in problems(tmp_path, several)
@@ -139,6 +147,8 @@ def test_where_the_ledger_is(tmp_path: Path) -> None:
         ("{app: {url", "{app: {urll: x, url", '16:20: unknown key "urll" in store "app"'),
         ("[builds-index]", "[build-index]", 'unknown hazard "build-index" in allow; did you mean "builds-index"?'),
         ("shared: true", "shared: yes", 'expected true or false, got the text "yes"; write true'),
+        ("version: 1\n", "version: 1\nledger: {file: x.db}\n",
+         '2:16: environment "production" is shared, and a ledger in a file is not; write `ledger: {store: app}`'),
         ("on_drift: keep", "on_drift: reverted", 'did you mean "revert"?'),
         ("name: rag-platform", 'name: "rag platform"', "expected a name of letters, digits"),
         ("name: rag-platform\n", "", '1:1: missing key "name"'),
