@@ -21,7 +21,8 @@ from reconcile.stores.neo4j.surroundings import Surroundings
 class Analyzers(Protocol):
     """Asks the server which full-text analyzers it has; called only where one is declared that is not live."""
 
-    def __call__(self) -> Iterable[str]: ...
+    def __call__(self) -> Iterable[str]:
+        """Their names."""
 
 
 def canonical(desired: State, live: Live, analyzers: Analyzers, everything: Live | None = None) -> Canonical:

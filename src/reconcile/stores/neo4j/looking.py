@@ -14,7 +14,8 @@ from reconcile.stores.neo4j.violations import TooMuchError
 class Ask(Protocol):
     """Sends a query that reads; None where the server could not answer it within its limits."""
 
-    def __call__(self, statement: str, **parameters: Json) -> list[Mapping[str, Any]] | None: ...
+    def __call__(self, statement: str, **parameters: Json) -> list[Mapping[str, Any]] | None:
+        """The records, by name of the column."""
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,8 @@ def _differing(full: Resource, after: Resource, y: Resource) -> Iterator[tuple[s
 
 
 class Work:
+    """One comparison: what is settled, by which way, and what is still to be built."""
+
     def __init__(self, session: Connected, desired: State, live: Live, known: Mapping[str, Json]) -> None:
         from reconcile.errors import Problem
 

@@ -367,6 +367,7 @@ class Scratch:
         return isinstance(error, MISSING) and bool(around & self.broken)
 
     def shown(self, text: str) -> str:
+        """A message of the server's with the names of the scratch schemas replaced."""
         return _SCRATCH.sub(lambda m: self.schemas[int(m[1])], text)
 
     def spell(self, text: str) -> str:
@@ -376,6 +377,7 @@ class Scratch:
         return _SCRATCH.sub(lambda m: as_shown(self.schemas[int(m[1])]), text)
 
     def read(self) -> None:
+        """Read what was built, and take what was wanted into `result`."""
         state = read(self.connection, self.session.name, self.names, self.spell)
         rows = self.connection.execute(_OUTSIDE, (list(self.names), self.schemas)).fetchall()
         outside = {name: (schema, relation) for name, schema, relation in rows if self._is_declared(schema, relation)}
