@@ -88,7 +88,7 @@ def test_status_shows_a_dead_holder_and_the_ways_out() -> None:
                 "steps": {
                     "total": 9,
                     "done": 2,
-                    "under_way": [{"step": f"s{n}", "since": 1.8e9} for n in range(5)],
+                    "under_way": [{"step": f"s{n}", "since": 1.8e9, "progress": "63 %"} for n in range(5)],
                     "seconds_left": 1400,
                 },
             },
@@ -97,7 +97,7 @@ def test_status_shows_a_dead_holder_and_the_ways_out() -> None:
         }
     )
     assert "2 of 9 steps done, about 23 min of work left" in shown and "… and 2 more of its group" in shown
-    assert "begun, perhaps half done: s0" in shown
+    assert "begun, perhaps half done: s0\n        63 %" in shown
     for line in ("reconcile unlock r2", "reconcile apply --resume", "reconcile apply --abandon r2", "stopped part-way"):
         assert line in shown
 

@@ -13,7 +13,10 @@ from reconcile.render import json_, status
 @options.format_option("text", "json")
 @pass_invocation
 def command(invocation: Invocation, format_: str) -> None:
-    """Show the ledger: lock, last run, what is recorded."""
+    """Show the ledger: lock, what a run is at, what waits, what is recorded.
+
+    Of a run that is under way in another terminal the stores are asked how far its steps have come.
+    """
     from reconcile import workflow
 
     found = workflow.status(invocation.project())

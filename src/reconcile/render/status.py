@@ -70,6 +70,7 @@ def _progress(steps: Json, running: bool) -> list[str]:
     for entry in steps["under_way"][:MANY]:
         since = units.duration(max(now - entry["since"], 0))
         lines.append(f"      {f'under way for {since}' if running else 'begun, perhaps half done'}: {entry['step']}")
+        lines += [f"        {entry['progress']}"] if entry["progress"] else []
     if len(steps["under_way"]) > MANY:
         lines.append(f"      … and {len(steps['under_way']) - MANY} more of its group")
     return lines

@@ -238,6 +238,18 @@ class Telling(Protocol):
 
 
 @runtime_checkable
+class Watches(Protocol):
+    """A session that can tell, beside the one that carries steps out, how far those have come."""
+
+    def progress(self, steps: Sequence[Step]) -> Mapping[str, str]:
+        """By step id what the server shows of it right now; nothing of steps of which it shows nothing. Reads only.
+
+        Raises:
+            StoreError: the server does not answer.
+        """
+
+
+@runtime_checkable
 class Reporting(Protocol):
     """A session that has something to say for the report of the run: the name of a snapshot it made."""
 

@@ -14,6 +14,7 @@ from reconcile.ledger_rows import Run
 from reconcile.leftovers import left_behind
 from reconcile.model import Address, Json
 from reconcile.survey import open_ledger
+from reconcile.workflow import watching
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -24,6 +25,11 @@ def status(project: Project) -> dict[str, Json]:
     ledger = open_ledger(project)
     try:
         world, lock, unfinished = ledger.world(), ledger.lock_state(), ledger.unfinished()
+        begun = ledger.begun(unfinished.id) if unfinished else {}
+        shown: dict[str, str] = {}
+        if unfinished and begun and lock.run == unfinished.id and not lock.expired:
+            steps = planfile.from_json(unfinished.plan).steps
+            shown = watching.progress(project, [step for step in steps if step.id in begun])
         counts: dict[str, int] = {}
         for address in ledger.applied():
             counts[address.store] = counts.get(address.store, 0) + 1
@@ -42,7 +48,7 @@ def status(project: Project) -> dict[str, Json]:
                 "message": unfinished.message,
                 "journal": ledger.journal(unfinished.id),
                 "notes": ledger.notes(unfinished.id),
-                "steps": _steps(unfinished, ledger.journal(unfinished.id), ledger.begun(unfinished.id)),
+                "steps": _steps(unfinished, ledger.journal(unfinished.id), begun, shown),
             },
             "held": [
                 {
@@ -63,15 +69,19 @@ def status(project: Project) -> dict[str, Json]:
         ledger.close()
 
 
-def _steps(run: Run, journal: Mapping[str, str], begun: Mapping[str, float]) -> Json:
-    """How far a run has come: steps done of all, those under way since when, and what is thought to be left."""
+def _steps(run: Run, journal: Mapping[str, str], begun: Mapping[str, float], shown: Mapping[str, str]) -> Json:
+    """How far a run has come: steps done of all, those under way since when, and what is thought to be left.
+
+    Args:
+        shown: what their servers tell of those under way.
+    """
     ids = [step["id"] for step in run.plan["steps"]]
     costs = run.plan.get("observed", {}).get("costs", {})
     left = [costs.get(i, {}).get("seconds", 0) for i in ids if journal.get(i) != "done"]
     return {
         "total": len(ids),
         "done": sum(journal.get(i) == "done" for i in ids),
-        "under_way": [{"step": step, "since": since} for step, since in begun.items()],
+        "under_way": [{"step": s, "since": since, "progress": shown.get(s)} for s, since in begun.items()],
         "seconds_left": sum(left),
     }
 

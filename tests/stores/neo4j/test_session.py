@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from tests.stores.neo4j.graph import Graph, lines
 
 from reconcile import workflow
-from reconcile.change import Cypher, Op, Timeouts
+from reconcile.change import Cypher, Op, Step, Timeouts
 from reconcile.errors import ReconcileError, StoreError
 from reconcile.stores.neo4j import faults
 from reconcile.stores.neo4j.resources import Index, constraint_address, index_address
@@ -178,7 +179,10 @@ def test_waiting_has_a_limit(graph: Graph) -> None:
         session.run(Cypher("CREATE FULLTEXT INDEX $name FOR (n:A) ON EACH [n.a, n.b]", {"name": "x"}), FAST)
         with pytest.raises(StoreError, match=r"index x is still being built after 0 s \(\d+ %\)"):
             session.run(Op("wait_online", {"name": "x"}), Timeouts(wall="1us"))
+        step = Step("s", index_address("graph", "x"), (), after_commit=(Op("wait_online", {"name": "x"}),))
+        assert re.fullmatch(r"populating, \d+ %", session.progress([step])["s"])
         session.run(Op("wait_online", {"name": "x"}), Timeouts(wall="60s"))
+        assert session.progress([step]) == {}
     assert graph.send("SHOW INDEXES YIELD name, state WHERE name = 'x' RETURN state") == [{"state": "ONLINE"}]
 
 

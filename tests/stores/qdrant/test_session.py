@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from tests.stores.qdrant.store import Store
 
-from reconcile.change import Http, Op, Timeouts
+from reconcile.change import Http, Op, Step, Timeouts
 from reconcile.errors import ReconcileError, StoreError
 from reconcile.model import Address, Source, State
 from reconcile.sandbox.qdrant import Qdrant
@@ -169,6 +170,12 @@ def test_waiting_ends_when_the_optimizers_are_done_or_at_the_limit(store: Store)
     store.send("PATCH", "/collections/c", {"hnsw_config": {"m": 60, "ef_construct": 500}})
     with pytest.raises(StoreError, match="is still yellow after 0 s"):
         opened.run(Op("wait_green", {"collection": "c"}), Timeouts(wall="1ms"))
+    address = Address("v", "collection", ("c",))
+    step = Step("s", address, (Op("copy_points", {"from": "c", "to": "d"}), Op("wait_green", {"collection": "c"})))
+    assert re.fullmatch(r"status yellow, [\d,]+ vectors of 3,000 points indexed", opened.progress([step])["s"])
+    store.send("PUT", "/collections/d", body)
+    store.send("PUT", "/collections/d/points?wait=true", {"points": points[:2000]})
+    assert opened.progress([step]) == {"s": "2,000 of 3,000 points copied"}
 
 
 def test_emptiness_and_size(store: Store) -> None:

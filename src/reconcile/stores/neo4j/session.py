@@ -297,6 +297,13 @@ class Neo4jSession:
         del steps
         return ""
 
+    def progress(self, steps: Sequence[Step]) -> Mapping[str, str]:
+        """See `stores.base.Watches`: how much of an index that is waited for is populated."""
+        rows = self.read("SHOW INDEXES YIELD name, state, populationPercent WHERE state <> 'ONLINE'")
+        left = {str(row["name"]): f"{row['state'].lower()}, {row['populationPercent']:.0f} %" for row in rows}
+        calls = [(s.id, c) for s in steps for c in (*s.calls, *s.after_commit) if isinstance(c, Op)]
+        return {i: left[name] for i, c in calls if c.op == "wait_online" and (name := str(c.args["name"])) in left}
+
     def ended(self, step: Step, noted: str) -> bool:
         """See `Session.ended`."""
         del step, noted

@@ -23,8 +23,8 @@ SELECT c.oid::bigint, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.
 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
 """
 # REINDEX CONCURRENTLY builds NAME_ccnew; the first phases of CREATE show no index yet, or one without a name.
-_BUILDER = """
-SELECT p.pid, a.application_name FROM pg_stat_progress_create_index p JOIN pg_stat_activity a ON a.pid = p.pid
+_FROM = """
+FROM pg_stat_progress_create_index p JOIN pg_stat_activity a ON a.pid = p.pid
 JOIN pg_class t ON t.oid = p.relid LEFT JOIN pg_class c ON c.oid = p.index_relid
 LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE p.datname = current_database() AND p.pid <> pg_backend_pid()
@@ -35,6 +35,12 @@ WHERE p.datname = current_database() AND p.pid <> pg_backend_pid()
              JOIN pg_namespace xn ON xn.oid = x.relnamespace
              WHERE i.indrelid = p.relid AND x.relname = %(name)s AND xn.nspname = %(schema)s)))
 """
+_BUILDER = f"SELECT p.pid, a.application_name {_FROM}"
+_PROGRESS = f"""
+SELECT p.phase, p.lockers_total - p.lockers_done, p.current_locker_pid, p.blocks_done, p.blocks_total,
+       p.tuples_done, p.tuples_total {_FROM}
+"""
+"""https://www.postgresql.org/docs/current/progress-reporting.html#CREATE-INDEX-PROGRESS-REPORTING"""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,21 @@ def builder(connection: Connection, index: Address) -> tuple[int, str] | None:
     """(pid, application_name) of another session that builds or rebuilds the index."""
     row = connection.execute(_BUILDER.encode(), {"schema": index.parts[0], "name": index.parts[1]}).fetchone()
     return None if row is None else (int(row[0]), str(row[1]))
+
+
+def progress(connection: Connection, index: Address) -> str | None:
+    """How far the build of an index has come: `building index: scanning table, 63 % of its 900 blocks`; or None."""
+    values = {"schema": index.parts[0], "name": index.parts[1]}
+    row = connection.execute(_PROGRESS.encode(), values).fetchone()
+    if row is None:
+        return None
+    phase, waited_for, locker, blocks, all_blocks, rows, all_rows = row
+    if waited_for:
+        return f"{phase}: {waited_for} sessions, now process {locker}"
+    for done, total, unit in ((rows, all_rows, "rows"), (blocks, all_blocks, "blocks")):
+        if total:
+            return f"{phase}, {100 * done // total} % of its {total:,} {unit}"
+    return str(phase)
 
 
 def wait(connection: Connection, index: Address, store: str, on_wait: Callable[[int], None] = lambda pid: None) -> bool:

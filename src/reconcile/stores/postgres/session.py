@@ -288,6 +288,13 @@ class PostgresSession:
         with self._translated():
             return builders.note(self.connection, [s.address for s in steps if s.address.kind == "index"])
 
+    def progress(self, steps: Sequence[Step]) -> Mapping[str, str]:
+        """See `stores.base.Watches`: of builds of indexes."""
+        with self._translated():
+            indexes = {s.id: s.address for s in steps if s.address.kind == "index"}
+            found = {step: builders.progress(self.connection, index) for step, index in indexes.items()}
+        return {step: text for step, text in found.items() if text is not None}
+
     def ended(self, step: Step, noted: str) -> bool:
         """See `Session.ended`: a REINDEX shows by the index's OID alone."""
         if step.address.kind != "index" or step.transactional:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from reconcile.change import Op
 from reconcile.model import Address, Json, State
 from reconcile.stores.qdrant.resources import Collection
 
@@ -36,3 +37,30 @@ def _note(address: Address, info: Mapping[str, Json]) -> Iterator[str]:
         yield f"{address} is red, and no step on it begins: {error}; {REMEDY}"
     elif info.get("status") == "grey":
         yield f"{address} is grey: optimizations wait since a restart; any change of the collection starts them"
+
+
+_WATCHED = {"copy_points": ("from", "to"), "wait_green": ("collection",)}
+"""Operations that take long, and the arguments that name collections."""
+
+
+def watched(call: Op) -> list[str]:
+    """The collections whose state tells how far an operation has come."""
+    return [str(call.args[key]) for key in _WATCHED.get(call.op, ())]
+
+
+def progress(call: Op, infos: Mapping[str, Json | None]) -> str | None:
+    """`7,100 of 10,000 points copied`, `status yellow, 300 of 10,000 vectors indexed`; None once it is over.
+
+    Args:
+        infos: by physical name the `result` of GET; None of a collection that is not there.
+    """
+    found = [info for name in watched(call) if (info := infos.get(name)) is not None]
+    if not found or len(found) < len(watched(call)):
+        return None
+    if call.op == "copy_points":
+        old, new = (int(info.get("points_count") or 0) for info in found)
+        return f"{new:,} of {old:,} points copied" if new < old else None
+    (info,) = found
+    points, indexed = int(info.get("points_count") or 0), int(info.get("indexed_vectors_count") or 0)
+    green = info.get("status") == "green"
+    return None if green else f"status {info.get('status')}, {indexed:,} vectors of {points:,} points indexed"

@@ -135,6 +135,18 @@ class QdrantSession:
                 found[address] = {"points": points, **({"vectors": points * names} if names > 1 else {})}
         return found
 
+    def progress(self, steps: Sequence[Step]) -> Mapping[str, str]:
+        """See `stores.base.Watches`: points that were copied, vectors that are indexed."""
+        from reconcile.stores.qdrant import health
+
+        calls = [(step.id, call) for step in steps for call in step.calls if isinstance(call, Op)]
+        infos = {name: self._info(name, []) for _, call in calls for name in health.watched(call)}
+        found: dict[str, str] = {}
+        for step, call in calls:
+            if (text := health.progress(call, infos)) is not None:
+                found.setdefault(step, text)
+        return found
+
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
         """A red collection, strict mode's limit, an alias in the way."""
         if not steps:

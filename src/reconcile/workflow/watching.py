@@ -1,0 +1,33 @@
+"""How far the steps under way have come, as their servers tell: asked beside the session that carries them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from reconcile.change import Step
+from reconcile.errors import ReconcileError
+from reconcile.stores import package
+from reconcile.stores.base import Watches
+
+if TYPE_CHECKING:
+    from reconcile.project import Project
+
+
+def progress(project: Project, steps: Iterable[Step]) -> dict[str, str]:
+    """By step id what the server shows, or why it does not; nothing of steps of which there is nothing to show."""
+    stores: dict[str, list[Step]] = {}
+    for step in steps:
+        stores.setdefault(step.address.store, []).append(step)
+    found: dict[str, str] = {}
+    for name, own in stores.items():
+        if (spec := project.stores.get(name)) is None:
+            continue
+        session = package(spec.kind).connect(spec, project.name, project.environment)
+        try:
+            found |= session.progress(own) if isinstance(session, Watches) else {}
+        except ReconcileError as error:
+            found |= {step.id: f"how far is not known: {error.what}" for step in own}
+        finally:
+            session.close()
+    return found
