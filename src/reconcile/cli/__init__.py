@@ -29,7 +29,7 @@ COMMANDS = {
     "drift": "Show what moved in the stores since the last apply.",
     "verify": "Check that what the stores hold agrees with what is declared.",
     "import": "Write YAML from live stores.",
-    "status": "Show the ledger: lock, last run, what is recorded.",
+    "status": "Show the ledger: lock, what a run is at, what waits, what is recorded.",
     "history": "List the runs of this project and environment, newest first.",
     "graph": "Draw a plan's steps and their order as a Mermaid diagram.",
     "forget": "Stop managing addresses, leaving the stores alone.",
