@@ -11,6 +11,7 @@ import click
 
 from reconcile.cli import options, terminal
 from reconcile.cli.context import Invocation, pass_invocation
+from reconcile.cli.stopping import GRACE, Stopping
 from reconcile.errors import ReconcileError, RefusedError
 from reconcile.exits import Exit
 from reconcile.model import Json
@@ -42,7 +43,7 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str) -> floa
 grace_option = click.option(
     "--grace",
     metavar="DURATION",
-    default="20s",
+    default=f"{GRACE:.0f}s",
     show_default=True,
     callback=_seconds,
     help="How long a step under way may go on after SIGTERM, which stops the run after that step.",
@@ -165,7 +166,6 @@ def _run(act: Callable[[OnEvent, Callable[[], str | None]], Outcome], grace: flo
     Args:
         act: given whom to tell of events, and what says whether somebody wants it to stop.
     """
-    from reconcile.cli.stopping import Stopping
     from reconcile.render import progress
 
     with (

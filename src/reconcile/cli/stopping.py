@@ -59,7 +59,7 @@ class Stopping:
         told = f"\n{name}: the run stops after the step under way; once more interrupts it\n"
         os.write(2, told.encode())  # what prints may itself be interrupted here, and cannot be entered twice
         if number == signal.SIGTERM:
-            signal.signal(signal.SIGALRM, self._over)
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._over)
             signal.setitimer(signal.ITIMER_REAL, max(self.grace, 0.001))
 
     def _over(self, number: int, frame: FrameType | None) -> None:

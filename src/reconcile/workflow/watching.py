@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from reconcile.change import Step
@@ -23,11 +24,9 @@ def progress(project: Project, steps: Iterable[Step]) -> dict[str, str]:
     for name, own in stores.items():
         if (spec := project.stores.get(name)) is None:
             continue
-        session = package(spec.kind).connect(spec, project.name, project.environment)
         try:
-            found |= session.progress(own) if isinstance(session, Watches) else {}
-        except ReconcileError as error:
+            with closing(package(spec.kind).connect(spec, project.name, project.environment)) as session:
+                found |= session.progress(own) if isinstance(session, Watches) else {}
+        except ReconcileError as error:  # the ledger is shown all the same
             found |= {step.id: f"how far is not known: {error.what}" for step in own}
-        finally:
-            session.close()
     return found

@@ -25,11 +25,26 @@ BEFORE: dict[str, Any] = {
         },
     },
     "views": {"v": {"query": "select id from t"}},
-    "functions": {"f(integer)": {"definition": "create function f(integer) returns int language sql as 'select 1'"}},
+    "functions": {
+        "f(integer)": {"definition": "create function f(integer) returns int language sql as 'select 1'"},
+        "g(text, integer[])": {
+            "definition": "create function g(text, variadic integer[]) returns int language sql as 'select 1'"
+        },
+    },
+    "aggregates": {
+        "middle(double precision ORDER BY anyelement)": {
+            "definition": "create aggregate middle(double precision order by anyelement)"
+            " (sfunc = ordered_set_transition, stype = internal, finalfunc = percentile_disc_final, finalfunc_extra)"
+        }
+    },
 }
 CASES = {
-    "table": ("tables/t views/v", "CREATE VIEW o.x AS SELECT 1 AS n FROM t", "view o.x stands on it"),
-    "row type": ("tables/t views/v", "CREATE FUNCTION o.x(t) RETURNS int LANGUAGE sql AS 'select 1'", "function o.x("),
+    "table": ("tables/t + views/v", "CREATE VIEW o.x AS SELECT 1 AS n FROM t", "view o.x stands on it"),
+    "row type": (
+        "tables/t + views/v",
+        "CREATE FUNCTION o.x(t) RETURNS int LANGUAGE sql AS 'select 1'",
+        "function o.x(",
+    ),
     "view": ("views/v", "CREATE VIEW o.x AS SELECT * FROM v", "view o.x"),
     "key": (
         "tables/t/primary_key",
@@ -45,6 +60,12 @@ CASES = {
     "enum": ("enums/mood", "CREATE TABLE o.x (m mood)", "table o.x stands on it"),
     "enum in a view": ("enums/other", "CREATE VIEW o.x AS SELECT 'a'::other AS n", "view o.x"),
     "domain": ("domains/age", "CREATE DOMAIN o.x AS age", "type o.x"),
+    "variadic function": ("functions/g(text, integer[])", "CREATE VIEW o.x AS SELECT g('sad', 1) AS n", "view o.x"),
+    "ordered-set aggregate": (
+        "aggregates/middle(double precision ORDER BY anyelement)",
+        "CREATE VIEW o.x AS SELECT middle(0.5) WITHIN GROUP (ORDER BY id) AS n FROM t",
+        "view o.x",
+    ),
     "sequence": (
         "sequences/numbers",
         "CREATE TABLE o.x (n bigint DEFAULT nextval('numbers'))",
@@ -62,7 +83,7 @@ CASES = {
 def without(gone: str = "") -> str:
     """`BEFORE` less what is at these paths."""
     left = deepcopy(BEFORE)
-    for path in gone.split():
+    for path in filter(None, gone.split(" + ")):
         *outer, last = path.split("/")
         inner = left
         for part in outer:

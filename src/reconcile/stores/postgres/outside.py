@@ -16,26 +16,33 @@ from reconcile.change import Sql, Step
 from reconcile.errors import Problem
 from reconcile.stores.postgres import needs
 from reconcile.stores.postgres.introspect import settle
+from reconcile.stores.postgres.introspect.routines import SIGNATURE
 from reconcile.stores.postgres.names import split
-from reconcile.stores.postgres.sqltext import ident
 
 _Q = r'"(?:[^"]|"")+"'
 _ALTERED = re.compile(rf"ALTER TABLE (?:ONLY )?(?P<table>{_Q}\.{_Q}) ")
 _PART = re.compile(rf"DROP (?P<kind>COLUMN|CONSTRAINT) (?P<name>{_Q})")
-_KINDS = {"relation": "to_regclass", "type": "to_regtype", "routine": "to_regprocedure", "collation": "to_regcollation"}
-_CLASSES = {"relation": "pg_class", "type": "pg_type", "routine": "pg_proc", "collation": "pg_collation"}
-
-_ASKED = """
+_ASKED = f"""
 WITH RECURSIVE asked AS (
-  SELECT * FROM unnest(%(kinds)s::text[], %(names)s::text[], %(parts)s::text[], %(steps)s::text[])
-                w(kind, name, part, step)
+  SELECT w.*, n.oid AS namespace
+  FROM unnest(%(kinds)s::text[], %(schemas_of)s::text[], %(names)s::text[], %(parts)s::text[], %(steps)s::text[])
+       w(kind, schema, name, part, step) JOIN pg_namespace n ON n.nspname = w.schema
 ), gone AS (
-  {found}
-  UNION SELECT 'pg_class'::regclass::oid, attrelid, attnum::int, step FROM asked
-  JOIN pg_attribute ON attrelid = CASE kind WHEN 'COLUMN' THEN to_regclass(name) END AND attname = part
-                   AND NOT attisdropped
-  UNION SELECT 'pg_constraint'::regclass::oid, c.oid, 0, step FROM asked
-  JOIN pg_constraint c ON conrelid = CASE kind WHEN 'CONSTRAINT' THEN to_regclass(name) END AND conname = part
+  SELECT 'pg_class'::regclass::oid AS class, c.oid AS id, 0 AS sub, step FROM asked
+  JOIN pg_class c ON kind = 'relation' AND relnamespace = namespace AND relname = name
+  UNION SELECT 'pg_type'::regclass, t.oid, 0, step FROM asked
+  JOIN pg_type t ON kind = 'type' AND typnamespace = namespace AND typname = name
+  UNION SELECT 'pg_collation'::regclass, k.oid, 0, step FROM asked
+  JOIN pg_collation k ON kind = 'collation' AND collnamespace = namespace AND collname = name
+  UNION SELECT 'pg_proc'::regclass, p.oid, 0, step FROM asked
+  JOIN pg_proc p ON kind = 'routine' AND pronamespace = namespace AND proname = split_part(name, '(', 1)
+                AND name = proname || '(' || array_to_string({SIGNATURE}, ', ') || ')'
+  UNION SELECT 'pg_class'::regclass, attrelid, attnum::int, step FROM asked
+  JOIN pg_class c ON kind = 'COLUMN' AND relnamespace = namespace AND relname = name
+  JOIN pg_attribute ON attrelid = c.oid AND attname = part AND NOT attisdropped
+  UNION SELECT 'pg_constraint'::regclass, o.oid, 0, step FROM asked
+  JOIN pg_class c ON kind = 'CONSTRAINT' AND relnamespace = namespace AND relname = name
+  JOIN pg_constraint o ON conrelid = c.oid AND conname = part
 ), whole AS (
   SELECT * FROM gone
   UNION
@@ -62,12 +69,9 @@ WHERE s.nspname <> ALL (%(schemas)s) AND s.nspname NOT IN ('pg_toast', 'pg_catal
     SELECT FROM whole w WHERE (w.class, w.id) = (classid, objid) AND deptype IN ('i', 'S'))
 ORDER BY 1, 2
 """
-_FOUND = " UNION ".join(
-    f"SELECT '{_CLASSES[kind]}'::regclass::oid AS class, id, 0 AS sub, step"
-    f" FROM (SELECT CASE kind WHEN '{kind}' THEN {ask}(name)::oid END AS id, step FROM asked) w WHERE id IS NOT NULL"
-    for kind, ask in _KINDS.items()
-)
-"""CASE, since the functions fail on names of another kind, and conditions have no order."""
+"""Names are looked up in the catalogs, as in `privileges`: to_regprocedure and its like fail, instead of finding
+nothing, where a schema may not be used, and know no ordered-set aggregates."""
+_KINDS = frozenset({"relation", "type", "routine", "collation"})
 MANY = 5
 """Up to how many dependents of one step are named."""
 
@@ -84,11 +88,11 @@ def dependents(
     if not asked:
         return []
     scope = list(schemas)
-    kinds, names, parts, ids = (list(column) for column in zip(*asked, strict=True))
-    values = {"kinds": kinds, "names": names, "parts": parts, "steps": ids, "schemas": scope}
+    names = ("kinds", "schemas_of", "names", "parts", "steps")
+    values = dict(zip(names, map(list, zip(*asked, strict=True)), strict=True))
     with connection.transaction():
-        settle(connection, tuple(scope))
-        rows = connection.execute(_ASKED.replace("{found}", _FOUND).encode(), values).fetchall()
+        settle(connection, scope, besides=scope[1:])  # routines are found by their addresses
+        rows = connection.execute(_ASKED.encode(), {**values, "schemas": scope}).fetchall()
     found: dict[str, list[str]] = {}
     for step, what in rows:
         found.setdefault(step, []).append(what)
@@ -106,22 +110,16 @@ def _problem(step: Step, outside: list[str]) -> Problem:
     )
 
 
-def _drops(step: Step) -> Iterator[tuple[str, str, str]]:
-    """(kind, quoted name, part) of what it drops: relation, type, routine, collation; COLUMN, CONSTRAINT of a table."""
+def _drops(step: Step) -> Iterator[tuple[str, str, str, str]]:
+    """(kind, schema, name, part) of what it drops: relations, types, routines, collations; parts of a table by name."""
     for call in step.calls:
         if not isinstance(call, Sql) or "DROP " not in call.sql:
             continue
         for need in needs.statement(call.sql):
             if need.privilege == needs.DROP and need.kind in _KINDS:
-                yield need.kind, _quoted(need), ""
+                schema, name = need.name
+                yield need.kind, schema, name, ""
         if table := _ALTERED.match(call.sql):
+            schema, name = split(table["table"])
             for part in _PART.finditer(call.sql):
-                yield part["kind"], table["table"], split(part["name"])[0]
-
-
-def _quoted(need: needs.Need) -> str:
-    schema, name = need.name
-    if need.kind != "routine":
-        return f"{ident(schema)}.{ident(name)}"
-    bare, _, types = name.partition("(")
-    return f"{ident(schema)}.{ident(bare)}({types}"
+                yield part["kind"], schema, name, split(part["name"])[0]
