@@ -188,20 +188,11 @@ def build(
         raise errors[0] if len(errors) == 1 else PlanError("\n".join(map(str, errors)))
     steps, added = waited(steps, changes, waits, lives)
     limits = {view.name: int(view.server.facts.get("max_steps_per_group", STEPS_PER_GROUP)) for view in views}
-    runs, held = (
-        tuple(group(part, lambda step: limits[step.address.store]))
-        for part in parted(steps, _holds(lives, external, before), _key(views, lives, changes), added, choice)
-    )
+    parts = parted(steps, _holds(lives, external, before), _key(views, lives, changes), added, choice)
+    runs, held = (tuple(group(part, lambda step: limits[step.address.store])) for part in parts)
     idle = _idle(records, runs, held)
-    return Steps(
-        tuple(r for r in records if r.address not in idle),
-        runs,
-        fingerprints,
-        tuple(changes),
-        tuple(remarks),
-        tuple(r for r in records if r.address in idle),
-        held,
-    )
+    active, waiting = (tuple(r for r in records if (r.address in idle) is idles) for idles in (False, True))
+    return Steps(active, runs, fingerprints, tuple(changes), tuple(remarks), waiting, held)
 
 
 def _idle(records: Sequence[ResourceChange], runs: Sequence[Step], held: Sequence[Step]) -> set[Address]:
