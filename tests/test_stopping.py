@@ -13,19 +13,9 @@ import pytest
 
 from reconcile import workflow
 from reconcile.errors import ReconcileError
+from tests.gated import GATED
 from tests.projects import Folder
 
-TABLE = """
-functions:
-  gated(integer):
-    definition: >-
-      CREATE FUNCTION gated(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS
-      'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN n; END'
-tables:
-  items:
-    columns: {id: {type: integer, not_null: true}, n: integer}
-    primary_key: [id]
-"""
 INDEXES = """
     indexes:
       a_first: {columns: [id, n]}
@@ -40,11 +30,11 @@ def gate(tmp_path: Path, postgres_database: str) -> Iterator[tuple[Folder, psyco
     """A plan of three steps; the middle one goes on once this connection lets go of its lock."""
     stores = {"s": {"kind": "postgres", "url": postgres_database}}
     folder = Folder(tmp_path, stores, {"ledger": {"file": "ledger.db"}})
-    folder.declare(s=TABLE).apply("all")
+    folder.declare(s=GATED).apply("all")
     with psycopg.connect(postgres_database, autocommit=True) as connection:
         connection.execute("INSERT INTO items SELECT n, n FROM generate_series(1, 3) n")
         connection.execute("SELECT pg_advisory_lock(7)")
-        yield folder.declare(s=TABLE + INDEXES), connection
+        yield folder.declare(s=GATED + INDEXES), connection
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.gated import GATED
 from tests.projects import Folder
 
 from reconcile import planfile, workflow
@@ -138,19 +139,6 @@ def test_disk_is_looked_at_before(project: Project) -> None:
     with pytest.raises(ReconcileError, match=r"asks for 9216000\.0 GiB"):
         project.folder.apply("all")
     assert project.ask("SELECT to_regclass('documents_hnsw')") == [(None,)]
-
-
-GATED = """
-functions:
-  gated(integer):
-    definition: >-
-      CREATE FUNCTION gated(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS
-      'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN n; END'
-tables:
-  items:
-    columns: {id: {type: integer, not_null: true}, n: integer}
-    primary_key: [id]
-"""
 
 
 class Gate:
