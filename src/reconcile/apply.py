@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 from reconcile.change import Step
 from reconcile.errors import PartialError, ReconcileError, RefusedError
 from reconcile.ledger import LOCK_SECONDS, Ledger
+from reconcile.moments import Moment, around
 from reconcile.plan import Plan
 from reconcile.stores.base import Reporting, Session, Telling
 
@@ -23,7 +25,8 @@ TRIES = 5
 class Event:
     """Something to show while an apply runs.
 
-    `kind`: ended, unchecked, lock, step_started, progress, reported, step_done, retry, verified, recorded.
+    `kind`: ended, unchecked, warning, lock, hook, step_started, progress, reported, step_done, retry, verified,
+    recorded.
     Times in seconds.
     """
 
@@ -69,6 +72,7 @@ def execute(
     journal: Mapping[str, str],
     pending: set[str],
     stop: Callable[[], str | None] = lambda: None,
+    reach: Callable[[Moment], None] = lambda moment: None,
 ) -> int:
     """Run the pending steps, group by group, each journalled before and after.
 
@@ -76,6 +80,7 @@ def execute(
         journal: what an earlier try of this run wrote; steps begun there are cleaned up first.
         pending: ids of the steps to run.
         stop: asked before each group: what wants the run to stop there, if anything does.
+        reach: told of the begin and the end of each phase; of the end again, where an earlier try may have missed it.
 
     Returns:
         How many steps were carried out.
@@ -90,32 +95,48 @@ def execute(
     finished = [s.id for s in plan.steps if s.id not in pending]
     carried = 0
     with heartbeat(ledger) as held:
-        for steps in plan.groups:
-            todo = [s for s in steps if s.id in pending]
-            group = _Group(todo or steps, run, sessions[steps[0].address.store], ledger, on_event)
-            if not todo:
-                if any(journal.get(s.id) == "begun" for s in steps):  # killed between commit and journal
-                    group.settle()
-                continue
-            if (asked := stop()) is not None:
-                raise _stopped_before(plan, run, todo, finished, asked)
-            for step in todo:
-                on_event(Event("step_started", step, numbers[step.id], total))
-            if isinstance(group.session, Telling):
-                group.session.tell = partial(_tell, on_event, todo[-1])
-            if isinstance(group.session, Reporting):
-                group.session.report = partial(_report, on_event, todo[-1])
-            try:
-                if not held():
-                    raise RefusedError(f"the lock of run {run} was lost", where=ledger.placement)
-                group.carry_out(again=any(s.id in journal for s in todo))
-            except (ReconcileError, KeyboardInterrupt) as error:
-                raise _stopped(plan, run, group, finished, error) from error
-            finished += [s.id for s in todo]
-            carried += len(todo)
-            for step in todo:
-                on_event(Event("step_done", step, numbers[step.id], total, group.seconds))
+        for phase, groups in groupby(plan.groups, key=lambda steps: steps[0].phase):
+            before, after = around(phase)
+            entered = False
+            for steps in groups:
+                todo = [s for s in steps if s.id in pending]
+                group = _Group(todo or steps, run, sessions[steps[0].address.store], ledger, on_event)
+                if not todo:
+                    if any(journal.get(s.id) == "begun" for s in steps):  # killed between commit and journal
+                        group.settle()
+                    continue
+                if (asked := stop()) is not None:
+                    raise _stopped_between(plan, run, f"stopped by {asked}, before {todo[0].id}", finished)
+                if not entered:
+                    _reach(reach, before, plan, run, finished)
+                    entered = True
+                for step in todo:
+                    on_event(Event("step_started", step, numbers[step.id], total))
+                if isinstance(group.session, Telling):
+                    group.session.tell = partial(_tell, on_event, todo[-1])
+                if isinstance(group.session, Reporting):
+                    group.session.report = partial(_report, on_event, todo[-1])
+                try:
+                    if not held():
+                        raise RefusedError(f"the lock of run {run} was lost", where=ledger.placement)
+                    group.carry_out(again=any(s.id in journal for s in todo))
+                except (ReconcileError, KeyboardInterrupt) as error:
+                    raise _stopped(plan, run, group, finished, error) from error
+                finished += [s.id for s in todo]
+                carried += len(todo)
+                for step in todo:
+                    on_event(Event("step_done", step, numbers[step.id], total, group.seconds))
+            if entered or journal:
+                _reach(reach, after, plan, run, finished)
     return carried
+
+
+def _reach(reach: Callable[[Moment], None], moment: Moment, plan: Plan, run: str, finished: Sequence[str]) -> None:
+    try:
+        reach(moment)
+    except (ReconcileError, KeyboardInterrupt) as error:
+        what = error.what if isinstance(error, ReconcileError) else ""
+        raise _stopped_between(plan, run, what or f"interrupted at {moment}", finished) from error
 
 
 def _tell(on_event: OnEvent, step: Step, detail: str) -> None:
@@ -227,8 +248,7 @@ def _stopped(plan: Plan, run: str, failed: _Group, finished: Sequence[str], erro
     return PartialError(f"run {run} stopped part-way: {what}{declared}", hint=_ways(plan, run, finished, begun, half))
 
 
-def _stopped_before(plan: Plan, run: str, next_: Sequence[Step], finished: Sequence[str], asked: str) -> ReconcileError:
-    what = f"stopped by {asked}, before {next_[0].id}"
+def _stopped_between(plan: Plan, run: str, what: str, finished: Sequence[str]) -> ReconcileError:
     if not finished:
         return ReconcileError(what, hint="nothing was changed in any store")
     return PartialError(f"run {run} stopped part-way: {what}", hint=_ways(plan, run, finished, set(), []))

@@ -78,6 +78,10 @@ class PartialError(ReconcileError):
     exit = Exit.PARTIAL
 
 
+class HookError(ReconcileError):
+    """A command of `hooks:` failed that is to stop the run."""
+
+
 class RefusedError(ReconcileError):
     """Not now: lock held, plan stale, or another run unfinished."""
 

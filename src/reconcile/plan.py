@@ -14,6 +14,7 @@ from reconcile.diff import Difference, Options
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, Verb, no, ok
 from reconcile.model import Address, Json, Resource, State
+from reconcile.moments import Hook
 from reconcile.order import ALL, Choice, Key, group, parted
 from reconcile.waits import waited
 
@@ -75,6 +76,8 @@ class Plan:
     """Changes of which no step runs before its release."""
     held: tuple[Step, ...] = ()
     """Contract steps that wait for it, also of `resource_changes`."""
+    hooks: tuple[Hook, ...] = ()
+    """Commands that the run calls at its moments."""
     observed: Json = field(default_factory=dict)
     """All that depends on the moment: costs, causes, drift, source lines; not part of the digest."""
 

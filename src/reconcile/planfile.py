@@ -16,6 +16,7 @@ from reconcile.errors import ReconcileError
 from reconcile.facts import Fact
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Json
+from reconcile.moments import Hook
 from reconcile.plan import Plan, ResourceChange, canonical_json, digest_of
 
 FORMAT_VERSION = "1.0"
@@ -42,6 +43,7 @@ def to_json(plan: Plan) -> dict[str, Json]:
         "resource_changes": [_change(c) for c in plan.resource_changes],
         "steps": [_step(s) for s in plan.steps],
         **_held(plan),
+        **({"hooks": [hook.to_json() for hook in plan.hooks]} if plan.hooks else {}),
         "fingerprints": dict(plan.fingerprints),
         "observed": plan.observed,
     }
@@ -136,6 +138,7 @@ def from_json(document: Mapping[str, Json]) -> Plan:
         fingerprints=document["fingerprints"],
         held_changes=tuple(map(_read_change, held["resource_changes"])),
         held=tuple(map(_read_step, held["steps"])),
+        hooks=tuple(map(Hook.from_json, document.get("hooks", ()))),
         observed=document.get("observed", {}),
     )
 

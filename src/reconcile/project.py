@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconcile import policies, references, wording
+from reconcile import moments, notices, policies, references, wording
 from reconcile.embeddings import Distance, Element, Embedding
 from reconcile.errors import Problem, ProjectError
 from reconcile.model import Source
@@ -19,7 +19,7 @@ from reconcile.selection import Selection
 from reconcile.stores import holds_ledger
 from reconcile.stores.base import StoreSpec
 from reconcile.suggest import meant
-from reconcile.yamlio import Map, merge, read_documents
+from reconcile.yamlio import Map, Seq, merge, read_documents
 
 if TYPE_CHECKING:
     from reconcile.model import State
@@ -61,6 +61,11 @@ class Project:
     protect: tuple[Protection, ...] = ()
     variables: Mapping[str, Any] | None = None
     include: tuple[str, ...] = DEFAULT_INCLUDE
+    hooks: tuple[moments.Hook, ...] = ()
+    notices: tuple[notices.Receiver, ...] = ()
+    """Who is told of runs."""
+    contacts: tuple[str, ...] = ()
+    """Whom to ask, printed where a run fails."""
     mirrors: Map = field(default_factory=Map)
     """By name, as written; `mirrors.resolved` sets them against what is declared."""
     source: Source = field(default_factory=lambda: Source(FILE, 1))
@@ -165,10 +170,13 @@ def _merged(document: Map, environment: str) -> Map:
     result = Map(source=document.at())
     for key, value in document.items():
         result.take(key, document, value)
-    for key in ("stores", "policy", "variables"):
+    for key in ("stores", "policy", "hooks", "variables"):
         if over.get(key):
             base = document.get(key) or Map(source=over.at(key))
             result.take(key, document if key in document else over, merge(base, over[key]))
+    for key in ("notify", "contacts"):  # lists: an environment's own in place of the project's
+        if key in over:
+            result.take(key, over, over[key])
     return result
 
 
@@ -185,18 +193,22 @@ def _problems(document: Map) -> Iterator[Problem]:
         if key == "environments" and value:
             inner = Map(source=value.at())
             for name, entry in value.items():
-                inner.take(name, value, _without_stores(entry or Map()))
+                inner.take(name, value, _without_references(entry or Map()))
             value = inner
         outside.take(key, document, value)
-    for text, where in _texts(_without_stores(outside)):
+    for text, where in _texts(_without_references(outside)):
         if any(not found[0].startswith("$$") for found in references.REFERENCE.finditer(text)):
-            yield Problem("references are read under stores: only", where=where, hint="write the value out")
+            yield Problem("references are read under stores: and notify: only", where=where, hint="write the value out")
 
 
-def _without_stores(value: Map) -> Map:
+WITH_REFERENCES = ("stores", "notify")
+"""Parts of reconcile.yaml, and of an environment, whose texts may refer to what is outside."""
+
+
+def _without_references(value: Map) -> Map:
     result = Map(source=value.at())
     for key, inner in value.items():
-        if key != "stores":
+        if key not in WITH_REFERENCES:
             result.take(key, value, inner)
     return result
 
@@ -225,8 +237,9 @@ def _environment_problems(document: Map, environment: str) -> Iterator[Problem]:
     stores: Map = merged["stores"]
     misfits = [problem for name in stores if name not in unknown for problem in _store_problems(name, stores)]
     yield from misfits
-    for text, where in _texts(stores):
-        yield from references.check(text, where)
+    for part in (merged.get(key) or Map() for key in WITH_REFERENCES):
+        for text, where in _texts(part):
+            yield from references.check(text, where)
     for part in (document, over):
         yield from policies.problems(part, environment, merged.get("policy") or Map(), _environments(document))
     if not misfits:
@@ -304,9 +317,17 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         protect=policies.protection(document.get("protect"), over.get("protect")),
         variables=dict(merged.get("variables") or {}),
         include=tuple(merged.get("include", DEFAULT_INCLUDE)),
+        hooks=tuple(moments.declared(merged.get("hooks") or {})),
+        notices=_receivers(merged.get("notify")),
+        contacts=tuple(merged.get("contacts") or ()),
         mirrors=merged.get("mirrors") or Map(),
         source=document.at("include") if "include" in document else document.at(),
     )
+
+
+def _receivers(declared: Seq | None) -> tuple[notices.Receiver, ...]:
+    entries = declared or ()
+    return tuple(notices.receivers(entries, [entry.at() for entry in entries]))
 
 
 _GLOBS = ("manage", "ignore", "external")

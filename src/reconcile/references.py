@@ -68,32 +68,45 @@ def resolve(spec: StoreSpec, key: str) -> str | None:
     if not isinstance(raw, str):
         return {True: "true", False: "false"}[raw] if isinstance(raw, bool) else str(raw)
 
+    return read_text(raw, f'store "{spec.name}": {key}', place(spec, key), spec.directory) or None
+
+
+def read_text(text: str, what: str, where: Source, directory: Path) -> str:
+    """A text of reconcile.yaml with its references read now.
+
+    Args:
+        what: whose it is, for errors: `store "app": url`.
+        where: its place.
+        directory: what files are relative to.
+
+    Raises:
+        ReconcileError: a variable is not set or a file cannot be read; names it and the place, never a value.
+    """
+
     def read(found: re.Match[str]) -> str:
-        if found[0] == "$${":
-            return "${"
-        return _value(spec, key, found[1] or "")
+        return "${" if found[0] == "$${" else _value(found[1] or "", what, where, directory)
 
-    return REFERENCE.sub(read, raw) or None
+    return REFERENCE.sub(read, text)
 
 
-def _value(spec: StoreSpec, key: str, inner: str) -> str:
+def _value(inner: str, what: str, where: Source, directory: Path) -> str:
     if inner.startswith("file:"):
-        path = spec.directory / Path(inner[5:]).expanduser()
+        path = directory / Path(inner[5:]).expanduser()
         try:
             return path.read_text(encoding="utf-8").strip()
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: `~nobody`
             reason = getattr(error, "strerror", None) or "is not text"
             raise ReconcileError(
-                f'store "{spec.name}": {key} is read from the file {inner[5:]}, which cannot be read: {reason}',
-                where=place(spec, key), hint="the path is relative to the project folder",
+                f'{what} is read from the file {inner[5:]}, which cannot be read: {reason}',
+                where=where, hint="the path is relative to the project folder",
             ) from None  # fmt: skip
     if match := _DEFAULT.match(inner):
         return os.environ.get(match[1]) or match[2]
     if inner in os.environ:
         return os.environ[inner]
     raise ReconcileError(
-        f'store "{spec.name}": {key} needs the environment variable {inner}, which is not set',
-        where=place(spec, key), hint=f"export {inner}=…  or give it a default: ${{{inner}:-…}}",
+        f'{what} needs the environment variable {inner}, which is not set',
+        where=where, hint=f"export {inner}=…  or give it a default: ${{{inner}:-…}}",
     )  # fmt: skip
 
 

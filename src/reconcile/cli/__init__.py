@@ -175,7 +175,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # whatever is left is printed with its exit code, and never hidden
         from reconcile.cli.failure import report
 
-        return report(error, invocation.secrets())
+        contacts = invocation.loaded.contacts if invocation.loaded is not None else ()
+        return report(error, invocation.secrets(), contacts)
     return int(code or Exit.CLEAN)
 
 

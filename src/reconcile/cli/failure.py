@@ -14,8 +14,12 @@ from reconcile.exits import Exit
 from reconcile.references import masked
 
 
-def report(error: Exception, secrets: Sequence[str] = ()) -> int:
-    """Print `error` to stderr, without `secrets`, and return the exit code it calls for."""
+def report(error: Exception, secrets: Sequence[str] = (), contacts: Sequence[str] = ()) -> int:
+    """Print `error` to stderr, without `secrets`, and return the exit code it calls for.
+
+    Args:
+        contacts: whom to ask, told where a run has stopped part-way.
+    """
     if os.environ.get("RECONCILE_TRACEBACK"):
         click.echo(masked("".join(traceback.format_exception(error)), secrets), err=True)
     label = click.style("Error:", fg="red", bold=True) if coloured(err=True) else "Error:"
@@ -27,6 +31,8 @@ def report(error: Exception, secrets: Sequence[str] = ()) -> int:
         return error.exit
     if isinstance(error, ReconcileError):
         click.echo(f"{label} {masked(str(error), secrets)}", err=True, color=True)
+        if error.exit is Exit.PARTIAL and contacts:
+            click.echo(f"  contacts: {', '.join(contacts)}", err=True)
         return error.exit
     cause = " ".join(f"{type(error).__name__}: {error}".split())
     click.echo(

@@ -83,7 +83,9 @@ class Progress:
             self._line(f"  {self._paint('↻', '33')} {event.step.id}: {cause}; trying again")
         elif event.kind == "unchecked":
             self._line(f"  {self._paint('?', '33')} {event.detail}")
-        elif event.kind == "ended":
+        elif event.kind == "hook":
+            self._line(f"  {self._paint('·', '36')} hook {event.detail}")
+        elif event.kind in ("ended", "warning"):
             self._line(f"  {self._paint('!', '33')} {event.detail}")
         elif event.kind == "lock":
             self._line(f"  run {event.detail}")

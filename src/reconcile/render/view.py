@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -283,6 +284,9 @@ def _notes(plan: Json) -> tuple[str, ...]:
         if entry["by"] == "approval":
             what = f"{entry['hazard']} at {entry['address']} is approved until {entry['until']}"
             notes.append(f"{what} ({entry['where']}): {entry['reason']}")
+    for hook in plan.get("hooks", ()):
+        where = "" if hook["on_failure"] == "stop" else " (a failure is only told)"
+        notes.append(f"hook {hook['at']}: {shlex.join(hook['command'])}{where}")
     narrowed = [f"--{name} {words.value(glob)}" for name in ("only", "exclude") for glob in plan["selection"][name]]
     if narrowed:
         notes.insert(0, f"not the whole plan: {' '.join(narrowed)}.")

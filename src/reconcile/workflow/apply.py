@@ -12,7 +12,7 @@ from reconcile import held, planfile
 from reconcile.apply import Event, OnEvent, execute
 from reconcile.change import Phase
 from reconcile.checkup import stopping
-from reconcile.errors import PartialError, Problem, ReconcileError, RefusedError
+from reconcile.errors import HookError, PartialError, Problem, ReconcileError, RefusedError
 from reconcile.freshness import remaining, stale
 from reconcile.leftovers import settled
 from reconcile.order import Choice
@@ -22,6 +22,8 @@ from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows
 from reconcile.workflow import pausing
 from reconcile.workflow.admission import admit, no_unfinished, refuse_large
 from reconcile.workflow.check import examined, told, told_before_steps
+from reconcile.workflow.moments import Moments
+from reconcile.workflow.moments import moved as hooks_moved
 from reconcile.workflow.plan import ordered
 from reconcile.workflow.promotion import reached
 
@@ -132,6 +134,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
     _preflight(now, found, resumed, on_event, how.end_idle)
     ledger.ensure()
     run = resumed or uuid.uuid4().hex[:12]
+    document = planfile.to_json(made)
     ledger.lock(run)
     on_event(Event("lock", detail=run))
     try:
@@ -151,13 +154,16 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
             _fresh(made, found)
             pending = {s.id for s in made.steps}
             ledger.record((), (), pauses)  # before it begins: killed at once, it must not be resumed beyond that
-            ledger.begin(run, planfile.to_json(made)["digest"], planfile.to_json(made))
+            ledger.begin(run, document["digest"], document)
+        moments = Moments(project, made, document["digest"], run, ledger, on_event, journal)
         try:
             for store in found.stores.values():
                 store.session.mark({"project": project.name, "environment": project.environment})
             ledger.stamp(world_of(found))
             sessions = {name: store.session for name, store in found.stores.items()}
-            carried = execute(now, run, sessions, ledger, on_event, journal, pending, how.stop)
+            if made.steps:
+                moments.begin()
+            carried = execute(now, run, sessions, ledger, on_event, journal, pending, how.stop, moments.reach)
             if pending - {s.id for s in now.steps}:
                 ledger.record((), (), pausing.paused(run, how.until, made, reread(found).lives))
                 ledger.finish(run, "paused")
@@ -166,13 +172,32 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
             on_event(Event("verified"))
         except BaseException as error:
             stopped = isinstance(error, PartialError) or not isinstance(error, ReconcileError) or bool(resumed)
-            ledger.finish(run, "stopped" if stopped else "undone", str(error))
+            outcome = "stopped" if stopped else "undone"
+            ledger.finish(run, outcome, str(error))
+            if made.steps:
+                moments.failed(outcome, str(error) or "interrupted")
             raise
         recorded = _recorded(project, made, run, after)
         on_event(Event("recorded", total=recorded))
+        if made.steps:
+            _ended(moments)
         return Outcome(run, carried, recorded, time.monotonic() - began)
     finally:
         ledger.release()
+
+
+def _ended(moments: Moments) -> None:
+    """
+    Raises:
+        PartialError: a hook failed; everything else is done.
+    """
+    try:
+        moments.end()
+    except HookError as error:
+        raise PartialError(
+            f"run {moments.run} is done and recorded, but {error.what}",
+            hint="no later apply calls that hook again: see to it by hand",
+        ) from error
 
 
 def _recorded(project: Project, made: Plan, run: str, after: Survey) -> int:
@@ -242,6 +267,10 @@ def _same_servers(made: Plan, found: Reading, resumed: bool) -> None:
 
 
 def _fresh(made: Plan, found: Reading) -> None:
+    if hooks_moved(made, found.project):
+        raise RefusedError(
+            "the plan is stale: `hooks:` of reconcile.yaml moved since it was made", hint="make a new plan"
+        )
     moved = stale(made, found.lives, found.empty)
     if moved:
         lines = "\n".join(f"  {line}" for line in moved)

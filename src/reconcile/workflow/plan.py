@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconcile import held, load, rules
+from reconcile import held, load, moments, rules
 from reconcile.causes import causes
 from reconcile.change import Change, Phase, Step
 from reconcile.diff import Options
@@ -169,6 +169,7 @@ def _plan(found: Survey, read_seconds: float, choice: Choice) -> Plan:
         fingerprints=built.fingerprints,
         held_changes=built.held_changes,
         held=built.held,
+        hooks=moments.of_run(project.hooks, (step.phase for step in built.steps)),
     )
     observed = _observed(found, built, read_seconds, rows)
     made = replace(made, observed=observed)

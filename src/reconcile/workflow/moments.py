@@ -1,0 +1,155 @@
+"""What a run does at its moments: the hooks of its plan, and telling people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconcile import commands, notices
+from reconcile.apply import Event, OnEvent
+from reconcile.errors import HookError
+from reconcile.model import Json
+from reconcile.moments import Hook, Moment
+from reconcile.plan import Plan, digest_of
+from reconcile.references import masked, secrets
+
+if TYPE_CHECKING:
+    from reconcile.ledger import Ledger
+    from reconcile.project import Project
+
+JOURNAL = "moment/"
+"""Before a moment, in the journal: no step's id begins so."""
+_TOLD = {
+    Moment.BEFORE: "start",
+    Moment.BEFORE_ROLLBACK: "start",
+    Moment.AFTER: "success",
+    Moment.AFTER_ROLLBACK: "rollback",
+    Moment.FAILURE: "failure",
+}
+"""What people are told of, by moment."""
+
+
+@dataclass
+class Moments:
+    """One run, seen from its moments."""
+
+    project: Project
+    plan: Plan
+    digest: str
+    run: str
+    ledger: Ledger
+    on_event: OnEvent
+    journal: Mapping[str, str]
+    """What an earlier try wrote."""
+    rollback: bool = False
+    results: list[Json] = field(default_factory=list)
+    """Of each hook: when, what, seconds, how it ended."""
+    issues: list[str] = field(default_factory=list)
+    """What went wrong and did not stop the run."""
+
+    def begin(self) -> None:
+        """Before anything is changed.
+
+        Raises:
+            HookError: a hook failed that stops the run.
+        """
+        self.reach(Moment.BEFORE_ROLLBACK if self.rollback else Moment.BEFORE)
+
+    def end(self) -> None:
+        """After all is done and recorded.
+
+        Raises:
+            HookError: a hook failed that stops the run.
+        """
+        self.reach(Moment.AFTER_ROLLBACK if self.rollback else Moment.AFTER)
+
+    def failed(self, outcome: str, message: str) -> None:
+        """The run ends here; what its own hooks meet is told and changes nothing of that.
+
+        Args:
+            outcome: as in the ledger.
+        """
+        try:
+            self.reach(Moment.FAILURE, outcome, message)
+        except HookError as error:
+            self.issues.append(str(error))
+            self.on_event(Event("warning", detail=str(error)))
+
+    def reach(self, moment: Moment, outcome: str = "running", message: str = "") -> None:
+        """Run the hooks of a moment and tell people; nothing where an earlier try of the run has come through it.
+
+        Raises:
+            HookError: a hook failed that stops the run; those after it were not run.
+        """
+        if self.journal.get(f"{JOURNAL}{moment}") == "done":
+            return
+        own = [hook for hook in self.plan.hooks if hook.at is moment]
+        if moment in (Moment.BEFORE, Moment.BEFORE_ROLLBACK):
+            self._tell(moment, message)
+        for hook in own:
+            self._call(hook, outcome, message)
+        if own and moment.startswith("after_"):
+            self.ledger.write(self.run, [f"{JOURNAL}{moment}"], "done")
+        if moment not in (Moment.BEFORE, Moment.BEFORE_ROLLBACK):
+            self._tell(moment, message)
+
+    def _call(self, hook: Hook, outcome: str, message: str) -> None:
+        told = {
+            "PROJECT": self.project.name,
+            "ENVIRONMENT": self.project.environment,
+            "RUN": self.run,
+            "DIGEST": self.digest,
+            "MOMENT": hook.at.value,
+            "OUTCOME": outcome,
+            "MESSAGE": masked(message, self._secrets()),
+        }
+        ran = commands.run(
+            hook.command, self.project.directory, hook.timeout, {f"RECONCILE_{k}": v for k, v in told.items()}
+        )
+        failure = masked(ran.failure, self._secrets())
+        self.results.append(
+            {"at": hook.at.value, "command": list(hook.command), "seconds": round(ran.seconds, 3), "failure": failure}
+        )
+        if ran.ok:
+            said = masked(ran.last, self._secrets())
+            self.on_event(Event("hook", detail=f"{hook.at}: {hook.shown}" + (f": {said}" if said else "")))
+            return
+        what = f"hook {hook.at}: {hook.shown}: {failure}"
+        if hook.stops:
+            again = "this try changed nothing; go on with: reconcile apply --resume"
+            raise HookError(what, hint=again if self.journal else "nothing was changed in any store")
+        self.issues.append(what)
+        self.on_event(Event("warning", detail=what))
+
+    def _tell(self, moment: Moment, message: str) -> None:
+        word = _TOLD.get(moment)
+        if word is None:
+            return
+        notice = notices.Notice(
+            word,
+            self.project.name,
+            self.project.environment,
+            self.run,
+            self.digest,
+            masked(message, self._secrets()),
+            self.project.contacts,
+        )
+        for problem in notices.send(self.project.notices, notice, self.project.directory):
+            self.issues.append(problem)
+            self.on_event(Event("warning", detail=problem))
+
+    def _secrets(self) -> tuple[str, ...]:
+        return tuple(value for spec in self.project.stores.values() for value in secrets(spec))
+
+
+def moved(plan: Plan, project: Project) -> bool:
+    """Whether the hooks a plan shows are not those that the project has now for its steps."""
+    from reconcile.moments import of_run
+
+    now = of_run(project.hooks, (step.phase for step in plan.steps), rollback=_rolls_back(plan))
+    return digest_of([h.to_json() for h in now]) != digest_of([h.to_json() for h in plan.hooks])
+
+
+def _rolls_back(plan: Plan) -> bool:
+    return any(hook.at in (Moment.BEFORE_ROLLBACK, Moment.AFTER_ROLLBACK) for hook in plan.hooks)
