@@ -49,6 +49,7 @@ LAYERS = (
     (
         "order",
         "narrow",
+        "looking",
         "diff",
         "causes",
         "plan",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconcile.change import Change
 from reconcile.errors import PlanError
+from reconcile.looking import Classify
 from reconcile.model import Address, Json, Resource, State
 from reconcile.narrow import Options, select
 from reconcile.policy import Policy
@@ -20,10 +21,7 @@ from reconcile.stores.base import Live, Package
 if TYPE_CHECKING:
     from reconcile.ledger_rows import Applied
 
-__all__ = ["Classify", "Difference", "Options", "diff", "scope"]
-
-Classify = Callable[[Address, Address | None], str]
-"""(address, container) -> "managed", "ignored" or "external"."""
+__all__ = ["Difference", "Options", "diff"]
 
 
 @dataclass(frozen=True)
@@ -57,19 +55,6 @@ class Difference:
     def fingerprinted(self, address: Address) -> Resource | None:
         """What stands in the store where `address` of `live` is: what a later reading is compared with."""
         return self.live.get(address) if self.seen is None else self.seen.get(self.raw.get(address, address))
-
-
-def scope(live: Live, classify: Classify) -> Live:
-    """`live` without what the project ignores; external objects stay, to be referred to."""
-
-    def seen(address: Address, container: Address | None) -> bool:
-        return classify(address, container) != "ignored"
-
-    return Live(
-        live.state.filter(lambda r: seen(r.address, r.container)),
-        tuple(n for n in live.not_modelled if seen(n.address, None)),
-        live.partial,
-    )
 
 
 def diff(

@@ -6,11 +6,14 @@ files beyond its cache), and differences are found by walking one in order and l
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _BATCH = 10_000
 _CACHE = 4 * 1024
@@ -92,6 +95,8 @@ def _part(connection: sqlite3.Connection, source: str, sample: int) -> Part:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    import sqlite3  # every command imports this module, and one opens a set
+
     connection = sqlite3.connect(path)
     for setting in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE", f"cache_size = -{_CACHE}"):
         connection.execute(f"PRAGMA {setting}")

@@ -5,42 +5,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from reconcile import memo
-from reconcile.change import Server
-from reconcile.diff import Difference, Options, diff, scope
-from reconcile.errors import PlanError, Problem, ProjectError, ReconcileError, StoreError
+from reconcile.diff import Difference, Options, diff
+from reconcile.errors import PlanError, Problem, ProjectError, ReconcileError
 from reconcile.ledger import Ledger
-from reconcile.ledger_file import open_file
 from reconcile.ledger_rows import Applied
 from reconcile.ledger_rows import World as Stamp
 from reconcile.leftovers import marked
+from reconcile.looking import Look, Store, together
 from reconcile.model import Address, Json, Resource, State, declared_only
 from reconcile.narrow import follow
 from reconcile.plan import fingerprint
 from reconcile.stores import package
-from reconcile.stores.base import Canonical, Live, Package, Session, StoreSpec
+from reconcile.stores.base import Canonical
 from reconcile.waits import waits
 
 if TYPE_CHECKING:
     from reconcile.project import Project
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Store:
-    """A store being looked at: what it is, how to talk to it, what it holds."""
-
-    spec: StoreSpec
-    package: Package
-    session: Session
-    server: Server
-    live: Live
-    """In scope: what the project ignores is left out."""
 
 
 @dataclass(frozen=True)
@@ -86,39 +73,32 @@ class Survey:
 
 
 @contextmanager
-def reading(project: Project, *, declared: bool = True) -> Iterator[Reading]:
+def reading(project: Project, *, declared: bool = True, look: Look | None = None) -> Iterator[Reading]:
     """Connect to all stores at once, read them and the ledger; close everything on leaving.
 
     Args:
         declared: whether to read the YAML too, while the servers answer.
+        look: what has been begun already.
 
     Raises:
         ProjectError: all that is wrong with the YAML; told rather than what is wrong with a store.
         StoreError: one or more stores cannot be read; all of them are named.
         ReconcileError: the ledger belongs to another project, environment or set of stores.
     """
-    ledger = open_ledger(project)
-    sessions: dict[str, Session] = {}
-    try:
-        with ThreadPoolExecutor(max_workers=max(len(project.stores), 1)) as pool:
-            futures = {name: pool.submit(_read, project, spec, sessions) for name, spec in project.stores.items()}
-            desired = project.desired() if declared else State()
-            recorded = _tried(lambda: (ledger.applied(desired), ledger.known()))
-        stores = _all(futures)
+    with look or Look(project) as begun, closing(open_ledger(project)) as ledger:
+        desired = project.desired() if declared else State()
+        recorded = _tried(lambda: (ledger.applied(desired), ledger.known()))
+        stores = begun.stores()
         _same_world(project, ledger, stores)
         applied, known = recorded.result()
         yield Reading(project, stores, ledger, applied, {**_learned_here(project), **known}, desired)
-    finally:
-        for session in sessions.values():
-            session.close()
-        ledger.close()
 
 
 def reread(old: Reading) -> Reading:
     """The same stores, read again over the same connections."""
     with ThreadPoolExecutor(max_workers=max(len(old.stores), 1)) as pool:
-        futures = {name: pool.submit(_again, old.project, store) for name, store in old.stores.items()}
-    return replace(old, stores=_all(futures), applied=old.ledger.applied(old.desired), known=old.ledger.known())
+        futures = {name: pool.submit(store.again, old.project) for name, store in old.stores.items()}
+    return replace(old, stores=together(futures), applied=old.ledger.applied(old.desired), known=old.ledger.known())
 
 
 def open_ledger(project: Project) -> Ledger:
@@ -128,6 +108,8 @@ def open_ledger(project: Project) -> Ledger:
         ReconcileError: the named store's kind cannot hold one.
     """
     if project.ledger.file is not None:
+        from reconcile.ledger_file import open_file
+
         return open_file(project.ledger.file)
     spec = project.stores[project.ledger.store or ""]
     ledger = package(spec.kind).ledger(spec, project.ledger.schema)
@@ -140,22 +122,6 @@ def open_ledger(project: Project) -> Ledger:
     return ledger
 
 
-def _read(project: Project, spec: StoreSpec, sessions: dict[str, Session]) -> Store:
-    kind = package(spec.kind)
-    session = sessions[spec.name] = kind.connect(spec, project.name, project.environment)
-    server = session.server()
-    return Store(spec, kind, session, server, _scoped(project, spec, session))
-
-
-def _again(project: Project, store: Store) -> Store:
-    live = _scoped(project, store.spec, store.session)
-    return Store(store.spec, store.package, store.session, store.session.server(), live)
-
-
-def _scoped(project: Project, spec: StoreSpec, session: Session) -> Live:
-    return scope(session.introspect(), project.selections[spec.name].classify)
-
-
 def _tried(read: Callable[[], _T]) -> Future[_T]:
     """What `read` gives, called here and now; its error comes when the result is asked for."""
     future: Future[_T] = Future()
@@ -164,17 +130,6 @@ def _tried(read: Callable[[], _T]) -> Future[_T]:
     except ReconcileError as error:
         future.set_exception(error)
     return future
-
-
-def _all(futures: Mapping[str, Future[Store]]) -> dict[str, Store]:
-    """The results, or all their errors as one."""
-    errors = [error for future in futures.values() if (error := future.exception()) is not None]
-    for error in errors:
-        if not isinstance(error, ReconcileError):
-            raise error
-    if len(errors) > 1:
-        raise StoreError("\n".join(map(str, errors)))
-    return {name: future.result() for name, future in futures.items()}
 
 
 def _same_world(project: Project, ledger: Ledger, stores: Mapping[str, Store]) -> None:

@@ -190,4 +190,6 @@ def main() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until the end
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # symbols must not break an ASCII terminal
-    sys.exit(run())
+    code = run()
+    gc.freeze()  # else the interpreter, ending, looks for cycles among all there is: a tenth of a plan of 1,000 tables
+    sys.exit(code)

@@ -54,8 +54,16 @@ _SELECTION = (
 
 
 def options(only: Sequence[str], exclude: Sequence[str], prune: str, allow: Sequence[str]) -> Options:
-    """The planner's options."""
-    from reconcile.diff import Options
+    """The planner's options.
+
+    Raises:
+        ReconcileError: there is no such hazard.
+    """
+    from reconcile.narrow import Options
+    from reconcile.policy import Allowance
+
+    for text in allow:
+        Allowance.parse(text)
 
     return Options(tuple(only), tuple(exclude), prune, tuple(allow))
 

@@ -38,10 +38,13 @@ def command(
     changed. Lines that start with - or -/+ remove something; a line below says how a step is done, how much it
     touches and what may hurt.
     """
-    from reconcile import planfile, workflow
+    from reconcile.looking import Look
 
-    project = invocation.project()
-    plan = workflow.plan(project, options.options(only, exclude, prune, allow))
+    project, chosen = invocation.project(), options.options(only, exclude, prune, allow)
+    with Look(project) as look:
+        from reconcile import planfile, workflow  # imported while the servers answer
+
+        plan = workflow.plan(project, chosen, look)
     document = planfile.to_json(plan)
     if out is not None:
         planfile.write(plan, out)

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconcile import load, yamldump
+from reconcile import load
 from reconcile.errors import ProjectError, ReconcileError
 from reconcile.model import Address, Resource, Source
 from reconcile.survey import reading
@@ -97,7 +97,9 @@ def _read(project: Project, globs: tuple[str, ...], store: str | None, folder: P
             prefix = "" if len(found.stores) == 1 or store else f"{name}_"
             files = seen.package.dump(seen.live, seen.server, seen.spec, wanted, _place(project, folder, prefix))
             if not files and not globs:  # so that a plan finds what to compare with
-                files = {"schema.yaml": yamldump.dump({"store": name}, ["nothing is there yet"])}
+                from reconcile.yamldump import dump
+
+                files = {"schema.yaml": dump({"store": name}, ["nothing is there yet"])}
             result.texts |= {folder / _prefixed(file, prefix): text for file, text in files.items()}
     return result
 

@@ -15,6 +15,7 @@ from reconcile.change import Change, Phase, Step
 from reconcile.diff import Options
 from reconcile.errors import PlanError, Problem, ReconcileError
 from reconcile.hazards import Hazard
+from reconcile.looking import Look
 from reconcile.machine import seconds_of
 from reconcile.model import Address, Json
 from reconcile.order import Choice
@@ -43,8 +44,11 @@ COSTLY = frozenset(
 """Hazards whose price depends on how much is stored: their steps get a cost."""
 
 
-def plan(project: Project, options: Options | None = None) -> Plan:
+def plan(project: Project, options: Options | None = None, look: Look | None = None) -> Plan:
     """Read everything, compare, order. Changes nothing anywhere.
+
+    Args:
+        look: a look at the stores that has been begun already.
 
     Raises:
         ProjectError, StoreError, PlanError: see `survey`.
@@ -53,7 +57,7 @@ def plan(project: Project, options: Options | None = None) -> Plan:
     options = options or Options()
     for allowance in (*options.allow, *project.policy.allow):
         Allowance.parse(allowance)
-    with reading(project) as found:
+    with reading(project, look=look) as found:
         return planned(found, options, time.monotonic() - began)
 
 
