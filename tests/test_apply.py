@@ -248,6 +248,16 @@ def test_killed_at_every_boundary_a_run_can_be_resumed(everywhere: Callable[[], 
     assert killed > 20
 
 
+def test_the_report_counts_in_all_three_stores(everywhere: Callable[[], Folder]) -> None:
+    folder, found = everywhere(), list[Any]()
+    workflow.apply(folder.load(), folder.plan(allow=("all",)), on_report=found.append)
+    assert [list(store["after"]) for store in found[0]["stores"]] == [["bytes"], ["nodes", "relationships"], ["points"]]
+    counts = {entry["address"]: (entry["before"], entry["after"], entry["exact"]) for entry in found[0]["counts"]}
+    assert counts["app.table.public.documents"] == (50, 50, True)
+    assert counts["graph.label.Person"] == (None, 0, True)
+    assert counts["vectors.collection.passages"] == (None, 0, True)
+
+
 def test_ten_applies_at_once_one_runs(folder: Folder) -> None:
     folder.declare(app=NEW)
     started = [folder.start("apply", "--auto-approve", "--allow", "all") for _ in range(10)]

@@ -60,6 +60,7 @@ LAYERS = (
         "starter",
         "freshness",
         "apply",
+        "report",
     ),
     ("workflow",),
     ("render", "api"),

@@ -15,13 +15,13 @@ from typing import Protocol
 
 from reconcile.checkup import Check, Topic, Verdict
 from reconcile.errors import ReconcileError, RefusedError
-from reconcile.ledger_rows import TABLES, Applied, Lock, Run, World, run_of
+from reconcile.ledger_rows import TABLES, UPGRADES, Applied, Lock, Run, World, run_of
 from reconcile.model import Address, Json, State
 
 LOCK_SECONDS = 60.0
 """How long a lock holds without being renewed; the holder renews at a third of it."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = max(UPGRADES)
 
 
 class Database(Protocol):
@@ -95,17 +95,35 @@ class Ledger:
             ReconcileError: it was written by a newer version of the tool.
         """
         if not self.exists():
-            tables = [statement.format(t=self._db.prefix) for statement in TABLES]
-            version = f"INSERT INTO {self._db.prefix}meta (key, value) VALUES ('schema_version', '{SCHEMA_VERSION}')"
-            self._db.create([*tables, version])
+            made = (*TABLES, *(statement for statements in UPGRADES.values() for statement in statements))
+            tables = [statement.format(t=self._db.prefix) for statement in made]
+            stamp = f"INSERT INTO {self._db.prefix}meta (key, value) VALUES ('schema_version', '{SCHEMA_VERSION}')"
+            self._db.create([*tables, stamp])
             self._there = True
-        rows = self._sql("SELECT value FROM {t}meta WHERE key = 'schema_version'")
-        if rows and int(str(rows[0][0])) > SCHEMA_VERSION:
+        version = self.version()
+        if version > SCHEMA_VERSION:
             raise ReconcileError(
-                f"the ledger has schema version {rows[0][0]}, this version of the tool knows {SCHEMA_VERSION}",
+                f"the ledger has schema version {version}, this version of the tool knows {SCHEMA_VERSION}",
                 where=self.placement,
                 hint="upgrade reconcile",
             )
+        for number in range(version + 1, SCHEMA_VERSION + 1):
+            self._upgrade(number)
+
+    def version(self) -> int:
+        """The version of its schema; the newest where there is none yet."""
+        if not self.exists():
+            return SCHEMA_VERSION
+        rows = self._sql("SELECT value FROM {t}meta WHERE key = 'schema_version'")
+        return int(str(rows[0][0])) if rows else 1
+
+    def _upgrade(self, number: int) -> None:
+        """To this version from the one before, unless another process has come first."""
+        with self._db.transaction():
+            before, after = str(number - 1), str(number)
+            ours = "UPDATE {t}meta SET value = ? WHERE key = 'schema_version' AND value = ? RETURNING value"
+            for statement in UPGRADES[number] if self._sql(ours, after, before) else ():
+                self._sql(statement)
 
     def check(self) -> list[Check]:
         """Whether it can be written, or made where there is none yet. Writes nothing."""
@@ -278,6 +296,29 @@ class Ledger:
         )
         return run_of(rows[0]) if rows else None
 
+    def keep_report(self, run: str, report: Json) -> None:
+        """Keep the report of a run, in place of an earlier one."""
+        self._upsert("reports", "run", run=run, report=json.dumps(report))
+
+    def report(self, run: str) -> Json:
+        """The report of a run; None where there is none (an older version of the tool ran it, or it only recorded)."""
+        return self.reports([run]).get(run)
+
+    def reports(self, runs: Sequence[str]) -> dict[str, Json]:
+        """Reports by run, of those that have one."""
+        if not runs or not self.exists() or self.version() < 2:
+            return {}
+        places = ", ".join("?" * len(runs))
+        rows = self._sql(f"SELECT run, report FROM {{t}}reports WHERE run IN ({places})", *runs)
+        return {str(run): json.loads(str(report)) for run, report in rows}
+
+    def find(self, name: str) -> Run | None:
+        """The run of this id, number, or begin of an id (4 characters at least); without its plan."""
+        runs = self.runs(1_000_000)
+        exact = [run for run in runs if name in (run.id, str(run.number))]
+        near = [run for run in runs if len(name) >= 4 and run.id.startswith(name)]
+        return next(iter([*exact, *near]), None)
+
     def unfinished(self) -> Run | None:
         """The latest run that began and neither ended nor was abandoned; it may have paused."""
         if not self.exists():
@@ -290,6 +331,11 @@ class Ledger:
     def journal(self, run: str) -> dict[str, str]:
         """Step id -> `begun`, `done` or `failed`."""
         return {str(s): str(st) for s, st in self._sql("SELECT step, state FROM {t}journal WHERE run = ?", run)}
+
+    def seconds(self, run: str) -> dict[str, float]:
+        """How long each step took that is done; those of one group took their time together."""
+        rows = self._sql("SELECT step, seconds FROM {t}journal WHERE run = ? AND state = 'done'", run)
+        return {str(step): float(str(seconds)) for step, seconds in rows if seconds is not None}
 
     def begun(self, run: str) -> dict[str, float]:
         """Since when a step is under way, in seconds since 1970, by step id."""

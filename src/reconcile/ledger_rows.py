@@ -28,7 +28,12 @@ TABLES = (
     " at double precision NOT NULL, PRIMARY KEY (address, target))",
     "CREATE TABLE {t}known (key text PRIMARY KEY, value text NOT NULL)",
 )
-"""What makes them; `{t}` stands for what goes before every name."""
+"""What makes the first version of them; `{t}` stands for what goes before every name."""
+
+UPGRADES = {
+    2: ("CREATE TABLE {t}reports (run text PRIMARY KEY, report text NOT NULL)",),
+}
+"""By version of the ledger's schema: what makes it of the one before. The last is the one that is written."""
 
 
 class Applied(NamedTuple):

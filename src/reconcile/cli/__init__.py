@@ -25,7 +25,7 @@ COMMANDS = {
     "check": "Ask every store what would stop an apply; changes nothing.",
     "apply": "Carry out a plan: a saved one, or a new one after asking.",
     "release": "Carry out contract steps that policy `contract: held` keeps waiting.",
-    "show": "Print a saved plan, exactly as `plan` printed it.",
+    "show": "Print a saved plan as `plan` printed it, or the report of a run.",
     "drift": "Show what moved in the stores since the last apply.",
     "verify": "Check that what the stores hold agrees with what is declared.",
     "import": "Write YAML from live stores.",

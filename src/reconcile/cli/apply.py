@@ -2,57 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from reconcile.cli import options, terminal
+from reconcile.cli import options, running, terminal
 from reconcile.cli.context import Invocation, pass_invocation
-from reconcile.cli.stopping import GRACE, Stopping
-from reconcile.errors import ReconcileError, RefusedError
+from reconcile.errors import RefusedError
 from reconcile.exits import Exit
 from reconcile.model import Json
-
-if TYPE_CHECKING:
-    from reconcile.apply import Event, OnEvent
-    from reconcile.plan import Plan
-    from reconcile.project import Project
-    from reconcile.workflow import Outcome
-
-
-backup_option = click.option(
-    "--backup-evidence",
-    metavar="TEXT",
-    help="Which backup there is, where the policy requires one; kept with the run in the ledger.",
-)
-
-
-def _seconds(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
-    del ctx, parameter
-    from reconcile.machine import seconds_of
-
-    try:
-        return seconds_of(value)
-    except (KeyError, ValueError):
-        raise click.BadParameter(f'"{value}" is no duration; write 30s or 5min') from None
-
-
-grace_option = click.option(
-    "--grace",
-    metavar="DURATION",
-    default=f"{GRACE:.0f}s",
-    show_default=True,
-    callback=_seconds,
-    help="How long a step under way may go on after SIGTERM, which stops the run after that step.",
-)
 
 
 @click.command("apply")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @click.option("--expect", metavar="DIGEST", help="Apply only if the new plan has this digest (12 characters do).")
 @click.option("--resume", is_flag=True, help="Continue the run that stopped part-way.")
 @click.option("--abandon", metavar="RUN", help="Give up a run that stopped part-way; then plan again.")
@@ -67,25 +29,22 @@ grace_option = click.option(
     type=click.Choice(["expand", "migrate", "contract"]),
     help="Carry out the phases up to this one, then pause; given again, go on with the run that has paused.",
 )
-@backup_option
-@grace_option
 @options.selection
+@running.options
 @pass_invocation
 def command(
     invocation: Invocation,
     file: Path | None,
-    auto_approve: bool,
     expect: str | None,
     resume: bool,
     abandon: str | None,
     terminate_blockers: str | None,
     phase: str | None,
-    backup_evidence: str | None,
-    grace: float,
     only: tuple[str, ...],
     exclude: tuple[str, ...],
     prune: str,
     allow: tuple[str, ...],
+    how: running.Running,
 ) -> int:
     """Carry out a plan: a saved one, or a new one after asking.
 
@@ -108,86 +67,21 @@ def command(
         click.echo(f"Abandoned run {abandon}. `reconcile plan` shows what is left to do.")
         return Exit.CLEAN
     goes_on = phase is not None and not (file or shaped or expect) and workflow.paused_run(project) is not None
+    end_idle = bool(terminate_blockers)
     if resume or goes_on:
-        ends, said = bool(terminate_blockers), backup_evidence
-        return _run(
-            lambda shown, stop: workflow.resume(project, shown, end_idle=ends, backup=said, until=phase, stop=stop),
-            grace,
+        return running.run(
+            project,
+            how,
+            lambda shown, stop, reported: workflow.resume(
+                project, shown, end_idle=end_idle, backup=how.backup, until=phase, stop=stop, on_report=reported
+            ),
         )
     plan = planfile.load(file) if file else workflow.plan(project, options.options(only, exclude, prune, allow))
     document = planfile.to_json(plan)
     _expected(document, expect)
     if not file:
         terminal.write(options.render(document, "text"))
-    end_idle, approved = bool(terminate_blockers), bool(file) or auto_approve
-    until = phase or "contract"
-    return carry_out(
-        project, plan, auto_approve=approved, backup=backup_evidence, end_idle=end_idle, until=until, grace=grace
-    )
-
-
-def carry_out(
-    project: Project,
-    plan: Plan,
-    *,
-    auto_approve: bool,
-    backup: str | None = None,
-    end_idle: bool = False,
-    until: str = "contract",
-    grace: float,
-) -> int:
-    """Apply a plan that was shown, after asking.
-
-    Args:
-        grace: see `Stopping`.
-
-    Raises:
-        ReconcileError: see `workflow.apply`; or there is no terminal to ask on.
-    """
-    from reconcile import planfile, workflow
-
-    if plan.steps and not auto_approve:
-        workflow.admit(project, plan, backup)  # else the answer could not help
-        environment = project.environment if project.policy.confirm == "environment" else None
-        if not _confirmed(planfile.to_json(plan), environment):
-            click.echo("Nothing was changed.")
-            return Exit.ERROR
-    return _run(
-        lambda shown, stop: workflow.apply(
-            project, plan, shown, end_idle=end_idle, backup=backup, until=until, stop=stop
-        ),
-        grace,
-    )
-
-
-def _run(act: Callable[[OnEvent, Callable[[], str | None]], Outcome], grace: float) -> int:
-    """Apply under a progress display and report the outcome.
-
-    Args:
-        act: given whom to tell of events, and what says whether somebody wants it to stop.
-    """
-    from reconcile.render import progress
-
-    with (
-        Stopping(grace) as stopping,
-        progress.Progress(sys.stdout, colour=terminal.coloured(), live=terminal.interactive()) as shown,
-    ):
-
-        def on_event(event: Event) -> None:
-            stopping.begun |= event.kind == "step_started"
-            shown(event)
-
-        outcome = act(on_event, lambda: stopping.asked)
-    try:
-        terminal.write(progress.closing(outcome.steps_done, outcome.recorded, outcome.seconds))
-        if outcome.paused:
-            terminal.write(
-                f"Run {outcome.run} has paused after its phase {outcome.paused}."
-                " It goes on with: reconcile apply --phase contract\n"
-            )
-    except (OSError, ReconcileError):  # it is done, whoever reads of it
-        terminal.silence()
-    return Exit.CLEAN
+    return running.carry_out(project, plan, how, end_idle=end_idle, until=phase or "contract", shown=not file)
 
 
 def _expected(document: Json, expect: str | None) -> None:
@@ -202,25 +96,3 @@ def _expected(document: Json, expect: str | None) -> None:
             f"the plan's digest is {found[:12]}, not {wanted[:12]}: the files or a store moved since it was approved",
             hint="Run `reconcile plan`, have the new plan approved, and expect its digest.",
         )
-
-
-def _confirmed(document: Json, environment: str | None) -> bool:
-    """Ask, with counts; for the environment's name, where one is given.
-
-    Raises:
-        ReconcileError: there is no terminal to ask on.
-    """
-    from reconcile.render import text
-
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise ReconcileError(
-            "there is no terminal to ask on, and nothing was changed",
-            hint="Pass --auto-approve, or save the plan with `reconcile plan --out FILE` and apply FILE.",
-        )
-    click.echo(f"\n{text.question(document)}")
-    if environment is not None:
-        asked = "Apply it? Only the name of the environment goes on"
-        typed: str = click.prompt(asked, default="", show_default=False)
-        return typed.strip() == environment
-    answer: str = click.prompt("Apply it? Only 'yes' goes on", default="no", show_default=False)
-    return answer.strip().lower() in ("yes", "y")

@@ -92,5 +92,25 @@ def history(runs: Sequence[Json]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def page(run: Json) -> str:
+    """The file name of a run's page."""
+    return f"run-{run['number']:04}.md"
+
+
+def index(runs: Sequence[Json], *, linked: bool = False) -> str:
+    """The runs as a table of Markdown, newest first; `linked` to a page of each."""
+    rows = ["| run | date | status | changes | duration | plan | who |", "|--:|---|---|---|--:|---|---|"]
+    for run in runs:
+        took = units.duration(run["finished"] - run["started"]) if run["finished"] else "–"
+        number = f"[{run['number']}]({page(run)})" if linked else run["number"]
+        counts = ", ".join(f"{n} to {verb}" for verb, n in (run.get("summary") or {}).items() if n) or "–"
+        digest = run["digest"].removeprefix("sha256:")[:12]
+        outcome = OUTCOMES.get(run["outcome"], run["outcome"])
+        rows.append(
+            f"| {number} | {_time(run['started'])} | {outcome} | {counts} | {took} | `{digest}` | {run['who']} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

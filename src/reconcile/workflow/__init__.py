@@ -9,7 +9,7 @@ from reconcile.workflow.drift import drift
 from reconcile.workflow.import_ import Imported, import_
 from reconcile.workflow.pausing import paused_run
 from reconcile.workflow.plan import plan, release
-from reconcile.workflow.records import abandon, forget, history, status, unlock
+from reconcile.workflow.records import abandon, forget, history, shown, status, unlock
 from reconcile.workflow.verify import verify
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "plan",
     "release",
     "resume",
+    "shown",
     "status",
     "unlock",
     "verify",

@@ -26,6 +26,7 @@ from reconcile.workflow.moments import Moments
 from reconcile.workflow.moments import moved as hooks_moved
 from reconcile.workflow.plan import ordered
 from reconcile.workflow.promotion import reached
+from reconcile.workflow.reporting import OnReport, Recorder
 
 if TYPE_CHECKING:
     from reconcile.ledger_rows import Run
@@ -52,6 +53,8 @@ class _How:
     until: Phase
     """The last phase to carry out."""
     stop: Callable[[], str | None]
+    on_report: OnReport | None
+    """Given the report at the end, however it ends."""
 
 
 def apply(
@@ -63,6 +66,7 @@ def apply(
     backup: str | None = None,
     until: str = Phase.CONTRACT,
     stop: Callable[[], str | None] = lambda: None,
+    on_report: OnReport | None = None,
 ) -> Outcome:
     """Carry out a plan, prove that nothing of it is left, record what is applied.
 
@@ -71,6 +75,7 @@ def apply(
         until: the last phase to carry out; the run then pauses, if there are steps of later ones.
         end_idle: end sessions that hold what the steps need and do nothing, rather than be stopped by them.
         stop: asked before each group of steps: what wants the run to stop there, if anything does.
+        on_report: given the run's report when it ends, also where it fails once it has begun; rows are then counted.
 
     Raises:
         BlockedError: a step is not allowed; nothing was changed.
@@ -87,7 +92,7 @@ def apply(
     finally:
         ledger.close()
     with reading(project) as found:
-        return _apply(found, made, epoch, None, _How(on_event, end_idle, Phase(until), stop))
+        return _apply(found, made, epoch, None, _How(on_event, end_idle, Phase(until), stop, on_report))
 
 
 def resume(
@@ -98,6 +103,7 @@ def resume(
     backup: str | None = None,
     until: str | None = None,
     stop: Callable[[], str | None] = lambda: None,
+    on_report: OnReport | None = None,
 ) -> Outcome:
     """Go on with the run that stopped part-way or has paused; see `apply`.
 
@@ -113,14 +119,16 @@ def resume(
         if run is None:
             raise ReconcileError("no run is unfinished", hint="plan and apply as usual")
         made, pause = planfile.from_json(run.plan), pausing.read(found.known, run.id)
-        how = _How(on_event, end_idle, pausing.limit(run, pause, None if until is None else Phase(until)), stop)
+        last = pausing.limit(run, pause, None if until is None else Phase(until))
+        how = _How(on_event, end_idle, last, stop, on_report)
         if run.outcome == "paused":
             admit(project, made, backup or made.observed.get("backup"))
         return _apply(found, made, None, run, how)
 
 
 def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None, how: _How) -> Outcome:
-    began, on_event = time.monotonic(), how.on_event
+    began = time.monotonic()
+    on_event = recorder = Recorder(made, how.on_event, exact=how.on_report is not None)
     resumed = None if unfinished is None else unfinished.id
     project, ledger = found.project, found.ledger
     _same_servers(made, found, bool(resumed))
@@ -162,11 +170,13 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
             ledger.stamp(world_of(found))
             sessions = {name: store.session for name, store in found.stores.items()}
             if made.steps:
+                recorder.begin(moments, found)
                 moments.begin()
             carried = execute(now, run, sessions, ledger, on_event, journal, pending, how.stop, moments.reach)
             if pending - {s.id for s in now.steps}:
                 ledger.record((), (), pausing.paused(run, how.until, made, reread(found).lives))
                 ledger.finish(run, "paused")
+                _reported(recorder, moments, found, how, "paused", "")
                 return Outcome(run, carried, 0, time.monotonic() - began, how.until.value)
             after = _proved(made, found, run)
             on_event(Event("verified"))
@@ -176,24 +186,38 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
             ledger.finish(run, outcome, str(error))
             if made.steps:
                 moments.failed(outcome, str(error) or "interrupted")
+                _reported(recorder, moments, found, how, outcome, str(error) or "interrupted")
             raise
         recorded = _recorded(project, made, run, after)
         on_event(Event("recorded", total=recorded))
         if made.steps:
-            _ended(moments)
+            _ended(moments, lambda said: _reported(recorder, moments, after.reading, how, "done", said))
         return Outcome(run, carried, recorded, time.monotonic() - began)
     finally:
         ledger.release()
 
 
-def _ended(moments: Moments) -> None:
+def _reported(recorder: Recorder, moments: Moments, found: Reading, how: _How, outcome: str, message: str) -> None:
+    """Make the report; where that fails the run has ended as it has all the same."""
+    try:
+        document = recorder.end(moments, found, outcome, message, how.until.value if outcome == "paused" else None)
+    except ReconcileError as error:
+        how.on_event(Event("warning", detail=f"there is no report of this run: {error}"))
+        return
+    if how.on_report is not None:
+        how.on_report(document)
+
+
+def _ended(moments: Moments, reported: Callable[[str], None]) -> None:
     """
     Raises:
         PartialError: a hook failed; everything else is done.
     """
     try:
         moments.end()
+        reported("")
     except HookError as error:
+        reported(error.what)
         raise PartialError(
             f"run {moments.run} is done and recorded, but {error.what}",
             hint="no later apply calls that hook again: see to it by hand",

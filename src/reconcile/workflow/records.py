@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconcile import held, planfile
+from reconcile import held, planfile, report
 from reconcile.change import Step
 from reconcile.errors import ReconcileError
 from reconcile.ledger_rows import Run
 from reconcile.leftovers import left_behind
 from reconcile.model import Address, Json
+from reconcile.suggest import meant
 from reconcile.survey import open_ledger
 from reconcile.workflow import watching
 
@@ -86,13 +88,65 @@ def _steps(run: Run, journal: Mapping[str, str], begun: Mapping[str, float], sho
     }
 
 
+def shown(project: Project, name: str) -> tuple[Json, Json]:
+    """The report of a run and its plan.
+
+    Args:
+        name: the run's id, the begin of it, or its number.
+
+    Raises:
+        ReconcileError: there is no such run.
+    """
+    ledger = open_ledger(project)
+    try:
+        run = ledger.find(name)
+        whole = run and ledger.run(run.id)
+        if whole is None:
+            ids = [known.id for known in ledger.runs()]
+            raise ReconcileError(f"there is no run {name}", hint=meant(name, ids) or "see: reconcile history")
+        return ledger.report(whole.id) or _bare(whole, ledger.journal(whole.id), ledger.seconds(whole.id)), whole.plan
+    finally:
+        ledger.close()
+
+
+def _bare(run: Run, states: Mapping[str, str], seconds: Mapping[str, float]) -> Json:
+    """What can be told of a run that left no report: it recorded only, is under way, or is older than reports."""
+    plan = planfile.from_json(run.plan)
+    told = report.Told(
+        run=run.id,
+        number=run.number,
+        digest=run.digest,
+        outcome=run.outcome,
+        who=run.who,
+        commit=None,
+        started=run.started,
+        finished=run.finished or time.time(),
+        message=run.message,
+        states=states,
+        seconds=seconds,
+        before=report.Figures(),
+        after=report.Figures(),
+    )
+    return report.report(plan, told)
+
+
 def history(project: Project, limit: int = 50) -> list[Json]:
     """The latest runs, newest first."""
     ledger = open_ledger(project)
     try:
-        return [_run(r) for r in ledger.runs(limit)]
+        runs = ledger.runs(limit)
+        reports = ledger.reports([run.id for run in runs])
+        return [{**_run(run), **_outline(reports.get(run.id))} for run in runs]
     finally:
         ledger.close()
+
+
+def _outline(document: Json) -> dict[str, Json]:
+    """What of a report stands in the list of runs."""
+    if document is None:
+        return {}
+    versions = {s["name"]: s["schema_version"] for s in document["stores"] if s["schema_version"]}
+    return {"summary": document["summary"], "commit": document["commit"], "schema_versions": versions}
 
 
 def _run(run: Run) -> Json:

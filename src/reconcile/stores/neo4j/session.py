@@ -20,6 +20,7 @@ from reconcile.findings import NotRun, Verified
 from reconcile.model import Address, Json, Resource, State
 from reconcile.selection import Selection
 from reconcile.stores.base import Canonical, Live, Side, StoreSpec
+from reconcile.stores.figures import SECONDS, Count
 from reconcile.stores.neo4j import checks, cypher, faults, guard, introspect, mirrored, privileges, verify
 from reconcile.stores.neo4j.canonical import canonical
 from reconcile.stores.neo4j.resources import FAILED, VECTOR, Index, SchemaObject
@@ -175,6 +176,30 @@ class Neo4jSession:
         for pattern, users in patterns.items():
             count = self.read(f"MATCH {pattern} RETURN count(n) AS rows")[0]["rows"]
             found |= {address: {"rows": count} for address in users}
+        return found
+
+    def size(self) -> Mapping[str, int]:
+        """See `stores.figures.Sized`; from the count store."""
+        nodes = self.read("MATCH (n) RETURN count(n) AS found")[0]["found"]
+        relationships = self.read("MATCH ()-[r]->() RETURN count(r) AS found")[0]["found"]
+        return {"nodes": nodes, "relationships": relationships}
+
+    def counts(self, addresses: Iterable[Address], seconds: float = SECONDS) -> Mapping[str, Count]:
+        """See `stores.figures.Sized`: of each label or type that a constraint or index is on; from the count store."""
+        del seconds
+        wanted: dict[Address, None] = {}
+        for address in addresses:
+            resource = self._seen.get(address)
+            if isinstance(resource, SchemaObject):
+                kind = "label" if resource.on_nodes else "relationship_type"
+                wanted |= dict.fromkeys(Address(address.store, kind, (token,)) for token in resource.tokens)
+            elif address.kind in ("label", "relationship_type"):
+                wanted[address] = None
+        patterns = {"label": "(n:{})", "relationship_type": "()-[n:{}]->()"}
+        found: dict[str, Count] = {}
+        for address in wanted:
+            pattern = patterns[address.kind].format(cypher.quote(address.parts[0]))
+            found[str(address)] = Count(self.read(f"MATCH {pattern} RETURN count(n) AS found")[0]["found"], True)
         return found
 
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:

@@ -28,9 +28,10 @@ SELECT current_user::text, n.oid IS NOT NULL, coalesce(has_schema_privilege(n.oi
       SELECT privilege, jsonb_agg(c.relname ORDER BY c.relname) AS names
       FROM pg_class c CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) privilege
       WHERE c.relnamespace = n.oid AND c.relkind = 'r'
-        AND c.relname IN ('meta', 'stores', 'lock', 'runs', 'journal', 'applied', 'known')
+        AND c.relname IN ('meta', 'stores', 'lock', 'runs', 'journal', 'applied', 'known', 'reports')
         AND (privilege <> 'DELETE' OR c.relname = 'applied')
-        AND NOT has_table_privilege(c.oid, privilege) GROUP BY privilege) missing) END
+        AND NOT has_table_privilege(c.oid, privilege) GROUP BY privilege) missing) END,
+  EXISTS (SELECT FROM pg_class m WHERE m.relnamespace = n.oid AND m.relname = 'reports')
 FROM (SELECT ?::text AS schema) w LEFT JOIN pg_namespace n ON n.nspname = w.schema
 """
 
@@ -98,7 +99,7 @@ class PostgresDatabase:
 
     def lacks(self) -> list[tuple[str, str]]:
         """See `Database`: asked of the server, in one query."""
-        ((user, there, create, usage, database, tables),) = self.execute(_LACKS, (self.schema,))
+        ((user, there, create, usage, database, tables, newest),) = self.execute(_LACKS, (self.schema,))
         schema, who = ident(self.schema), ident(str(user))
         if not there:
             if database is None:
@@ -113,6 +114,9 @@ class PostgresDatabase:
             what = f"the ledger cannot be made: {user} may not create in schema {self.schema}"
             return [] if create else [(what, f"GRANT CREATE ON SCHEMA {schema} TO {who}")]
         found = []
+        if not newest and not create:
+            what = f"the ledger cannot be upgraded: {user} may not create in schema {self.schema}"
+            found.append((what, f"GRANT CREATE ON SCHEMA {schema} TO {who}"))
         for privilege, names in sorted(dict(tables).items()):  # type: ignore[call-overload]
             listed = ", ".join(f"{schema}.{ident(name)}" for name in names)
             what = f"{user} lacks {privilege} on tables of the ledger: {', '.join(names)}"

@@ -21,7 +21,8 @@ from reconcile.errors import Problem, StoreError
 from reconcile.findings import Verified
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, Side, StoreSpec
-from reconcile.stores.postgres import builders, checks, checks_attached, detaching
+from reconcile.stores.figures import SECONDS, Count
+from reconcile.stores.postgres import builders, checks, checks_attached, counting, detaching
 from reconcile.stores.postgres.backfill import Tell, obstacles
 from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.introspect import introspect, settle
@@ -209,6 +210,16 @@ class PostgresSession:
         """See `Session.measure` and `measuring.measure`."""
         with self._translated():
             return measure(self.connection, self.server().numbers, addresses)
+
+    def size(self) -> Mapping[str, int]:
+        """See `stores.figures.Sized`."""
+        with self._translated():
+            return counting.size(self.connection)
+
+    def counts(self, addresses: Iterable[Address], seconds: float = SECONDS) -> Mapping[str, Count]:
+        """See `stores.figures.Sized`."""
+        with self._translated():
+            return counting.counts(self.connection, self.server().numbers, addresses, seconds)
 
     @contextmanager
     def transaction(self, steps: Sequence[Step]) -> Iterator[PostgresTransaction]:

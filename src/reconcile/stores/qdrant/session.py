@@ -14,6 +14,7 @@ from reconcile.errors import Problem, StoreError
 from reconcile.findings import Verified
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, Side, Transaction
+from reconcile.stores.figures import SECONDS, Count
 from reconcile.stores.qdrant import checks, health, mirrored, options, wire
 from reconcile.stores.qdrant.canonical import canonical
 from reconcile.stores.qdrant.introspect import introspect
@@ -134,6 +135,16 @@ class QdrantSession:
                 names = (1 if "size" in dense else len(dense)) + len(params.get("sparse_vectors") or {})
                 found[address] = {"points": points, **({"vectors": points * names} if names > 1 else {})}
         return found
+
+    def size(self) -> Mapping[str, int]:
+        """See `stores.figures.Sized`: points of all collections that may be seen, as the server keeps count."""
+        return {"points": sum(int(info.get("points_count") or 0) for info in self._infos.values())}
+
+    def counts(self, addresses: Iterable[Address], seconds: float = SECONDS) -> Mapping[str, Count]:
+        """See `stores.figures.Sized`; counted exactly."""
+        del seconds
+        wanted = {a for a in addresses if a.kind == "collection" and a in self._physical}
+        return {str(a): Count(self._count(self._physical[a]), True) for a in wanted}
 
     def progress(self, steps: Sequence[Step]) -> Mapping[str, str]:
         """See `stores.base.Watches`: points that were copied, vectors that are indexed."""
