@@ -27,6 +27,7 @@ LAYERS = (
     ("errors",),
     ("embeddings", "yamlerrors", "yamlvalues", "schemas", "memo"),
     (
+        "frozen",
         "findings",
         "checkup",
         "machine",
@@ -56,6 +57,8 @@ LAYERS = (
         "planfile",
         "leftovers",
         "held",
+        "rolled",
+        "reversal",
         "survey",
         "starter",
         "freshness",

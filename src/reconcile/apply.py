@@ -262,6 +262,7 @@ def _ways(plan: Plan, run: str, finished: Sequence[str], begun: set[str], half: 
         *half,
         f"not begun ({len(waiting)}): {_short(waiting)}",
         "go on with:   reconcile apply --resume",
+        f"take it back: reconcile rollback {run}",
         f"or leave it:  reconcile apply --abandon {run}   (then plan again)",
     ]
     return "\n  ".join(lines)

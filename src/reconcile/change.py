@@ -373,6 +373,7 @@ REASONS = {
     "delete_because_pruned": "it is not declared and --prune asks for its removal",
     "delete_because_leftover": "a run that was broken off left it behind",
     "delete_because_retired": "another one took over from it",
+    "delete_because_rolled_back": "the run that is rolled back made it",
     "rename_declared": "renamed_from says so",
     "rename_enforced": "policy names: enforce",
 }

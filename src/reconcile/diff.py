@@ -49,6 +49,8 @@ class Difference:
     """All changes there are; `changes` are those that were asked for."""
     seen: State | None = None
     """The store as it was read, under its own addresses and texts; None where that is `live`."""
+    rolled: tuple[Address, ...] = ()
+    """Changes left out since a rollback put their addresses back, with those that need them."""
     desired: State = field(default_factory=State)
     """What is declared, with its own words (`Resource.declared`) beside the server's."""
 
@@ -81,7 +83,7 @@ def diff(
     _refuse_not_modelled(desired, live, options)
     state, renames, notes = _renames(desired, live.state, package)
     state, matched = _match(desired, state, live.homes)
-    raw = _raw_addresses(renames, live.state, state, matched)
+    raw = raw_addresses(renames, live.state, state, matched)
     compared = _compare(desired, state, live, applied, package, policy, same if state is live.state else frozenset())
     changes: list[Change] = [*(change for change, _, _ in renames), *compared.changes]
     removed, extra, unmanaged = _ownership(desired, state, _followed(applied, desired), classify)
@@ -110,7 +112,7 @@ def diff(
         len(selected) == len(changes) and not (options.only or options.exclude),
         tuple(changes),
         live.state,
-        desired,
+        desired=desired,
     )
 
 
@@ -255,12 +257,18 @@ def _definition(resource: Resource) -> object:
     return None if definition is None else (resource.address.kind, resource.container, definition)
 
 
-def _raw_addresses(
+def raw_addresses(
     renames: Iterable[tuple[Change, Address, Address]],
     before: State,
     state: State,
     matched: Mapping[Address, Address],
 ) -> dict[Address, Address]:
+    """Where an address of `state` stands in `before`, if elsewhere.
+
+    Args:
+        renames: (change, old, new) that lead from `before` to `state`.
+        matched: what has another address in `state` by its definition.
+    """
     back = {new: old for old, new in matched.items()}
     if not renames:
         return back
@@ -268,13 +276,13 @@ def _raw_addresses(
     for address in state:
         was = back.get(address, address)
         for _, old, new in reversed(list(renames)):
-            was = _moved(was, new, old)
+            was = moved(was, new, old)
         if was != address and was in before:
             raw[address] = was
     return raw
 
 
-def _moved(address: Address, old: Address, new: Address) -> Address:
+def moved(address: Address, old: Address, new: Address) -> Address:
     """`address` where `old`, or what contains it, is called `new`."""
     if address == old:
         return new
@@ -290,7 +298,7 @@ def _followed(applied: Mapping[Address, Applied], desired: State) -> Set[Address
         return applied.keys()
     found = {*applied, *elsewhere}
     for old, new, _ in renames:
-        found |= {_moved(a, old, new) for a in found}
+        found |= {moved(a, old, new) for a in found}
     return found
 
 

@@ -30,22 +30,23 @@ def select(changes: list[Change], options: Options) -> list[Change]:
         by_address[change.address].append(change)
     chosen = set(by_address)
     if options.only:
-        chosen = _closure(
+        chosen = closure(
             {a for a in by_address if _named(by_address[a][0].resource, options.only)},
-            lambda a: (n for n in _needs(by_address[a][0]) if n in by_address and by_address[n][0].after is not None),
+            lambda a: (n for n in needs_of(by_address[a][0]) if n in by_address and by_address[n][0].after is not None),
         )
     if options.exclude:
         users: dict[Address, set[Address]] = defaultdict(set)
         for address, found in by_address.items():
-            for need in _needs(found[0]):
+            for need in needs_of(found[0]):
                 users[need].add(address)
-        chosen -= _closure(
+        chosen -= closure(
             {a for a in by_address if _named(by_address[a][0].resource, options.exclude)}, lambda a: users[a]
         )
     return [c for c in changes if c.address in chosen]
 
 
-def _needs(change: Change) -> tuple[Address, ...]:
+def needs_of(change: Change) -> tuple[Address, ...]:
+    """What must be there for what it is about to be there."""
     resource = change.resource
     return (*resource.refers, *((resource.container,) if resource.container else ()))
 
@@ -55,7 +56,8 @@ def _named(resource: Resource, globs: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, glob) for name in names for glob in globs)
 
 
-def _closure(start: set[Address], more: Callable[[Address], Iterable[Address]]) -> set[Address]:
+def closure(start: set[Address], more: Callable[[Address], Iterable[Address]]) -> set[Address]:
+    """These and all that each of them brings."""
     found, todo = set(start), list(start)
     while todo:
         new = set(more(todo.pop())) - found
@@ -89,20 +91,20 @@ def follow(
     for address, change in by_address.items():
         for cover in covers(change.resource, state):
             inside[cover].append(address)
-        for need in _needs(change):
+        for need in needs_of(change):
             users[need].append(address)
 
     def needs(address: Address) -> list[Address]:
-        needed = [*(a for t in waits.get(address, ()) for a in inside[t]), *_needs(by_address[address])]
+        needed = [*(a for t in waits.get(address, ()) for a in inside[t]), *needs_of(by_address[address])]
         return [a for a in needed if a in by_address and by_address[a].after is not None]
 
     wanted, out = set(chosen), set[Address]()
-    asked = _closure(wanted, needs) if options.only else wanted
+    asked = closure(wanted, needs) if options.only else wanted
     notes: dict[str, None] = {}
     if options.exclude:
         more = {a for a, change in by_address.items() if _named(change.resource, options.exclude)}
         while more:
-            out |= _closure(more, lambda a: users[a])
+            out |= closure(more, lambda a: users[a])
             more = set()
             for address in by_address.keys() - out:
                 for target in waits.get(address, ()):
@@ -111,4 +113,4 @@ def follow(
                         if address in asked:
                             notes[f"{address} is left out: it comes after {target}, whose change is excluded"] = None
     result = wanted - out
-    return Followed(frozenset(_closure(result, needs) if options.only else result), tuple(sorted(notes)))
+    return Followed(frozenset(closure(result, needs) if options.only else result), tuple(sorted(notes)))

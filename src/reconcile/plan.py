@@ -78,6 +78,9 @@ class Plan:
     """Contract steps that wait for it, also of `resource_changes`."""
     hooks: tuple[Hook, ...] = ()
     """Commands that the run calls at its moments."""
+    rollback: Json = None
+    """Of a rollback: the `runs` it reverses, latest first; `changes`: each `address` as it was declared, its `run`, and
+    where it stands `at` afterwards (None: nowhere); `renames`: (address, address afterwards)."""
     observed: Json = field(default_factory=dict)
     """All that depends on the moment: costs, causes, drift, source lines; not part of the digest."""
 

@@ -44,6 +44,7 @@ def to_json(plan: Plan) -> dict[str, Json]:
         "steps": [_step(s) for s in plan.steps],
         **_held(plan),
         **({"hooks": [hook.to_json() for hook in plan.hooks]} if plan.hooks else {}),
+        **({"rollback": plan.rollback} if plan.rollback is not None else {}),
         "fingerprints": dict(plan.fingerprints),
         "observed": plan.observed,
     }
@@ -139,6 +140,7 @@ def from_json(document: Mapping[str, Json]) -> Plan:
         held_changes=tuple(map(_read_change, held["resource_changes"])),
         held=tuple(map(_read_step, held["steps"])),
         hooks=tuple(map(Hook.from_json, document.get("hooks", ()))),
+        rollback=document.get("rollback"),
         observed=document.get("observed", {}),
     )
 

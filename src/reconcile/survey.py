@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from reconcile import memo
+from reconcile import memo, rolled
 from reconcile.diff import Difference, Options, diff
 from reconcile.errors import PlanError, Problem, ProjectError, ReconcileError
 from reconcile.ledger import Ledger
@@ -212,6 +212,9 @@ def survey(reading: Reading, options: Options) -> Survey:
     if errors:
         raise PlanError("\n".join(errors))
     _remember(reading, canonical.values())
+    if rows_held := rolled.read(reading.known):
+        held = rolled.still(rows_held, reading.desired)
+        differences = {name: rolled.without(d, held) for name, d in differences.items()}
     return Survey(reading, options, canonical, _followed(differences, waits(reading.desired), options))
 
 

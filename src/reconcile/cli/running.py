@@ -38,6 +38,8 @@ class Running:
     reports: tuple[Path, ...] = ()
     """Files to write the report of the run to; the suffix says how."""
     log_format: str = "text"
+    emergency: bool = False
+    """Of a rollback: see `workflow.apply`."""
 
 
 def _seconds(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
@@ -131,8 +133,10 @@ def carry_out(
     from reconcile import planfile, workflow
 
     if plan.steps and shown and not how.auto_approve:
-        workflow.admit(project, plan, how.backup)  # else the answer could not help
-        environment = project.environment if project.policy.confirm == "environment" else None
+        if not how.emergency:
+            workflow.admit(project, plan, how.backup)  # else the answer could not help
+        asks_name = project.policy.confirm == "environment" and not how.emergency
+        environment = project.environment if asks_name else None
         if not confirmed(planfile.to_json(plan), environment):
             click.echo("Nothing was changed.")
             return Exit.ERROR
@@ -140,7 +144,15 @@ def carry_out(
         project,
         how,
         lambda told, stop, reported: workflow.apply(
-            project, plan, told, end_idle=end_idle, backup=how.backup, until=until, stop=stop, on_report=reported
+            project,
+            plan,
+            told,
+            end_idle=end_idle,
+            backup=how.backup,
+            until=until,
+            stop=stop,
+            on_report=reported,
+            emergency=how.emergency,
         ),
     )
 

@@ -10,6 +10,8 @@ from reconcile import units
 from reconcile.model import Json
 from reconcile.render import words
 
+ROLLED = "Held since a rollback, until the YAML differs or reconcile release ADDRESS or RUN:"
+"""Above what plans leave out since it was rolled back."""
 MANY = 3
 """Steps of a group that are named."""
 OUTCOMES = {
@@ -49,6 +51,7 @@ def render(status: Json) -> str:
         paused = unfinished.get("outcome") == "paused"
         lines += [
             f"      go on with it:  reconcile apply {'--phase contract' if paused else '--resume'}",
+            f"      take it back:   reconcile rollback {unfinished['run']}",
             f"      leave it:       reconcile apply --abandon {unfinished['run']}",
         ]
     if waiting := status.get("held"):
@@ -59,6 +62,12 @@ def render(status: Json) -> str:
             lines.append(f"  {words.HELD}  {entry['address']:<{width}}  {words.shortened(what)}")
             told = [f"since {_time(entry['since'])}", f"run {entry['run']}", *entry["hazards"]]
             lines.append(f"     {' · '.join(told)}")
+    if back := status.get("rolled"):
+        width = max(len(entry["address"]) for entry in back)
+        lines += ["", ROLLED]
+        for entry in back:
+            since = f"since {_time(entry['since'])} · rolled back run {entry['run']}"
+            lines.append(f"  {words.HELD}  {entry['address']:<{width}}  {since}")
     return "\n".join([*lines, "", history(status["runs"])])
 
 

@@ -230,6 +230,10 @@ def _asides(observed: Json) -> tuple[Aside, ...]:
     for entry in observed.get("not_modelled", ()):
         found.append(Aside(entry["address"], f"not modelled: {entry['what']}"))
     found += [Aside(a, "unknown: the store cannot be seen whole") for a in observed.get("unknown", ())]
+    for address, row in sorted(observed.get("rolled", {}).items()):
+        since = datetime.fromtimestamp(row["since"], UTC).strftime("%Y-%m-%d %H:%M UTC") if row else ""
+        what = f"held since the rollback of run {row['run']}, {since}" if row else "held: it needs what is held"
+        found.append(Aside(address, what))
     found += [Aside(a, "moved in the store, left alone (on_drift: keep)") for a in observed.get("kept", ())]
     for entry in observed.get("unproved", ()):
         declared, live = (words.shortened(" ".join(entry[side].split()), 100) for side in ("declared", "live"))

@@ -9,7 +9,8 @@ from reconcile.workflow.drift import drift
 from reconcile.workflow.import_ import Imported, import_
 from reconcile.workflow.pausing import paused_run
 from reconcile.workflow.plan import plan, release
-from reconcile.workflow.records import abandon, forget, history, shown, status, unlock
+from reconcile.workflow.records import abandon, forget, history, let_go, shown, status, unlock
+from reconcile.workflow.rollback import rollback
 from reconcile.workflow.verify import verify
 
 __all__ = [
@@ -27,10 +28,12 @@ __all__ = [
     "grants",
     "history",
     "import_",
+    "let_go",
     "paused_run",
     "plan",
     "release",
     "resume",
+    "rollback",
     "shown",
     "status",
     "unlock",

@@ -34,10 +34,12 @@ class Admitted:
 
     permitted: tuple[Json, ...] = ()
     backup: str | None = None
+    emergency: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """The part of `observed` that says so."""
-        permitted = {"permitted": list(self.permitted)} if self.permitted else {}
+        permitted: dict[str, Json] = {"permitted": list(self.permitted)} if self.permitted else {}
+        permitted |= {"emergency": True} if self.emergency else {}
         return {**permitted, **({"backup": self.backup} if self.backup is not None else {})}
 
 
@@ -189,7 +191,8 @@ def no_unfinished(run: Run | None) -> None:
         state, way = ("has paused", "--phase contract") if run.outcome == "paused" else ("is unfinished", "--resume")
         raise RefusedError(
             f"run {run.id} {state}",
-            hint=f"go on with it: reconcile apply {way}\n  leave it:      reconcile apply --abandon {run.id}",
+            hint=f"go on with it: reconcile apply {way}\n  take it back:  reconcile rollback {run.id}\n"
+            f"  leave it:      reconcile apply --abandon {run.id}",
         )
 
 

@@ -19,7 +19,7 @@ from reconcile.order import Choice
 from reconcile.plan import Plan
 from reconcile.stores.base import Ends
 from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows, survey, world_of
-from reconcile.workflow import pausing
+from reconcile.workflow import pausing, undoing
 from reconcile.workflow.admission import admit, no_unfinished, refuse_large
 from reconcile.workflow.check import examined, told, told_before_steps
 from reconcile.workflow.moments import Moments
@@ -67,6 +67,7 @@ def apply(
     until: str = Phase.CONTRACT,
     stop: Callable[[], str | None] = lambda: None,
     on_report: OnReport | None = None,
+    emergency: bool = False,
 ) -> Outcome:
     """Carry out a plan, prove that nothing of it is left, record what is applied.
 
@@ -76,6 +77,7 @@ def apply(
         end_idle: end sessions that hold what the steps need and do nothing, rather than be stopped by them.
         stop: asked before each group of steps: what wants the run to stop there, if anything does.
         on_report: given the run's report when it ends, also where it fails once it has begun; rows are then counted.
+        emergency: of a rollback: of the policy only `protect:` is asked; kept with the run.
 
     Raises:
         BlockedError: a step is not allowed; nothing was changed.
@@ -83,12 +85,12 @@ def apply(
         PartialError: stopped part-way; says what is done.
         ReconcileError: it failed before anything was changed.
     """
-    admitted = admit(project, made, backup)
+    admitted = undoing.admitted(project, made) if emergency else admit(project, made, backup)
     made = replace(made, observed={**made.observed, **admitted.to_json()})  # as the ledger is to have it
     ledger = open_ledger(project)
     try:
         epoch = ledger.lock_state().epoch
-        no_unfinished(ledger.unfinished())
+        no_unfinished(undoing.other(ledger.unfinished(), made))
     finally:
         ledger.close()
     with reading(project) as found:
@@ -148,7 +150,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
     try:
         if epoch is not None and ledger.lock_state().epoch != epoch + 1:
             found = reread(found)  # somebody else's run came in between
-            no_unfinished(ledger.unfinished())
+            no_unfinished(undoing.other(ledger.unfinished(), made))
         journal = ledger.journal(run) if resumed else {}
         lives, pauses = found.lives, pausing.begun(found.known, run, how.until)
         if unfinished is not None:
@@ -161,7 +163,10 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
         else:
             _fresh(made, found)
             pending = {s.id for s in made.steps}
+            made = undoing.remembered(made, found)
             ledger.record((), (), pauses)  # before it begins: killed at once, it must not be resumed beyond that
+            undoing.give_up(made, ledger)
+            document = planfile.to_json(made)
             ledger.begin(run, document["digest"], document)
         moments = Moments(project, made, document["digest"], run, ledger, on_event, journal)
         try:
@@ -231,9 +236,11 @@ def _recorded(project: Project, made: Plan, run: str, after: Survey) -> int:
     known = {k: v for canonical in after.canonical.values() for k, v in canonical.learned.items()}
     known |= settled(before, {name: d.live for name, d in after.differences.items()})
     known |= pausing.over(before, run)
+    known |= undoing.held(made, run, after)
     waiting = held.read(before)
     known |= held.entries(waiting, _kept(made, run, time.time(), waiting, after))
-    ledger.record(new, gone, known)
+    back, less = undoing.records(made, run, after)
+    ledger.record([*new, *back], [*gone, *less], known)
     ledger.finish(run, "done")
     reached(project, made, ledger)
     return len(new)
@@ -316,6 +323,8 @@ def _proved(made: Plan, found: Reading, run: str) -> Survey:
             f"run {run} carried out every step, but could not be verified: {str(error) or 'interrupted'}",
             hint="once the stores can be read again: reconcile apply --resume",
         ) from error
+    if made.rollback is not None:
+        return undoing.proved(made, after, run)
     promised = {c.address for c in made.resource_changes}
     if made.held:
         waiting = _kept(made, run, 0.0, held.read(after.reading.known), after)

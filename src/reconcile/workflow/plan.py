@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconcile import held, load, moments, rules
+from reconcile import held, load, moments, rolled, rules
 from reconcile.causes import causes
 from reconcile.change import Change, Phase, Step
 from reconcile.diff import Options
@@ -82,7 +82,7 @@ def release(project: Project, names: Sequence[str], options: Options | None = No
         choice = Choice(chosen=lambda step: step.id.rpartition("/")[0] in chosen)
         prune = max((waiting[a].prune for a in chosen), key=held.PRUNES.index)
         options = replace(options or Options(), prune=prune)
-        return _plan(survey(found, options), time.monotonic() - began, choice)
+        return shaped(survey(found, options), time.monotonic() - began, choice, alone=True)
 
 
 def planned(found: Reading, options: Options, seconds: float) -> Plan:
@@ -93,7 +93,7 @@ def planned(found: Reading, options: Options, seconds: float) -> Plan:
         ReconcileError: an option matches nothing.
     """
     _refuse_unmatched(found, options)
-    return _plan(survey(found, options), seconds, waiting(found.project, held.read(found.known)))
+    return shaped(survey(found, options), seconds, waiting(found.project, held.read(found.known)))
 
 
 def waiting(project: Project, rows: Mapping[str, held.Held]) -> Choice:
@@ -152,11 +152,19 @@ def _refuse_unmatched(found: Reading, options: Options) -> None:
             )
 
 
-def _plan(found: Survey, read_seconds: float, choice: Choice) -> Plan:
+def shaped(found: Survey, read_seconds: float, choice: Choice, *, alone: bool = False) -> Plan:
+    """The plan of the differences found, with all that is to be told of it.
+
+    Args:
+        alone: it is about some changes only, and holds nothing back.
+
+    Raises:
+        PlanError: see `ordered`; or something out of the scope stands on what is dropped.
+    """
     project, stores = found.reading.project, found.reading.stores
-    rows, released = held.read(found.reading.known), choice.chosen is not None
+    rows = held.read(found.reading.known)
     built = ordered(found, choice, rows)
-    if released:  # what is not of this plan is not held by it either
+    if alone:  # what is not of this plan is not held by it either
         shown = {c.address for c in built.resource_changes}
         changes = tuple(c for c in built.changes if c.address in shown)
         built = replace(built, held=(), held_changes=(), changes=changes)
@@ -165,7 +173,7 @@ def _plan(found: Survey, read_seconds: float, choice: Choice) -> Plan:
         project=project.name,
         environment=project.environment,
         options=found.options,
-        complete=not released and all(d.complete for d in found.differences.values()),
+        complete=not alone and all(d.complete for d in found.differences.values()),
         stores=tuple(store.server for store in stores.values()),
         ledger=project.ledger.store if project.ledger.file is None else None,
         resource_changes=built.resource_changes,
@@ -252,6 +260,7 @@ def _observed(found: Survey, built: Steps, read_seconds: float, rows: Mapping[st
         "costs": _costs(found.reading, built),
         "drift": drifted,
         **({"held": since} if since else {}),
+        **({"rolled": _rolled(found)} if any(d.rolled for _, d in differences) else {}),
         "kept": [str(a) for _, d in differences for a in d.kept],
         "extra": [{"address": str(r.address)} for _, d in differences for r in d.extra],
         "not_modelled": [
@@ -272,6 +281,13 @@ def _observed(found: Survey, built: Steps, read_seconds: float, rows: Mapping[st
         "inputs": {"desired": load.digest(project), "variables": dict(project.variables or {})},
         "blocked": [],
     }
+
+
+def _rolled(found: Survey) -> dict[str, Json]:
+    """What is left out since a rollback: by address the run that was reversed and since when; {} of what needs it."""
+    rows = rolled.read(found.reading.known)
+    told = {a: {"run": row.run, "since": row.since} for a, row in rows.items()}
+    return {str(a): told.get(str(a), {}) for d in found.differences.values() for a in d.rolled}
 
 
 def _where(found: Survey, change: Change) -> Address:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconcile import held, planfile, report
+from reconcile import held, planfile, report, rolled
 from reconcile.change import Step
 from reconcile.errors import ReconcileError
 from reconcile.ledger_rows import Run
@@ -63,6 +63,10 @@ def status(project: Project) -> dict[str, Json]:
                 }
                 for a, h in sorted(held.read(ledger.known()).items())
                 if h.steps
+            ],
+            "rolled": [
+                {"address": a, "run": row.run, "by": row.by, "since": row.since}
+                for a, row in sorted(rolled.read(ledger.known()).items())
             ],
             "applied": counts,
             "runs": [_run(r) for r in ledger.runs(5)],
@@ -175,6 +179,37 @@ def forget(project: Project, addresses: Iterable[str]) -> list[Address]:
         finally:
             ledger.release()
         return inside
+    finally:
+        ledger.close()
+
+
+def let_go(project: Project, names: Sequence[str]) -> list[str]:
+    """Hold no more what a rollback put back: the next plan has it again. The stores are not touched.
+
+    Args:
+        names: addresses (globs), or runs that were rolled back.
+
+    Returns:
+        The addresses.
+
+    Raises:
+        RefusedError: another run holds the lock.
+    """
+    ledger = open_ledger(project)
+    try:
+        rows = rolled.read(ledger.known())
+        meant = {
+            row.whole for a, row in rows.items() if any(n in (row.run, row.by) or fnmatchcase(a, n) for n in names)
+        }
+        chosen = sorted(a for a, row in rows.items() if row.whole in meant)
+        if chosen:
+            run = uuid.uuid4().hex[:12]
+            ledger.lock(run)
+            try:
+                ledger.record((), (), rolled.over(chosen))
+            finally:
+                ledger.release()
+        return chosen
     finally:
         ledger.close()
 

@@ -1,0 +1,216 @@
+"""`reconcile rollback`: the plan that takes runs back; made here, carried out as any other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from reconcile.diff import Options
+from reconcile.errors import ReconcileError, RefusedError
+from reconcile.facts import Verb
+from reconcile.model import Address, Json, State
+from reconcile.order import ALL
+from reconcile.plan import Plan
+from reconcile.planfile import from_json
+from reconcile.policy import Allowance
+from reconcile.reversal import Past, Undone, back, overlaps, pasts, renames
+from reconcile.stores.base import Canonical, Live
+from reconcile.survey import Reading, Survey, reading
+from reconcile.workflow.plan import shaped
+
+if TYPE_CHECKING:
+    from reconcile.ledger import Ledger
+    from reconcile.ledger_rows import Run
+    from reconcile.project import Project
+
+_REVERSED = ("done", "stopped", "paused", "abandoned", "running")
+"""Outcomes of runs that may have changed something."""
+
+
+@dataclass(frozen=True)
+class _Back:
+    """A run on its way back: what of it is asked for, and its renames."""
+
+    run: Run
+    pasts: tuple[Past, ...]
+    names: tuple[tuple[Address, Address], ...]
+    helpers: tuple[Address, ...]
+    """Of one that stopped part-way: what its steps may have left besides."""
+
+
+def rollback(
+    project: Project, run: str | None, *, to: str | None = None, only: Sequence[str] = (), allow: Sequence[str] = ()
+) -> Plan:
+    """The plan that reverses a run, or all after one. Changes nothing anywhere.
+
+    Args:
+        run: the run to reverse.
+        to: instead of it: the run after which all are reversed, the latest first, as one plan.
+        only: globs of addresses: nothing else is put back.
+        allow: see `Options`.
+
+    Raises:
+        ReconcileError: there is no such run, or nothing to take back.
+        RefusedError: a later run touched what it changed.
+        PlanError: it cannot be taken back without touching what is not of these runs.
+    """
+    began = time.monotonic()
+    for allowance in (*allow, *project.policy.allow):
+        Allowance.parse(allowance)
+    with reading(project) as found:
+        chosen, later = _chosen(found.ledger, run, to)
+        runs = [_on_its_way(r, only, found.ledger) for r in chosen]
+        if not any(r.pasts for r in runs):
+            raise ReconcileError(
+                f"run {chosen[0].id} changed nothing" + (f" that matches {', '.join(only)}" if only else ""),
+                hint="see: reconcile history",
+            )
+        _refuse_overlaps(runs, later)
+        return _planned(found, runs, Options(allow=tuple(allow)), time.monotonic() - began)
+
+
+def _on_its_way(run: Run, only: Sequence[str], ledger: Ledger) -> _Back:
+    plan, asked = from_json(run.plan), tuple(_asked(pasts(run), only))
+    journal = {} if run.outcome == "done" else ledger.journal(run.id)
+    own = {str(p.address) for p in asked}
+    begun = [s for s in plan.steps if s.id in journal and s.id.rpartition("/")[0] in own]
+    made = {a for s in begun for a in s.debris} | {
+        Address.parse(f.subject) for s in begun for f in s.gives if f.verb in (Verb.HAS, Verb.OK)
+    }
+    helpers = made - {c.address for c in plan.resource_changes}
+    return _Back(run, asked, tuple(renames(plan)), tuple(sorted(helpers)))
+
+
+def _chosen(ledger: Ledger, run: str | None, to: str | None) -> tuple[list[Run], list[Run]]:
+    """The runs to take back, the latest first; and later ones that stay."""
+    every = [r for r in ledger.runs(1_000_000) if r.outcome in _REVERSED]
+    named = next((r for r in every if r.id == (run or to)), None)
+    if named is None:
+        raise ReconcileError(f"there is no run {run or to} that changed anything", hint="see: reconcile history")
+    loaded = [full for r in every if r.number >= named.number and (full := ledger.run(r.id)) is not None]
+    gone = _taken_back(loaded)
+    if named.id in gone and to is None:
+        raise ReconcileError(f"run {named.id} is rolled back already, by run {gone[named.id]}")
+    left = [r for r in loaded if r.id not in gone and not (_runs_of(r) and set(_runs_of(r)) <= gone.keys())]
+    later = [r for r in left if r.number > named.number]
+    if to is not None:
+        if not later:
+            raise ReconcileError(f"nothing was changed after run {named.id}", hint="see: reconcile history")
+        return later, []
+    return [r for r in loaded if r.id == named.id], later
+
+
+def _runs_of(run: Run) -> list[str]:
+    return list((run.plan.get("rollback") or {}).get("runs", ()))
+
+
+def _taken_back(runs: Sequence[Run]) -> dict[str, str]:
+    """Runs of which every change was reversed, by which run; a rollback that was itself reversed counts no more."""
+    found: dict[str, str] = {}
+    for run in sorted(runs, key=lambda r: -r.number):
+        if run.id not in found and run.outcome == "done" and not (run.plan.get("rollback") or {}).get("part"):
+            found |= dict.fromkeys(_runs_of(run), run.id)
+    return found
+
+
+def _asked(run: Sequence[Past], only: Sequence[str]) -> list[Past]:
+    """What `--only` names, with what is in what it names."""
+    if not only:
+        return list(run)
+    named = [p.address for p in run if any(fnmatchcase(str(p.address), glob) for glob in only)]
+    return [p for p in run if any(p.address == a or _in(p.address, a) for a in named)]
+
+
+def _in(address: Address, whole: Address) -> bool:
+    size = len(whole.parts)
+    return address.store == whole.store and len(address.parts) > size and address.parts[:size] == whole.parts
+
+
+def _refuse_overlaps(runs: Sequence[_Back], later: Sequence[Run]) -> None:
+    lines, first = [], None
+    for run in sorted(later, key=lambda r: -r.number):
+        touched = list(overlaps([p for r in runs for p in r.pasts], pasts(run)))
+        lines += [f"  {address}: changed again by run {run.id}" for address in touched[:8]]
+        first = first or (run.id if touched else None)
+    if first is not None:
+        oldest = min((r.run for r in runs), key=lambda r: r.number)
+        raise RefusedError(
+            f"run {oldest.id} cannot be rolled back alone; later runs touched what it changed:\n" + "\n".join(lines),
+            hint=f"roll that back first: reconcile rollback {first}\n"
+            "  or all runs after an earlier one, as one plan: reconcile rollback --to RUN",
+        )
+
+
+def _planned(found: Reading, runs: Sequence[_Back], options: Options, seconds: float) -> Plan:
+    places = {a: row.live for a, row in found.applied.items()}
+    stores = {name: Undone.of(store.live.state, store.package) for name, store in found.stores.items()}
+    for run in runs:
+        for name, store in stores.items():
+            own = [p for p in run.pasts if p.address.store == name]
+            names = [pair for pair in run.names if pair[0] in {p.address for p in own}]
+            store.undo(own, names, places)
+            store.clear(a for a in run.helpers if a.store == name)
+    differences, canonical = {}, {}
+    for name, undone in stores.items():
+        state = _spelled(found, name, undone)
+        differences[name] = undone.difference(state)
+        canonical[name] = Canonical(state)
+    bare = replace(found, desired=State())
+    made = shaped(Survey(bare, options, canonical, differences), seconds, ALL, alone=True)
+    changed = tuple(
+        replace(c, action_reason="delete_because_rolled_back") if str(c.action_reason).startswith("delete_") else c
+        for c in made.resource_changes
+    )
+    notes = [_title(run.run) for run in runs] + [f"not undone: {a}: {why}" for a, why in _stays(runs)]
+    observed = {**made.observed, "notes": [*notes, *made.observed["notes"]]}
+    return replace(made, resource_changes=changed, rollback=_described(runs), observed=observed, complete=False)
+
+
+def _spelled(found: Reading, name: str, undone: Undone) -> State:
+    """The end as the package wants what is desired: what it decides by itself (names of generations) is in it."""
+    store = found.stores[name]
+    asked = State({a: r for a, r in undone.target.items() if a in undone.touched or a not in undone.state})
+    if not asked:
+        return undone.target
+    live = Live(undone.state, store.live.not_modelled, store.live.partial)
+    spelled = store.session.canonical(undone.target, live, found.known).state
+    return undone.target.add(*(spelled[a] for a in asked if a in spelled))
+
+
+def _title(run: Run) -> str:
+    at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.started))
+    return f"rolls back run {run.id} of {at}"
+
+
+def _stays(runs: Sequence[_Back]) -> list[tuple[str, str]]:
+    """What cannot be undone, and why."""
+    found = []
+    for run in runs:
+        known: Mapping[str, str] = (run.run.plan["observed"].get("reverse") or {}).get("cannot", {})
+        stays = [p for p in run.pasts if p.was is not None and not p.reversible]
+        found += [(str(p.address), known.get(str(p.address), "there is no step back")) for p in stays]
+        asked = {str(p.address) for p in run.pasts} - {str(p.address) for p in stays}
+        found += [(a, why) for a, why in known.items() if a in asked]
+    return found
+
+
+def _described(runs: Sequence[_Back]) -> Json:
+    """What of which runs the plan reverses; the earliest run's past of an address is how it ends."""
+    changes: dict[str, Json] = {}
+    for run in runs:
+        for past in run.pasts:
+            if past.was is None or past.reversible:
+                at = None if past.was is None else str(past.at)
+                changes[str(past.address)] = {"address": str(past.address), "run": run.run.id, "at": at}
+    named = [(new, back(new, [(new, old)])) for run in runs for new, old in run.names
+             if any(p.address == new for p in run.pasts)]  # fmt: skip
+    part = any(len(run.pasts) < len(run.run.plan["resource_changes"]) for run in runs)
+    return {
+        "runs": [run.run.id for run in runs],
+        "changes": list(changes.values()),
+        "renames": [[str(new), str(old)] for new, old in named],
+        **({"part": True} if part else {}),
+    }
