@@ -166,7 +166,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
             made = undoing.remembered(made, found)
             ledger.record((), (), pauses)  # before it begins: killed at once, it must not be resumed beyond that
             undoing.give_up(made, ledger)
-            document = planfile.to_json(made)
+            document["observed"] = made.observed
             ledger.begin(run, document["digest"], document)
         moments = Moments(project, made, document["digest"], run, ledger, on_event, journal)
         try:
