@@ -70,8 +70,9 @@ def test_a_report_tells_what_was_done_and_what_is_held(folder: Folder) -> None:
         "command": f"reconcile rollback {report['run']}",
         "irreversible": ["s.column.public.notes.old"],
     }
-    assert "| s.table.public.notes | rows | 3 | 3 | 100 % |" in markdown
+    assert "| `s.table.public.notes` | rows | 3 | 3 | 100 % |" in markdown
     assert f"`reconcile rollback {report['run']}`" in markdown and "deletes-data" in markdown
+    assert "| changes | 2 to add, 1 to drop |" in markdown
     tags = _Tags()
     tags.feed(page)
     assert not tags.open and "done in" in page and 'style="--share:100%"' in page

@@ -16,6 +16,7 @@ from reconcile.render.status import OUTCOMES
 FORMATS = {"text": ".txt", "markdown": ".md", "json": ".json", "html": ".html"}
 """Formats of a report, with the suffix of a file by which it is chosen."""
 _MARKS = {"done": "✓", "begun": "!", "half done": "!", "failed": "✗"}
+_ADDRESS = re.compile(r"[\w-]+\.[a-z_]+\.\S")
 _GOOD = frozenset({"done"})
 MANY = 12
 """Steps of a group that are listed."""
@@ -89,7 +90,7 @@ def _facts(report: Json) -> Iterator[tuple[str, str]]:
     yield "ended", _time(report["finished"])
     if report["backup"]:
         yield "backup", report["backup"]
-    counts = {verb: n for verb, n in report["summary"].items() if n}
+    counts = {verb: n for verb, n in report["summary"].items() if isinstance(n, int) and n}
     if counts:
         yield "changes", ", ".join(f"{n} to {verb}" for verb, n in counts.items())
 
@@ -117,7 +118,7 @@ def _steps(report: Json) -> Table:
     for group in report["groups"]:
         steps = group["steps"]
         named = [*steps[:MANY], f"… and {len(steps) - MANY} more"] if len(steps) > MANY + 1 else steps
-        took = "" if group["seconds"] is None else units.duration(group["seconds"])
+        took = "" if group["seconds"] is None else _took(group["seconds"])
         for position, step in enumerate(named):
             first = position == 0
             mark = f"{_MARKS.get(group['state'], '·')} {group['phase']}" if first else ""
@@ -130,13 +131,13 @@ def _steps(report: Json) -> Table:
 
 
 def _hook(hook: Json) -> tuple[str, ...]:
-    return hook["at"], " ".join(hook["command"]), units.duration(hook["seconds"]), hook["failure"] or "ended with 0"
+    return hook["at"], " ".join(hook["command"]), _took(hook["seconds"]), hook["failure"] or "ended with 0"
 
 
 def _check(check: Json) -> tuple[str, ...]:
     took = check.get("seconds")
     told = " · ".join(str(check[key]) for key in ("state", "detail") if check.get(key))
-    return check["name"], check.get("when") or "", "" if took is None else units.duration(took), told
+    return check["name"], check.get("when") or "", "" if took is None else _took(took), told
 
 
 def _change(change: Json) -> tuple[str, ...]:
@@ -153,6 +154,10 @@ def _rollback(rollback: Json) -> Iterator[str]:
         yield f"To undo this run: {rollback['command']}"
     for address in rollback["irreversible"]:
         yield f"Cannot be undone: {address}"
+
+
+def _took(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else units.duration(seconds)
 
 
 def _time(seconds: float) -> str:
@@ -197,7 +202,7 @@ def markdown(report: Json) -> str:
         else:
             heads, right = _heads(part)
             lines += [_row(heads), _row(["--:" if r else "---" for r in right])]
-            lines += [_row([_escaped(cell) for cell in row]) for row in part.rows]
+            lines += [_row([_quoted(cell) for cell in row]) for row in part.rows]
         lines.append("")
     return "\n".join(lines)
 
@@ -208,6 +213,11 @@ def _row(cells: Sequence[str]) -> str:
 
 def _escaped(cell: str) -> str:
     return re.sub(r"([\\`*_<>\[\]|@#~])", r"\\\1", words.printable(cell))
+
+
+def _quoted(cell: str) -> str:
+    """An address as code, where Markdown lets it be; else escaped."""
+    return f"`{cell}`" if _ADDRESS.match(cell) and not re.search(r"[`|]", cell) else _escaped(cell)
 
 
 def _commands(line: str) -> str:
@@ -221,8 +231,9 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.05rem; margin: 2rem 0 .4rem; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; color: var(--dim); font-weight: 500; }
-td, th { padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
+td, th { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
   overflow-wrap: anywhere; }
+th + th.n + th, td.n + td { padding-left: .8rem; }
 .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.bar { background: linear-gradient(to left, var(--bar) var(--share), transparent var(--share)); }
 code { font: 13px ui-monospace, monospace; } .done { color: #2a8a4a; } .stopped, .undone { color: #c0392b; }
@@ -257,14 +268,14 @@ def _table(table: Table) -> Iterator[str]:
         yield f"<tr>{''.join(cells)}</tr>"
     for number, row in enumerate(table.rows):
         share = table.shares[number] if table.shares else 0.0
-        cells = (_cell(cell, right[c], share if right[c] else 0.0, c) for c, cell in enumerate(row))
+        cells = (_cell(cell, r, share if r else 0.0) for cell, r in zip(row, right, strict=True))
         yield f"<tr>{''.join(cells)}</tr>"
     yield "</table>"
 
 
-def _cell(cell: str, right: bool, share: float, column: int) -> str:
+def _cell(cell: str, right: bool, share: float) -> str:
     shown = html.escape(words.printable(cell))
-    shown = f"<code>{shown}</code>" if column == 1 and "." in cell else shown
+    shown = f"<code>{shown}</code>" if _ADDRESS.match(cell) else shown
     bar = f' bar" style="--share:{100 * share:.0f}%' if share else ""
     return f'<td class="n{bar}">{shown}</td>' if right else f"<td>{shown}</td>"
 

@@ -112,7 +112,10 @@ def index(runs: Sequence[Json], *, linked: bool = False) -> str:
     for run in runs:
         took = units.duration(run["finished"] - run["started"]) if run["finished"] else "–"
         number = f"[{run['number']}]({page(run)})" if linked else run["number"]
-        counts = ", ".join(f"{n} to {verb}" for verb, n in (run.get("summary") or {}).items() if n) or "–"
+        counts = (
+            ", ".join(f"{n} to {verb}" for verb, n in (run.get("summary") or {}).items() if n and isinstance(n, int))
+            or "–"
+        )
         digest = run["digest"].removeprefix("sha256:")[:12]
         outcome = OUTCOMES.get(run["outcome"], run["outcome"])
         rows.append(
