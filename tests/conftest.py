@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -21,6 +22,8 @@ from reconcile.sandbox.applied import import_whole
 from reconcile.sandbox.postgres import IN_WHEEL, LATEST, installed
 from reconcile.sandbox.scratch import Scratch, postgres_database
 from reconcile.stores import kinds
+from tests.everywhere import begun
+from tests.projects import Folder
 
 pytest_plugins = ["pytester"]
 
@@ -36,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 OLDER = ("16", "15")
+FAULTS = "fault points"
+"""Of a test's report: how many faults it tried."""
 _GIVEN = os.environ.get(f"{PREFIX}POSTGRES_URL")
 
 
@@ -66,7 +71,12 @@ def postgres_versions(*, older: bool = False) -> tuple[str, ...]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which older versions nothing was tested on, for want of a server."""
+    """Say how many faults were tried, and which older versions nothing was tested on, for want of a server."""
+    passed = terminalreporter.stats.get("passed", [])
+    faults = [value for report in passed for name, value in report.user_properties if name == FAULTS]
+    if faults:
+        told = f"Fault points: {sum(faults)} in {len(faults)} tests; after each the same end"
+        terminalreporter.write_line(told)
     if not (_GIVEN or os.environ.get("RECONCILE_TEST_POSTGRES")):
         for version in set(OLDER) - set(installed()):
             hint = f"apt-get install postgresql-{version}"
@@ -135,3 +145,25 @@ def make_postgres_database(
     """As the plugin's, on the version that the test runs on."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(postgres_database(postgres_servers(postgres_version).postgres_url))
+
+
+@pytest.fixture
+def fault_points(request: pytest.FixtureRequest) -> Callable[[int], None]:
+    """Adds to the number of faults that the run of the suite tells at its end."""
+    return lambda number: request.node.user_properties.append((FAULTS, number))
+
+
+@pytest.fixture
+def everywhere(
+    tmp_path: Path, make_postgres_database: Callable[[], str], neo4j_database: Any, wipe_qdrant: Any, sandbox: Any
+) -> Callable[..., Folder]:
+    """Makes a project over three fresh stores, the old state applied and the new one declared; see `begun`."""
+    made = iter(range(1000))
+
+    def make(through: Callable[[str], str] = str) -> Folder:
+        neo4j_database.wipe()
+        wipe_qdrant()
+        path = tmp_path / str(next(made))
+        return begun(path, make_postgres_database(), neo4j_database, sandbox.qdrant_url, through)
+
+    return make

@@ -130,7 +130,9 @@ def on_versions() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("folder", "postgres_version"), list(on_versions()), indirect=["postgres_version"])
 @pytest.mark.usefixtures("postgres_version")
-def test_case(folder: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_case(
+    folder: Path, tmp_path: Path, request: pytest.FixtureRequest, fault_points: Callable[[int], None]
+) -> None:
     case = Case(folder, tmp_path, KINDS[folder.parent.name](request))
     case.begin()
     if error := case.options.get("error"):
@@ -168,6 +170,7 @@ def test_case(folder: Path, tmp_path: Path, request: pytest.FixtureRequest) -> N
         carry_out(case, case.plan("all"), cut)
         case.apply()
         assert case.state() == end, f"after the first {cut} groups of the plan, another apply ends elsewhere"
+    fault_points(len(plan.groups) - 1 if thorough and len(plan.groups) else 0)
 
 
 def carry_out(case: Case, plan: Plan, groups: int) -> None:

@@ -220,7 +220,7 @@ def go_on(folder: Folder) -> None:
 
 
 def test_killed_in_the_apply_and_in_the_release_it_comes_to_the_same_end(
-    tmp_path: Path, make_postgres_database: Callable[[], str]
+    tmp_path: Path, make_postgres_database: Callable[[], str], fault_points: Callable[[int], None]
 ) -> None:
     """SIGKILL at events all over both runs, the ledger in the store and in a file by turns."""
     points = [0, 0]
@@ -244,6 +244,7 @@ def test_killed_in_the_apply_and_in_the_release_it_comes_to_the_same_end(
         assert found == (END, [], (), (), 0), f"killed at event {at} of the release"
         points = [points[0] + cut, points[1] + torn]
     assert min(points) >= 3, points
+    fault_points(sum(points))
 
 
 # --- apply --phase ---------------------------------------------------------------------------------------------------

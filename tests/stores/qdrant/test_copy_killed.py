@@ -102,14 +102,13 @@ def check(store: Store, name: str, when: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_killed_after_any_change(store: Store, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_killed_after_any_change(store: Store, name: str, fault_points: Callable[[int], None]) -> None:
     tried = sweep(store, lambda: begin(store, name), lambda when: check(store, name, when))
-    with capsys.disabled():
-        print(f"\n{name}: killed at {tried} moments, every {EVERY} changes")
+    fault_points(tried)
     assert tried >= 24 // EVERY
 
 
-def test_killed_after_any_change_of_a_removal(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_killed_after_any_change_of_a_removal(store: Store, fault_points: Callable[[int], None]) -> None:
     """The snapshot, what is restored from it, and the deletion."""
 
     def start() -> None:
@@ -127,14 +126,13 @@ def test_killed_after_any_change_of_a_removal(store: Store, capsys: pytest.Captu
 
     every = max(1, EVERY // 2)  # half as many changes
     tried = sweep(store, start, look, every)
-    with capsys.disabled():
-        print(f"\nemptied: killed at {tried} moments, every {every} changes")
+    fault_points(tried)
     assert tried >= 12 // every
 
 
 @pytest.mark.parametrize("name", ["timestamp", "adopted"])
 def test_the_server_killed_at_any_change(
-    store: Store, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    store: Store, name: str, tmp_path: Path, fault_points: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is waited for; where that takes too long, the run goes on with --resume."""
     del store  # only for what its fixture sets
@@ -162,6 +160,5 @@ def test_the_server_killed_at_any_change(
             apply(own)
             check(own, name, f"server killed at change {number}, all applied")
             assert lines(own.plan()) == []
-    with capsys.disabled():
-        print(f"\n{name}: server killed at {tried} moments")
+    fault_points(tried)
     assert tried > 0
