@@ -8,7 +8,7 @@ help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: setup
-setup: ## Python packages in .venv, the three servers in the cache; does nothing the second time
+setup: ## Python packages in .venv, the servers in the cache; does nothing the second time
 	@scripts/setup
 
 .PHONY: demo

@@ -85,4 +85,26 @@ def qdrant(request: pytest.FixtureRequest) -> Fresh:
     return fresh
 
 
-KINDS: dict[str, Callable[[pytest.FixtureRequest], Fresh]] = {"postgres": postgres, "neo4j": neo4j, "qdrant": qdrant}
+def redis(request: pytest.FixtureRequest) -> Fresh:
+    """The server without keys and indexes each time, its parameters as it was started with."""
+    from tests.stores.redis.server import Commands
+
+    server = request.getfixturevalue("redis_server")
+    wipe = request.getfixturevalue("wipe_redis")
+    commands = Commands(server)
+
+    def fresh() -> Target:
+        wipe()
+        commands.reset()
+        return Target({"url": server}, lambda script: commands.run(script.read_text()))
+
+    request.addfinalizer(commands.reset)
+    return fresh
+
+
+KINDS: dict[str, Callable[[pytest.FixtureRequest], Fresh]] = {
+    "postgres": postgres,
+    "neo4j": neo4j,
+    "qdrant": qdrant,
+    "redis": redis,
+}

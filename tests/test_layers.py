@@ -18,7 +18,7 @@ MODULES = {
     for path in sorted(SOURCE.rglob("*.py"))
 }
 KINDS = stores.kinds()
-DRIVERS = {"psycopg", "neo4j", "qdrant_client", "rich", "jsonschema", "deepdiff", "sqlglot"}
+DRIVERS = {"psycopg", "neo4j", "qdrant_client", "redis", "rich", "jsonschema", "deepdiff", "sqlglot"}
 
 # From what everything may use to what uses everything. A module may import from its own row and the rows above.
 LAYERS = (

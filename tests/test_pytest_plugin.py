@@ -150,12 +150,13 @@ def test_the_example_in_all_three_stores(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("fixture", ["neo4j_database", "qdrant_server"])
+@pytest.mark.parametrize("fixture", ["neo4j_database", "qdrant_server", "redis_server"])
 def test_a_given_server_is_not_emptied(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, fixture: str
 ) -> None:
     monkeypatch.setenv(PREFIX + "NEO4J_URL", "bolt://graph.example")
     monkeypatch.setenv(PREFIX + "QDRANT_URL", "http://vectors.example")
+    monkeypatch.setenv(PREFIX + "REDIS_URL", "redis://cache.example")
     pytester.makepyfile(f"def test_it({fixture}): pass")
     ran = pytester.runpytest_subprocess()
     ran.assert_outcomes(errors=1)

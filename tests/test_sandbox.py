@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from reconcile.errors import ReconcileError
-from reconcile.sandbox import PREFIX, Sandbox
+from reconcile.sandbox import NAMES, PREFIX, Sandbox
 from reconcile.sandbox.files import cached, read_sums, verify
 from reconcile.sandbox.neo4j import initial_password, jars
 from reconcile.sandbox.processes import command_line, free_port, running
@@ -54,7 +54,7 @@ def test_the_life_of_a_sandbox(folder: Path) -> None:
 
     first = reconcile(folder, "up")
     assert first.returncode == 0, first.stderr
-    assert first.stdout.count("running") == 3
+    assert first.stdout.count("running") == 4
 
     # the shell reads it back
     printed = reconcile(folder, "env")
@@ -64,7 +64,8 @@ def test_the_life_of_a_sandbox(folder: Path) -> None:
     ).stdout  # fmt: skip
     urls = dict(line.split("=", 1) for line in read.splitlines())
     assert sorted(urls) == [
-        PREFIX + name for name in ("NEO4J_PASSWORD", "NEO4J_URL", "NEO4J_USER", "POSTGRES_URL", "QDRANT_URL")
+        PREFIX + name
+        for name in ("NEO4J_PASSWORD", "NEO4J_URL", "NEO4J_USER", "POSTGRES_URL", "QDRANT_URL", "REDIS_URL")
     ]
     assert urls[PREFIX + "NEO4J_PASSWORD"].isalnum()
     assert urls[PREFIX + "NEO4J_PASSWORD"] not in first.stdout + reconcile(folder, "status").stdout
@@ -95,7 +96,7 @@ def test_the_life_of_a_sandbox(folder: Path) -> None:
     with psycopg.connect(urls[PREFIX + "POSTGRES_URL"], autocommit=True) as connection:
         connection.execute("TABLE kept")
 
-    assert reconcile(folder, "down").stdout.split() == ["postgres", "stopped", "neo4j", "stopped", "qdrant", "stopped"]
+    assert reconcile(folder, "down").stdout.split() == [word for name in NAMES for word in (name, "stopped")]
     assert "nothing was running" in reconcile(folder, "down").stdout
     assert reconcile(folder, "down", "--delete").returncode == 0
     assert not folder.exists()
@@ -156,11 +157,12 @@ def test_servers_given_by_url(folder: Path) -> None:
         PREFIX + "NEO4J_USER": "ann",
         PREFIX + "NEO4J_PASSWORD": "it's",
         PREFIX + "QDRANT_URL": "http://vectors.example:6333",
+        PREFIX + "REDIS_URL": "redis://:hidden@cache.example:6379/0",
     }
     env = {**CLEAN, **given}
     up = reconcile(folder, "up", env=env)
-    assert up.returncode == 0 and up.stdout.count("given") == 3
-    assert "db.example:5433" in up.stdout and "secret" not in up.stdout
+    assert up.returncode == 0 and up.stdout.count("given") == len(NAMES)
+    assert "db.example:5433" in up.stdout and "secret" not in up.stdout and "hidden" not in up.stdout
     printed = reconcile(folder, "env", env=env).stdout
     assert f"""export {PREFIX}NEO4J_PASSWORD='it'"'"'s'""" in printed
     assert not (folder / "postgres").exists()

@@ -132,7 +132,7 @@ def test_where_the_ledger_is(tmp_path: Path) -> None:
         ("dimensions: 384", "dimensions: 0", "expected at least 1, got 0"),
         ("element: float16", "element: f16", '"element" of embedding "images": expected float32 or float16'),
         (", distance: dot", "", '10:3: missing key "distance" in embedding "images"'),
-        ("kind: qdrant", "kind: qdrnt", '7:19: "kind" of store "vectors": expected postgres, neo4j or qdrant, '
+        ("kind: qdrant", "kind: qdrnt", '7:19: "kind" of store "vectors": expected postgres, neo4j, qdrant or redis, '
          'got the text "qdrnt"; did you mean "qdrant"?'),
         ("{kind: qdrant, ", "{", '7:3: missing key "kind" in store "vectors"'),
         ("role: app_owner", "rol: app_owner", 'unknown key "rol" in store "app"; did you mean "role"?'),

@@ -35,7 +35,7 @@ COMMANDS = {
     "graph": "Draw a plan's steps and their order as a Mermaid diagram.",
     "forget": "Stop managing addresses, leaving the stores alone.",
     "unlock": "Release the lock that a dead run left behind.",
-    "sandbox": "Run real PostgreSQL + pgvector, Neo4j and Qdrant on this machine, on loopback.",
+    "sandbox": "Run real PostgreSQL + pgvector, Neo4j, Qdrant and Redis on this machine, on loopback.",
     "version": "Print the version.",
 }
 """The commands in the order of a project's life, each with its line of help."""

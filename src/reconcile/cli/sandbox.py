@@ -15,11 +15,11 @@ from reconcile.sandbox import NAMES, Sandbox, default_folder
 
 @click.group("sandbox")
 def command() -> None:
-    """Run real PostgreSQL + pgvector, Neo4j and Qdrant on this machine, on loopback.
+    """Run real PostgreSQL + pgvector, Neo4j, Qdrant and Redis on this machine, on loopback.
 
     For trying things out, for tests and for rehearsals; needs no project and no container engine. A server
-    whose RECONCILE_SANDBOX_POSTGRES_URL, ..._NEO4J_URL or ..._QDRANT_URL is set is used as it is, and nothing
-    is started for it.
+    whose RECONCILE_SANDBOX_POSTGRES_URL, ..._NEO4J_URL, ..._QDRANT_URL or ..._REDIS_URL is set is used as it is,
+    and nothing is started for it.
     """
 
 
@@ -57,9 +57,7 @@ def up(
     invocation: Invocation,
     folder: Path | None,
     fetch_only: bool,
-    postgres_port: int | None,
-    neo4j_port: int | None,
-    qdrant_port: int | None,
+    **ports: int | None,
 ) -> None:
     """Start the servers that do not run; return when all of them answer.
 
@@ -69,7 +67,7 @@ def up(
     if fetch_only:
         sandbox.fetch()
         return
-    sandbox.up(ports={"postgres": postgres_port, "neo4j": neo4j_port, "qdrant": qdrant_port})
+    sandbox.up(ports={name: ports[f"{name}_port"] for name in NAMES})
     _print(sandbox)
 
 

@@ -1,4 +1,4 @@
-"""Real PostgreSQL with pgvector, Neo4j and Qdrant on loopback: for the demo, tests and rehearsals.
+"""Real PostgreSQL with pgvector, Neo4j, Qdrant and Redis on loopback: for the demo, tests and rehearsals.
 
     sandbox = Sandbox(Path(".reconcile/sandbox"))
     sandbox.up()
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reconcile.sandbox.server import Server, Status
 
 PREFIX = "RECONCILE_SANDBOX_"
-NAMES = ("postgres", "neo4j", "qdrant")
+NAMES = ("postgres", "neo4j", "qdrant", "redis")
 
 
 def default_folder() -> Path:
@@ -35,7 +35,7 @@ def default_folder() -> Path:
 
 
 class Sandbox:
-    """The three servers of one folder, those given by URL excepted."""
+    """The servers of one folder, those given by URL excepted."""
 
     def __init__(self, folder: Path | None = None, given: Mapping[str, str] | None = None) -> None:
         """Nothing is started or read yet.
@@ -53,12 +53,14 @@ class Sandbox:
         from reconcile.sandbox.neo4j import Neo4j
         from reconcile.sandbox.postgres import LATEST, Postgres
         from reconcile.sandbox.qdrant import Qdrant
+        from reconcile.sandbox.redis import Redis
 
         version = self._given.get(f"{PREFIX}POSTGRES_VERSION") or LATEST
         servers = (
             Postgres(self.folder / "postgres", version),
             Neo4j(self.folder / "neo4j"),
             Qdrant(self.folder / "qdrant"),
+            Redis(self.folder / "redis"),
         )
         return {server.name: server for server in servers}
 

@@ -62,12 +62,13 @@ class ScratchStores:
             "postgres": self._postgres,
             "neo4j": self._neo4j,
             "qdrant": self._qdrant,
+            "redis": self._redis,
         }
 
     def __call__(self, directory: str | Path = ".", environment: str | None = None) -> Mapping[str, ScratchStore]:
         """Apply what a project declares to empty stores; the stores by their names in the project.
 
-        A PostgreSQL store gets a database of its own, Neo4j and Qdrant are emptied first. Variables of the
+        A PostgreSQL store gets a database of its own, Neo4j, Qdrant and Redis are emptied first. Variables of the
         environment that the project takes a URL, user or password from (`url: "${APP_DATABASE_URL}"`) are set
         to the scratch store's until the test ends, so that an application that reads them finds it. Policy,
         ledger file and roles of the project are not used.
@@ -124,6 +125,12 @@ class ScratchStores:
         scratch.wipe_qdrant(self._servers.qdrant_url)
         self._stack.callback(scratch.wipe_qdrant, self._servers.qdrant_url)
         return ScratchStore(name, "qdrant", self._servers.qdrant_url)
+
+    def _redis(self, name: str) -> ScratchStore:
+        self._servers.wipeable("redis")
+        scratch.wipe_redis(self._servers.redis_url)
+        self._stack.callback(scratch.wipe_redis, self._servers.redis_url)
+        return ScratchStore(name, "redis", self._servers.redis_url)
 
     def _export(self, spec: StoreSpec, store: ScratchStore) -> None:
         for key, value in (("url", store.url), ("user", store.user), ("password", store.password)):

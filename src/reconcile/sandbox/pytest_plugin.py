@@ -1,7 +1,7 @@
 """pytest fixtures: real servers for a session, fresh places in them for a test.
 
 Registered as the plugin `reconcile`; it costs nothing until a fixture is used. Servers named by
-RECONCILE_SANDBOX_POSTGRES_URL, …_NEO4J_URL (…_NEO4J_USER, …_NEO4J_PASSWORD) and …_QDRANT_URL are used
+RECONCILE_SANDBOX_POSTGRES_URL, …_NEO4J_URL (…_NEO4J_USER, …_NEO4J_PASSWORD) …_QDRANT_URL and …_REDIS_URL are used
 instead of starting any; what empties a whole server then needs RECONCILE_SANDBOX_DISPOSABLE=1.
 """
 
@@ -34,7 +34,7 @@ def _plainly() -> Iterator[None]:
 def reconcile_sandbox() -> Iterator[Scratch]:
     """The servers of this session, each started when first asked for, stopped at the end whatever happens.
 
-    Attributes: `postgres_url`, `neo4j_url`, `neo4j_user`, `neo4j_password`, `qdrant_url`.
+    Attributes: `postgres_url`, `neo4j_url`, `neo4j_user`, `neo4j_password`, `qdrant_url`, `redis_url`.
     """
     from reconcile.sandbox.scratch import Scratch
 
@@ -114,6 +114,24 @@ def qdrant_prefix(reconcile_sandbox: Scratch) -> Iterator[str]:
         url = reconcile_sandbox.qdrant_url
     yield prefix
     scratch.wipe_qdrant(url, prefix)
+
+
+@pytest.fixture
+def wipe_redis(reconcile_sandbox: Scratch) -> Callable[[], None]:
+    """Deletes all keys and search indexes of the Redis server when it is called."""
+    from reconcile.sandbox import scratch
+
+    with _plainly():
+        reconcile_sandbox.wipeable("redis")
+        url = reconcile_sandbox.redis_url
+    return lambda: scratch.wipe_redis(url)
+
+
+@pytest.fixture
+def redis_server(reconcile_sandbox: Scratch, wipe_redis: Callable[[], None]) -> str:
+    """The URL of a Redis server without keys and search indexes."""
+    wipe_redis()
+    return reconcile_sandbox.redis_url
 
 
 @pytest.fixture

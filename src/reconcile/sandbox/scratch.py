@@ -64,6 +64,11 @@ class Scratch:
         """The HTTP URL of Qdrant."""
         return self._variable("QDRANT_URL")
 
+    @property
+    def redis_url(self) -> str:
+        """The URL of Redis, its password in it."""
+        return self._variable("REDIS_URL")
+
     def start(self) -> None:
         """Start all of them now, at the same time, rather than one by one when they are asked for."""
         self._up(NAMES)
@@ -192,3 +197,19 @@ def _qdrant(method: str, server: str, path: str) -> Any:
             return json.load(answer)["result"]
     except urllib.error.URLError as error:
         raise ReconcileError(f"Qdrant at {server} does not answer {method} {path}: {error}") from error
+
+
+def wipe_redis(server: str) -> None:
+    """Delete all keys and search indexes; the server keeps its settings."""
+    import redis
+
+    with redis.Redis.from_url(server) as client:
+        client.flushall()
+        modules = client.execute_command("MODULE", "LIST")
+        if any(b"search" in map(_bytes, m.values() if isinstance(m, dict) else m) for m in modules):
+            for name in client.execute_command("FT._LIST"):
+                client.execute_command("FT.DROPINDEX", name)
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()

@@ -1,4 +1,4 @@
-"""What the three servers have in common: fetch, start, wait until it answers, stop."""
+"""What the servers have in common: fetch, start, wait until it answers, stop."""
 
 from __future__ import annotations
 

@@ -1,0 +1,181 @@
+"""The connection to a live Redis: the only file that decides what is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from reconcile.change import Call, Op, Server, Step, Timeouts
+from reconcile.checkup import Check
+from reconcile.errors import Problem, StoreError
+from reconcile.model import Address, Json, State
+from reconcile.stores.base import Canonical, Live, Transaction
+from reconcile.stores.redis import checks, values
+from reconcile.stores.redis.canonical import canonical
+from reconcile.stores.redis.introspect import introspect
+from reconcile.stores.redis.wire import Wire, pairs, sections, text
+
+if TYPE_CHECKING:
+    from reconcile.stores.base import StoreSpec
+
+MARK = "reconcile:mark"
+"""The key that says whose the database is. It may be evicted: then nobody's."""
+
+
+class RedisSession:
+    """See `stores.base.Session`."""
+
+    def __init__(self, spec: StoreSpec) -> None:
+        self.spec = spec
+        self.wire = Wire(spec)
+        self._info: dict[str, str] | None = None
+        self._config: dict[str, str] | None = None
+        """None where it may not be read."""
+        self.tell: Callable[[str], None] = lambda detail: None
+        self.report: Callable[[str], None] = lambda line: None
+
+    def server(self) -> Server:
+        """Version and mode from INFO, identity from our mark; remembered.
+
+        Raises:
+            StoreError: unreachable, wrong password, or no Redis.
+        """
+        if self._info is None:
+            self._info = sections(self.wire.ask("INFO"))
+            if "redis_version" not in self._info:
+                raise StoreError(f"{self.wire.shown} answers, but is no Redis", where=self.wire.place)
+        mark = self.mark(None)
+        # a key may be evicted: without one nothing is known, rather than that it is another server
+        identity = f"mark:{mark.get('project')}/{mark.get('environment')}" if mark else ""
+        facts = {"mode": self._info.get("redis_mode", "standalone"), "role": self._info.get("role", "master")}
+        return Server(self.spec.name, "redis", self._info["redis_version"], identity=identity, facts=facts)
+
+    def introspect(self) -> Live:
+        """The configuration: one round trip."""
+        partial = []
+        found = self.wire.tried("CONFIG", "GET", "*")
+        self._config = None if found is None else {name: text(v) for name, v in pairs(found).items()}
+        if self._config is None:
+            partial.append("CONFIG GET is not allowed: the configuration is not known")
+        return introspect(self.spec.name, self._config or {}, partial)
+
+    def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
+        """Values in the server's spelling."""
+        del known
+        return canonical(desired, live)
+
+    def unsupported(self, desired: State) -> Sequence[Problem]:
+        """Parameters that this server does not have, or reads only when it starts."""
+        self.server()
+        assert self._info is not None
+        if self._config is None:
+            return []
+        return checks.unsupported(desired, self._info, self._config, self._why_fixed)
+
+    def is_empty(self, address: Address) -> bool:
+        """Never asked for: no strategy depends on it."""
+        del address
+        return False
+
+    def measure(self, addresses: Iterable[Address]) -> Mapping[Address, Mapping[str, int]]:
+        """Nothing is known without looking at keys."""
+        del addresses
+        return {}
+
+    def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
+        """Nothing yet."""
+        del steps
+        return []
+
+    def check(self, steps: Sequence[Step]) -> Sequence[Check]:
+        """See `Session.check`."""
+        del steps
+        return []
+
+    def grants(self, steps: Sequence[Step], prefix: str, ledger: str | None) -> Mapping[str, str]:
+        """See `Session.grants`."""
+        del steps, prefix, ledger
+        return {}
+
+    @contextmanager
+    def transaction(self, steps: Sequence[Step]) -> Iterator[Transaction]:
+        """No step here is one: MULTI has no rollback. Calls simply run."""
+        del steps
+        yield self
+
+    def run(self, call: Call, timeouts: Timeouts) -> None:
+        """Execute one call and read back what it was to bring about.
+
+        Raises:
+            StoreError: refused, or taken and not as asked for.
+        """
+        del timeouts
+        match call:
+            case Op("config_set", args):
+                self._set(args["name"], args["value"])
+            case Op("config_rewrite"):
+                self.wire.ask("CONFIG", "REWRITE")
+            case _:
+                raise StoreError(f"Redis cannot run {call!r}", where=self.wire.place)
+
+    def clean(self, debris: Sequence[Address]) -> None:
+        """Nothing here leaves any."""
+        del debris
+
+    def note(self, steps: Sequence[Step]) -> str:
+        """See `Session.note`: the server shows all there is to know."""
+        del steps
+        return ""
+
+    def ended(self, step: Step, noted: str) -> bool:
+        """See `Session.ended`."""
+        del step, noted
+        return False
+
+    def transient(self, error: BaseException) -> bool:
+        """A connection that broke, a server that loads its data."""
+        from reconcile.stores.redis.wire import RedisError
+
+        return isinstance(error, RedisError) and error.passing
+
+    def mark(self, content: Mapping[str, str] | None) -> Mapping[str, str]:
+        """A hash under our own key; {} where there is none."""
+        if content is not None and dict(content) != self._mark():
+            fields = [word for pair in content.items() for word in pair]
+            self.wire.ask("HSET", MARK, *fields)
+        return self._mark()
+
+    def close(self) -> None:
+        """End the connection; safe to call twice."""
+        self.wire.close()
+
+    # --- helpers -----------------------------------------------------------------------------------------
+
+    def _mark(self) -> dict[str, str]:
+        return {name: text(value) for name, value in pairs(self.wire.tried("HGETALL", MARK)).items()}
+
+    def _set(self, name: str, value: str) -> None:
+        self.wire.ask("CONFIG", "SET", name, value)
+        found = text(pairs(self.wire.ask("CONFIG", "GET", name)).get(name, b""))
+        if not values.same(name, value, found):
+            raise StoreError(
+                f"{name} was set to {value}, and the server made {found} of it",
+                where=self.wire.place,
+                hint=f"declare that: `{name}: {found}`",
+            )
+
+    def _why_fixed(self, name: str, value: str) -> str | None:
+        """What the server says against setting a parameter; None where it would take it, or does not tell.
+
+        From 7.0 on all names are looked at before anything is set: beside one that no server knows, nothing ever is.
+        """
+        from reconcile.stores.redis.wire import RedisError
+
+        if self.server().numbers < (7,):
+            return None
+        try:
+            self.wire.ask("CONFIG", "SET", name, value, "reconcile-asks-only", "1")
+        except RedisError as error:
+            return error.what if "can't set" in error.what else None
+        return None
