@@ -116,6 +116,16 @@ def test_a_hook_that_takes_too_long_is_killed_with_what_it_started(folder: Folde
     assert not (folder.path / "late").exists() and columns(folder) == {"id", "old"}
 
 
+def test_a_rollback_has_moments_of_its_own(folder: Folder) -> None:
+    folder.declare(s=FIRST + "  more: {columns: {id: bigint}}\n").apply("all")
+    run = workflow.history(folder.load())[0]["id"]
+    (folder.path / "log").unlink()
+    folder.settings["hooks"] |= {moment: calls() for moment in ("before_rollback", "after_rollback")}
+    done = folder.declare().command("rollback", run, "--auto-approve", "--allow", "all")
+    assert done.returncode == 0, done.stderr
+    assert called(folder) == ["before_rollback", "before_contract", "after_contract", "after_rollback"]
+
+
 def test_a_saved_plan_has_its_hooks(folder: Folder) -> None:
     saved = folder.plan(allow=("all",))
     folder.settings["hooks"]["before"] = calls("rm -rf somewhere-else")

@@ -10,7 +10,7 @@ from reconcile import commands, notices
 from reconcile.apply import Event, OnEvent
 from reconcile.errors import HookError
 from reconcile.model import Json
-from reconcile.moments import Hook, Moment
+from reconcile.moments import Hook, Moment, of_run
 from reconcile.plan import Plan, digest_of
 from reconcile.references import masked, secrets
 
@@ -42,11 +42,14 @@ class Moments:
     on_event: OnEvent
     journal: Mapping[str, str]
     """What an earlier try wrote."""
-    rollback: bool = False
     results: list[Json] = field(default_factory=list)
     """Of each hook: when, what, seconds, how it ended."""
     issues: list[str] = field(default_factory=list)
     """What went wrong and did not stop the run."""
+
+    @property
+    def _back(self) -> bool:
+        return self.plan.rollback is not None
 
     def begin(self) -> None:
         """Before anything is changed.
@@ -54,7 +57,7 @@ class Moments:
         Raises:
             HookError: a hook failed that stops the run.
         """
-        self.reach(Moment.BEFORE_ROLLBACK if self.rollback else Moment.BEFORE)
+        self.reach(Moment.BEFORE_ROLLBACK if self._back else Moment.BEFORE)
 
     def end(self) -> None:
         """After all is done and recorded.
@@ -62,7 +65,7 @@ class Moments:
         Raises:
             HookError: a hook failed that stops the run.
         """
-        self.reach(Moment.AFTER_ROLLBACK if self.rollback else Moment.AFTER)
+        self.reach(Moment.AFTER_ROLLBACK if self._back else Moment.AFTER)
 
     def failed(self, outcome: str, message: str) -> None:
         """The run ends here; what its own hooks meet is told and changes nothing of that.
@@ -145,11 +148,5 @@ class Moments:
 
 def moved(plan: Plan, project: Project) -> bool:
     """Whether the hooks a plan shows are not those that the project has now for its steps."""
-    from reconcile.moments import of_run
-
-    now = of_run(project.hooks, (step.phase for step in plan.steps), rollback=_rolls_back(plan))
+    now = of_run(project.hooks, (step.phase for step in plan.steps), rollback=plan.rollback is not None)
     return digest_of([h.to_json() for h in now]) != digest_of([h.to_json() for h in plan.hooks])
-
-
-def _rolls_back(plan: Plan) -> bool:
-    return any(hook.at in (Moment.BEFORE_ROLLBACK, Moment.AFTER_ROLLBACK) for hook in plan.hooks)

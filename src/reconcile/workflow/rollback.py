@@ -12,6 +12,7 @@ from reconcile.diff import Options
 from reconcile.errors import ReconcileError, RefusedError
 from reconcile.facts import Verb
 from reconcile.model import Address, Json, State
+from reconcile.moments import of_run
 from reconcile.order import ALL
 from reconcile.plan import Plan
 from reconcile.planfile import from_json
@@ -166,7 +167,14 @@ def _planned(found: Reading, runs: Sequence[_Back], options: Options, seconds: f
     )
     notes = [_title(run.run) for run in runs] + [f"not undone: {a}: {why}" for a, why in _stays(runs)]
     observed = {**made.observed, "notes": [*notes, *made.observed["notes"]]}
-    return replace(made, resource_changes=changed, rollback=_described(runs), observed=observed, complete=False)
+    return replace(
+        made,
+        resource_changes=changed,
+        rollback=_described(runs),
+        hooks=of_run(found.project.hooks, (step.phase for step in made.steps), rollback=True),
+        observed=observed,
+        complete=False,
+    )
 
 
 def _spelled(found: Reading, name: str, undone: Undone) -> State:
