@@ -46,6 +46,7 @@ LAYERS = (
     ),
     ("wording", "ledger_file"),
     ("stores",),
+    ("backfills",),
     ("policies", "project", "mirrors", "waits", "load", "validation"),
     (
         "order",
@@ -59,6 +60,7 @@ LAYERS = (
         "held",
         "rolled",
         "reversal",
+        "pending",
         "survey",
         "starter",
         "freshness",

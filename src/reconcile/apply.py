@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from types import MappingProxyType
 
-from reconcile.change import Step
+from reconcile.change import Op, Step
 from reconcile.errors import PartialError, ReconcileError, RefusedError
 from reconcile.ledger import LOCK_SECONDS, Ledger
 from reconcile.moments import Moment, around
@@ -39,6 +40,8 @@ class Event:
 
 
 OnEvent = Callable[[Event], None]
+Own = Mapping[str, Callable[[Step, Op], None]]
+"""By name the operations that are no single store's, which the caller carries out."""
 
 
 @contextmanager
@@ -73,6 +76,7 @@ def execute(
     pending: set[str],
     stop: Callable[[], str | None] = lambda: None,
     reach: Callable[[Moment], None] = lambda moment: None,
+    own: Own = MappingProxyType({}),
 ) -> int:
     """Run the pending steps, group by group, each journalled before and after.
 
@@ -80,6 +84,7 @@ def execute(
         journal: what an earlier try of this run wrote; steps begun there are cleaned up first.
         pending: ids of the steps to run.
         stop: asked before each group: what wants the run to stop there, if anything does.
+        own: see `Own`.
         reach: told of the begin and the end of each phase; of the end again, where an earlier try may have missed it.
 
     Returns:
@@ -100,7 +105,7 @@ def execute(
             entered = False
             for steps in groups:
                 todo = [s for s in steps if s.id in pending]
-                group = _Group(todo or steps, run, sessions[steps[0].address.store], ledger, on_event)
+                group = _Group(todo or steps, run, sessions[steps[0].address.store], ledger, on_event, own)
                 if not todo:
                     if any(journal.get(s.id) == "begun" for s in steps):  # killed between commit and journal
                         group.settle()
@@ -150,8 +155,11 @@ def _report(on_event: OnEvent, step: Step, line: str) -> None:
 class _Group:
     """One group of steps being carried out: transactional ones together, another one alone."""
 
-    def __init__(self, steps: Sequence[Step], run: str, session: Session, ledger: Ledger, on_event: OnEvent) -> None:
+    def __init__(
+        self, steps: Sequence[Step], run: str, session: Session, ledger: Ledger, on_event: OnEvent, own: Own
+    ) -> None:
         self.steps, self.run, self.session, self.ledger, self.on_event = steps, run, session, ledger, on_event
+        self.own = own
         self.ids = [step.id for step in steps]
         self.transactional = steps[0].transactional
         self.committed = False
@@ -200,7 +208,10 @@ class _Group:
         if not self.transactional:
             for step in self.steps:
                 for call in step.calls:
-                    self.session.run(call, step.timeouts)
+                    if isinstance(call, Op) and call.op in self.own:
+                        self.own[call.op](step, call)
+                    else:
+                        self.session.run(call, step.timeouts)
             return False
         with self.session.transaction(self.steps) as transaction:
             for step in self.steps:

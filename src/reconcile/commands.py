@@ -87,8 +87,53 @@ def run(
         process.communicate()
         raise
     code = process.returncode
-    why = "" if code == 0 else f"exit code {code}" if code > 0 else f"ended by signal {signal.Signals(-code).name}"
-    return ended(code, output, why)
+    return ended(code, output, _why(code))
+
+
+@dataclass(frozen=True)
+class Filtered(Ran):
+    """How a program ended that turns lines into lines."""
+
+    lines: tuple[str, ...] = ()
+    """What it printed to stdout; `output` is what it said on stderr."""
+
+
+def filtered(command: Sequence[str], directory: Path, timeout: str, given: str) -> Filtered:
+    """Run it as `run` does, with stdout and stderr kept apart, and stdout whole."""
+    began = time.monotonic()
+
+    def ended(code: int | None, out: str, said: str, why: str) -> Filtered:
+        lines = tuple(line for line in out.splitlines() if line.strip())
+        return Filtered(code, said[-KEPT:], time.monotonic() - began, why, lines)
+
+    try:
+        process = subprocess.Popen(
+            _found(command, directory),
+            cwd=directory,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        return ended(None, "", "", f"cannot be started: {getattr(error, 'strerror', None) or error}")
+    try:
+        out, said = process.communicate(given, timeout=seconds_of(timeout))
+    except subprocess.TimeoutExpired:
+        _end(process)
+        out, said = process.communicate()
+        return ended(None, out, said, f"took longer than {timeout}")
+    except BaseException:  # Ctrl-C does not reach a group of its own
+        _end(process)
+        process.communicate()
+        raise
+    return ended(process.returncode, out, said, _why(process.returncode))
+
+
+def _why(code: int) -> str:
+    return "" if code == 0 else f"exit code {code}" if code > 0 else f"ended by signal {signal.Signals(-code).name}"
 
 
 def _found(command: Sequence[str], directory: Path) -> list[str]:

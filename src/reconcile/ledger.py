@@ -15,7 +15,7 @@ from typing import Protocol
 
 from reconcile.checkup import Check, Topic, Verdict
 from reconcile.errors import ReconcileError, RefusedError
-from reconcile.ledger_rows import TABLES, UPGRADES, Applied, Lock, Run, World, run_of
+from reconcile.ledger_rows import BACKFILL_ROWS, TABLES, UPGRADES, Applied, Lock, Run, World, run_of
 from reconcile.model import Address, Json, State
 
 LOCK_SECONDS = 60.0
@@ -51,6 +51,9 @@ class Database(Protocol):
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         """Run one statement for each of `rows`, sent together; inside `transaction`."""
+
+    def has(self, table: str) -> bool:
+        """Whether a table of the ledger is there."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """A transaction over the statements inside."""
@@ -370,6 +373,61 @@ class Ledger:
                 raise RefusedError(
                     f"the lock of run {run} was taken over", where=self.placement, hint="see: reconcile status"
                 )
+
+    # --- backfills -----------------------------------------------------------------------------------------
+
+    def keep(self, key: str, value: Json) -> None:
+        """Write one thing that is known, while the lock is still ours.
+
+        Raises:
+            RefusedError: the lock was taken over meanwhile.
+        """
+        rows = self._sql(
+            "INSERT INTO {t}known (key, value) SELECT ?, ? FROM {t}lock WHERE id = 1 AND epoch = ?"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value RETURNING key",
+            key,
+            json.dumps(value),
+            self._epoch,
+        )
+        if not rows:
+            raise RefusedError(
+                f"the lock of run {self._run} was taken over", where=self.placement, hint="see: reconcile status"
+            )
+
+    def prepare_rows(self) -> None:
+        """Make the table of rows that backfills keep, if it is not there: older ledgers lack it."""
+        if not self._db.has("backfill_rows"):
+            self._sql(BACKFILL_ROWS)
+
+    def keep_rows(self, backfill: str, rows: Sequence[tuple[Json, str, Json]]) -> None:
+        """Keep of rows (key, state, content) what they held; of those that are kept already, what they held first."""
+        self._each(
+            "INSERT INTO {t}backfill_rows (backfill, key, state, content, at) VALUES (?, ?, ?, ?, {now})"
+            " ON CONFLICT (backfill, key, state) DO NOTHING",
+            [(backfill, json.dumps(k, default=str), state, json.dumps(c, default=str)) for k, state, c in rows],
+        )
+
+    def kept_rows(self, backfill: str, state: str, limit: int) -> list[tuple[Json, Json]]:
+        """Some of the rows that are kept: (key, content)."""
+        if not self._db.has("backfill_rows"):
+            return []
+        found = self._sql(
+            "SELECT key, content FROM {t}backfill_rows WHERE backfill = ? AND state = ? ORDER BY key LIMIT ?",
+            backfill,
+            state,
+            limit,
+        )
+        return [(json.loads(str(key)), json.loads(str(content))) for key, content in found]
+
+    def drop_rows(self, backfill: str, keys: Sequence[Json] | None = None, state: str | None = None) -> None:
+        """Let go of rows that were kept; None: of all of them."""
+        if keys is None:
+            self._sql("DELETE FROM {t}backfill_rows WHERE backfill = ?", backfill)
+            return
+        self._each(
+            "DELETE FROM {t}backfill_rows WHERE backfill = ? AND key = ? AND state = ?",
+            [(backfill, json.dumps(key, default=str), state) for key in keys],
+        )
 
     # --- applied state -------------------------------------------------------------------------------------
 

@@ -46,6 +46,10 @@ class SqliteDatabase:
             return False
         return bool(self.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'"))
 
+    def has(self, table: str) -> bool:
+        """See `Database`."""
+        return bool(self.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)))
+
     def create(self, statements: Sequence[str]) -> None:
         """See `Database`."""
         with self._guard, self.transaction():

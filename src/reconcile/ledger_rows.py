@@ -35,6 +35,13 @@ UPGRADES = {
 }
 """By version of the ledger's schema: what makes it of the one before. The last is the one that is written."""
 
+BACKFILL_ROWS = (
+    "CREATE TABLE {t}backfill_rows (backfill text NOT NULL, key text NOT NULL, state text NOT NULL,"
+    " content text NOT NULL, at double precision NOT NULL, PRIMARY KEY (backfill, key, state))"
+)
+"""What makes the table of rows that backfills keep: `old` values, rows `archived` before they are deleted, and those
+`set_aside` with their error. Made when the first of them is kept."""
+
 
 class Applied(NamedTuple):
     """What an address was when it was last applied or found equal.

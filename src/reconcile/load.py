@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconcile import memo, wording
+from reconcile.backfills import definition as backfills
 from reconcile.errors import Problem, ProjectError
 from reconcile.mirrors import resolved
 from reconcile.model import Address, Resource, Source, State
@@ -110,6 +111,10 @@ def _read(project: Project, beside: set[str]) -> State:
         if len(problems) == before:
             for document in documents:
                 problems += wording.problems(document, package(project.stores[name].kind).schema)
+                if document.get("backfills"):
+                    own = Map(source=document.at())
+                    own.take("backfills", document, document["backfills"])
+                    problems += wording.problems(own, backfills.SCHEMA)
         if len(problems) == before and not unread:  # half a store would give false dangling references
             for resource in _parse(project, name, documents, problems, beside):
                 _add(resource, found, project, problems)
@@ -181,7 +186,7 @@ def _parse(
 ) -> list[Resource]:
     spec = project.stores[name]
     context = Context(spec, project.embeddings)
-    resources = package(spec.kind).parse(documents, context)
+    resources = [*backfills.parse(documents, context), *package(spec.kind).parse(documents, context)]
     problems += context.problems
     beside |= context.beside
     return resources

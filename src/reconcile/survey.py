@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from reconcile import memo, rolled
+from reconcile import memo, pending, rolled
 from reconcile.diff import Difference, Options, diff
 from reconcile.errors import PlanError, Problem, ProjectError, ReconcileError
 from reconcile.ledger import Ledger
@@ -51,7 +51,7 @@ class Reading:
     @property
     def lives(self) -> dict[str, State]:
         """Live state by store."""
-        return {name: store.live.state for name, store in self.stores.items()}
+        return {name: pending.live(self.known, name, store.live.state) for name, store in self.stores.items()}
 
     def not_modelled(self) -> list[Json]:
         """What was left out of the live states, in JSON form."""
@@ -184,6 +184,7 @@ def survey(reading: Reading, options: Options) -> Survey:
         own = reading.desired
         if len(reading.stores) > 1:
             own = State.of(r for r in own.values() if r.address.store == name)
+        own, backfills = pending.parted(own)
         problems += store.session.unsupported(own)
         if problems:
             continue
@@ -195,7 +196,7 @@ def survey(reading: Reading, options: Options) -> Survey:
         if problems:
             continue
         try:
-            differences[name] = diff(
+            found = diff(
                 canonical[name].state,
                 live,
                 applied,
@@ -205,6 +206,7 @@ def survey(reading: Reading, options: Options) -> Survey:
                 options,
                 canonical[name].same,
             )
+            differences[name] = pending.planned(found, backfills, reading.known, options)
         except PlanError as error:
             errors.append(str(error))
     if problems:

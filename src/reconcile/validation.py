@@ -52,10 +52,11 @@ def validate(directory: Path, environment: str | None = None) -> Validated:
     if problems:
         raise ProjectError(problems.values())
     found = {store: Counter(a.kind for a in state if a.store == store) for store in project.stores}
-    counts = {
-        store: {kind: found[store][kind] for kind in sorted(found[store], key=package(spec.kind).ranks.__getitem__)}
-        for store, spec in project.stores.items()
-    }
+    counts = {}
+    for store, spec in project.stores.items():
+        ranks = package(spec.kind).ranks
+        kinds = sorted(found[store], key=lambda kind: ranks.get(kind, len(ranks)))  # backfills are the core's
+        counts[store] = {kind: found[store][kind] for kind in kinds}
     return Validated(project.name, tuple(names), counts)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconcile import held, planfile
 from reconcile.apply import Event, OnEvent, execute
+from reconcile.backfills.change import OP
 from reconcile.change import Phase
 from reconcile.checkup import stopping
 from reconcile.errors import HookError, PartialError, Problem, ReconcileError, RefusedError
@@ -22,6 +23,7 @@ from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows
 from reconcile.workflow import pausing, undoing
 from reconcile.workflow.admission import admit, no_unfinished, refuse_large
 from reconcile.workflow.check import examined, told, told_before_steps
+from reconcile.workflow.filling import Filler
 from reconcile.workflow.moments import Moments
 from reconcile.workflow.moments import moved as hooks_moved
 from reconcile.workflow.plan import ordered
@@ -177,7 +179,8 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
             if made.steps:
                 recorder.begin(moments, found)
                 moments.begin()
-            carried = execute(now, run, sessions, ledger, on_event, journal, pending, how.stop, moments.reach)
+            own = {OP: Filler(project, run, sessions, ledger, on_event, how.stop)}
+            carried = execute(now, run, sessions, ledger, on_event, journal, pending, how.stop, moments.reach, own)
             if pending - {s.id for s in now.steps}:
                 ledger.record((), (), pausing.paused(run, how.until, made, reread(found).lives))
                 ledger.finish(run, "paused")

@@ -29,6 +29,8 @@ from reconcile.stores.neo4j.transaction import Neo4jTransaction
 if TYPE_CHECKING:
     import neo4j
 
+    from reconcile.stores.filling import Filling, Wanted
+
 SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 CONNECT_SECONDS = 10
 CHECK_SECONDS = 1800
@@ -254,6 +256,12 @@ class Neo4jSession:
         ):
             yield from mirrored.ids(session, side, head, self.place)
 
+    def filling(self, wanted: Wanted) -> Filling:
+        """See `stores.filling.Fills`."""
+        from reconcile.stores.neo4j.backfills import Neo4jFilling
+
+        return Neo4jFilling(self, wanted)
+
     # -- writing -----------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -413,9 +421,9 @@ class Neo4jSession:
                 )
         return self._opened
 
-    def open_session(self) -> neo4j.Session:
+    def open_session(self, **settings: Any) -> neo4j.Session:
         """A session of the driver on the database."""
-        return self._driver.session(database=self._database)
+        return self._driver.session(database=self._database, **settings)
 
     @contextmanager
     def translated(self) -> Iterator[None]:

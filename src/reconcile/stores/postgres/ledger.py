@@ -85,6 +85,10 @@ class PostgresDatabase:
             )
         return bool(rows)
 
+    def has(self, table: str) -> bool:
+        """See `Database`."""
+        return bool(self.execute("SELECT 1 WHERE to_regclass(?) IS NOT NULL", (f"{self.prefix}{ident(table)}",)))
+
     def create(self, statements: Sequence[str]) -> None:
         """See `Database`."""
         with self._guard, self.transaction():

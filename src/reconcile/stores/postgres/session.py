@@ -34,6 +34,7 @@ from reconcile.stores.postgres.sqltext import relation
 from reconcile.stores.postgres.violations import violations
 
 if TYPE_CHECKING:
+    from reconcile.stores.filling import Filling, Wanted
     from reconcile.stores.postgres.lent import Lent
 
 _CONCURRENT = re.compile(r"^\s*(CREATE (?:UNIQUE )?INDEX|DROP INDEX|REINDEX INDEX) CONCURRENTLY ", re.I)
@@ -239,13 +240,13 @@ class PostgresSession:
         """
         if isinstance(call, Op) and call.op in OPERATIONS:
             with self._translated():
-                self._fix_path()
+                self.fix_path()
                 OPERATIONS[call.op](self.connection, call.args, timeouts, self.tell)
             return
         sql, connection = _sql(call, self.name), self.connection
         concurrent = _CONCURRENT.match(sql)
         with self._translated(sql, timeouts.wall):
-            self._fix_path()
+            self.fix_path()
             _limit(connection, timeouts, local=False)
             if concurrent:
                 if self._attached(sql):
@@ -265,7 +266,7 @@ class PostgresSession:
                         "SET client_min_messages = warning; SET lock_timeout = '10s'; SET statement_timeout = 0"
                     )
 
-    def _fix_path(self) -> None:
+    def fix_path(self) -> None:
         """Settings of the session as `transaction` has them: unqualified names mean the same in both."""
         with self.connection.transaction():
             settle(self.connection, self.schemas)
@@ -293,6 +294,13 @@ class PostgresSession:
         index = _index_of(sql)
         found = None if index is None else builders.state(self.connection, index)
         return found is not None and found.valid
+
+    def filling(self, wanted: Wanted) -> Filling:
+        """See `stores.filling.Fills`."""
+        from reconcile.stores.postgres.backfills import PostgresFilling
+
+        with self._translated():
+            return PostgresFilling(self, wanted)
 
     def note(self, steps: Sequence[Step]) -> str:
         """See `Session.note`: the process that runs them, and the OIDs of the indexes they build."""

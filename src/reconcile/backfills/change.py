@@ -1,0 +1,69 @@
+"""The change that a pending backfill is, and its one step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from reconcile.backfills.definition import FORMS, Backfill
+from reconcile.change import Action, Change, Irreversible, Op, Phase, Step, World
+from reconcile.facts import ok
+from reconcile.hazards import Hazard
+
+OP = "backfill_rows"
+"""The operation that the core carries out itself, over `stores.filling`."""
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class RunBackfill(Change):
+    """A backfill that the ledger does not know as done."""
+
+    action: ClassVar[Action] = Action.CREATE
+
+    @property
+    def declared(self) -> Backfill:
+        """The backfill."""
+        assert isinstance(self.after, Backfill)
+        return self.after
+
+    def describe(self) -> str:
+        """What is done, to how many rows at once."""
+        entry = self.declared.definition
+        form = next(form for form in FORMS if form in entry)
+        told = entry.get("description") or _form(form, entry[form])
+        return f"{told}, {entry.get('batch', 500)} rows a batch"
+
+    def steps(self, world: World) -> Sequence[Step]:
+        """One, journalled: only the ledger knows that it is done."""
+        del world
+        entry = self.declared.definition
+        hazards = {Hazard.LONG_RUNNING, Hazard.NOT_TRANSACTIONAL}
+        if entry.get("deletes"):
+            hazards.add(Hazard.DELETES_DATA)
+        return [
+            Step(
+                id=f"{self.address}/1-run",
+                address=self.address,
+                calls=(Op(OP, {"digest": self.declared.digest, **entry}),),
+                phase=Phase.MIGRATE,
+                gives=frozenset({ok(self.address)}),
+                transactional=False,
+                journalled=True,
+                hazards=frozenset(hazards),
+                retry=False,
+            )
+        ]
+
+    def reverse(self) -> Irreversible:
+        """None within a plan."""
+        return Irreversible("data that was filled in is taken back by `reconcile backfill down`")
+
+
+def _form(form: str, what: object) -> str:
+    if form == "rules":
+        assert isinstance(what, dict)
+        return f"sets {what['set']} by {len(what['cases'])} rules"
+    text = " ".join(what if isinstance(what, list) else str(what).split())
+    return f"{form} {text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}"

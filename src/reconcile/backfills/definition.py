@@ -1,0 +1,167 @@
+"""`backfills:` of a store's YAML as resources. The JSON Schema has checked shapes; what spans keys is checked here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from dataclasses import field as attribute
+from typing import TYPE_CHECKING, Any
+
+from reconcile.backfills import rules
+from reconcile.model import Address, Json, Resource, Source, Wait
+from reconcile.stores.filling import Wanted
+
+if TYPE_CHECKING:
+    from reconcile.stores.base import Context
+    from reconcile.yamlio import Map
+
+KIND = "backfill"
+SCHEMA = "backfills.schema.json"
+FORMS = ("statement", "rules", "function", "command")
+"""What is done to the rows: exactly one of them."""
+_TOLD = ("description", "depends_on")
+"""What does not change what a backfill does."""
+
+
+class Backfill(Resource):
+    """A declared backfill; one that the ledger knows as done stands for itself among what is live."""
+
+    digest: str = ""
+    """Of the definition and of the files it names."""
+    definition: Json = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A backfill as its step has it."""
+
+    address: Address
+    select: Json
+    key: str | None = None
+    fields: Mapping[str, str] = attribute(default_factory=dict)
+    statement: str | None = None
+    rules: rules.Table | None = None
+    function: str | None = None
+    command: Json = None
+    into: str | None = None
+    once: bool = False
+    batch: int = 500
+    rate: float | None = None
+    cost: float = 0.0
+    """Of one row, in whatever unit the limits are in."""
+    limits: Mapping[str, Mapping[str, float]] = attribute(default_factory=dict)
+    """`run` and `day`: rows, batches, cost."""
+    verify: Sequence[Mapping[str, Json]] = ()
+    metrics: Mapping[str, str] = attribute(default_factory=dict)
+    success: float = 0.0
+    on_error: str = "stop"
+    down: str | None = None
+    """`restore`, or a statement over the rows that were changed; what those held before is kept for it."""
+    keep: Sequence[str] = ()
+    """What a statement changes, to be kept."""
+    deletes: Json = None
+
+    @classmethod
+    def of(cls, address: Address, entry: Mapping[str, Any]) -> Definition:
+        """From the JSON that a step carries."""
+        known = {k: v for k, v in entry.items() if k in cls.__dataclass_fields__}
+        table = entry.get("rules")
+        return cls(address, **{**known, "rules": None if table is None else rules.Table.of(table)})
+
+    @property
+    def wanted(self) -> Wanted:
+        """What its store has to know."""
+        return Wanted(
+            self.address, self.select, self.key, self.fields, self.statement, self.into, self.once, self._keeps
+        )
+
+    @property
+    def _keeps(self) -> tuple[str, ...] | None:
+        if self.deletes:
+            return ("*",)
+        kept = self.once or self.down is not None
+        return tuple(self.keep) if kept and (self.keep or self.statement is None) else None
+
+
+def parse(documents: Sequence[Map], context: Context) -> list[Backfill]:
+    """The backfills of one store's documents; problems go to `context`."""
+    found = []
+    for document in documents:
+        for name, entry in (document.get("backfills") or {}).items():
+            found.append(_one(name, entry, document["backfills"].at(name), context))
+    return found
+
+
+def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
+    forms = [form for form in FORMS if form in entry]
+    if len(forms) != 1:
+        what = f'backfill "{name}" {"says in several ways" if forms else "does not say"} what to do'
+        context.problem(entry.at(forms[1]) if forms else source, what, f"give it one of {', '.join(FORMS)}")
+    if "rules" in entry:
+        _check_rules(entry["rules"], entry, context)
+    definition = {k: _plain(v) for k, v in entry.items() if k not in _TOLD}
+    files = {file: _checksum(file, entry, context) for file in _files(entry)}
+    return Backfill(
+        address=Address(context.spec.name, KIND, (name,)),
+        source=source,
+        comes_after=_waits(entry, context),
+        digest=digest(definition, files),
+        definition={**definition, **({"files": files} if files else {})},
+    )
+
+
+def digest(definition: Json, files: Mapping[str, str]) -> str:
+    """`sha256:…` of what a backfill does."""
+    text = json.dumps([definition, files], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _plain(value: Any) -> Json:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list) else value
+
+
+def _files(entry: Map) -> list[str]:
+    """The files of the project that it runs."""
+    function = entry.get("function")
+    if function is not None and function.partition(":")[0].endswith(".py"):
+        return [function.partition(":")[0]]
+    return []
+
+
+def _checksum(file: str, entry: Map, context: Context) -> str:
+    try:
+        return hashlib.sha256(context.read(file)).hexdigest()
+    except OSError as error:
+        what = f"{file} cannot be read: {error.strerror}"
+        context.problem(entry.value_at("function"), what, "the path is relative to the folder of reconcile.yaml")
+        return ""
+
+
+def _check_rules(table: Map, entry: Map, context: Context) -> None:
+    """Patterns that are none, and fields that are not read."""
+    fields = entry.get("fields")
+    for case in table["cases"]:
+        for name, pattern in case["when"].items():
+            where = case["when"].value_at(name)
+            if (problem := rules.wrong(pattern)) is not None:
+                context.problem(where, f'"{pattern}" is no regular expression: {problem}')
+            if fields is not None and name not in fields:
+                context.problem(case["when"].at(name), f'"{name}" is not among the fields: {", ".join(fields)}')
+
+
+def _waits(entry: Map, context: Context) -> tuple[Wait, ...]:
+    """`depends_on`: addresses, or names of backfills of the same store."""
+    found = []
+    for index, text in enumerate(entry.get("depends_on") or ()):
+        where = entry["depends_on"].at(index)
+        try:
+            address = Address.parse(text) if "." in text else Address(context.spec.name, KIND, (text,))
+        except ValueError:
+            context.problem(where, f'depends_on: "{text}" is no address', "write STORE.KIND.NAME, as plans print it")
+            continue
+        found.append(Wait(address, where))
+    return tuple(found)

@@ -1,0 +1,73 @@
+"""What the ledger keeps of a backfill: how far it has come, what it did, whether it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from reconcile.backfills.definition import KIND, Backfill
+from reconcile.model import Address, Json
+
+if TYPE_CHECKING:
+    from reconcile.ledger import Ledger
+
+KEY = "backfill "
+"""Before the address, in what the ledger knows."""
+DONE, RUNNING, UNDONE = "done", "running", "undone"
+
+
+@dataclass
+class Progress:
+    """How far a backfill is; all of it is JSON."""
+
+    digest: str
+    run: str
+    state: str = RUNNING
+    after: Json = None
+    """The key of the last row that is done, in this pass over the selection."""
+    passes: int = 0
+    read: int = 0
+    changed: int = 0
+    skipped: int = 0
+    """Rows that were left as they are: no rule fits, or the function said nothing of them."""
+    set_aside: int = 0
+    values: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By field, how many rows were given which value."""
+    days: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By day (UTC) what was spent: rows, batches, cost."""
+    before: dict[str, Json] = field(default_factory=dict)
+    """The declared metrics before the first batch."""
+    later: dict[str, Json] = field(default_factory=dict)
+    """And after the last one."""
+    began: float = 0.0
+    ended: float | None = None
+    seconds: float = 0.0
+
+    def to_json(self) -> Json:
+        """As the ledger has it."""
+        return asdict(self)
+
+    def save(self, address: Address, ledger: Ledger) -> None:
+        """Write it, while the lock is ours.
+
+        Raises:
+            RefusedError: it was taken over.
+        """
+        ledger.keep(f"{KEY}{address}", self.to_json())
+
+
+def read(known: Mapping[str, Json]) -> dict[Address, Progress]:
+    """All that the ledger knows of backfills."""
+    return {
+        Address.parse(key.removeprefix(KEY)): Progress(**entry)
+        for key, entry in known.items()
+        if key.startswith(KEY) and entry is not None
+    }
+
+
+def done(known: Mapping[str, Json]) -> list[Backfill]:
+    """Those that are done, as what is live."""
+    found = read(known).items()
+    assert all(address.kind == KIND for address, _ in found)
+    return [Backfill(address=a, digest=p.digest, system=True) for a, p in found if p.state == DONE]

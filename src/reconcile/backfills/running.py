@@ -1,0 +1,233 @@
+"""The loop over the batches of a backfill: each in its own transaction, resumed after the last key that is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconcile.backfills import checking, forms
+from reconcile.backfills.definition import Definition
+from reconcile.backfills.progress import DONE, Progress
+from reconcile.errors import ReconcileError
+from reconcile.model import Json
+from reconcile.stores.filling import Batch, Filling, Value
+
+if TYPE_CHECKING:
+    from reconcile.ledger import Ledger
+
+TRIES = 6
+"""How often a batch is tried while its error is one that passes."""
+PASSES = 4
+"""How often the selection is gone through, for rows that came into it behind the key."""
+SAMPLE = 3
+
+
+@dataclass(frozen=True)
+class Around:
+    """Who is told, asked and written to while a backfill runs."""
+
+    ledger: Ledger
+    directory: Path
+    """Of the project: where its files are."""
+    transient: Callable[[BaseException], bool] = lambda error: False
+    tell: Callable[[str], None] = lambda text: None
+    report: Callable[[str], None] = lambda line: None
+    stop: Callable[[], str | None] = lambda: None
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass
+class Running:
+    """A backfill under way."""
+
+    definition: Definition
+    filling: Filling
+    progress: Progress
+    around: Around
+    total: int = 0
+    _began: float = 0.0
+    _here: dict[str, float] = field(default_factory=lambda: {"rows": 0, "batches": 0, "cost": 0.0})
+    """What this run of it has spent."""
+
+    def run(self) -> Progress:
+        """All of it, from where it was left.
+
+        Raises:
+            ReconcileError: a batch failed, or a limit is reached; what is done stays, and is known to the ledger.
+        """
+        self._began = self.around.now()
+        self.total = self.filling.count()
+        if not self.progress.passes:
+            before = checking.metrics(self.definition, self.filling)
+            self.progress = self._with(passes=1, before=before, began=self._began)
+            self.progress.save(self.definition.address, self.around.ledger)
+        change = forms.maker(self.definition, self.around.directory)
+        while True:
+            changed = self.progress.changed
+            self._pass(change)
+            if self.definition.once or self._left() <= 0:
+                break
+            if self.progress.changed == changed or self.progress.passes >= PASSES:
+                raise ReconcileError(
+                    f"{self._left()} rows are still selected after each was visited",
+                    where=str(self.definition.address),
+                    hint="what is done has to take rows out of the selection; where rows stay in it: `once: true`",
+                )
+            self.progress = self._with(after=None, passes=self.progress.passes + 1)
+        return self._ended()
+
+    def _left(self) -> int:
+        return self.filling.count() - self.progress.set_aside - self.progress.skipped
+
+    def _pass(self, change: forms.Maker) -> None:
+        """Batch after batch until no row comes after the key."""
+        while True:
+            if (asked := self.around.stop()) is not None:
+                raise ReconcileError(f"stopped by {asked}, between batches", where=str(self.definition.address))
+            batch = self._tried(lambda: self.filling.read(self.progress.after, self._size()))
+            if not batch.keys:
+                return
+            self._batch(batch, change)
+            self._here["rows"] += len(batch.keys)
+            self._here["batches"] += 1
+            self._here["cost"] += self.definition.cost * len(batch.keys)
+            self._tell()
+            if self.definition.rate:
+                ahead = self._here["rows"] / self.definition.rate - (self.around.now() - self._began)
+                if ahead > 0:
+                    self.around.sleep(ahead)
+
+    def _size(self) -> int:
+        """Rows of the next batch.
+
+        Raises:
+            ReconcileError: a limit is reached.
+        """
+        size = self.definition.batch
+        today = self.progress.days.get(self._today(), {})
+        for span, spent in (("run", self._here), ("day", today)):
+            for what, limit in self.definition.limits.get(span, {}).items():
+                left = limit - spent.get(what, 0)
+                if what == "cost" and self.definition.cost:
+                    left = int(left / self.definition.cost + 1e-9)
+                if left < 1:
+                    raise ReconcileError(
+                        f"its limit of {limit:g} {what.replace('cost', 'in cost')} a {span} is reached:"
+                        f" {self.progress.read} rows are done",
+                        where=str(self.definition.address),
+                        hint="what is done stays; it goes on from there"
+                        + (" tomorrow" if span == "day" else " with the next run"),
+                    )
+                if what != "batches":
+                    size = min(size, int(left))
+        return size
+
+    def _today(self) -> str:
+        return datetime.fromtimestamp(self.around.now(), UTC).strftime("%Y-%m-%d")
+
+    def _batch(self, batch: Batch, change: forms.Maker) -> None:
+        """One batch; where rows are to be set aside, in halves down to the row that fails."""
+        try:
+            values = change(batch)
+            self._tried(lambda: self._written(batch, values))
+        except ReconcileError as error:
+            if self.definition.on_error != "set_aside" or self.around.transient(error):
+                raise self._failed(batch, error) from error
+            if len(batch.keys) > 1:
+                for half in forms.halves(batch):
+                    self._batch(half, change)
+                return
+            self.progress = self._with(
+                after=batch.keys[0], read=self.progress.read + 1, set_aside=self.progress.set_aside + 1
+            )
+            rows = [(batch.keys[0], "set_aside", {"error": str(error)})]
+            self.around.ledger.keep_rows(str(self.definition.address), rows)
+            self.progress.save(self.definition.address, self.around.ledger)
+
+    def _written(self, batch: Batch, values: Sequence[Value] | None) -> None:
+        """Change the rows and keep the progress: in one transaction, where that is possible."""
+        address, saved = self.definition.address, []
+        after = self._after(batch, values)
+
+        def save(transaction: object, changed: int, olds: Sequence[Value]) -> None:
+            after.changed = self.progress.changed + changed
+            inside = self.around.ledger.inside(transaction)
+            if olds:  # kept before what they were is gone; a second try finds them kept
+                state = "archived" if self.definition.deletes else "old"
+                rows = [(old.key, state, dict(old.fields)) for old in olds]
+                (inside or self.around.ledger).keep_rows(str(address), rows)
+            if inside is not None:
+                after.save(address, inside)
+                saved.append(True)
+
+        self.filling.change(batch, values, save)
+        if not saved:
+            after.save(address, self.around.ledger)
+        self.progress = after
+
+    def _after(self, batch: Batch, values: Sequence[Value] | None) -> Progress:
+        """The progress once the batch is done, but for how many rows it changed."""
+        count = len(batch.keys)
+        after = self._with(after=batch.keys[-1], read=self.progress.read + count)
+        after.seconds = self.progress.seconds + (self.around.now() - self._began) - self._here.get("told", 0.0)
+        self._here["told"] = self.around.now() - self._began
+        spent = after.days.setdefault(self._today(), {"rows": 0, "batches": 0, "cost": 0.0})
+        for what, more in (("rows", count), ("batches", 1), ("cost", self.definition.cost * count)):
+            spent[what] = spent.get(what, 0) + more
+        if values is not None:
+            after.skipped += count - len(values)
+            forms.count(after.values, values)
+        return after
+
+    def _with(self, **changes: Json) -> Progress:
+        found = deepcopy(self.progress)
+        for name, value in changes.items():
+            setattr(found, name, value)
+        return found
+
+    def _tried(self, work: Callable[[], forms.T]) -> forms.T:
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+        tries = Retrying(
+            stop=stop_after_attempt(TRIES),
+            wait=wait_random_exponential(multiplier=0.2, max=10),
+            retry=retry_if_exception(self.around.transient),
+            before_sleep=lambda state: self.around.tell(f"tried again: {state.outcome and state.outcome.exception()}"),
+            reraise=True,
+        )
+        return tries(work)
+
+    def _failed(self, batch: Batch, error: ReconcileError) -> ReconcileError:
+        """The error with the batch it is about and some rows of it."""
+        rows = "".join(f"\n  {forms.shown(row)}" for row in (batch.rows or batch.keys)[:SAMPLE])
+        return ReconcileError(
+            f"the batch of keys {batch.keys[0]} to {batch.keys[-1]} failed: {error}{rows}",
+            where=str(self.definition.address),
+            hint=f"{self.progress.read} rows before it are done and stay; mend these, or declare `on_error: set_aside`",
+        )
+
+    def _tell(self) -> None:
+        seconds = max(self.around.now() - self._began, 1e-6)
+        rate = self._here["rows"] / seconds
+        left = max(self.total - self._here["rows"], 0) / rate
+        self.around.tell(f"{self._here['rows']:,.0f} of {self.total:,} rows, {rate:,.0f} a second, {left:,.0f} s left")
+
+    def _ended(self) -> Progress:
+        """Prove that it did what it promised, and record it as done."""
+        checking.success(self.definition, self.progress)
+        checking.verified(self.definition, self.filling)
+        later = checking.metrics(self.definition, self.filling)
+        self.progress = self._with(state=DONE, later=later, ended=self.around.now())
+        self.progress.save(self.definition.address, self.around.ledger)
+        with suppress(ReconcileError):  # what is left in the store then is looked for by the next one
+            self.filling.end()
+        for line in checking.told(self.progress):
+            self.around.report(line)
+        return self.progress

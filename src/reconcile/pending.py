@@ -1,0 +1,50 @@
+"""Which backfills a plan has: those that are declared and that the ledger does not know as done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from reconcile.backfills import progress
+from reconcile.backfills.change import RunBackfill
+from reconcile.backfills.definition import Backfill
+from reconcile.diff import Difference
+from reconcile.model import Json, State
+from reconcile.narrow import Options, select
+
+
+def parted(desired: State) -> tuple[State, list[Backfill]]:
+    """What a store's package knows, and the backfills."""
+    found = [resource for resource in desired.values() if isinstance(resource, Backfill)]
+    return (desired.filter(lambda r: not isinstance(r, Backfill)) if found else desired), found
+
+
+def live(known: Mapping[str, Json], store: str, state: State) -> State:
+    """What is live in a store, with the backfills that are done."""
+    found = [backfill for backfill in progress.done(known) if backfill.address.store == store]
+    return state.add(*found) if found else state
+
+
+def planned(
+    difference: Difference, declared: list[Backfill], known: Mapping[str, Json], options: Options
+) -> Difference:
+    """A store's difference with the backfills that are to run, and a word on those that are not what was done."""
+    if not declared:
+        return difference
+    there = progress.read(known)
+    finished = {a: p for a, p in there.items() if p.state == progress.DONE}
+    changes = [RunBackfill(None, backfill) for backfill in declared if backfill.address not in finished]
+    chosen = select(list(changes), options)
+    notes = [
+        f"{b.address} ({b.source}) was done by run {p.run} as it was declared then, and has changed since: it does"
+        f" not run again by itself; give it another name, or: reconcile backfill redo {b.address.parts[-1]}"
+        for b in declared
+        if (p := finished.get(b.address)) is not None and p.digest != b.digest
+    ]
+    return replace(
+        difference,
+        changes=(*difference.changes, *chosen),
+        found=(*difference.found, *changes),
+        notes=(*difference.notes, *notes),
+        complete=difference.complete and len(chosen) == len(changes),
+    )

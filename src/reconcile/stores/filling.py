@@ -1,0 +1,97 @@
+"""What a store has to offer for backfills: the rows of a selection batch by batch, and the writing of one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from reconcile.model import Address, Json
+
+Row = Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a backfill selects and changes, in its store's own language."""
+
+    address: Address
+    select: Json
+    key: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """By name what is read of each row, where the selection does not say it."""
+    statement: str | None = None
+    """What is run over a batch, whose keys are its parameter `$keys`; None where values are written."""
+    into: str | None = None
+    """Where values are written."""
+    once: bool = False
+    """Whether rows stay selected when they are done."""
+    keeps: tuple[str, ...] | None = None
+    """What is read of each row before it is changed, to be put back; (): what is written. None: nothing."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of a selection, by ascending key."""
+
+    keys: tuple[Json, ...]
+    rows: tuple[Row, ...] = ()
+    """What is read of them, the key included; empty where only keys were asked for."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """What one row is to hold."""
+
+    key: Json
+    fields: Mapping[str, Json]
+
+
+Save = Callable[[object, int, Sequence[Value]], None]
+"""Called with the open transaction, if the store has any, how many rows the batch changed, and what they held before
+it, while nothing is committed yet: progress may be kept inside."""
+
+
+class Filling(Protocol):
+    """A backfill's work in one store."""
+
+    def count(self) -> int:
+        """How many rows the selection has now.
+
+        Raises:
+            StoreError: the server refused it.
+        """
+
+    def read(self, after: Json, size: int) -> Batch:
+        """The next rows after a key; None: from the first on. More than `size` only where keys are equal."""
+
+    def change(self, batch: Batch, values: Sequence[Value] | None, save: Save) -> int:
+        """Give rows of a batch their values, or run the statement over all of it where there are none (None).
+
+        In one transaction, where the store has any. Rows that are selected no more are left alone, unless they stay
+        selected anyhow.
+
+        Returns:
+            How many rows were changed.
+
+        Raises:
+            StoreError: the server refused it; nothing of the batch is left where there is a transaction.
+        """
+
+    def ask(self, query: str) -> Json:
+        """The one value that a query gives."""
+
+    def end(self) -> None:
+        """Take away what was kept in the store meanwhile."""
+
+
+@runtime_checkable
+class Fills(Protocol):
+    """A session of a store that can have backfills."""
+
+    def filling(self, wanted: Wanted) -> Filling:
+        """Begin; what is wrong with it is told before anything is written.
+
+        Raises:
+            StoreError: the selection cannot be read, or does not have the key.
+        """

@@ -1,0 +1,163 @@
+"""Backfills of a graph: what a MATCH selects, by the server's ids, each batch in a transaction of its own.
+
+There is no index on what is absent, and none on ids either that a range of them could be read by: going on after a key
+would look at all that is before it, each time. So the ids are read once, and each batch finds its elements by theirs,
+and looks whether they are still selected. An id is kept by its element as long as that lives.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from reconcile.errors import StoreError
+from reconcile.model import Json
+from reconcile.stores.filling import Batch, Save, Value, Wanted
+from reconcile.stores.neo4j import cypher
+
+if TYPE_CHECKING:
+    import neo4j
+
+    from reconcile.stores.neo4j.session import Neo4jSession
+
+MARK = "`__ReconcileBackfill`"
+"""The label of the node that has the last key of a backfill whose rows stay selected, written with each batch."""
+_KEY = "rc__key"
+_AT_ONCE = 10_000
+
+
+class Neo4jFilling:
+    """See `stores.filling.Filling`."""
+
+    def __init__(self, session: Neo4jSession, wanted: Wanted) -> None:
+        self.session, self.wanted = session, wanted
+        self.head = cypher.prefix(session.server())
+        self.name = cypher.quote(wanted.key or "")
+        self.select = wanted.select.strip().rstrip(";")
+        self.fields = ", ".join(f"{cypher.quote(n)}: {e}" for n, e in wanted.fields.items())
+        self._ids: array[int] | None = None
+        self._last: int | None = None
+        self.again = f"UNWIND $keys AS {_KEY} {self._element} WITH {self.name}, {_KEY}\n{self.select}\n"
+
+    @property
+    def _element(self) -> str:
+        """The MATCH of an element by its id: of a relationship, if `select` has the key in brackets."""
+        relationship = f"[{self.wanted.key}" in self.select or f"[{self.name}" in self.select
+        pattern = f"()-[{self.name}]->()" if relationship else f"({self.name})"
+        return f"MATCH {pattern} WHERE id({self.name}) = {_KEY}"
+
+    def count(self) -> int:
+        """See `Filling.count`."""
+        rows = self.session.read(f"{self.select}\nRETURN count(DISTINCT {self.name}) AS rows")
+        return int(rows[0]["rows"])
+
+    def read(self, after: Json, size: int) -> Batch:
+        """See `Filling.read`."""
+        if self._ids is None or (after is None and self._last is not None):
+            self._ids = self._all()
+            self._last = self._marked() if self.wanted.once else None
+        known = [key for key in (after, self._last if self.wanted.once else None) if key is not None]
+        start = bisect_right(self._ids, max(known)) if known else 0
+        while start < len(self._ids):
+            keys = self._ids[start : start + size].tolist()
+            start += size
+            if self.wanted.statement is not None:
+                return Batch(tuple(keys))
+            rows = self.session.read(
+                f"{self.again}RETURN id({self.name}) AS {_KEY}, {{{self.fields}}} AS row", keys=keys
+            )
+            if rows:  # else all of them went meanwhile
+                found = {row[_KEY]: row["row"] for row in rows}
+                ordered = [key for key in keys if key in found]
+                return Batch(tuple(ordered), tuple(found[key] for key in ordered))
+        return Batch(())
+
+    def _all(self) -> array[int]:
+        """The ids of all that is selected, in order."""
+        import neo4j
+
+        query = f"{self.head}{self.select}\nRETURN DISTINCT id({self.name}) AS key"
+        found = array("q")
+        with self.session.translated(), self.session.open_session(fetch_size=_AT_ONCE) as session:
+            for record in session.run(neo4j.Query(query)):
+                found.append(record[0])
+        return array("q", sorted(found))
+
+    def _marked(self) -> int | None:
+        rows = self.session.read(
+            f"MATCH (m:{MARK} {{backfill: $backfill}}) RETURN m.after AS after", backfill=str(self.wanted.address)
+        )
+        return int(rows[0]["after"]) if rows else None
+
+    def change(self, batch: Batch, values: Sequence[Value] | None, save: Save) -> int:
+        """See `Filling.change`."""
+        with self.session.translated(), self.session.open_session() as session:
+            transaction = session.begin_transaction(metadata={"app": "reconcile"})
+            with transaction:
+                olds = self._olds(transaction, batch, values)
+                if values is None:
+                    count = self._run(transaction, f"{self.again}{self.wanted.statement}", keys=list(batch.keys))
+                else:
+                    count = self._write(transaction, values)
+                if self.wanted.once:
+                    mark = f"MERGE (m:{MARK} {{backfill: $backfill}}) SET m.after = $after"
+                    self._run(transaction, mark, backfill=str(self.wanted.address), after=batch.keys[-1])
+                save(transaction, count, olds)
+                transaction.commit()
+        return count
+
+    def _write(self, transaction: neo4j.Transaction, values: Sequence[Value]) -> int:
+        rows = [{"key": v.key, "fields": dict(v.fields)} for v in values]
+        still = "" if self.wanted.once else f"WITH {self.name}, rc__row\n{self.select}\n"
+        found = self._element.replace(_KEY, "rc__row.key")
+        return self._run(
+            transaction,
+            f"UNWIND $rows AS rc__row {found} {still}WITH DISTINCT {self.name}, rc__row"
+            f" SET {self.name} += rc__row.fields RETURN count(*) AS rc__count",
+            rows=rows,
+        )
+
+    def _olds(self, transaction: neo4j.Transaction, batch: Batch, values: Sequence[Value] | None) -> list[Value]:
+        """What the elements held that are about to be changed, as far as it is kept."""
+        if self.wanted.keeps is None:
+            return []
+        names = self.wanted.keeps or tuple(dict.fromkeys(n for v in values or () for n in v.fields))
+        keys = [v.key for v in values] if values is not None else list(batch.keys)
+        shown = (
+            f"properties({self.name})"
+            if names == ("*",)
+            else "{" + ", ".join(f"{cypher.quote(n)}: {self.name}.{cypher.quote(n)}" for n in names) + "}"
+        )
+        query = f"{self.head}UNWIND $keys AS {_KEY} {self._element} RETURN {_KEY} AS key, {shown} AS row"
+        return [Value(r["key"], r["row"]) for r in transaction.run(query, keys=keys)]
+
+    def _run(self, transaction: neo4j.Transaction, statement: str, **parameters: Any) -> int:
+        """Run one; how many rows it says it changed, or how many things the server counted."""
+        result = transaction.run(self.head + statement, parameters)
+        rows: list[Mapping[str, Any]] = [dict(record) for record in result]
+        if rows and "rc__count" in rows[0]:
+            return int(rows[0]["rc__count"])
+        counters = result.consume().counters
+        return max(
+            counters.properties_set,
+            counters.labels_added + counters.labels_removed,
+            counters.nodes_created + counters.nodes_deleted,
+            counters.relationships_created + counters.relationships_deleted,
+        )
+
+    def ask(self, query: str) -> Json:
+        """See `Filling.ask`."""
+        rows = self.session.read(query)
+        if len(rows) != 1 or len(rows[0]) != 1:
+            where = str(self.wanted.address)
+            raise StoreError("a query has to give one value", where=where, hint=f"in: {' '.join(query.split())}")
+        return next(iter(rows[0].values()))
+
+    def end(self) -> None:
+        """See `Filling.end`: the node that has the last key."""
+        if self.wanted.once:
+            with self.session.translated(), self.session.open_session() as session:
+                query = f"MATCH (m:{MARK} {{backfill: $backfill}}) DELETE m"
+                session.execute_write(lambda tx: tx.run(query, backfill=str(self.wanted.address)).consume())

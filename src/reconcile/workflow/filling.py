@@ -1,0 +1,58 @@
+"""Carry out the steps that are backfills: no single store's operation, for their progress is in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from reconcile.apply import Event, OnEvent
+from reconcile.backfills import progress as kept
+from reconcile.backfills.definition import Definition
+from reconcile.backfills.progress import Progress
+from reconcile.backfills.running import Around, Running
+from reconcile.change import Op, Step
+from reconcile.errors import ReconcileError
+from reconcile.stores.base import Session
+from reconcile.stores.filling import Fills
+
+if TYPE_CHECKING:
+    from reconcile.ledger import Ledger
+    from reconcile.project import Project
+
+
+@dataclass(frozen=True)
+class Filler:
+    """Runs backfills within one run of an apply."""
+
+    project: Project
+    run: str
+    sessions: Mapping[str, Session]
+    ledger: Ledger
+    on_event: OnEvent
+    stop: Callable[[], str | None]
+
+    def __call__(self, step: Step, call: Op) -> None:
+        """Run the backfill of a step, or what is left of it.
+
+        Raises:
+            ReconcileError: see `Running.run`; or its store can have none.
+        """
+        definition = Definition.of(step.address, call.args)
+        session = self.sessions[step.address.store]
+        if not isinstance(session, Fills):
+            raise ReconcileError("this kind of store cannot have backfills", where=str(step.address))
+        before = kept.read(self.ledger.known()).get(step.address)
+        begun = Progress(call.args["digest"], self.run)
+        if before is not None and before.state == kept.RUNNING and before.digest == begun.digest:
+            begun = before
+        if definition.wanted.keeps is not None or definition.on_error == "set_aside":
+            self.ledger.prepare_rows()
+
+        def event(kind: str, text: str) -> None:
+            self.on_event(Event(kind, step, detail=text))
+
+        tell, report = partial(event, "progress"), partial(event, "reported")
+        around = Around(self.ledger, self.project.directory, session.transient, tell, report, self.stop)
+        Running(definition, session.filling(definition.wanted), begun, around).run()
