@@ -30,6 +30,7 @@ LAYERS = (
         "frozen",
         "findings",
         "checkup",
+        "backups",
         "machine",
         "commands",
         "moments",

@@ -103,6 +103,7 @@ class Ledger:
             stamp = f"INSERT INTO {self._db.prefix}meta (key, value) VALUES ('schema_version', '{SCHEMA_VERSION}')"
             self._db.create([*tables, stamp])
             self._there = True
+        self._sql("INSERT INTO {t}lock (id, epoch, expires) VALUES (1, 0, 0) ON CONFLICT (id) DO NOTHING")
         version = self.version()
         if version > SCHEMA_VERSION:
             raise ReconcileError(
@@ -201,9 +202,12 @@ class Ledger:
         """Who holds the lock."""
         if not self.exists():
             return Lock(None, None, 0, True)
-        run, who, epoch, expired = self._sql(
+        rows = self._sql(
             "SELECT run, holder, epoch, CASE WHEN expires < {now} THEN 1 ELSE 0 END FROM {t}lock WHERE id = 1"
-        )[0]
+        )
+        if not rows:  # a backup leaves it out: `ensure` makes it again
+            return Lock(None, None, 0, True)
+        run, who, epoch, expired = rows[0]
         return Lock(_text(run), _text(who), int(str(epoch)), bool(expired))
 
     def lock(self, run: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconcile import moments, notices, policies, references, wording
+from reconcile.backups import Wanted
 from reconcile.embeddings import Distance, Element, Embedding
 from reconcile.errors import Problem, ProjectError
 from reconcile.model import Source
@@ -29,6 +30,7 @@ __all__ = ["FILE", "LedgerSpec", "Project", "Selection", "environments"]
 FILE = "reconcile.yaml"
 SCHEMA = "project.schema.json"
 DEFAULT_INCLUDE = ("schema/**/*.yaml",)
+BACKUPS = ".reconcile/backups"
 ONLY_ENVIRONMENT = "default"
 """The one environment of a project that names none."""
 
@@ -59,6 +61,7 @@ class Project:
     """Whether others use its stores too."""
     approvals: tuple[Approval, ...] = ()
     protect: tuple[Protection, ...] = ()
+    backup: Wanted = field(default_factory=lambda: Wanted(Path(BACKUPS)))
     variables: Mapping[str, Any] | None = None
     include: tuple[str, ...] = DEFAULT_INCLUDE
     hooks: tuple[moments.Hook, ...] = ()
@@ -170,7 +173,7 @@ def _merged(document: Map, environment: str) -> Map:
     result = Map(source=document.at())
     for key, value in document.items():
         result.take(key, document, value)
-    for key in ("stores", "policy", "hooks", "variables"):
+    for key in ("stores", "policy", "hooks", "variables", "backup"):
         if over.get(key):
             base = document.get(key) or Map(source=over.at(key))
             result.take(key, document if key in document else over, merge(base, over[key]))
@@ -315,6 +318,7 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         shared=shared,
         approvals=policies.approvals(document.get("approvals"), over.get("approvals")),
         protect=policies.protection(document.get("protect"), over.get("protect")),
+        backup=_backup(merged.get("backup") or {}, directory),
         variables=dict(merged.get("variables") or {}),
         include=tuple(merged.get("include", DEFAULT_INCLUDE)),
         hooks=tuple(moments.declared(merged.get("hooks") or {})),
@@ -331,6 +335,11 @@ def _receivers(declared: Seq | None) -> tuple[notices.Receiver, ...]:
 
 
 _GLOBS = ("manage", "ignore", "external")
+
+
+def _backup(declared: Mapping[str, Any], directory: Path) -> Wanted:
+    points, paths = (tuple(declared.get(key, ())) for key in ("points", "paths"))
+    return Wanted(directory / Path(declared.get("to", BACKUPS)).expanduser(), declared.get("keep", "7d"), points, paths)
 
 
 def _embeddings(declared: Map) -> dict[str, Embedding]:

@@ -132,8 +132,12 @@ def _tried(read: Callable[[], _T]) -> Future[_T]:
     return future
 
 
-def _same_world(project: Project, ledger: Ledger, stores: Mapping[str, Store]) -> None:
-    """Refuse a ledger, or a store's mark, that another project or environment left, or a restored copy."""
+def same_project(project: Project, ledger: Ledger) -> Stamp | None:
+    """Refuse a ledger of another project or environment; its stamp.
+
+    Raises:
+        ReconcileError: it is one.
+    """
     stamp = ledger.world()
     ours = (project.name, project.environment)
     if stamp is not None and (stamp.project, stamp.environment) != ours:
@@ -142,16 +146,23 @@ def _same_world(project: Project, ledger: Ledger, stores: Mapping[str, Store]) -
             f" this is {project.name}, {project.environment}",
             where=ledger.placement,
             hint="choose the environment with -e, or give this project a ledger of its own:"
-            " `ledger: {store: …, schema: …}`",
+            " `ledger: {store: …, schema: …}`;\n  if the stores were restored or cloned from there on purpose:"
+            " reconcile restore --adopt",
         )
+    return stamp
+
+
+def _same_world(project: Project, ledger: Ledger, stores: Mapping[str, Store]) -> None:
+    """Refuse a ledger, or a store's mark, that another project or environment left, or a restored copy."""
+    stamp, ours = same_project(project, ledger), (project.name, project.environment)
     for name, store in stores.items():
         was = stamp.stores.get(name) if stamp is not None else None
         if was is not None and store.server.identity not in (was, ""):
             raise ReconcileError(
                 f"store {name} is {store.server.identity}, but the ledger was made with {was}",
                 where=ledger.placement,
-                hint="a restored or cloned database brings its ledger along: if this is a new world, drop that ledger;"
-                " if not, check the URL",
+                hint="check the URL; a restored or cloned database brings its ledger along: if that is what happened,"
+                " make it this environment's: reconcile restore --adopt",
             )
         mark = store.session.mark(None)
         theirs = (mark.get("project"), mark.get("environment"))

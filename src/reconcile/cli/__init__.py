@@ -33,6 +33,8 @@ COMMANDS = {
     "status": "Show the ledger: lock, what a run is at, what waits, what is recorded.",
     "history": "List the runs of this project and environment, newest first.",
     "graph": "Draw a plan's steps and their order as a Mermaid diagram.",
+    "backup": "Save all stores into files; list, verify and prune what was saved.",
+    "restore": "Put a backup back, or try it in scratch places.",
     "forget": "Stop managing addresses, leaving the stores alone.",
     "unlock": "Release the lock that a dead run left behind.",
     "sandbox": "Run real PostgreSQL + pgvector, Neo4j, Qdrant and Redis on this machine, on loopback.",
@@ -56,9 +58,12 @@ class Lazy(click.Group):
             return None
         module = importlib.import_module(f"{__name__}.{cmd_name.replace('import', 'import_')}")
         command: click.Command = module.command
-        taken = {name for parameter in command.params for name in parameter.opts}
-        if not isinstance(command, click.Group):
-            command.params += [o for o in _globals() if not taken.intersection(o.opts)]
+        own = [command]
+        if isinstance(command, click.Group):  # one that does something by itself works on a project, as its members do
+            own = [command, *command.commands.values()] if command.invoke_without_command else []
+        for each in own:
+            taken = {name for parameter in each.params for name in parameter.opts}
+            each.params += [o for o in _globals() if not taken.intersection(o.opts)]
         return command
 
     def resolve_command(

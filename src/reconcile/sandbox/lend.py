@@ -1,9 +1,9 @@
-"""Lends a fresh database of a PostgreSQL of some major version to the process that started this one.
+"""Lends a fresh database of some major version of PostgreSQL, or an empty Neo4j, to the process that started it.
 
-Started as `python -m reconcile.sandbox.lend MAJOR ENCODING` with pipes as its standard input and output. It prints
-one line of JSON, `{"url": …}` or `{"problem": …}`; what it made is gone when its input ends: when the other process
-closes the pipe or ends, however it does. It runs beside that process and not in it, so that what starts servers stays
-apart from what plans.
+Started as `python -m reconcile.sandbox.lend MAJOR ENCODING`, or `… neo4j`, with pipes as its standard input and
+output. It prints one line of JSON, `{"url": …}` or `{"problem": …}`; what it made is gone when its input ends: when the
+other process closes the pipe or ends, however it does. It runs beside that process and not in it, so that what starts
+servers stays apart from what plans.
 """
 
 from __future__ import annotations
@@ -58,11 +58,34 @@ def database(major: str, encoding: str) -> Iterator[str]:
         servers.close()
 
 
-def main(major: str, encoding: str) -> None:
-    """Print where it is, or why there is none, and wait for the end of the input."""
+@contextmanager
+def graph() -> Iterator[dict[str, str]]:
+    """How to reach an empty Neo4j that is started here, never one that was given: that may hold something.
+
+    Raises:
+        ReconcileError: it cannot be started on this machine.
+    """
+    servers = Scratch({})
+    try:
+        yield {"url": servers.neo4j_url, "user": servers.neo4j_user, "password": servers.neo4j_password}
+    finally:
+        servers.close()
+
+
+def main(what: str, encoding: str = "") -> None:
+    """Print where it is, or why there is none, and wait for the end of the input.
+
+    Args:
+        what: a major version of PostgreSQL, or `neo4j`.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        with database(major, encoding) as url:
+        if what == "neo4j":
+            with graph() as given:
+                print(json.dumps(given), flush=True)
+                sys.stdin.buffer.read()
+            return
+        with database(what, encoding) as url:
             print(json.dumps({"url": url}), flush=True)
             sys.stdin.buffer.read()
     except (ReconcileError, psycopg.Error, OSError) as error:

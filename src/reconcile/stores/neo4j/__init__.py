@@ -13,7 +13,10 @@ from reconcile.stores.neo4j import dump as dumping
 from reconcile.stores.neo4j import parse as parsing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reconcile.ledger import Ledger
+    from reconcile.stores.backups import Made
     from reconcile.yamlio import Map
 
 
@@ -70,6 +73,12 @@ class Neo4j:
         from reconcile.stores.neo4j.mirrored import side
 
         return side(kind, entry, desired, context)
+
+    def inspect(self, folder: Path, made: Made) -> Sequence[str]:
+        """What is wrong with the files of a backup; see `stores.backups.Inspects`."""
+        from reconcile.stores.neo4j.backup import inspect
+
+        return inspect(folder, made)
 
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """A graph holds no ledger."""

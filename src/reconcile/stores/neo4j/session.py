@@ -24,6 +24,7 @@ from reconcile.stores.figures import SECONDS, Count
 from reconcile.stores.neo4j import checks, cypher, faults, guard, introspect, mirrored, privileges, verify
 from reconcile.stores.neo4j.canonical import canonical
 from reconcile.stores.neo4j.resources import FAILED, VECTOR, Index, SchemaObject
+from reconcile.stores.neo4j.saving import Saving
 from reconcile.stores.neo4j.transaction import Neo4jTransaction
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ STEPS_PER_GROUP = 100
 _MARK = f"`{introspect.MARK_LABEL}`"
 
 
-class Neo4jSession:
+class Neo4jSession(Saving):
     """A `stores.base.Session` of one database."""
 
     def __init__(self, spec: StoreSpec) -> None:
@@ -423,6 +424,10 @@ class Neo4jSession:
 
     def open_session(self, **settings: Any) -> neo4j.Session:
         """A session of the driver on the database."""
+        return self._driver.session(database=self._database, **settings)
+
+    def driver_session(self, **settings: Any) -> neo4j.Session:
+        """The same with settings of the driver's."""
         return self._driver.session(database=self._database, **settings)
 
     @contextmanager

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconcile.change import Change, Server
-from reconcile.model import Address, Resource, State
+from reconcile.model import Address, Resource, Source, State
 from reconcile.stores.base import Context, Live, Session, Side, StoreSpec
 
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
+    from reconcile.stores.backups import Made
     from reconcile.yamlio import Map
 
 _ORDER = (
@@ -105,6 +107,13 @@ class PostgresPackage:
         from reconcile.stores.postgres.mirrored import side
 
         return side(kind, entry, desired, context)
+
+    def inspect(self, folder: Path, made: Made) -> Sequence[str]:
+        """What is wrong with the files of a backup; see `stores.backups.Inspects`."""
+        from reconcile.stores.postgres.backup import inspect
+
+        spec = StoreSpec(self.kind, self.kind, {}, Source("", 1), Path())
+        return inspect(folder, made, spec)
 
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """The ledger in `schema` of this database."""

@@ -49,8 +49,7 @@ def connect(spec: StoreSpec, application: str) -> Connection:
         StoreError: unreachable, refused, unknown database, or a pooler that does not keep sessions; says what to do.
         ReconcileError: a reference cannot be resolved, or the URL is none of a database.
     """
-    url = database_url(spec, ("postgresql", "postgres"), _FORM, _FORMS)
-    parts = {libpq: value for key, libpq in _PARTS.items() if (value := spec.resolve(key))}
+    url, parts = _asked(spec)
     try:
         info = conninfo.make_conninfo(url or "", **(parts | {"application_name": application}))
         known = conninfo.conninfo_to_dict(info)
@@ -75,6 +74,26 @@ def connect(spec: StoreSpec, application: str) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def _asked(spec: StoreSpec) -> tuple[str | None, dict[str, str]]:
+    """The URL, and what is set beside it, by libpq's names."""
+    url = database_url(spec, ("postgresql", "postgres"), _FORM, _FORMS)
+    return url, {libpq: value for key, libpq in _PARTS.items() if (value := spec.resolve(key))}
+
+
+def parameters(spec: StoreSpec) -> dict[str, Any]:
+    """How to connect, by libpq's names, the password included.
+
+    Raises:
+        ReconcileError: see `connect`.
+    """
+    url, parts = _asked(spec)
+    try:
+        return conninfo.conninfo_to_dict(url or "") | parts
+    except psycopg.ProgrammingError as error:
+        what = f"the connection settings cannot be read: {masked(_first(error))}"
+        raise StoreError(what, where=f"store {spec.name}") from None
 
 
 def _refuse_transaction_pooler(connection: Connection, another: Any, spec: StoreSpec) -> None:

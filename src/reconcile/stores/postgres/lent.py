@@ -38,7 +38,8 @@ class Lent:
         """
         self._process = _lender(live)
         try:
-            self.connection: Connection = psycopg.connect(self._url(), autocommit=True, prepare_threshold=None)
+            self.url = self._url()
+            self.connection: Connection = psycopg.connect(self.url, autocommit=True, prepare_threshold=None)
             self.connection.execute(SETTINGS)
             for name in _COPIED:
                 self._set(name, _setting(live, name))

@@ -30,6 +30,7 @@ from reconcile.stores.postgres.locks import Waiting, lock_first
 from reconcile.stores.postgres.measuring import measure
 from reconcile.stores.postgres.operations import OPERATIONS
 from reconcile.stores.postgres.outside import dependents
+from reconcile.stores.postgres.saving import Saving
 from reconcile.stores.postgres.sqltext import relation
 from reconcile.stores.postgres.violations import violations
 
@@ -77,7 +78,7 @@ class PostgresTransaction:
         self._waiting.ran(sql, time.monotonic() - began)
 
 
-class PostgresSession:
+class PostgresSession(Saving):
     """See `stores.base.Session`."""
 
     def __init__(self, spec: StoreSpec, project: str, environment: str) -> None:

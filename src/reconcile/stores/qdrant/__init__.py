@@ -12,7 +12,10 @@ from reconcile.model import Address, Resource, State
 from reconcile.stores.base import Context, Live, Session, Side, StoreSpec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reconcile.ledger import Ledger
+    from reconcile.stores.backups import Made
     from reconcile.yamlio import Map
 
 
@@ -83,6 +86,12 @@ class QdrantPackage:
         from reconcile.stores.qdrant.mirrored import side
 
         return side(kind, entry, desired, context)
+
+    def inspect(self, folder: Path, made: Made) -> Sequence[str]:
+        """What is wrong with the files of a backup; see `stores.backups.Inspects`."""
+        from reconcile.stores.qdrant.backup import inspect
+
+        return inspect(folder, made)
 
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """Qdrant cannot hold one: it has no transactions."""

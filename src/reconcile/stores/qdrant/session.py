@@ -22,6 +22,7 @@ from reconcile.stores.qdrant.points import Points
 from reconcile.stores.qdrant.readback import lost
 from reconcile.stores.qdrant.replacing import NAMES, Replacing
 from reconcile.stores.qdrant.resources import Collection, PayloadIndex
+from reconcile.stores.qdrant.saving import Saving
 from reconcile.stores.qdrant.transport import QdrantError, Transport
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def seconds_of(text: str | None) -> float | None:
     return float(number) * _UNITS.get(text[len(number) :].strip(), 1.0) or None
 
 
-class QdrantSession:
+class QdrantSession(Saving):
     """See `stores.base.Session`."""
 
     def __init__(self, spec: StoreSpec, project: str, environment: str) -> None:

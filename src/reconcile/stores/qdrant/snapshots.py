@@ -63,7 +63,7 @@ def snapshot(http: Transport, name: str, seconds: float, tell: Callable[[str], N
     before = points.count()
     made = http.send("POST", f"{path}?wait=true", seconds=seconds)
     after = points.count()
-    listed = _listed(http, name, made)
+    listed = listed_as_made(http, name, made)
     most = limit(http.spec.settings.get("verify_snapshots"))
     if listed["size"] <= most:
         number = _restored(http, points, listed, (before, after), seconds)
@@ -77,7 +77,7 @@ def snapshot(http: Transport, name: str, seconds: float, tell: Callable[[str], N
     )
 
 
-def _listed(http: Transport, name: str, made: Mapping[str, Json]) -> Mapping[str, Json]:
+def listed_as_made(http: Transport, name: str, made: Mapping[str, Json]) -> Mapping[str, Json]:
     """The line of the server's list on a snapshot it has `made`, once that has its size and its checksum.
 
     Qdrant 1.16 answers before the file with the checksum is flushed: the answer, or the list, may have none of it yet,
@@ -129,7 +129,7 @@ def _restored(
     )
     try:
         http.send("PUT", place, body)
-        for key in _shard_keys(http, name, config):
+        for key in shard_keys(http, name, config):
             http.send("PUT", f"{place}/shards", {"shard_key": key})
         source = f"{wire.collection_path(name)}/snapshots/{made['name']}"
         checksum = f"&checksum={made['checksum']}" if made.get("checksum") else ""
@@ -155,7 +155,7 @@ def _restored(
     return number
 
 
-def _shard_keys(http: Transport, name: str, config: Mapping[str, Any]) -> list[Json]:
+def shard_keys(http: Transport, name: str, config: Mapping[str, Any]) -> list[Json]:
     """What a collection with custom sharding is divided by, in the order in which it was: shards have numbers."""
     if config["params"].get("sharding_method") != "custom":
         return []

@@ -6,8 +6,12 @@ refuse some answers of other server versions (1.20 against 1.16), and take a sec
 
 from __future__ import annotations
 
+import hashlib
+import os
 import uuid
 from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 FORM = "http://HOST:6333, or https://… where the server has TLS"
 REQUEST_SECONDS = 60.0
+_PIECE = 1 << 20
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PASSING = frozenset({408, 429, 502, 503, 504})
 
@@ -159,12 +164,6 @@ class Transport:
         """
         import httpx
 
-        mark = uuid.uuid4().hex
-        head = (
-            f'--{mark}\r\nContent-Disposition: form-data; name="snapshot"; filename="{quote(name)}"\r\n'
-            "Content-Type: application/octet-stream\r\n\r\n"
-        ).encode()
-        tail = f"\r\n--{mark}--\r\n".encode()
         timeout = httpx.Timeout(REQUEST_SECONDS, connect=10.0)
         try:
             with self.client().stream("GET", source, timeout=timeout) as answer:
@@ -172,16 +171,56 @@ class Transport:
                     answer.read()
                     raise self._refused("GET", source, answer)
 
-                def pieces() -> Iterator[bytes]:
-                    yield head
-                    yield from answer.iter_bytes()
-                    yield tail
-
-                headers = {"Content-Type": f"multipart/form-data; boundary={mark}"}
-                headers["Content-Length"] = str(len(head) + size + len(tail))
-                self._ask("POST", target, seconds, content=pieces(), headers=headers)
+                self._form(answer.iter_bytes(), target, name, size, seconds)
         except (httpx.TransportError, httpx.StreamError) as error:
             raise self._unanswered(error) from error
+
+    def download(self, source: str, file: Path) -> tuple[int, str]:
+        """Write what GET `source` answers into a new file for its owner alone; its length and sha256.
+
+        Raises:
+            QdrantError: as `send`.
+            OSError: it cannot be written.
+        """
+        import httpx
+
+        digest, size = hashlib.sha256(), 0
+        try:
+            with (
+                self.client().stream("GET", source, timeout=httpx.Timeout(REQUEST_SECONDS, connect=10.0)) as answer,
+                os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle,
+            ):
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise self._refused("GET", source, answer)
+                for piece in answer.iter_bytes(_PIECE):
+                    handle.write(piece)
+                    digest.update(piece)
+                    size += len(piece)
+        except (httpx.TransportError, httpx.StreamError) as error:
+            raise self._unanswered(error) from error
+        return size, digest.hexdigest()
+
+    def upload(self, file: Path, target: str, seconds: float) -> None:
+        """Send a file to `target` as that of a form, piece by piece.
+
+        Raises:
+            QdrantError: as `send`.
+            OSError: it cannot be read.
+        """
+        with file.open("rb") as handle:
+            self._form(iter(lambda: handle.read(_PIECE), b""), target, file.name, file.stat().st_size, seconds)
+
+    def _form(self, pieces: Iterator[bytes], target: str, name: str, size: int, seconds: float) -> None:
+        mark = uuid.uuid4().hex
+        head = (
+            f'--{mark}\r\nContent-Disposition: form-data; name="snapshot"; filename="{quote(name)}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        ).encode()
+        tail = f"\r\n--{mark}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={mark}"}
+        headers["Content-Length"] = str(len(head) + size + len(tail))
+        self._ask("POST", target, seconds, content=chain((head,), pieces, (tail,)), headers=headers)
 
     def _ask(self, method: str, path: str, seconds: float | None, **request: Any) -> httpx.Response:
         import httpx

@@ -1,0 +1,203 @@
+"""`reconcile backup` and `reconcile restore` over the three real stores."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from reconcile import workflow
+from reconcile.sandbox.scratch import Neo4jDatabase, Scratch, postgres_database, wipe_qdrant
+from tests.backing import Everything, destroy, everything, graph, http, project
+from tests.projects import Folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, reconcile_sandbox: Scratch) -> Iterator[Folder]:
+    """One project for all tests here, which leave the stores as they found them."""
+    servers = reconcile_sandbox
+    for name in ("neo4j", "qdrant"):
+        servers.wipeable(name)
+    graph_database = Neo4jDatabase(servers.neo4j_url, servers.neo4j_user, servers.neo4j_password)
+    graph_database.wipe()
+    wipe_qdrant(servers.qdrant_url)
+    with postgres_database(servers.postgres_url) as url:
+        settings = {"backup": {"to": "saved", "paths": ["schema"]}}
+        made = project(tmp_path_factory.mktemp("backed"), url, graph_database, servers.qdrant_url, **settings)
+        yield made
+    graph_database.wipe()
+    wipe_qdrant(servers.qdrant_url)
+
+
+@pytest.fixture(scope="module")
+def before(folder: Folder) -> Everything:
+    """What the stores hold."""
+    return everything(folder)
+
+
+@pytest.fixture(scope="module")
+def backup(folder: Folder, before: Everything) -> Path:
+    """A complete backup of it."""
+    made = folder.command("backup", "--format", "json")
+    assert made.returncode == 0, made.stderr
+    assert everything(folder) == before
+    return folder.path / "saved" / "trial" / "default" / str(json.loads(made.stdout)["name"])
+
+
+@pytest.fixture
+def copy(backup: Path) -> Iterator[Path]:
+    """The backup once more, to be spoiled."""
+    other = backup.with_name("20000101T000000Z")
+    shutil.copytree(backup, other)
+    yield other
+    shutil.rmtree(other, ignore_errors=True)
+
+
+def test_the_manifest_says_all_and_no_secret(folder: Folder, backup: Path) -> None:
+    manifest = json.loads((backup / "manifest.json").read_text())
+    assert manifest["run"]["number"] == 1
+    assert {s["kind"] for s in manifest["stores"].values()} == {"postgres", "neo4j", "qdrant"}
+    counts = {k: v for s in manifest["stores"].values() for k, v in s["contents"]["counts"].items()}
+    expected = {"table public.passages": 500, "label Passage": 2000, "relationships": 4, "collection pairs": 2}
+    assert expected.items() <= counts.items()
+    assert manifest["paths"][0]["name"] == "paths/1-schema.tar.gz"
+    for file in (f for f in backup.rglob("*") if f.is_file()):
+        assert file.stat().st_mode & 0o777 == 0o600
+    text = (backup / "manifest.json").read_text()
+    passwords = [folder.stores["app"]["url"].split(":")[2].split("@")[0], folder.stores["graph"].get("password", "-")]
+    assert not [p for p in passwords if len(p) > 3 and p in text]
+    assert backup.stat().st_mode & 0o777 == 0o700
+    assert (folder.path / "saved" / ".gitignore").read_text() == "*\n"
+
+
+@pytest.mark.usefixtures("backup")
+def test_it_is_tried_in_scratch_places(folder: Folder, before: Everything) -> None:
+    tried = folder.command("restore", "latest", "--test")
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    assert tried.stdout.count("compared: equal") == 3
+    assert everything(folder) == before
+
+
+def test_what_was_destroyed_comes_back(folder: Folder, backup: Path, before: Everything) -> None:
+    refused = folder.command("restore", backup.name, "--yes")
+    assert refused.returncode == 1
+    assert "not empty" in refused.stderr and "table public.passages" in refused.stderr
+    assert "1,999 nodes" in refused.stderr or "nodes" in refused.stderr
+    assert everything(folder) == before
+    destroy(folder)
+    back = folder.command("restore", "latest", "--yes")
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert everything(folder) == before
+    assert not folder.plan().steps
+    assert workflow.status(folder.load())["lock"] is None
+
+
+@pytest.mark.usefixtures("backup")
+def test_what_is_there_is_replaced(folder: Folder, before: Everything) -> None:
+    with psycopg.connect(folder.stores["app"]["url"], autocommit=True) as connection:
+        connection.execute("DELETE FROM users; CREATE SCHEMA other; CREATE TABLE other.t (i int)")
+        connection.execute("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    with graph(folder) as driver:
+        driver.execute_query("MATCH (n {id: 5}) DETACH DELETE n CREATE (:Stray)")
+    http(folder, "POST", "/collections/passages/points/delete?wait=true", {"points": [1]})
+    back = folder.command("restore", "latest", "--replace", "--yes")
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert "schema other" in back.stdout
+    assert everything(folder) == before
+
+
+@pytest.mark.parametrize("name", ["app/database.dump", "graph/nodes.jsonl.gz", "vectors/collection-1.snapshot"])
+def test_a_spoiled_file_is_found_and_nothing_touched(folder: Folder, copy: Path, name: str) -> None:
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    verified = folder.command("backup", "verify", copy.name)
+    assert verified.returncode == 2
+    assert f"{name}: another sha256" in verified.stdout
+    refused = folder.command("restore", copy.name, "--replace", "--yes")
+    assert refused.returncode == 1
+    assert "cannot be relied on; nothing was changed" in refused.stderr
+    assert "damaged" in folder.command("backup", "list").stdout
+
+
+def test_a_killed_backup_is_none(folder: Folder, backup: Path) -> None:
+    saved = backup.parent
+    process = folder.start("backup")
+    while not list(saved.glob("*.partial/app/*")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    listed = folder.command("backup", "list")
+    assert "under way" in listed.stdout or process.poll() is not None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert "incomplete" in folder.command("backup", "list").stdout
+    assert workflow.chosen_backup(folder.load(), "latest").name == backup.name
+    pruned = folder.command("backup", "prune", "--yes")
+    assert "Removed 1." in pruned.stdout, pruned.stderr
+    assert [f.name for f in saved.iterdir() if f.is_dir()] == [backup.name]
+
+
+def test_old_ones_are_pruned(folder: Folder, backup: Path, copy: Path) -> None:
+    manifest = workflow.chosen_backup(folder.load(), copy.name).manifest
+    assert manifest is not None
+    assert "Nothing is older" in folder.command("backup", "prune").stdout
+    old = replace(manifest, name=copy.name, finished=manifest.finished - 8 * 86400)
+    (copy / "manifest.json").write_text(json.dumps(old.to_json()))
+    assert "no terminal" in folder.command("backup", "prune").stderr
+    assert copy.name in folder.command("backup", "prune", "--yes").stdout
+    assert not copy.exists() and backup.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told = folder.command("backup", "--to", str(tmp_path / "file" / "inside")).stderr
+    assert "the backup cannot be written: Not a directory" in told
+    assert "Traceback" not in told
+
+
+def test_programs_that_are_too_old_or_missing_are_named(folder: Folder, tmp_path: Path) -> None:
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    folder.stores["app"]["backup"] = {"programs": str(fake)}
+    folder.declare()
+    try:
+        told = folder.command("backup", "--only", "app").stderr
+        assert "no pg_dump of version 18 or later is found" in told and "postgresql-client-18" in told
+        for name in ("pg_dump", "pg_restore", "psql"):
+            (fake / name).write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 12.3'\n")
+            (fake / name).chmod(0o755)
+        told = folder.command("backup", "--only", "app").stderr
+        assert f"{fake}/pg_dump is 12.3" in told
+    finally:
+        del folder.stores["app"]["backup"]
+        folder.declare()
+
+
+def test_no_argument_holds_the_password(folder: Folder) -> None:
+    """Seen from outside while pg_dump waits for a table."""
+    password = folder.stores["app"]["url"].split(":")[2].split("@")[0]
+    with psycopg.connect(folder.stores["app"]["url"]) as connection:
+        connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        process = folder.start("backup", "--only", "app")
+        lines: list[str] = []
+        while not any("--snapshot=" in line for line in lines):
+            assert process.poll() is None
+            lines = [text for p in Path("/proc").glob("[0-9]*/cmdline") if (text := _read(p))]
+        os.kill(process.pid, signal.SIGINT)
+        assert not [line for line in lines if password in line]
+    process.communicate()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # it has ended meanwhile
+        return ""
