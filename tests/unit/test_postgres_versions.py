@@ -67,6 +67,9 @@ def test_a_catalog_query_asks_an_old_server_for_nothing_that_it_lacks(query: str
 
 # Where else a later name may stand: (module, name) and who sees to the version.
 ELSEWHERE = {
+    ("backup", "datlocale"): "to_jsonb",
+    ("backup", "daticulocale"): "to_jsonb",
+    ("backup", "datlocprovider"): "to_jsonb",
     ("checks", "trusted"): "to_jsonb",
     ("condition", "conenforced"): "to_jsonb",
     ("detaching", "inhdetachpending"): "asked of a partition only that is being detached CONCURRENTLY, since 14",
