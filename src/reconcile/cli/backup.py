@@ -36,8 +36,9 @@ def told(store: str, detail: str) -> None:
 def command(ctx: click.Context, only: tuple[str, ...], to: Path | None, format_: str) -> int | None:
     """Save all stores into files; list, verify and prune what was saved.
 
-    They go to a new folder, with a manifest; the stores are only read. PostgreSQL by pg_dump, Neo4j by an export through Bolt, Qdrant by snapshots, or each by a program of yours. What
-    was written is looked into before it counts as a backup.
+    They go to a new folder, with a manifest; the stores are only read. PostgreSQL by pg_dump, Neo4j by an export
+    through Bolt, Qdrant by snapshots, or each by a program of yours. What was written is looked into before it counts
+    as a backup.
     """
     if ctx.invoked_subcommand is not None:
         if only or to or format_ != "text":

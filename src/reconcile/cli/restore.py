@@ -45,7 +45,8 @@ def command(
     """Put a backup back, or try it in scratch places.
 
     NAME is that of a backup, `latest`, or its folder. Its files are verified first. Stores that hold something are
-    refused without --replace; what was restored is compared with the manifest. The ledger restored with them is this environment's from then on.
+    refused without --replace; what was restored is compared with the manifest. The ledger restored with them is this
+    environment's from then on.
     """
     from reconcile import workflow
 
