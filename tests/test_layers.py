@@ -48,7 +48,7 @@ LAYERS = (
     ("wording", "ledger_file"),
     ("stores",),
     ("backfills",),
-    ("policies", "project", "mirrors", "waits", "load", "validation"),
+    ("policies", "migrations", "project", "mirrors", "waits", "load", "validation"),
     (
         "order",
         "narrow",

@@ -14,6 +14,8 @@ from reconcile import moments, notices, policies, references, wording
 from reconcile.backups import Wanted
 from reconcile.embeddings import Distance, Element, Embedding
 from reconcile.errors import Problem, ProjectError
+from reconcile.migrations import declared as declared_migrations
+from reconcile.migrations.model import Folder
 from reconcile.model import Source
 from reconcile.policy import Allowance, Approval, Policy, Protection
 from reconcile.selection import Selection
@@ -71,6 +73,8 @@ class Project:
     """Whom to ask, printed where a run fails."""
     mirrors: Map = field(default_factory=Map)
     """By name, as written; `mirrors.resolved` sets them against what is declared."""
+    migrations: tuple[Folder, ...] = ()
+    """Folders of hand-written migrations."""
     source: Source = field(default_factory=lambda: Source(FILE, 1))
 
     @classmethod
@@ -246,7 +250,9 @@ def _environment_problems(document: Map, environment: str) -> Iterator[Problem]:
     for part in (document, over):
         yield from policies.problems(part, environment, merged.get("policy") or Map(), _environments(document))
     if not misfits:
-        yield from _ledger_problems(merged, {k: v for k, v in stores.items() if k not in unknown})
+        known = {k: v for k, v in stores.items() if k not in unknown}
+        yield from declared_migrations.problems(merged.get("migrations") or Map(), known)
+        yield from _ledger_problems(merged, known)
     if over.get("shared") and "file" in (merged.get("ledger") or Map()):
         holders = _holders(stores) if not misfits else []
         yield Problem(
@@ -296,6 +302,7 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         name: StoreSpec(name, settings["kind"], settings, merged["stores"].at(name), directory)
         for name, settings in merged["stores"].items()
     }
+    migrations = declared_migrations.folders(merged.get("migrations") or Map())
     shared = bool(over.get("shared", False))
     ledger = dict(merged.get("ledger") or {})
     if "file" in ledger:
@@ -311,10 +318,7 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         embeddings=_embeddings(merged.get("embeddings") or Map()),
         policy=policies.policy(merged.get("policy") or Map(), shared),
         ledger=where,
-        selections={
-            name: Selection(**{k: tuple(spec.settings[k]) for k in _GLOBS if k in spec.settings})
-            for name, spec in stores.items()
-        },
+        selections={name: _selection(spec, migrations) for name, spec in stores.items()},
         shared=shared,
         approvals=policies.approvals(document.get("approvals"), over.get("approvals")),
         protect=policies.protection(document.get("protect"), over.get("protect")),
@@ -325,8 +329,16 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         notices=_receivers(merged.get("notify")),
         contacts=tuple(merged.get("contacts") or ()),
         mirrors=merged.get("mirrors") or Map(),
+        migrations=migrations,
         source=document.at("include") if "include" in document else document.at(),
     )
+
+
+def _selection(spec: StoreSpec, migrations: tuple[Folder, ...]) -> Selection:
+    """As the store says; what the tool keeps in it to track migrations is ignored."""
+    said = {key: tuple(spec.settings[key]) for key in _GLOBS if key in spec.settings}
+    own = declared_migrations.ignored(migrations, spec)
+    return Selection(**(said | {"ignore": (*said.get("ignore", ()), *own)} if own else said))
 
 
 def _receivers(declared: Seq | None) -> tuple[notices.Receiver, ...]:

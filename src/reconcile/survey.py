@@ -154,16 +154,9 @@ def same_project(project: Project, ledger: Ledger) -> Stamp | None:
 
 def _same_world(project: Project, ledger: Ledger, stores: Mapping[str, Store]) -> None:
     """Refuse a ledger, or a store's mark, that another project or environment left, or a restored copy."""
-    stamp, ours = same_project(project, ledger), (project.name, project.environment)
+    same_world(project, ledger, {name: store.server.identity for name, store in stores.items()})
+    ours = (project.name, project.environment)
     for name, store in stores.items():
-        was = stamp.stores.get(name) if stamp is not None else None
-        if was is not None and store.server.identity not in (was, ""):
-            raise ReconcileError(
-                f"store {name} is {store.server.identity}, but the ledger was made with {was}",
-                where=ledger.placement,
-                hint="check the URL; a restored or cloned database brings its ledger along: if that is what happened,"
-                " make it this environment's: reconcile restore --adopt",
-            )
         mark = store.session.mark(None)
         theirs = (mark.get("project"), mark.get("environment"))
         if mark and theirs != ours:
@@ -171,6 +164,27 @@ def _same_world(project: Project, ledger: Ledger, stores: Mapping[str, Store]) -
                 f"store {name} is marked as managed by project {theirs[0]}, environment {theirs[1]}",
                 where=store.spec.source,
                 hint="check the URL; two projects must not share this store",
+            )
+
+
+def same_world(project: Project, ledger: Ledger, identities: Mapping[str, str]) -> None:
+    """Refuse a ledger that another project or environment left, or that came along with a restored copy.
+
+    Args:
+        identities: of the servers, by store.
+
+    Raises:
+        ReconcileError: it is another world's.
+    """
+    stamp = same_project(project, ledger)
+    for name, identity in identities.items():
+        was = stamp.stores.get(name) if stamp is not None else None
+        if was is not None and identity not in (was, ""):
+            raise ReconcileError(
+                f"store {name} is {identity}, but the ledger was made with {was}",
+                where=ledger.placement,
+                hint="check the URL; a restored or cloned database brings its ledger along: if that is what happened,"
+                " make it this environment's: reconcile restore --adopt",
             )
 
 

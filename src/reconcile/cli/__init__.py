@@ -29,6 +29,7 @@ COMMANDS = {
     "show": "Print a saved plan as `plan` printed it, or the report of a run.",
     "drift": "Show what moved in the stores since the last apply.",
     "verify": "Check that what the stores hold agrees with what is declared.",
+    "migrate": "Run hand-written migrations, each once and in order, from folders as they are.",
     "import": "Write YAML from live stores.",
     "status": "Show the ledger: lock, what a run is at, what waits, what is recorded.",
     "history": "List the runs of this project and environment, newest first.",
@@ -59,8 +60,10 @@ class Lazy(click.Group):
         module = importlib.import_module(f"{__name__}.{cmd_name.replace('import', 'import_')}")
         command: click.Command = module.command
         own = [command]
-        if isinstance(command, click.Group):  # one that does something by itself works on a project, as its members do
-            own = [command, *command.commands.values()] if command.invoke_without_command else []
+        if isinstance(command, click.Group):  # those of a project take them too, after their members' names
+            alone, members = command.invoke_without_command, command.commands.values()
+            of_project = alone or getattr(module, "OF_A_PROJECT", False)
+            own = [*([command] if alone else []), *(members if of_project else [])]
         for each in own:
             taken = {name for parameter in each.params for name in parameter.opts}
             each.params += [o for o in _globals() if not taken.intersection(o.opts)]

@@ -13,6 +13,7 @@ from reconcile.stores.base import Context, Live, Session, Side, StoreSpec
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
     from reconcile.stores.backups import Made
+    from reconcile.stores.migrating import Migrates, Script
     from reconcile.yamlio import Map
 
 _ORDER = (
@@ -114,6 +115,33 @@ class PostgresPackage:
 
         spec = StoreSpec(self.kind, self.kind, {}, Source("", 1), Path())
         return inspect(folder, made, spec)
+
+    script_suffixes: tuple[str, ...] = (".sql",)
+    comment = "--"
+
+    def script(self, text: str, verifying: bool = False) -> Script:
+        """See `stores.migrating.Scripted`."""
+        from reconcile.stores.postgres.scripts import script
+
+        return script(text, verifying)
+
+    def reads_only(self, query: str) -> bool:
+        """See `stores.migrating.Scripted`."""
+        from reconcile.stores.postgres.scripts import reads_only
+
+        return reads_only(query)
+
+    def tracking(self, spec: StoreSpec, table: str) -> tuple[str, ...]:
+        """See `stores.migrating.Scripted`: the table, its sequence, and the one beside it."""
+        schema, _, name = table.rpartition(".")
+        first = next(iter(spec.settings.get("schemas") or ("public",)))
+        return tuple(f"{schema or first}.{name}{end}" for end in ("", "_*_seq", "_progress"))
+
+    def migrations(self, spec: StoreSpec, project: str, environment: str) -> Migrates:
+        """See `stores.migrating.Scripted`."""
+        from reconcile.stores.postgres.migrating import PostgresMigrations
+
+        return PostgresMigrations(spec, f"reconcile {project}/{environment}"[:63])
 
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """The ledger in `schema` of this database."""

@@ -1,0 +1,1 @@
+"""Hand-written migrations as they lie in folders: found, ordered, looked into. Pure: no store is asked."""

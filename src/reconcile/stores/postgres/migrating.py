@@ -1,0 +1,332 @@
+"""Runs hand-written migrations: each group in a transaction with what is recorded of it, or a statement alone.
+
+A connection of its own, with the settings that the server gives its users rather than ours: the files were written
+for psql. What a file sets for its session ends with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import errors
+from psycopg.rows import TupleRow
+
+from reconcile.errors import StoreError
+from reconcile.model import Address
+from reconcile.stores.base import StoreSpec
+from reconcile.stores.migrating import Entry, Group, History, Judge, Part, Progress, Row, Statement, StatementError
+from reconcile.stores.postgres import builders, checks, tracking
+from reconcile.stores.postgres.connect import Connection, connect, explained
+from reconcile.stores.postgres.scripts import Piece, scan, significant
+from reconcile.stores.postgres.sqltext import ident
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_AS_USERS_HAVE = "RESET TimeZone; RESET DateStyle; RESET IntervalStyle; RESET row_security; RESET check_function_bodies"
+_DONE = (
+    errors.DuplicateTable,
+    errors.DuplicateObject,
+    errors.DuplicateDatabase,
+    errors.UndefinedObject,
+    errors.UndefinedTable,
+    errors.InvalidCatalogName,
+)
+"""What a statement meets that an earlier try has carried out: it makes what is there, or removes what is not."""
+
+
+class PostgresMigrations:
+    """See `stores.migrating.Migrates`."""
+
+    def __init__(self, spec: StoreSpec, application: str) -> None:
+        self.name, self._spec, self._application = spec.name, spec, application
+        self.schemas: tuple[str, ...] = tuple(spec.settings.get("schemas") or ("public",))
+        self._open: Connection | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """Made at the first use, and again for each migration."""
+        if self._open is None or self._open.closed:
+            self._open = connect(self._spec, self._application)
+            limit = str(self._spec.settings.get("lock_timeout") or "10s")
+            self._open.execute(_AS_USERS_HAVE)
+            self._open.execute("SELECT set_config('lock_timeout', %s, false)", (limit,))
+        return self._open
+
+    def close(self) -> None:
+        """See `Migrates`."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def identity(self) -> str:
+        """See `Migrates`."""
+        with self._translated():
+            return checks.server(self.connection, self.name).identity
+
+    def _table(self, table: str) -> tracking.Table | None:
+        return tracking.read(self.connection, *tracking.placed(table, self.schemas))
+
+    def _made(self, table: str) -> tracking.Table:
+        found = self._table(table)
+        if found is None:
+            raise StoreError(
+                f"table {table} is gone", where=f"store {self.name}", hint="somebody dropped it: try again"
+            )
+        return found
+
+    def history(self, table: str) -> History:
+        """See `Migrates`."""
+        with self._translated():
+            found = self._table(table)
+            if found is None:
+                return History()
+            progress = {}
+            if self._has(found.progress):
+                for name, checksum, done, begun in self.connection.execute(
+                    f"SELECT name, checksum, done, begun FROM {found.progress}".encode()
+                ):
+                    progress[str(name)] = Progress(int(done), bool(begun), str(checksum))
+            told = () if found.columns.keys() == tracking.NAMES.keys() and not found.told else found.told
+            return History(tuple(tracking.rows(self.connection, found)), True, progress, told)
+
+    def _has(self, quoted: str) -> bool:
+        row = self.connection.execute("SELECT to_regclass(%s) IS NOT NULL", (quoted,)).fetchone()
+        return bool(row and row[0])
+
+    def prepare(self, table: str, entry: Entry, like: tuple[Row, Mapping[str, str]] | None) -> None:
+        """See `Migrates`."""
+        with self._translated(), self.connection.transaction():
+            if self._table(table) is None:
+                schema, name = tracking.placed(table, self.schemas)
+                tracking.make(self.connection, schema, name)
+            tracking.check(self._made(table), entry, like)
+
+    def record(self, table: str, entry: Entry, like: tuple[Row, Mapping[str, str]] | None) -> None:
+        """See `Migrates`."""
+        with self._translated(), self.connection.transaction():
+            tracking.insert(self.connection, self._made(table), entry, like)
+
+    def forget(self, table: str, row: Row | None, name: str) -> None:
+        """See `Migrates`."""
+        with self._translated(), self.connection.transaction():
+            found = self._made(table)
+            if row is not None:
+                tracking.delete(self.connection, found, row)
+            self._settled(found, name)
+
+    def carry(self, table: str, part: Part, judge: Judge) -> None:
+        """See `Migrates`."""
+        group = part.group
+        with self._translated():
+            found = self._made(table)
+            if group is not None and group.alone:
+                self._note(found, part, begun=True)
+                self._alone(group.statements[0], part.again)
+                self._note(found, part, begun=False)
+                group = None
+                if not part.last:
+                    return
+            with self.connection.transaction():
+                if part.entry is not None:
+                    tracking.lock(self.connection, found, part.entry, part.like)
+                if group is not None:
+                    self._run(group)
+                if not part.last:
+                    self._note(found, part, begun=False)
+                    return
+                self._judged(judge)
+                if part.remove is not None:
+                    tracking.delete(self.connection, found, part.remove)
+                if part.entry is not None:
+                    tracking.insert(self.connection, found, part.entry, part.like)
+                self._settled(found, part.name)
+        self.close()  # what the file has set for its session ends here
+
+    def _run(self, group: Group) -> None:
+        if group.code is not None:
+            group.code(self.connection)
+        for statement in group.statements:
+            self._send(statement)
+
+    def _send(self, statement: Statement) -> None:
+        try:
+            self.connection.execute(statement.text.encode())
+        except psycopg.Error as error:
+            raise located(error, f"store {self.name}", statement) from error
+
+    def _judged(self, judge: Judge) -> None:
+        """Verify; whatever is asked can write nothing and leaves nothing."""
+        with self.connection.transaction(force_rollback=True):
+            self.connection.execute("SET TRANSACTION READ ONLY")
+            judge(Asking(self))
+
+    def _note(self, table: tracking.Table, part: Part, *, begun: bool) -> None:
+        """Keep how far a migration is that takes several transactions."""
+        self.connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {table.progress} (name text PRIMARY KEY, checksum text NOT NULL,"
+            " done integer NOT NULL, begun boolean NOT NULL, at timestamptz NOT NULL DEFAULT now())".encode()
+        )
+        done = part.at if begun else part.at + 1
+        self.connection.execute(
+            f"INSERT INTO {table.progress} (name, checksum, done, begun) VALUES (%s, %s, %s, %s) ON CONFLICT (name)"
+            " DO UPDATE SET checksum = excluded.checksum, done = excluded.done, begun = excluded.begun,"
+            " at = now()".encode(),
+            (part.name, part.checksum, done, begun),
+        )
+
+    def _settled(self, table: tracking.Table, name: str) -> None:
+        """Forget the progress of a migration, and the table for it when it is empty."""
+        if self._has(table.progress):
+            self.connection.execute(f"DELETE FROM {table.progress} WHERE name = %s".encode(), (name,))
+            left = self.connection.execute(f"SELECT 1 FROM {table.progress} LIMIT 1".encode()).fetchone()
+            if left is None:
+                self.connection.execute(f"DROP TABLE {table.progress}".encode())
+
+    def _alone(self, statement: Statement, again: bool) -> None:
+        """Run what cannot be in a transaction; after a broken try, see first what that has left."""
+        tokens = significant(list(scan(statement.text)))
+        index = _concurrent_index(tokens) if again else None
+        if index is not None and self._built(*index):
+            return
+        self.connection.execute("SET client_min_messages = error")  # a build then outlives its client
+        try:
+            self.connection.execute(statement.text.encode())
+        except _DONE as error:
+            if not (again and tokens[0].word in ("CREATE", "DROP", "ALTER")):
+                raise located(error, f"store {self.name}", statement) from error
+        except psycopg.Error as error:
+            raise located(error, f"store {self.name}", statement) from error
+        finally:
+            if not self.connection.closed:
+                self.connection.execute("RESET client_min_messages")
+
+    def _built(self, index: str, table: str) -> bool:
+        """Whether an earlier try has built the index; one that it left unusable is dropped, after its builder ended."""
+        row = self.connection.execute(
+            "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.oid = to_regclass(%s)",
+            (table,),
+        ).fetchone()
+        if row is None:
+            return False
+        address = Address(self.name, "index", (str(row[0]), index))
+        builders.wait(self.connection, address, self.name)
+        state = builders.state(self.connection, address)
+        if state is not None and not state.valid:
+            quoted = f"{ident(str(row[0]))}.{ident(index)}"
+            self.connection.execute(f"DROP INDEX CONCURRENTLY {quoted}".encode())
+        return state is not None and state.valid
+
+    @contextmanager
+    def rehearsing(self) -> Iterator[Callable[[Group], None]]:
+        """See `Migrates`."""
+        with self._translated(), self.connection.transaction(force_rollback=True):
+            yield self._run
+        self.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            self.close()
+            raise explained(error, f"store {self.name}") from error
+        except BaseException:
+            self.close()  # what the file has set must not reach the next one
+            raise
+
+
+class Asking:
+    """See `stores.migrating.Asker`."""
+
+    def __init__(self, owner: PostgresMigrations) -> None:
+        self._owner = owner
+
+    @property
+    def connection(self) -> Any:
+        """What asyncpg's connections offer for reading, over ours."""
+        return Lookalike(self._owner.connection)
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """See `Asker`."""
+        with self._owner._translated():
+            return list(self._owner.connection.execute(query.encode()).fetchall())
+
+
+class Lookalike:
+    """The reading methods of an asyncpg connection, for a `verify(conn)` that was written for one.
+
+    https://magicstack.github.io/asyncpg/current/api/index.html#asyncpg.connection.Connection
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, query: str, *values: object) -> list[Record]:
+        """All rows."""
+        return self._rows(query, values)
+
+    async def fetchrow(self, query: str, *values: object) -> Record | None:
+        """The first row, if any."""
+        return next(iter(self._rows(query, values)), None)
+
+    async def fetchval(self, query: str, *values: object, column: int = 0) -> object:
+        """A value of the first row; None where there is none."""
+        row = next(iter(self._rows(query, values)), None)
+        return None if row is None else row[column]
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[Record]:
+        with psycopg.RawCursor(self._connection) as cursor:
+            cursor.execute(query.encode(), values or None)
+            names = [d.name for d in cursor.description or ()]
+            return [Record(names, row) for row in cursor.fetchall()] if names else []
+
+
+class Record(tuple[object, ...]):
+    """A row whose values are found by number and by name."""
+
+    names: list[str]
+
+    def __new__(cls, names: list[str], values: TupleRow) -> Record:
+        """With the names of the columns."""
+        made = super().__new__(cls, values)
+        made.names = names
+        return made
+
+    def __getitem__(self, key: Any) -> Any:
+        """By place, or by the column's name."""
+        return super().__getitem__(self.names.index(key) if isinstance(key, str) else key)
+
+    def get(self, key: str, default: object = None) -> object:
+        """By the column's name."""
+        return self[key] if key in self.names else default
+
+    def keys(self) -> list[str]:
+        """The names of the columns."""
+        return list(self.names)
+
+
+def located(error: psycopg.Error, where: str, statement: Statement) -> StatementError:
+    """An error of the server at the line of the file where it stands."""
+    line = statement.line
+    if (position := error.diag.statement_position) is not None:
+        line += statement.text[: int(position) - 1].count("\n")
+    told = explained(error, where, statement.text)
+    return StatementError(told.what, line, where=where, hint=None if error.sqlstate is None else told.hint)
+
+
+def _concurrent_index(tokens: list[Piece]) -> tuple[str, str] | None:
+    """Index and table of CREATE INDEX CONCURRENTLY; None for any other statement."""
+    words = [t.word for t in tokens]
+    if words[0] != "CREATE" or "CONCURRENTLY" not in words or "ON" not in words:
+        return None
+    on = words.index("ON")
+    name = tokens[on - 1].name
+    after = on + 2 if words[on + 1] == "ONLY" else on + 1
+    end = after + 3 if words[after + 1 : after + 2] == ["."] else after + 1
+    table = "".join(t.text for t in tokens[after:end])
+    return (name, table) if name is not None and words[on - 1] != "CONCURRENTLY" else None

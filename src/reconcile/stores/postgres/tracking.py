@@ -1,0 +1,259 @@
+"""The table `schema_migrations`: ours, or one that another tool made, understood as far as it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.rows import TupleRow
+
+from reconcile.errors import RefusedError, StoreError
+from reconcile.stores.migrating import Entry, Row
+from reconcile.stores.postgres.sqltext import ident
+
+Connection = psycopg.Connection[TupleRow]
+
+NAMES = {
+    "number": ("number", "version", "migration_number", "num", "version_num", "id"),
+    "name": ("name", "filename", "migration_name", "migration", "file_name", "script", "script_name", "file"),
+    "executed_at": ("executed_at", "applied_at", "run_at", "installed_on", "executed_on", "migrated_at", "created_at"),
+    "checksum": ("checksum", "hash", "sha256", "sha1", "md5", "content_hash", "file_hash"),
+    "description": ("description", "comment", "notes"),
+    "execution_time_ms": ("execution_time_ms", "execution_time", "duration_ms", "execution_ms", "elapsed_ms"),
+}
+"""By what we call a column, what it may be called, the likeliest first."""
+
+_COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, NULL), a.attnotnull,
+  a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '',
+  CASE WHEN a.atttypid IN (1042, 1043) AND a.atttypmod > 4 THEN a.atttypmod - 4 END
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as it stands."""
+
+    name: str
+    type: str
+    required: bool
+    width: int | None
+
+    @property
+    def integer(self) -> bool:
+        """Whether it takes whole numbers alone."""
+        return self.type in ("integer", "bigint", "smallint")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The tracking table: `columns` by what we call them."""
+
+    schema: str
+    name: str
+    columns: Mapping[str, Column]
+    told: tuple[str, ...]
+    foreign: tuple[Column, ...]
+    """Columns that must be given and that we know nothing for."""
+
+    @property
+    def quoted(self) -> str:
+        """As statements name it."""
+        return f"{ident(self.schema)}.{ident(self.name)}"
+
+    @property
+    def progress(self) -> str:
+        """The table beside it in which the progress of what cannot be one transaction is kept."""
+        return f"{ident(self.schema)}.{ident(self.name + '_progress')}"
+
+
+def placed(table: str, schemas: Sequence[str]) -> tuple[str, str]:
+    """Schema and name: in the first schema of the store where none is written."""
+    schema, _, name = table.rpartition(".")
+    return schema or (schemas[0] if schemas else "public"), name
+
+
+def read(connection: Connection, schema: str, name: str) -> Table | None:
+    """The table, understood; None where there is none.
+
+    Raises:
+        StoreError: it is another tool's in a form that keeps no history, or has neither number nor name.
+    """
+    found = [
+        Column(str(n), str(t), bool(needed) and not default, width)
+        for n, t, needed, default, width in connection.execute(_COLUMNS, (schema, name)).fetchall()
+    ]
+    if not found:
+        return None
+    by_name = {c.name.lower(): c for c in found}
+    if "dirty" in by_name and "version" in by_name and len(by_name) == 2:
+        raise StoreError(
+            "holds the last version alone (columns version, dirty), not which migrations ran",
+            where=f"table {schema}.{name}",
+            hint="name another with `table:` of the folder, and record what ran: reconcile migrate baseline N",
+        )
+    columns: dict[str, Column] = {}
+    for ours, theirs in NAMES.items():
+        column = next((by_name[t] for t in theirs if t in by_name and by_name[t] not in columns.values()), None)
+        if column is not None and not (ours == "number" and column.name.lower() == "id" and _serial(found, column)):
+            columns[ours] = column
+    if "number" not in columns and "name" not in columns:
+        raise StoreError(
+            f"has no column for a number or a name of migrations: {', '.join(c.name for c in found)}",
+            where=f"table {schema}.{name}",
+            hint="name another table with `table:` of the folder",
+        )
+    told = [f"{ours} is its column {c.name}" for ours, c in columns.items() if c.name != ours]
+    told += [f"it has no {ours}, which is not recorded" for ours in NAMES if ours not in columns]
+    known = list(columns.values())
+    foreign = tuple(c for c in found if c.required and c not in known)
+    return Table(schema, name, columns, tuple(told), foreign)
+
+
+def _serial(found: Sequence[Column], column: Column) -> bool:
+    """An `id` that counts rows is no number of a migration: it has a default, and others name the migration."""
+    return not column.required or any(c.name.lower() in NAMES["name"] for c in found if c is not column)
+
+
+def make(connection: Connection, schema: str, name: str) -> None:
+    """Make the table as ours."""
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {ident(schema)}.{ident(name)} (name text PRIMARY KEY, number text NOT NULL,"
+        " executed_at timestamptz NOT NULL DEFAULT now(), checksum text, description text,"
+        " execution_time_ms bigint)".encode()
+    )
+
+
+def rows(connection: Connection, table: Table) -> list[Row]:
+    """All rows, in the order in which they were recorded where that is known."""
+    columns = table.columns
+    chosen = ", ".join(f"{ident(c.name)}" for c in columns.values())
+    order = ident(columns["executed_at"].name) if "executed_at" in columns else "1"
+    result = []
+    for values in connection.execute(f"SELECT {chosen}, ctid::text FROM {table.quoted} ORDER BY {order}".encode()):
+        by = dict(zip(columns, values, strict=False))
+        at, took = by.get("executed_at"), by.get("execution_time_ms")
+        result.append(
+            Row(
+                _text(by.get("number")),
+                _text(by.get("name")),
+                at if isinstance(at, datetime) else None,
+                _text(by.get("checksum")),
+                _text(by.get("description")),
+                round(float(took)) if isinstance(took, int | float) else None,
+            )
+        )
+    return result
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def insert(connection: Connection, table: Table, entry: Entry, like: tuple[Row, Mapping[str, str]] | None) -> None:
+    """Record a migration, in the forms in which `like` names its own.
+
+    Raises:
+        StoreError: the table cannot take it.
+    """
+    values = _values(table, entry, like)
+    names = ", ".join(ident(table.columns[key].name) for key in values)
+    places = ", ".join("now()" if value is _NOW else "%s" for value in values.values())
+    given = [value for value in values.values() if value is not _NOW]
+    connection.execute(f"INSERT INTO {table.quoted} ({names}) VALUES ({places})".encode(), given)
+
+
+_NOW = object()
+
+
+def _values(table: Table, entry: Entry, like: tuple[Row, Mapping[str, str]] | None) -> dict[str, object]:
+    """What goes into which column.
+
+    Raises:
+        StoreError: a column takes no such value, or one must be given that we know nothing for.
+    """
+    if table.foreign:
+        raise StoreError(
+            f"its columns {', '.join(c.name for c in table.foreign)} must be given and are none that we know",
+            where=f"table {table.schema}.{table.name}",
+            hint="give them a default, or name another table with `table:` of the folder",
+        )
+    forms = like[1] if like is not None else {}
+    full: dict[str, object] = {
+        "number": forms.get("number", entry.number),
+        "name": forms.get("name", entry.name),
+        "executed_at": _NOW,
+        "checksum": forms.get("checksum", next(iter(entry.checksums.values()))),
+        "description": entry.description or None,
+        "execution_time_ms": entry.execution_time_ms,
+    }
+    values = {key: full[key] for key in table.columns}
+    number = table.columns.get("number")
+    if number is not None and number.integer:
+        digits = str(full["number"]).lstrip("Vv")
+        if not digits.isdigit():
+            raise StoreError(
+                f"its column {number.name} takes whole numbers, and {entry.number} is none",
+                where=f"table {table.schema}.{table.name}",
+                hint="name another table with `table:` of the folder",
+            )
+        values["number"] = int(digits)
+    for key, column in table.columns.items():
+        if column.width is not None and isinstance(values[key], str) and len(str(values[key])) > column.width:
+            if key == "checksum":
+                fitting = (v for v in entry.checksums.values() if len(v) <= (column.width or 0))
+                values[key] = next(fitting, str(values[key])[: column.width])
+            elif key == "description":
+                values[key] = str(values[key])[: column.width]
+            else:
+                raise StoreError(
+                    f'its column {column.name} takes {column.width} characters, too few for "{values[key]}"',
+                    where=f"table {table.schema}.{table.name}",
+                    hint="widen the column, or name another table with `table:` of the folder",
+                )
+    return values
+
+
+def check(table: Table, entry: Entry, like: tuple[Row, Mapping[str, str]] | None) -> None:
+    """Whether `entry` can be recorded.
+
+    Raises:
+        StoreError: it cannot.
+    """
+    _values(table, entry, like)
+
+
+def lock(connection: Connection, table: Table, entry: Entry, like: tuple[Row, Mapping[str, str]] | None) -> None:
+    """Keep others from recording meanwhile; readers go on.
+
+    Raises:
+        RefusedError: the migration is recorded already: somebody else took the lock of the ledger over.
+    """
+    try:
+        connection.execute(f"LOCK TABLE {table.quoted} IN SHARE ROW EXCLUSIVE MODE".encode())
+    except errors.LockNotAvailable:
+        raise RefusedError(
+            f"table {table.schema}.{table.name} is locked by another session", hint="try again"
+        ) from None
+    key = "name" if "name" in table.columns else "number"
+    value = _values(table, entry, like)[key]
+    there = connection.execute(
+        f"SELECT 1 FROM {table.quoted} WHERE {ident(table.columns[key].name)} = %s".encode(), (value,)
+    ).fetchone()
+    if there is not None:
+        raise RefusedError(f"migration {entry.name} was recorded by somebody else meanwhile", hint="nothing is to do")
+
+
+def delete(connection: Connection, table: Table, row: Row) -> None:
+    """Take a row out."""
+    key = "name" if row.name is not None and "name" in table.columns else "number"
+    value = row.name if key == "name" else row.number
+    column = ident(table.columns[key].name)
+    connection.execute(f"DELETE FROM {table.quoted} WHERE {column}::text = %s".encode(), (value,))
