@@ -86,3 +86,11 @@ class RefusedError(ReconcileError):
     """Not now: lock held, plan stale, or another run unfinished."""
 
     exit = Exit.REFUSED
+
+
+class BusyError(RefusedError):
+    """Another run holds the lock."""
+
+
+class StaleError(RefusedError):
+    """What a plan was made from has moved since."""

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from reconcile.checkup import Check, Topic, Verdict
-from reconcile.errors import ReconcileError, RefusedError
+from reconcile.errors import BusyError, ReconcileError, RefusedError
 from reconcile.ledger_rows import BACKFILL_ROWS, TABLES, UPGRADES, Applied, Lock, Run, World, run_of
 from reconcile.model import Address, Json, State
 
@@ -214,7 +214,7 @@ class Ledger:
         """Take the lock for `run` by one conditional update.
 
         Raises:
-            RefusedError: another run holds it.
+            BusyError: another run holds it.
         """
         taken = self._sql(
             "UPDATE {t}lock SET run = ?, holder = ?, epoch = epoch + 1, expires = {now} + ?"
@@ -225,12 +225,16 @@ class Ledger:
         )
         if not taken:
             state = self.lock_state()
-            raise RefusedError(
-                f"another run holds the lock: {state.run} by {state.holder}",
-                where=self.placement,
-                hint=f"wait for it, or, if that process is gone: reconcile unlock {state.run}",
-            )
+            raise self.busy(state)
         self._epoch, self._run = int(str(taken[0][0])), run
+
+    def busy(self, state: Lock) -> BusyError:
+        """The error that says who holds the lock."""
+        return BusyError(
+            f"another run holds the lock: {state.run} by {state.holder}",
+            where=self.placement,
+            hint=f"wait for it (--lock-timeout 10min), or, if that process is gone: reconcile unlock {state.run}",
+        )
 
     def renew(self) -> bool:
         """Hold the lock for longer; False where it was lost."""

@@ -76,12 +76,16 @@ def command(
                 project, shown, end_idle=end_idle, backup=how.backup, until=phase, stop=stop, on_report=reported
             ),
         )
-    plan = planfile.load(file) if file else workflow.plan(project, options.options(only, exclude, prune, allow))
-    document = planfile.to_json(plan)
-    _expected(document, expect)
-    if not file:
-        terminal.write(options.render(document, "text"))
-    return running.carry_out(project, plan, how, end_idle=end_idle, until=phase or "contract", shown=not file)
+
+    def once() -> int:
+        plan = planfile.load(file) if file else workflow.plan(project, options.options(only, exclude, prune, allow))
+        document = planfile.to_json(plan)
+        _expected(document, expect)
+        if not file:
+            terminal.write(options.render(document, "text"))
+        return running.carry_out(project, plan, how, end_idle=end_idle, until=phase or "contract", shown=not file)
+
+    return running.patiently(project, how, once, saved=file is not None)
 
 
 def _expected(document: Json, expect: str | None) -> None:

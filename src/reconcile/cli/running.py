@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 
 from reconcile.cli import terminal
 from reconcile.cli.stopping import GRACE, Stopping
-from reconcile.errors import ReconcileError
+from reconcile.errors import BusyError, ReconcileError, StaleError
 from reconcile.exits import Exit
 from reconcile.model import Json
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from reconcile.apply import Event, OnEvent
     from reconcile.plan import Plan
     from reconcile.project import Project
+    from reconcile.render.log import Log
     from reconcile.workflow import Outcome
 
     Act = Callable[[OnEvent, Callable[[], str | None], Callable[[Json], None] | None], Outcome]
@@ -38,6 +40,8 @@ class Running:
     reports: tuple[Path, ...] = ()
     """Files to write the report of the run to; the suffix says how."""
     log_format: str = "text"
+    lock_timeout: float = 0.0
+    """Seconds to wait for another run."""
     emergency: bool = False
     """Of a rollback: see `workflow.apply`."""
 
@@ -90,6 +94,14 @@ _OPTIONS = (
         help="Write a report of the run when it ends, however it ends: FILE.md, .html, .json or .txt. Repeatable.",
     ),
     click.option(
+        "--lock-timeout",
+        metavar="DURATION",
+        default="0s",
+        show_default=True,
+        callback=_seconds,
+        help="How long to wait for another run; a plan that is not a saved one is then made anew.",
+    ),
+    click.option(
         "--log-format",
         type=click.Choice(["text", "json"]),
         default="text",
@@ -109,9 +121,12 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         grace: float,
         reports: tuple[Path, ...],
         log_format: str,
+        lock_timeout: float,
         **rest: Any,
     ) -> Any:
-        return command(*args, how=Running(auto_approve, backup_evidence, grace, reports, log_format), **rest)
+        return command(
+            *args, how=Running(auto_approve, backup_evidence, grace, reports, log_format, lock_timeout), **rest
+        )
 
     found: Callable[..., Any] = with_how
     for option in reversed(_OPTIONS):
@@ -157,6 +172,36 @@ def carry_out(
     )
 
 
+def patiently(project: Project, how: Running, act: Callable[[], int], *, saved: bool = False) -> int:
+    """Do it again after each run of others that held the lock, as long as `--lock-timeout` lasts.
+
+    Args:
+        act: makes a plan, or takes a saved one, and carries it out.
+        saved: whether it is a saved one, which is not made anew when it is stale.
+
+    Raises:
+        RefusedError: the time is over.
+    """
+    from reconcile import workflow
+
+    until = time.monotonic() + how.lock_timeout
+    while True:
+        try:
+            return act()
+        except (BusyError, StaleError) as error:
+            again = isinstance(error, BusyError) or (how.auto_approve and not saved)
+            if not again or time.monotonic() >= until or not workflow.wait(project, until, _waiting(project, how)):
+                if how.log_format == "json":
+                    return _told(_log(project), project, error)
+                raise
+
+
+def _waiting(project: Project, how: Running) -> OnEvent:
+    if how.log_format == "json":
+        return _log(project)
+    return lambda event: click.echo(f"waiting {event.detail}", err=True)
+
+
 def run(
     project: Project,
     how: Running,
@@ -198,23 +243,33 @@ def _stoppable(how: Running, shown: OnEvent, act: Act) -> Outcome:
 
 def _logged(project: Project, how: Running, act: Act) -> int:
     """The same with a line of JSON for each event, for the end and for an error."""
-    from reconcile.references import secrets
-    from reconcile.render.log import Log
-
-    hidden = tuple(value for spec in project.stores.values() for value in secrets(spec))
-    log = Log(sys.stderr, {"project": project.name, "environment": project.environment}, lambda: hidden)
+    log = _log(project)
     try:
         outcome = _stoppable(how, log, act)
     except ReconcileError as error:
-        contacts = {"contacts": list(project.contacts)} if error.exit is Exit.PARTIAL else {}
-        log.write("error", {"detail": str(error), "exit_code": int(error.exit), **contacts})
-        return error.exit
+        if how.lock_timeout and isinstance(error, BusyError | StaleError):
+            raise  # to try again
+        return _told(log, project, error)
     ended = "paused" if outcome.paused else "done"
     seconds = round(outcome.seconds, 3)
     log.write(
         "finished", {"detail": ended, "steps": outcome.steps_done, "recorded": outcome.recorded, "seconds": seconds}
     )
     return Exit.CLEAN
+
+
+def _told(log: Log, project: Project, error: ReconcileError) -> int:
+    contacts = {"contacts": list(project.contacts)} if error.exit is Exit.PARTIAL else {}
+    log.write("error", {"detail": str(error), "exit_code": int(error.exit), **contacts})
+    return error.exit
+
+
+def _log(project: Project) -> Log:
+    from reconcile.references import secrets
+    from reconcile.render.log import Log
+
+    hidden = tuple(value for spec in project.stores.values() for value in secrets(spec))
+    return Log(sys.stderr, {"project": project.name, "environment": project.environment}, lambda: hidden)
 
 
 def _write(paths: Sequence[Path], report: Json) -> None:

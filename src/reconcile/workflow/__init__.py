@@ -16,7 +16,7 @@ from reconcile.workflow.drift import drift
 from reconcile.workflow.import_ import Imported, import_
 from reconcile.workflow.pausing import paused_run
 from reconcile.workflow.plan import plan, release
-from reconcile.workflow.records import abandon, forget, history, let_go, shown, status, unlock
+from reconcile.workflow.records import abandon, forget, history, let_go, shown, status, unlock, wait
 from reconcile.workflow.restore import adopt, refuse_held, restoring
 from reconcile.workflow.restore import carry_out as restore
 from reconcile.workflow.restore import shown as held_shown
@@ -63,4 +63,5 @@ __all__ = [
     "unlock",
     "verify",
     "verify_backup",
+    "wait",
 ]

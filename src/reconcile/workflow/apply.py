@@ -13,7 +13,7 @@ from reconcile.apply import Event, OnEvent, execute
 from reconcile.backfills.change import OP
 from reconcile.change import Phase
 from reconcile.checkup import stopping
-from reconcile.errors import HookError, PartialError, Problem, ReconcileError, RefusedError
+from reconcile.errors import HookError, PartialError, Problem, ReconcileError, RefusedError, StaleError
 from reconcile.freshness import remaining, stale
 from reconcile.leftovers import settled
 from reconcile.order import Choice
@@ -91,7 +91,10 @@ def apply(
     made = replace(made, observed={**made.observed, **admitted.to_json()})  # as the ledger is to have it
     ledger = open_ledger(project)
     try:
-        epoch = ledger.lock_state().epoch
+        state = ledger.lock_state()
+        epoch = state.epoch
+        if state.run is not None and not state.expired:
+            raise ledger.busy(state)
         no_unfinished(undoing.other(ledger.unfinished(), made))
     finally:
         ledger.close()
@@ -302,13 +305,13 @@ def _same_servers(made: Plan, found: Reading, resumed: bool) -> None:
 
 def _fresh(made: Plan, found: Reading) -> None:
     if hooks_moved(made, found.project):
-        raise RefusedError(
+        raise StaleError(
             "the plan is stale: `hooks:` of reconcile.yaml moved since it was made", hint="make a new plan"
         )
     moved = stale(made, found.lives, found.empty)
     if moved:
         lines = "\n".join(f"  {line}" for line in moved)
-        raise RefusedError(f"the plan is stale; since it was made, this moved:\n{lines}", hint="make a new plan")
+        raise StaleError(f"the plan is stale; since it was made, this moved:\n{lines}", hint="make a new plan")
 
 
 def _proved(made: Plan, found: Reading, run: str) -> Survey:

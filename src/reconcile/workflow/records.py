@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from reconcile import held, planfile, report, rolled
+from reconcile.apply import Event, OnEvent
 from reconcile.change import Step
 from reconcile.errors import ReconcileError
 from reconcile.ledger_rows import Run
@@ -210,6 +212,30 @@ def let_go(project: Project, names: Sequence[str]) -> list[str]:
             finally:
                 ledger.release()
         return chosen
+    finally:
+        ledger.close()
+
+
+def wait(project: Project, until: float, on_event: OnEvent = lambda event: None) -> bool:
+    """Wait while a run holds the lock and goes on.
+
+    Args:
+        until: when to give up, on the clock of `time.monotonic`.
+
+    Returns:
+        Whether the lock is free, or its holder gone.
+    """
+    ledger = open_ledger(project)
+    try:
+        told = None
+        while (state := ledger.lock_state()).run is not None and not state.expired:
+            if time.monotonic() >= until:
+                return False
+            if state.run != told:
+                on_event(Event("waiting", detail=f"for run {state.run} by {state.holder}"))
+                told = state.run
+            time.sleep(random.uniform(0.2, 0.6))  # several wait, as instances of a deployment do
+        return True
     finally:
         ledger.close()
 
