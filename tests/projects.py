@@ -69,3 +69,23 @@ def documents(path: Path) -> Mapping[str, Any]:
     """A plan file."""
     found: Mapping[str, Any] = json.loads(path.read_text())
     return found
+
+
+def three_stores(postgres: str, neo4j: Any, qdrant: str) -> dict[str, dict[str, Any]]:
+    """The settings of `app`, `graph` and `vectors`, from what the fixtures give."""
+    graph = {"kind": "neo4j", "url": neo4j.url, "user": neo4j.user}
+    return {
+        "app": {"kind": "postgres", "url": postgres},
+        "graph": {**graph, "password": neo4j.password} if neo4j.password else graph,
+        "vectors": {"kind": "qdrant", "url": qdrant},
+    }
+
+
+def cypher(folder: Folder, statement: str, **parameters: Any) -> list[Any]:
+    """Run a statement in `graph`."""
+    from neo4j import GraphDatabase
+
+    settings = folder.stores["graph"]
+    auth = (settings["user"], settings["password"]) if "password" in settings else None
+    with GraphDatabase.driver(settings["url"], auth=auth) as driver:
+        return [record.values() for record in driver.execute_query(statement, **parameters).records]

@@ -198,7 +198,7 @@ def test_people_are_told(folder: Folder, chat: Chat, monkeypatch: pytest.MonkeyP
         ({"hooks": {"before": [{"command": []}]}}, "hooks.before"),
         ({"notify": [{"webhook": "https://a", "command": ["b"]}]}, "notify"),
         ({"notify": [{"webhook": "${no closing"}]}, "${ is not closed"),
-        ({"contacts": ["${WHO}"]}, "references are read under stores: and notify: only"),
+        ({"contacts": ["${WHO}"]}, "references are read under stores: and notify:"),
     ],
 )
 def test_bad_settings_have_their_line(settings: dict[str, Any], said: str, tmp_path: Path) -> None:

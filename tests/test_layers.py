@@ -29,6 +29,7 @@ LAYERS = (
     (
         "frozen",
         "findings",
+        "expectations",
         "checkup",
         "backups",
         "machine",
@@ -48,7 +49,7 @@ LAYERS = (
     ("wording", "ledger_file"),
     ("stores",),
     ("backfills",),
-    ("policies", "migrations", "project", "mirrors", "waits", "load", "validation"),
+    ("assertions", "policies", "migrations", "project", "mirrors", "waits", "load", "validation"),
     (
         "order",
         "narrow",

@@ -110,6 +110,6 @@ class Project:
         """What moved in the stores since the last apply; see `workflow.drift`."""
         return workflow.drift(self.loaded)
 
-    def verify(self, *addresses: str, sample: int = 10) -> Json:
-        """Whether what the stores hold agrees with what is declared; see `workflow.verify`."""
-        return workflow.verify(self.loaded, addresses, sample)
+    def verify(self, *names: str, sample: int = 10, phase: str | None = None) -> Json:
+        """Whether what the stores hold agrees with what is declared, and all checks pass; see `workflow.verify`."""
+        return workflow.verify(self.loaded, names, sample, phase)

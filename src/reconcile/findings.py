@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from reconcile.model import Address, Source
+from reconcile.model import Address, Json, Source
 
 
 class Rule(StrEnum):
@@ -86,3 +86,53 @@ class Verified:
             tuple(f for f in every if isinstance(f, Sample)),
             tuple(f for f in every if isinstance(f, NotRun)),
         )
+
+
+class Ending(StrEnum):
+    """How a declared check, query or probe ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_RUN = "not run"
+    """It could not be asked: the server is away, the statement is wrong, the time was over. Never taken for passed."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one declared check, query or probe."""
+
+    name: str
+    kind: str
+    """`check`, `query` or `probe`."""
+    when: str
+    """`before` or `after` the steps of a run; `now`, where `verify` or `check` asked apart from one."""
+    outcome: Ending
+    what: str
+    """What was found, and what was expected; secrets are masked."""
+    seconds: float
+    stops: bool = True
+    """Whether a failure stops an apply (`on_failure: stop`); else it is a warning."""
+    figures: Mapping[str, Json] = field(default_factory=dict)
+    """What was measured: `p50_ms`, `p95_ms`, `runs`, `before_p95_ms`, `ratio`, `scans`."""
+    source: Source | None = None
+    hint: str | None = None
+
+    @property
+    def bad(self) -> bool:
+        """Whether it did not pass."""
+        return self.outcome is not Ending.PASSED
+
+    def to_json(self) -> dict[str, Json]:
+        """For reports, and for the ledger."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "when": self.when,
+            "outcome": str(self.outcome),
+            "what": self.what,
+            "seconds": round(self.seconds, 3),
+            "on_failure": "stop" if self.stops else "warn",
+            "figures": dict(self.figures),
+            "source": None if self.source is None else self.source.to_json(),
+            "hint": self.hint,
+        }

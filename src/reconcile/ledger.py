@@ -15,6 +15,7 @@ from typing import Protocol
 
 from reconcile.checkup import Check, Topic, Verdict
 from reconcile.errors import BusyError, ReconcileError, RefusedError
+from reconcile.findings import Result
 from reconcile.ledger_rows import BACKFILL_ROWS, TABLES, UPGRADES, Applied, Lock, Run, World, run_of
 from reconcile.model import Address, Json, State
 
@@ -22,6 +23,8 @@ LOCK_SECONDS = 60.0
 """How long a lock holds without being renewed; the holder renews at a third of it."""
 
 SCHEMA_VERSION = max(UPGRADES)
+_ASSERTED = "check/"
+"""Before the results of checks, in the journal: no step's id begins so."""
 
 
 class Database(Protocol):
@@ -381,6 +384,24 @@ class Ledger:
                 raise RefusedError(
                     f"the lock of run {run} was taken over", where=self.placement, hint="see: reconcile status"
                 )
+
+    def assert_(self, run: str, results: Iterable[Result]) -> None:
+        """Keep with a run what its checks, queries and probes came to; the last answer of each counts.
+
+        Raises:
+            RefusedError: see `write`.
+        """
+        for result in results:
+            step = f"{_ASSERTED}{result.when}/{result.name}"
+            self.write(run, [step], str(result.outcome), result.seconds, json.dumps(result.to_json()))
+
+    def asserted(self, run: str) -> list[Json]:
+        """What was kept of them, as `Result.to_json`, in the order in which they were asked."""
+        if not self.exists():
+            return []
+        head = f"substr(step, 1, {len(_ASSERTED)}) = '{_ASSERTED}'"
+        rows = self._sql(f"SELECT detail FROM {{t}}journal WHERE run = ? AND {head} ORDER BY at, step", run)
+        return [json.loads(str(detail)) for (detail,) in rows]
 
     # --- backfills -----------------------------------------------------------------------------------------
 

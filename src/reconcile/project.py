@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconcile import moments, notices, policies, references, wording
+from reconcile import assertions, moments, notices, policies, references, wording
 from reconcile.backups import Wanted
 from reconcile.embeddings import Distance, Element, Embedding
 from reconcile.errors import Problem, ProjectError
@@ -71,6 +71,8 @@ class Project:
     """Who is told of runs."""
     contacts: tuple[str, ...] = ()
     """Whom to ask, printed where a run fails."""
+    assertions: tuple[assertions.Assertion, ...] = ()
+    """Its checks, queries and probes."""
     mirrors: Map = field(default_factory=Map)
     """By name, as written; `mirrors.resolved` sets them against what is declared."""
     migrations: tuple[Folder, ...] = ()
@@ -85,7 +87,7 @@ class Project:
             ProjectError: no such file or environment, or what is wrong in it, all at once.
         """
         document = _read(directory)
-        problems = list(_problems(document))
+        problems = list(_problems(document, directory))
         chosen = _choose(document, environment, problems)
         if problems:
             raise ProjectError(problems)
@@ -177,7 +179,7 @@ def _merged(document: Map, environment: str) -> Map:
     result = Map(source=document.at())
     for key, value in document.items():
         result.take(key, document, value)
-    for key in ("stores", "policy", "hooks", "variables", "backup"):
+    for key in ("stores", "policy", "hooks", "variables", "backup", *assertions.GROUPS):
         if over.get(key):
             base = document.get(key) or Map(source=over.at(key))
             result.take(key, document if key in document else over, merge(base, over[key]))
@@ -187,11 +189,11 @@ def _merged(document: Map, environment: str) -> Map:
     return result
 
 
-def _problems(document: Map) -> Iterator[Problem]:
+def _problems(document: Map, directory: Path) -> Iterator[Problem]:
     """What is wrong in any environment, each thing once."""
     seen = set()
     for environment in _environments(document):
-        for problem in _environment_problems(document, environment):
+        for problem in _environment_problems(document, environment, directory):
             if (problem.where, problem.what) not in seen:
                 seen.add((problem.where, problem.what))
                 yield problem
@@ -205,7 +207,8 @@ def _problems(document: Map) -> Iterator[Problem]:
         outside.take(key, document, value)
     for text, where in _texts(_without_references(outside)):
         if any(not found[0].startswith("$$") for found in references.REFERENCE.finditer(text)):
-            yield Problem("references are read under stores: and notify: only", where=where, hint="write the value out")
+            what = "references are read under stores: and notify:, and in http: and headers: of checks, only"
+            yield Problem(what, where=where, hint="write the value out")
 
 
 WITH_REFERENCES = ("stores", "notify")
@@ -216,7 +219,7 @@ def _without_references(value: Map) -> Map:
     result = Map(source=value.at())
     for key, inner in value.items():
         if key not in WITH_REFERENCES:
-            result.take(key, value, inner)
+            result.take(key, value, assertions.without_requests(inner) if key == "checks" and inner else inner)
     return result
 
 
@@ -234,7 +237,7 @@ def _texts(value: Any) -> Iterator[tuple[str, Source]]:
             yield from _texts(inner)
 
 
-def _environment_problems(document: Map, environment: str) -> Iterator[Problem]:
+def _environment_problems(document: Map, environment: str, directory: Path) -> Iterator[Problem]:
     over: Map = _environments(document)[environment] or Map()
     unknown = [name for name in over.get("stores") or () if name not in document["stores"]]
     for name in unknown:
@@ -247,6 +250,11 @@ def _environment_problems(document: Map, environment: str) -> Iterator[Problem]:
     for part in (merged.get(key) or Map() for key in WITH_REFERENCES):
         for text, where in _texts(part):
             yield from references.check(text, where)
+    yield from assertions.check_references(merged)
+    if not (unknown or misfits):
+        wrong: list[Problem] = []
+        assertions.read(merged, directory, wrong)
+        yield from wrong
     for part in (document, over):
         yield from policies.problems(part, environment, merged.get("policy") or Map(), _environments(document))
     if not misfits:
@@ -328,6 +336,7 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         hooks=tuple(moments.declared(merged.get("hooks") or {})),
         notices=_receivers(merged.get("notify")),
         contacts=tuple(merged.get("contacts") or ()),
+        assertions=tuple(assertions.read(merged, directory, [])),
         mirrors=merged.get("mirrors") or Map(),
         migrations=migrations,
         source=document.at("include") if "include" in document else document.at(),

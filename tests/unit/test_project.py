@@ -154,7 +154,7 @@ def test_where_the_ledger_is(tmp_path: Path) -> None:
         ("name: rag-platform\n", "", '1:1: missing key "name"'),
         ("version: 1", "version: 2", '"version": expected 1, got the number 2'),
         ("hnsw_m: 16", "hnsw_m: [16]", "expected text, a number, true or false, got a list"),
-        ("hnsw_m: 16", 'hnsw_m: "${X}"', "references are read under stores: and notify: only"),
+        ("hnsw_m: 16", 'hnsw_m: "${X}"', "references are read under stores: and notify:"),
         ("policy: {names: accept", 'policy: {names: accept, nams: x', 'unknown key "nams" in "policy"; did you mean'),
         ("environments:", "enviroments:", 'unknown key "enviroments"; did you mean "environments"?'),
         ("stores:\n", "stores: {}\nx:\n", '"stores": is empty'),

@@ -28,7 +28,7 @@ COMMANDS = {
     "rollback": "Take back what a run changed, as a plan like any other.",
     "show": "Print a saved plan as `plan` printed it, or the report of a run.",
     "drift": "Show what moved in the stores since the last apply.",
-    "verify": "Check that what the stores hold agrees with what is declared.",
+    "verify": "Check that what the stores hold agrees with what is declared, and that all declared checks pass.",
     "migrate": "Run hand-written migrations, each once and in order, from folders as they are.",
     "import": "Write YAML from live stores.",
     "status": "Show the ledger: lock, what a run is at, what waits, what is recorded.",

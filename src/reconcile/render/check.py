@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from reconcile.model import Json
-from reconcile.render import words
+from reconcile.render import verify, words
 from reconcile.render.text import painter
 
 SYMBOLS = {"good": "✓", "unknown": "?", "warning": "!", "stops": "✗"}
@@ -97,6 +97,8 @@ def render(report: Json, *, width: int | None = None, colour: bool = False) -> s
                 lines += [paint(f"{'':{_INDENT + 2}}{line.strip()}", _DIM)] if line.strip() else []
             last = topic
         lines.append("")
+    if results := report.get("checks", []):
+        lines += [paint("checks", _BOLD), *verify.checks(results, colour=colour), ""]
     return "\n".join([*lines, paint(closing(report), _RED if report["stops"] else _GREEN)]) + "\n"
 
 

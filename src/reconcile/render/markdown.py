@@ -76,6 +76,13 @@ def verify(report: Json) -> str:
             told = "<br>".join(_escaped(line) for line in below)
             lines.append(f"| {symbol.strip()} | {_code(name).replace('|', chr(92) + '|')} | {ids} | {told} |")
         lines.append("")
+    if results := report.get("checks", []):
+        lines += ["| | | name | | seconds |", "|---|---|---|---|--:|"]
+        for result in results:
+            cells = (text.SYMBOLS[result["outcome"]], result["kind"], _code(result["name"]))
+            told = _escaped(text.checked(result)).replace("|", "&#124;")
+            lines.append(f"| {' | '.join(cells)} | {told} | {result['seconds']:.2f} |")
+        lines.append("")
     for symbol, name, told, where in text.asides(report):
         lines.append(f"- {symbol} {_code(name)} {_escaped(told)} {_escaped(where)}".rstrip())
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -136,7 +136,7 @@ def _hook(hook: Json) -> tuple[str, ...]:
 
 def _check(check: Json) -> tuple[str, ...]:
     took = check.get("seconds")
-    told = " · ".join(str(check[key]) for key in ("state", "detail") if check.get(key))
+    told = " · ".join(str(check[key]) for key in ("outcome", "what") if check.get(key))
     return check["name"], check.get("when") or "", "" if took is None else _took(took), told
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from reconcile.model import Json
 from reconcile.render import words
@@ -26,12 +26,16 @@ def title(report: Json) -> str:
 
 def closing(report: Json) -> str:
     """The last line: how much disagrees, and what was looked at."""
-    mirrors = report["mirrors"]
+    mirrors, results = report["mirrors"], report.get("checks", [])
+    passed = sum(result["outcome"] == "passed" for result in results)
     agree = sum(1 for mirror in mirrors if mirror["agrees"])
     said = f"{agree} of {len(mirrors)} mirrors agree{'s' if agree == 1 else ''}"
     if agree == len(mirrors):
         said = "the mirror agrees" if agree == 1 else f"all {agree} mirrors agree"
     tail = [said] * bool(mirrors)
+    if results:
+        every = f"all {passed} checks passed" if passed > 1 else "the check passed"
+        tail.append(every if passed == len(results) else f"{passed} of {words.counted(len(results), 'check')} passed")
     if skipped := list(dict.fromkeys(words.printable(s["address"] or s["store"]) for s in report["not_looked_at"])):
         tail.append(f"not looked at: {words.listed(skipped)}")
     if report["sampled"]:
@@ -39,6 +43,8 @@ def closing(report: Json) -> str:
     if report["clean"]:
         return "; ".join(["Clean: what the stores hold agrees with what is declared", *tail]) + "."
     count = len(report["findings"])
+    if not count and any(result["outcome"] == "failed" for result in results):
+        return "; ".join(["Failed", *tail]) + "."
     if not count:
         return "; ".join(["Nothing found, but not all was looked at", *tail]) + "."
     where = len({f["address"] for f in report["findings"]})
@@ -122,6 +128,30 @@ def asides(report: Json) -> Iterator[tuple[str, str, str, str]]:
         yield SKIPPED, name, f"not looked at{about}: {words.printable(skipped['why'])}", place(skipped["source"])
 
 
+SYMBOLS = {"passed": RIGHT, "failed": WRONG, "not run": SKIPPED}
+_COLOURS = {"passed": _GREEN, "failed": _RED, "not run": _YELLOW}
+
+
+def checked(result: Json) -> str:
+    """`3, expected 0`, and of one that was not run that it was not."""
+    head = "not run: " if result["outcome"] == "not run" else ""
+    return head + words.printable(result["what"])
+
+
+def checks(results: Sequence[Json], *, colour: bool = False) -> Iterator[str]:
+    """A line for each declared check, query and probe."""
+    paint = painter(colour)
+    name = max((min(len(r["name"]), _ADDRESS) for r in results), default=0)
+    what = max((min(len(checked(r)), _WHAT) for r in results), default=0)
+    for result in results:
+        symbol = paint(SYMBOLS[result["outcome"]], _COLOURS[result["outcome"]])
+        where = paint(place(result["source"]), _DIM)
+        head = f"  {symbol}  {result['kind']:<5}  {result['name']:<{name}}"
+        yield f"{head}  {checked(result):<{what}}  {result['seconds']:.2f} s  {where}".rstrip()
+        if result["hint"]:
+            yield from (paint(f"       {words.printable(line.strip())}", _DIM) for line in result["hint"].split("\n"))
+
+
 def own(report: Json) -> list[Json]:
     """The findings within one store: those of mirrors are shown with their mirror."""
     return [f for f in report["findings"] if f["rule"] != "mirror"]
@@ -142,6 +172,8 @@ def render(report: Json, *, colour: bool = False) -> str:
     lines += [""] * bool(found)
     for mirror in report["mirrors"]:
         lines += [*_mirror(mirror, colour=colour), ""]
+    if results := report.get("checks", []):
+        lines += [*checks(results, colour=colour), ""]
     for symbol, name, told, where in asides(report):
         lines.append(f"  {paint(symbol, _YELLOW)}  {name}  {told}  {paint(where, _DIM)}".rstrip())
     lines += [""] * bool(report["not_looked_at"] or report["sampled"])

@@ -14,13 +14,14 @@ from reconcile.backfills.change import OP
 from reconcile.change import Phase
 from reconcile.checkup import stopping
 from reconcile.errors import HookError, PartialError, Problem, ReconcileError, RefusedError, StaleError
+from reconcile.findings import Result
 from reconcile.freshness import remaining, stale
 from reconcile.leftovers import settled
 from reconcile.order import Choice
 from reconcile.plan import Plan
-from reconcile.stores.base import Ends
+from reconcile.stores.base import Ends, Session
 from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows, survey, world_of
-from reconcile.workflow import pausing, undoing
+from reconcile.workflow import asserting, pausing, undoing
 from reconcile.workflow.admission import admit, no_unfinished, refuse_large
 from reconcile.workflow.check import examined, told, told_before_steps
 from reconcile.workflow.filling import Filler
@@ -46,6 +47,8 @@ class Outcome:
     seconds: float
     paused: str | None = None
     """The phase after which the run has paused."""
+    results: tuple[Result, ...] = ()
+    """Of the declared checks, queries and probes, before and after."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,8 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
         refuse_large(made, found)
     now = replace(made, steps=tuple(s for s in made.steps if s.phase.rank <= how.until.rank))
     _preflight(now, found, resumed, on_event, how.end_idle)
+    sessions = {name: store.session for name, store in found.stores.items()}
+    results = _asserted_before(made, project, sessions, unfinished, on_event)
     ledger.ensure()
     run = resumed or uuid.uuid4().hex[:12]
     document = planfile.to_json(made)
@@ -178,7 +183,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
             for store in found.stores.values():
                 store.session.mark({"project": project.name, "environment": project.environment})
             ledger.stamp(world_of(found))
-            sessions = {name: store.session for name, store in found.stores.items()}
+            ledger.assert_(run, results)
             if made.steps:
                 recorder.begin(moments, found)
                 moments.begin()
@@ -188,9 +193,10 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
                 ledger.record((), (), pausing.paused(run, how.until, made, reread(found).lives))
                 ledger.finish(run, "paused")
                 _reported(recorder, moments, found, how, "paused", "")
-                return Outcome(run, carried, 0, time.monotonic() - began, how.until.value)
+                return Outcome(run, carried, 0, time.monotonic() - began, how.until.value, tuple(results))
             after = _proved(made, found, run)
             on_event(Event("verified"))
+            results += _asserted_after(made, project, sessions, moments)
         except BaseException as error:
             stopped = isinstance(error, PartialError) or not isinstance(error, ReconcileError) or bool(resumed)
             outcome = "stopped" if stopped else "undone"
@@ -199,11 +205,12 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
                 moments.failed(outcome, str(error) or "interrupted")
                 _reported(recorder, moments, found, how, outcome, str(error) or "interrupted")
             raise
-        recorded = _recorded(project, made, run, after)
+        unmet = asserting.unmet(run, results)
+        recorded = _recorded(project, made, run, after, unmet)
         on_event(Event("recorded", total=recorded))
         if made.steps:
-            _ended(moments, lambda said: _reported(recorder, moments, after.reading, how, "done", said))
-        return Outcome(run, carried, recorded, time.monotonic() - began)
+            _ended(moments, unmet, lambda said: _reported(recorder, moments, after.reading, how, "done", said))
+        return Outcome(run, carried, recorded, time.monotonic() - began, results=tuple(results))
     finally:
         ledger.release()
 
@@ -219,11 +226,39 @@ def _reported(recorder: Recorder, moments: Moments, found: Reading, how: _How, o
         how.on_report(document)
 
 
-def _ended(moments: Moments, reported: Callable[[str], None]) -> None:
+def _asserted_before(
+    made: Plan, project: Project, sessions: Mapping[str, Session], unfinished: Run | None, on_event: OnEvent
+) -> list[Result]:
+    """Ask what is to hold before the first step; of a run that stopped in the middle it would say nothing.
+
+    Raises:
+        ReconcileError: something does not hold.
+    """
+    if not made.steps or (unfinished is not None and unfinished.outcome != "paused"):
+        return []
+    results = asserting.before(project, sessions)
+    asserting.tell(results, on_event)
+    asserting.refuse(results)
+    return results
+
+
+def _asserted_after(made: Plan, project: Project, sessions: Mapping[str, Session], moments: Moments) -> list[Result]:
+    """Ask what is to hold when all steps are done, and keep what it came to with the run."""
+    results = asserting.after(project, sessions) if made.steps else []
+    asserting.tell(results, moments.on_event)
+    moments.ledger.assert_(moments.run, results)
+    return results
+
+
+def _ended(moments: Moments, unmet: PartialError | None, reported: Callable[[str], None]) -> None:
     """
     Raises:
-        PartialError: a hook failed; everything else is done.
+        PartialError: a hook failed, or a check; everything else is done.
     """
+    if unmet is not None:
+        moments.failed("done", str(unmet))
+        reported(str(unmet))
+        raise unmet
     try:
         moments.end()
         reported("")
@@ -235,8 +270,12 @@ def _ended(moments: Moments, reported: Callable[[str], None]) -> None:
         ) from error
 
 
-def _recorded(project: Project, made: Plan, run: str, after: Survey) -> int:
-    """End a run: record what is applied now, what was learned, and what waits; how many addresses were new."""
+def _recorded(project: Project, made: Plan, run: str, after: Survey, unmet: PartialError | None) -> int:
+    """End a run: record what is applied now, what was learned, and what waits; how many addresses were new.
+
+    Args:
+        unmet: what does not hold now: another environment is then not to take this one for an example.
+    """
     ledger, before = after.reading.ledger, after.reading.known
     new, gone = rows(after, run)
     known = {k: v for canonical in after.canonical.values() for k, v in canonical.learned.items()}
@@ -247,8 +286,9 @@ def _recorded(project: Project, made: Plan, run: str, after: Survey) -> int:
     known |= held.entries(waiting, _kept(made, run, time.time(), waiting, after))
     back, less = undoing.records(made, run, after)
     ledger.record([*new, *back], [*gone, *less], known)
-    ledger.finish(run, "done")
-    reached(project, made, ledger)
+    ledger.finish(run, "done", "" if unmet is None else str(unmet))
+    if unmet is None:
+        reached(project, made, ledger)
     return len(new)
 
 

@@ -12,10 +12,12 @@ from reconcile.change import Step
 from reconcile.checkup import Check, Topic, Verdict, of_problem, stopping
 from reconcile.diff import Options
 from reconcile.errors import Problem, ProjectError, ReconcileError, StoreError
+from reconcile.findings import Result
 from reconcile.plan import Plan
 from reconcile.stores import package
 from reconcile.stores.base import StoreSpec
 from reconcile.survey import Reading, open_ledger, reading
+from reconcile.workflow import asserting
 from reconcile.workflow.admission import admit, no_unfinished
 from reconcile.workflow.plan import planned
 
@@ -50,8 +52,9 @@ def check(project: Project, options: Options | None = None, made: Plan | None = 
 
     Returns:
         `at`, `project`, `environment`, `stores` (`name`, `kind`, `version`, `edition`, `checks`), `ledger`
-        (`placement`, `checks`), `plan` (`steps`, null where none could be made; `digest`; `checks`), `stops`: how many
-        checks would. A check has `topic`, `verdict`, `what`, `hint`, `where`.
+        (`placement`, `checks`), `plan` (`steps`, null where none could be made; `digest`; `checks`), `checks`: what the
+        project declares to be asked before a run (as `findings.Result`), `stops`: how many of all would. Those of a
+        part have `topic`, `verdict`, `what`, `hint`, `where`.
 
     Raises:
         ProjectError: the files are wrong.
@@ -104,7 +107,8 @@ def _report(found: Reading, options: Options, made: Plan | None) -> dict[str, Js
     plan: Json = {"steps": None, "digest": None, "checks": _json(about)}
     if made is not None:
         plan |= {"steps": len(steps), "digest": planfile.to_json(made)["digest"]}
-    return _whole(project, stores, {"placement": found.ledger.placement, "checks": _json(ledger)}, plan)
+    results = asserting.before(project, {name: store.session for name, store in found.stores.items()})
+    return _whole(project, stores, {"placement": found.ledger.placement, "checks": _json(ledger)}, plan, results)
 
 
 def _admitted(project: Project, made: Plan) -> None:
@@ -169,7 +173,9 @@ def _json(checks: Iterable[Check]) -> list[Json]:
     ]
 
 
-def _whole(project: Project, stores: Sequence[Json], ledger: Json, plan: Json) -> dict[str, Json]:
+def _whole(
+    project: Project, stores: Sequence[Json], ledger: Json, plan: Json, results: Sequence[Result] = ()
+) -> dict[str, Json]:
     parts = [*stores, ledger, plan]
     return {
         "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -178,7 +184,9 @@ def _whole(project: Project, stores: Sequence[Json], ledger: Json, plan: Json) -
         "stores": list(stores),
         "ledger": ledger,
         "plan": plan,
-        "stops": sum(c["verdict"] == Verdict.STOPS for part in parts for c in part["checks"]),
+        "checks": [result.to_json() for result in results],
+        "stops": sum(c["verdict"] == Verdict.STOPS for part in parts for c in part["checks"])
+        + len(asserting.stopping(results)),
     }
 
 

@@ -97,6 +97,7 @@ class Recorder:
             after=after,
             versions=_versions(project.stores),
             hooks=moments.results,
+            checks=ledger.asserted(run.id),
             issues=[masked(issue, hidden) for issue in self.issues],
             contacts=project.contacts,
             paused=paused,

@@ -13,16 +13,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from reconcile import idsets
+from reconcile import assertions, idsets
+from reconcile.assertions import Assertion, When
 from reconcile.change import Server
 from reconcile.errors import ReconcileError, StoreError
-from reconcile.findings import Finding, NotRun, Rule, Sample, Verified
+from reconcile.findings import Finding, NotRun, Result, Rule, Sample, Verified
 from reconcile.idsets import NONE, IdSet, Part
 from reconcile.mirrors import Mirror, resolved
 from reconcile.model import Address, Json, Source, State
 from reconcile.stores import package
 from reconcile.stores.base import Listing, Session, Side, Verifies
 from reconcile.suggest import meant
+from reconcile.workflow import asserting
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -46,39 +48,53 @@ class _Looked:
     """Why it was not looked at."""
 
 
-def verify(project: Project, addresses: Sequence[str] = (), sample: int = SAMPLE) -> dict[str, Json]:
-    """Compare content with what is declared, in all stores at once. Changes nothing anywhere.
+def verify(
+    project: Project, names: Sequence[str] = (), sample: int = SAMPLE, phase: str | None = None
+) -> dict[str, Json]:
+    """Compare content with what is declared, in all stores at once, and ask all checks. Changes nothing anywhere.
 
     Args:
-        addresses: globs of what to look at: declared objects with all that is in them, and sides of mirrors;
-            everything where there are none.
+        names: globs of what to look at: addresses of declared objects with all that is in them, and of sides of
+            mirrors; names of checks, queries and probes; everything where there are none.
         sample: how many keys of each finding to name.
+        phase: `schema` for what the schema should do: queries, probes, and checks that say so; `data` for content and
+            the other checks.
 
     Returns:
         `at`, `seconds`, `project`, `environment`, `stores`, `findings` (as `findings.Finding`, those of mirrors
         included), `mirrors` (`name`, `agrees`, `source`, and `sides` with their number of `ids`, how many are
         `without` one, and `missing`, `extra` and `repeated`, each with `count` and `sample`), `sampled` (as
         `findings.Sample`: what was looked at in part), `not_looked_at` ([{store, address, what, why, source}], the
-        last three and the address null of a whole store), `clean`: nothing was found, and every query was run.
+        last three and the address null of a whole store), `checks` (as `findings.Result`), `clean`: nothing was
+        found, and every query was run.
 
     Raises:
         ProjectError: all that is wrong with the YAML.
         StoreError: a store cannot be reached or read; all of them are named.
-        ReconcileError: an address matches nothing.
+        ReconcileError: a name matches nothing.
     """
     began = time.monotonic()
     desired = project.desired()
-    chosen, mirrors = _chosen(addresses, desired, resolved(project, desired, []))
+    chosen, mirrors, asserted = _chosen(names, desired, resolved(project, desired, []), project.assertions)
+    if phase is not None:
+        asserted = assertions.chosen(asserted, phase=phase)
+    if phase == "schema":
+        chosen, mirrors = State(), ()
     sides = {_what(side): side for mirror in mirrors for side in mirror.sides}
-    named = {a.store for a in chosen} | {side.address.store for side in sides.values()}
+    looked_at = {a.store for a in chosen} | {side.address.store for side in sides.values()}
+    named = looked_at | {a.store for a in asserted}
+    sessions: dict[str, Session] = {}
     with TemporaryDirectory(prefix="reconcile-") as folder, ExitStack() as opened:
         with ThreadPoolExecutor(max_workers=max(len(project.stores), 1)) as pool:
             futures = {}
             for spec in project.stores.values():
-                if addresses and spec.name not in named:
+                if (names or phase == "schema") and spec.name not in named:
                     continue
                 session = package(spec.kind).connect(spec, project.name, project.environment)
                 opened.callback(session.close)
+                sessions[spec.name] = session
+                if (names or phase == "schema") and spec.name not in looked_at:
+                    continue
                 own = chosen.filter(lambda r, name=spec.name: r.address.store == name)  # type: ignore[misc]
                 declared = desired.filter(lambda r, name=spec.name: r.address.store == name)  # type: ignore[misc]
                 files = {
@@ -90,19 +106,22 @@ def verify(project: Project, addresses: Sequence[str] = (), sample: int = SAMPLE
         _raise([error for future in futures.values() if (error := future.exception()) is not None])
         looked = {name: future.result() for name, future in futures.items()}
         compared = [_compared(mirror, looked, sample) for mirror in mirrors]
-    return _report(project, looked, compared, time.monotonic() - began)
+        results = asserting.asked(project, asserted, sessions)
+    return _report(project, looked, compared, results, time.monotonic() - began)
 
 
 def _what(side: Side) -> _What:
     return side.address, side.key
 
 
-def _chosen(globs: Sequence[str], desired: State, mirrors: Sequence[Mirror]) -> tuple[State, Sequence[Mirror]]:
-    """What the globs name, what is in it, and the mirrors with such a side."""
+def _chosen(
+    globs: Sequence[str], desired: State, mirrors: Sequence[Mirror], asserted: Sequence[Assertion]
+) -> tuple[State, Sequence[Mirror], Sequence[Assertion]]:
+    """What the globs name, what is in it, the mirrors with such a side, and the checks, queries and probes."""
     if not globs:
-        return desired, mirrors
+        return desired, mirrors, assertions.chosen(asserted, When.AFTER)
     sides = [side.address for mirror in mirrors for side in mirror.sides]
-    names = list(dict.fromkeys(map(str, (*desired, *sides))))
+    names = list(dict.fromkeys([*map(str, (*desired, *sides)), *(a.name for a in asserted)]))
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in names):
             raise ReconcileError(
@@ -110,14 +129,15 @@ def _chosen(globs: Sequence[str], desired: State, mirrors: Sequence[Mirror]) -> 
                 hint=meant(glob, names) or "addresses are STORE.KIND.NAME, as the plan prints them",
             )
 
-    def named(address: Address) -> bool:
-        return any(fnmatchcase(str(address), glob) for glob in globs)
+    def named(name: Address | str) -> bool:
+        return any(fnmatchcase(str(name), glob) for glob in globs)
 
     found = {address for address in desired if named(address)}
     found |= {r.address for address in list(found) for r in desired.inside(address)}
     return (
         desired.filter(lambda r: r.address in found),
         [mirror for mirror in mirrors if any(named(side.address) for side in mirror.sides)],
+        [assertion for assertion in asserted if named(assertion.name)],
     )
 
 
@@ -224,7 +244,11 @@ def _compared(mirror: Mirror, looked: Mapping[str, _Looked], sample: int) -> _Co
 
 
 def _report(
-    project: Project, looked: Mapping[str, _Looked], compared: Sequence[_Compared], seconds: float
+    project: Project,
+    looked: Mapping[str, _Looked],
+    compared: Sequence[_Compared],
+    results: Sequence[Result],
+    seconds: float,
 ) -> dict[str, Json]:
     findings = [f for store in looked.values() for f in store.verified.findings]
     findings += [f for mirror in compared for f in mirror.findings()]
@@ -240,7 +264,10 @@ def _report(
         "mirrors": [mirror.to_json() for mirror in compared],
         "sampled": [_sample(s) for store in looked.values() for s in store.verified.samples],
         "not_looked_at": list(_not_looked_at(looked)),
-        "clean": not findings and not any(store.verified.not_run for store in looked.values()),
+        "checks": [result.to_json() for result in results],
+        "clean": not findings
+        and not any(store.verified.not_run for store in looked.values())
+        and not any(result.bad for result in results),
     }
 
 

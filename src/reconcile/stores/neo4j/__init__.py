@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from reconcile.change import Change, Server
 from reconcile.model import Address, Resource, State
+from reconcile.stores.asking import Ask
 from reconcile.stores.base import Context, Live, Package, Session, Side, StoreSpec
 from reconcile.stores.neo4j import changes
 from reconcile.stores.neo4j import dump as dumping
@@ -29,6 +30,7 @@ class Neo4j:
     containers: frozenset[str] = frozenset()
     holds_ledger = False
     sides = ("label",)
+    ways: Mapping[str, Set[str]] = {"cypher": {"parameters"}}
 
     def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
         """Constraints and indexes."""
@@ -79,6 +81,12 @@ class Neo4j:
         from reconcile.stores.neo4j.backup import inspect
 
         return inspect(folder, made)
+
+    def fault(self, ask: Ask, *, writes: bool) -> str | None:
+        """See `stores.asking.Askable`."""
+        from reconcile.stores.neo4j.asking import fault
+
+        return fault(ask, writes=writes)
 
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """A graph holds no ledger."""

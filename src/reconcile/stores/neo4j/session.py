@@ -22,6 +22,7 @@ from reconcile.selection import Selection
 from reconcile.stores.base import Canonical, Live, Side, StoreSpec
 from reconcile.stores.figures import SECONDS, Count
 from reconcile.stores.neo4j import checks, cypher, faults, guard, introspect, mirrored, privileges, verify
+from reconcile.stores.neo4j.asking import Answering
 from reconcile.stores.neo4j.canonical import canonical
 from reconcile.stores.neo4j.resources import FAILED, VECTOR, Index, SchemaObject
 from reconcile.stores.neo4j.saving import Saving
@@ -42,7 +43,7 @@ STEPS_PER_GROUP = 100
 _MARK = f"`{introspect.MARK_LABEL}`"
 
 
-class Neo4jSession(Saving):
+class Neo4jSession(Saving, Answering):
     """A `stores.base.Session` of one database."""
 
     def __init__(self, spec: StoreSpec) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconcile.change import Change, Server
 from reconcile.model import Address, Resource, Source, State
+from reconcile.stores.asking import Ask
 from reconcile.stores.base import Context, Live, Session, Side, StoreSpec
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class PostgresPackage:
     containers = frozenset({"table", "view", "materialized_view"})
     holds_ledger = True
     sides = ("table", "view", "materialized_view")
+    ways: Mapping[str, Set[str]] = {"sql": {"parameters", "types"}}
 
     def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
         """The documents of one store as resources; problems go to `context`."""
@@ -142,6 +144,12 @@ class PostgresPackage:
         from reconcile.stores.postgres.migrating import PostgresMigrations
 
         return PostgresMigrations(spec, f"reconcile {project}/{environment}"[:63])
+
+    def fault(self, ask: Ask, *, writes: bool) -> str | None:
+        """See `stores.asking.Askable`."""
+        from reconcile.stores.postgres.asking import fault
+
+        return fault(ask, writes=writes)
 
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """The ledger in `schema` of this database."""

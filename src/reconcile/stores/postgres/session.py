@@ -23,6 +23,7 @@ from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, Side, StoreSpec
 from reconcile.stores.figures import SECONDS, Count
 from reconcile.stores.postgres import builders, checks, checks_attached, counting, detaching
+from reconcile.stores.postgres.asking import Answering
 from reconcile.stores.postgres.backfill import Tell, obstacles
 from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.introspect import introspect, settle
@@ -78,7 +79,7 @@ class PostgresTransaction:
         self._waiting.ran(sql, time.monotonic() - began)
 
 
-class PostgresSession(Saving):
+class PostgresSession(Saving, Answering):
     """See `stores.base.Session`."""
 
     def __init__(self, spec: StoreSpec, project: str, environment: str) -> None:

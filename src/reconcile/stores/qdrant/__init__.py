@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from reconcile.change import Change, Server
 from reconcile.errors import PlanError
 from reconcile.model import Address, Resource, State
+from reconcile.stores.asking import Ask
 from reconcile.stores.base import Context, Live, Session, Side, StoreSpec
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class QdrantPackage:
     containers = frozenset({"collection"})
     holds_ledger = False
     sides = ("collection",)
+    ways: Mapping[str, Set[str]] = MappingProxyType({"collection": {"filter", "using"}})
 
     def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
         """Collections, payload indexes, aliases."""
@@ -92,6 +94,11 @@ class QdrantPackage:
         from reconcile.stores.qdrant.backup import inspect
 
         return inspect(folder, made)
+
+    def fault(self, ask: Ask, *, writes: bool) -> str | None:
+        """Nothing can be wrong that is seen without the server; all of them only read."""
+        del ask, writes
+        return None
 
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """Qdrant cannot hold one: it has no transactions."""

@@ -16,6 +16,7 @@ from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, Side, Transaction
 from reconcile.stores.figures import SECONDS, Count
 from reconcile.stores.qdrant import checks, health, mirrored, options, wire
+from reconcile.stores.qdrant.asking import Answering
 from reconcile.stores.qdrant.canonical import canonical
 from reconcile.stores.qdrant.introspect import introspect
 from reconcile.stores.qdrant.points import Points
@@ -49,7 +50,7 @@ def seconds_of(text: str | None) -> float | None:
     return float(number) * _UNITS.get(text[len(number) :].strip(), 1.0) or None
 
 
-class QdrantSession(Saving):
+class QdrantSession(Saving, Answering):
     """See `stores.base.Session`."""
 
     def __init__(self, spec: StoreSpec, project: str, environment: str) -> None:
