@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +17,9 @@ PROJECT += "default_environment: development\nenvironments: {development: {}}\n"
 NOTES = "store: app\ntables:\n  notes:\n    columns: {id: {type: bigint, identity: always}, body: text}\n"
 
 
-def blocks(page: str) -> list[str]:
-    """The Python code of a page."""
-    return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.S)
+def blocks(page: str, language: str = "python") -> list[str]:
+    """The code of a page."""
+    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.S)
 
 
 def deploy(folder: Path) -> None:
@@ -65,3 +69,23 @@ def test_every_fixture_is_in_the_page() -> None:
     source = (Path(__file__).parents[1] / "src/reconcile/sandbox/pytest_plugin.py").read_text(encoding="utf-8")
     for name in re.findall(r"@pytest\.fixture.*\ndef (\w+)", source):
         assert f"`{name}`" in page, name
+
+
+def test_the_commands_of_operations(
+    tmp_path: Path, make_postgres_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, in their order, in one shell that stops at the first that fails."""
+    for name in ("APP", "STAGING", "PROD"):
+        monkeypatch.setenv(f"{name}_DATABASE_URL", make_postgres_database())
+    for text in blocks("operations.md", "yaml"):
+        path = tmp_path / text.split()[1]
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    commands = blocks("operations.md", "bash")
+    assert sum(line.startswith("reconcile ") for block in commands for line in block.splitlines()) > 30
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    done = subprocess.run(
+        ["bash", "-euxc", "\n".join(commands)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "done in" in (tmp_path / "production.html").read_text()
