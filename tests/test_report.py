@@ -85,6 +85,7 @@ def test_a_report_tells_what_was_done_and_what_is_held(folder: Folder) -> None:
     folder.command("history", "--pages", str(pages))
     assert (pages / "run-0002.md").read_text() == markdown
     assert "| [2](run-0002.md) |" in (pages / "README.md").read_text()
+    assert "schema version 2026.11 since" in folder.command("status").stdout
     entry = json.loads(folder.command("history", "--format", "json").stdout)[0]
     assert entry["schema_versions"] == {"s": "2026.11"} and entry["summary"]["drop"] == 1
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from reconcile import workflow
-from reconcile.errors import ReconcileError
+from reconcile.errors import PartialError, ReconcileError
 from tests.gated import GATED
 from tests.projects import Folder
 
@@ -93,6 +93,24 @@ def test_a_run_that_is_asked_to_stop(
     if not opened:
         connection.execute("SELECT pg_advisory_unlock(7)")
     assert workflow.resume(folder.load()).steps_done == 3 - done
+    assert folder.plan().steps == ()
+
+
+def test_an_interruption_between_two_groups(gate: tuple[Folder, psycopg.Connection[tuple[int]]]) -> None:
+    """Where it comes while nothing runs it says as well what is done."""
+    folder, connection = gate
+    connection.execute("SELECT pg_advisory_unlock(7)")
+    asked = iter([None, KeyboardInterrupt()])
+
+    def stop() -> str | None:
+        if (found := next(asked)) is not None:
+            raise found
+        return None
+
+    with pytest.raises(PartialError, match="stopped part-way: interrupted") as caught:
+        workflow.apply(folder.load(), folder.plan(allow=("all",)), stop=stop)
+    assert "done (1)" in str(caught.value)
+    workflow.resume(folder.load())
     assert folder.plan().steps == ()
 
 

@@ -99,7 +99,7 @@ def execute(
     numbers = {step.id: i for i, step in enumerate(plan.steps, 1)}
     finished = [s.id for s in plan.steps if s.id not in pending]
     carried = 0
-    with heartbeat(ledger) as held:
+    with heartbeat(ledger) as held, _interrupted(plan, run, finished):
         for phase, groups in groupby(plan.groups, key=lambda steps: steps[0].phase):
             before, after = around(phase)
             entered = False
@@ -134,6 +134,15 @@ def execute(
             if entered or journal:
                 _reach(reach, after, plan, run, finished)
     return carried
+
+
+@contextmanager
+def _interrupted(plan: Plan, run: str, finished: Sequence[str]) -> Iterator[None]:
+    """A second Ctrl-C may come between two groups as well."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise _stopped_between(plan, run, "interrupted", finished) from error
 
 
 def _reach(reach: Callable[[Moment], None], moment: Moment, plan: Plan, run: str, finished: Sequence[str]) -> None:

@@ -35,6 +35,9 @@ def render(status: Json) -> str:
     for store, identity in sorted(status["stores"].items()):
         applied = counts.get(store, 0)
         lines.append(f"  {store:<{width}}  {applied} address{'es' * (applied != 1)} recorded  {identity}")
+        if version := status.get("schema_versions", {}).get(store):
+            since = f"since {_time(version['at'])}, run {version['run']}"
+            lines.append(f"  {'':<{width}}  schema version {version['version']} {since}")
     lock = status["lock"]
     if lock is None:
         lines += ["", "Lock: free"]

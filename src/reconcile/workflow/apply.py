@@ -29,7 +29,7 @@ from reconcile.workflow.moments import Moments
 from reconcile.workflow.moments import moved as hooks_moved
 from reconcile.workflow.plan import ordered
 from reconcile.workflow.promotion import reached
-from reconcile.workflow.reporting import OnReport, Recorder
+from reconcile.workflow.reporting import OnReport, Recorder, brought
 
 if TYPE_CHECKING:
     from reconcile.ledger_rows import Run
@@ -142,7 +142,8 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
     resumed = None if unfinished is None else unfinished.id
     project, ledger = found.project, found.ledger
     _same_servers(made, found, bool(resumed))
-    if not made.steps and not made.observed.get("records") and not _holds_back(made, found):
+    told = made.observed.get("records") or _holds_back(made, found) or brought(project, found.known, "")
+    if not made.steps and not told:
         if not stopping(ledger.check()):  # who may not write it may still be told that nothing is to do
             reached(project, made, ledger)
         return Outcome(None, 0, 0, time.monotonic() - began)
@@ -281,6 +282,7 @@ def _recorded(project: Project, made: Plan, run: str, after: Survey, unmet: Part
     known = {k: v for canonical in after.canonical.values() for k, v in canonical.learned.items()}
     known |= settled(before, {name: d.live for name, d in after.differences.items()})
     known |= pausing.over(before, run)
+    known |= brought(project, before, run)
     known |= undoing.held(made, run, after)
     waiting = held.read(before)
     known |= held.entries(waiting, _kept(made, run, time.time(), waiting, after))

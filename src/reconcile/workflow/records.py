@@ -19,6 +19,7 @@ from reconcile.model import Address, Json
 from reconcile.suggest import meant
 from reconcile.survey import open_ledger
 from reconcile.workflow import watching
+from reconcile.workflow.reporting import stated
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -71,6 +72,7 @@ def status(project: Project) -> dict[str, Json]:
                 for a, row in sorted(rolled.read(ledger.known()).items())
             ],
             "applied": counts,
+            "schema_versions": stated(ledger.known()),
             "runs": [_run(r) for r in ledger.runs(5)],
         }
     finally:

@@ -19,11 +19,14 @@ from reconcile.references import masked, secrets
 from reconcile.stores.figures import SECONDS, Count, Sized
 
 if TYPE_CHECKING:
+    from reconcile.project import Project
     from reconcile.survey import Reading
     from reconcile.workflow.moments import Moments
 
 COMMITS = ("GITHUB_SHA", "CI_COMMIT_SHA", "BUILD_SOURCEVERSION", "GIT_COMMIT")
 """Where CI systems say which commit they work on."""
+_VERSION = "schema_version "
+"""Before the store, in what the ledger knows."""
 OnReport = Callable[[Json], None]
 
 
@@ -95,7 +98,7 @@ class Recorder:
             seconds=ledger.seconds(run.id),
             before=self.before,
             after=after,
-            versions=_versions(project.stores),
+            versions=versions(project),
             hooks=moments.results,
             checks=ledger.asserted(run.id),
             issues=[masked(issue, hidden) for issue in self.issues],
@@ -123,9 +126,25 @@ def _counted(before: report.Figures, store: str) -> set[Address]:
     return {a for a in map(Address.parse, before.counts) if a.store == store}
 
 
-def _versions(stores: Mapping[str, object]) -> dict[str, str]:
-    settings = {name: getattr(spec, "settings", {}) for name, spec in stores.items()}
-    return {name: str(own["schema_version"]) for name, own in settings.items() if own.get("schema_version")}
+def versions(project: Project) -> dict[str, str]:
+    """How the project names the versions of its stores' schemas: `schema_version:` of each that has one."""
+    named = {name: spec.settings.get("schema_version") for name, spec in project.stores.items()}
+    return {name: str(version) for name, version in named.items() if version}
+
+
+def brought(project: Project, known: Mapping[str, Json], run: str) -> dict[str, Json]:
+    """For the ledger: the versions of schemas that this run brings; nothing of those that are as they were."""
+    before = stated(known)
+    return {
+        f"{_VERSION}{name}": {"version": version, "run": run, "at": time.time()}
+        for name, version in versions(project).items()
+        if before.get(name, {}).get("version") != version
+    }
+
+
+def stated(known: Mapping[str, Json]) -> dict[str, Json]:
+    """By store: the version of its schema, the run that brought it, and when."""
+    return {key.removeprefix(_VERSION): entry for key, entry in known.items() if key.startswith(_VERSION) and entry}
 
 
 def _earlier(document: Json) -> report.Figures:
