@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import shutil
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import pytest
 
 from reconcile import workflow
 from reconcile.backfills.forms import load
+from reconcile.errors import PartialError, ProjectError
 from reconcile.project import Project
 from reconcile.sandbox.scratch import Neo4jDatabase
 from tests.projects import Folder
@@ -115,3 +119,152 @@ def test_the_example_gives_every_relationship_its_type(graph: Graph) -> None:
     assert "reported relationships: 1200 before, 1200 after" in said
     assert "reported without_type: 1021 before, 0 after" in said
     assert workflow.plan(project).steps == ()
+
+
+COUNTED = """
+tables:
+  documents:
+    columns: {id: {type: bigint, not_null: true}, path: text, title: text, n: {type: int, not_null: true, default: 0}}
+    primary_key: [id]
+backfills:
+  counted:
+    select: SELECT id FROM documents
+    key: id
+    once: true
+    batch: 50
+    statement: UPDATE documents SET n = n + 1 WHERE id = ANY ($keys)
+    verify: [{query: SELECT count(*) FROM documents WHERE n <> 1, expect: 0}]
+"""
+
+
+def killed_again_and_again(folder: Folder, begun: Callable[[], int], seed: int) -> int:
+    """Apply, each time ended by SIGKILL at a random moment after it went on, until one comes to its end."""
+    dice, kills, resume = random.Random(seed), 0, False
+    while True:
+        before = begun()
+        process = folder.start("apply", *(["--resume"] if resume else ["--auto-approve"]))
+        while process.poll() is None and begun() <= before:
+            time.sleep(0.03)
+        time.sleep(dice.uniform(0, 0.3))
+        if kills < 3:
+            process.kill()
+        out = process.communicate()[0]
+        resume = True
+        if process.returncode == 0:
+            return kills
+        assert process.returncode == -signal.SIGKILL, out
+        kills += 1
+        if (lock := workflow.status(folder.load())["lock"]) is not None:
+            workflow.unlock(folder.load(), lock["run"])
+
+
+def test_killed_at_random_moments_every_row_is_changed_once(folder: Folder) -> None:
+    sql(folder, "INSERT INTO documents SELECT n, 'a/b/' || n FROM generate_series(2000, 20979) n")
+    folder.declare(app=COUNTED)
+
+    def begun() -> int:
+        if not sql(folder, "SELECT 1 FROM pg_attribute WHERE attname = 'n' AND attrelid = 'documents'::regclass"):
+            return 0
+        return int(sql(folder, "SELECT count(*) FROM documents WHERE n > 0")[0][0])
+
+    assert killed_again_and_again(folder, begun, 7) >= 3
+    assert sql(folder, "SELECT n, count(*) FROM documents GROUP BY n") == [(1, 20001)]
+    assert folder.plan().steps == ()
+
+
+FORMS = r"""
+backfills:
+  kinds:
+    select: SELECT id, path, title FROM documents
+    key: id
+    into: documents
+    once: true
+    batch: 300
+    rules:
+      set: title
+      cases: [{value: tens, when: {path: '0$'}}, {value: fives, when: {path: '5$'}}]
+    success: 0.19
+    down: restore
+  lengths:
+    depends_on: [kinds]
+    select: SELECT id, path FROM documents WHERE n IS NULL
+    key: id
+    into: documents
+    function: lengths.py:lengths
+    verify: [{query: SELECT sum(n) FROM documents, expect: {at_least: 1}}]
+    on_error: set_aside
+  upper:
+    select: SELECT id, path FROM documents WHERE path LIKE 'a%'
+    key: id
+    into: documents
+    command: {run: [python3, upper.py], timeout: 1min}
+    cost: 0.01
+    limits: {run: {batches: 2}}
+"""
+LENGTHS = """
+def lengths(rows):
+    return [{"key": row["key"], "n": len(row["path"]) if row["key"] != 77 else "many"} for row in rows]
+"""
+UPPER = """
+import json, sys
+for line in sys.stdin:
+    row = json.loads(line)
+    print(json.dumps({"key": row["key"], "path": row["path"].upper()}))
+"""
+
+
+def test_rules_functions_and_programs(folder: Folder) -> None:
+    """Values of rows, old ones kept and put back; a failing row set aside; a limit stops, and the run goes on."""
+    (folder.path / "lengths.py").write_text(LENGTHS)
+    (folder.path / "upper.py").write_text(UPPER)
+    table = TABLE.replace("title: text", "title: text, n: int")
+    folder.declare(app=table + FORMS)
+    tried = workflow.preview(folder.load(), "kinds", 1)
+    assert (tried["rows"], tried["would_change"], tried["batches"]) == (1021, 204, 4)
+    assert tried["values"] == {"title": {"tens": 102, "fives": 102}}
+    with pytest.raises(PartialError, match="its limit of 2 batches a run is reached: 1000 rows are done"):
+        folder.apply()
+    workflow.resume(folder.load())
+    assert sql(folder, "SELECT title, count(*) FROM documents GROUP BY title ORDER BY title") == [
+        ("fives", 102),
+        ("tens", 102),
+        (None, 817),
+    ]
+    assert sql(folder, "SELECT id FROM documents WHERE n IS NULL") == [(77,)]
+    assert sql(folder, "SELECT count(*) FROM documents WHERE path LIKE 'A/B/%'") == [(1021,)]
+    listed = {b["address"]: b for b in workflow.backfills(folder.load())}
+    assert listed["app.backfill.lengths"]["set_aside"] == 1
+    assert listed["app.backfill.lengths"]["sample_set_aside"][0]["key"] == 77
+    assert folder.plan().steps == ()
+    sql(folder, "UPDATE documents SET title = 'by hand' WHERE id = 3")
+    assert workflow.down(folder.load(), "kinds") == 204
+    assert sql(folder, "SELECT id, title FROM documents WHERE title IS NOT NULL") == [(3, "by hand")]
+    assert [s.id for s in folder.plan().steps] == ["app.backfill.kinds/1-run"]
+
+
+def test_what_changed_after_it_was_done_is_told_and_redone_on_demand(folder: Folder) -> None:
+    folder.declare(app=TABLE + TITLES).apply()
+    folder.declare(app=TABLE + TITLES.replace("'^.*/', ''", "'^.*/', 'no. '"))
+    plan = folder.plan()
+    assert plan.steps == ()
+    assert any("reconcile backfill redo titles" in note for note in plan.observed["notes"])
+    workflow.redo(folder.load(), "titles", "numbers are wanted")
+    sql(folder, "UPDATE documents SET title = NULL WHERE id < 10")
+    folder.apply()
+    assert sql(folder, "SELECT count(*) FROM documents WHERE title LIKE 'no. %'") == [(9,)]
+
+
+WRONG = {
+    "kinds: {select: SELECT 1, key: id}": 'schema/app.yaml:8:3: backfill "kinds" does not say what to do',
+    "a: {select: SELECT 1, key: id, statement: SELECT 1, depends_on: [b]}": "after: app.backfill.b is not declared",
+    "a: {select: SELECT 1, key: id, rules: {set: x, cases: [{when: {y: '('}, value: z}]}}": "is no regular expression",
+    "a: {select: SELECT 1, key: id, function: 'none.py:f'}": "none.py cannot be read",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_is_told_at_its_line(folder: Folder, text: str) -> None:
+    folder.declare(app=f"{TABLE}backfills:\n  {text}\n")
+    with pytest.raises(ProjectError) as error:
+        folder.load().desired()
+    assert WRONG[text] in str(error.value)

@@ -448,10 +448,10 @@ class Ledger:
         )
         return [(json.loads(str(key)), json.loads(str(content))) for key, content in found]
 
-    def drop_rows(self, backfill: str, keys: Sequence[Json] | None = None, state: str | None = None) -> None:
-        """Let go of rows that were kept; None: of all of them."""
+    def drop_rows(self, backfill: str, keys: Sequence[Json] | None = None, state: str = "old") -> None:
+        """Let go of rows that were kept in a state; None: of all of them."""
         if keys is None:
-            self._sql("DELETE FROM {t}backfill_rows WHERE backfill = ?", backfill)
+            self._sql("DELETE FROM {t}backfill_rows WHERE backfill = ? AND state = ?", backfill, state)
             return
         self._each(
             "DELETE FROM {t}backfill_rows WHERE backfill = ? AND key = ? AND state = ?",

@@ -58,9 +58,9 @@ def success(definition: Definition, progress: Progress) -> None:
     if share < definition.success:
         raise ReconcileError(
             f"{progress.changed} of {progress.read} rows were changed, {share:.1%}: less than the declared"
-            f" {definition.success:.0%}",
+            f" {definition.success:.1%}",
             where=str(definition.address),
-            hint="what is done stays, but it is not recorded as done; see `reconcile backfill status`",
+            hint="what is done stays, but it is not recorded as done; see `reconcile backfill list`",
         )
 
 

@@ -43,6 +43,8 @@ class Progress:
     began: float = 0.0
     ended: float | None = None
     seconds: float = 0.0
+    reason: str = ""
+    """Why it is to run again."""
 
     def to_json(self) -> Json:
         """As the ledger has it."""

@@ -5,6 +5,7 @@ from reconcile.backups import remove as remove_backup
 from reconcile.diff import Options
 from reconcile.workflow.admission import admit
 from reconcile.workflow.apply import Outcome, apply, resume
+from reconcile.workflow.backfill import backfills, chosen, down, preview, redo
 from reconcile.workflow.backup import back_up, list_backups
 from reconcile.workflow.backup import chosen as chosen_backup
 from reconcile.workflow.backup import looked_into as verify_backup
@@ -35,10 +36,13 @@ __all__ = [
     "adopt",
     "apply",
     "back_up",
+    "backfills",
     "backup_place",
     "backup_to_json",
     "check",
+    "chosen",
     "chosen_backup",
+    "down",
     "drift",
     "forget",
     "grants",
@@ -50,6 +54,8 @@ __all__ = [
     "outdated_backups",
     "paused_run",
     "plan",
+    "preview",
+    "redo",
     "refuse_held",
     "release",
     "remove_backup",

@@ -1,0 +1,247 @@
+"""`reconcile backfill`: what backfills there are, what one would do, doing one again, taking one back."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconcile.apply import heartbeat
+from reconcile.backfills import checking, forms
+from reconcile.backfills import progress as kept
+from reconcile.backfills.definition import KIND, Backfill, Definition
+from reconcile.backfills.progress import Progress
+from reconcile.errors import ReconcileError, RefusedError
+from reconcile.model import Address, Json
+from reconcile.stores.filling import Batch, Filling, Fills, Value
+from reconcile.suggest import meant
+from reconcile.survey import Reading, open_ledger, reading
+
+if TYPE_CHECKING:
+    from reconcile.ledger import Ledger
+    from reconcile.project import Project
+
+PENDING = "pending"
+RESTORE = "restore"
+
+
+def backfills(project: Project) -> list[dict[str, Json]]:
+    """Every declared backfill and every other one that the ledger knows, with how far it is."""
+    declared = {a: r for a, r in project.desired().items() if isinstance(r, Backfill)}
+    ledger = open_ledger(project)
+    try:
+        there = kept.read(ledger.known())
+        aside = {a: ledger.kept_rows(str(a), "set_aside", 3) for a, p in there.items() if p.set_aside}
+    finally:
+        ledger.close()
+    found = []
+    for address in sorted({*declared, *there}, key=str):
+        progress, backfill = there.get(address), declared.get(address)
+        own = {} if progress is None else progress.to_json()
+        state = PENDING if progress is None or progress.state == kept.UNDONE else progress.state
+        found.append(
+            {
+                "address": str(address),
+                "state": state,
+                "declared": backfill is not None,
+                "changed_since": bool(progress and backfill and progress.digest != backfill.digest),
+                "source": backfill and backfill.source and backfill.source.to_json(),
+                **{k: own.get(k) for k in ("run", "read", "changed", "skipped", "set_aside", "began", "ended")},
+                "values": own.get("values", {}),
+                "metrics": {n: [b, own["later"].get(n)] for n, b in own.get("before", {}).items()},
+                "sample_set_aside": [{"key": k, **content} for k, content in aside.get(address, ())],
+            }
+        )
+    return found
+
+
+def preview(project: Project, name: str, sample: int = 5) -> dict[str, Json]:
+    """What a backfill would do: counts, shares, a sample, what it would take. Writes nothing.
+
+    Rows are all classified where a table of rules does it; a function or program is given the first batch only.
+
+    Raises:
+        ReconcileError: there is no such backfill, or its selection is refused.
+    """
+    with _one(project, name) as (_, backfill, definition, filling):
+        total = filling.count()
+        change = forms.maker(definition, project.directory)
+        counts: dict[str, dict[str, int]] = {}
+        read = changed = 0
+        shown: list[Json] = []
+        began = time.monotonic()
+        for batch in _batches(filling, definition):
+            values = change(batch)
+            read += len(batch.keys)
+            changed += len(batch.keys) if values is None else len(values)
+            forms.count(counts, values or ())
+            if len(shown) < sample:
+                shown += _sample(batch, values)[: sample - len(shown)]
+            if definition.rules is None:
+                break  # others may cost money, and a statement is not run
+        seconds = time.monotonic() - began
+        by_rate = total / definition.rate if definition.rate else 0.0
+        return {
+            "address": str(backfill.address),
+            "rows": total,
+            "batches": -(-total // definition.batch),
+            "looked_at": read,
+            "would_change": changed,
+            "values": counts,
+            "sample": shown,
+            "cost": definition.cost * total,
+            "seconds_at_least": max(by_rate, seconds / read * total if read else 0.0),
+            "metrics": checking.metrics(definition, filling),
+        }
+
+
+def _batches(filling: Filling, definition: Definition) -> Iterator[Batch]:
+    after = None
+    while (batch := filling.read(after, definition.batch)).keys:
+        yield batch
+        after = batch.keys[-1]
+
+
+def _sample(batch: Batch, values: Sequence[Value] | None) -> list[Json]:
+    rows = batch.rows or tuple({} for _ in batch.keys)
+    new = {v.key: dict(v.fields) for v in values or ()}
+    return [{"key": k, **row, "→": new.get(k)} for k, row in zip(batch.keys, rows, strict=True)]
+
+
+def redo(project: Project, name: str, reason: str) -> Address:
+    """Let a backfill that is done run again with the next apply.
+
+    Raises:
+        ReconcileError: it is not done.
+    """
+    with _one(project, name) as (found, backfill, _, _), _locked(found.ledger) as run:
+        progress = _done(found, backfill)
+        _undo(found.ledger, backfill.address, progress, run, reason)
+        if found.ledger.kept_rows(str(backfill.address), "set_aside", 1):
+            found.ledger.drop_rows(str(backfill.address), state="set_aside")
+    return backfill.address
+
+
+def down(project: Project, name: str, tell: Callable[[str], None] = lambda text: None) -> int:
+    """Take a backfill back, as its `down` says; the next apply runs it again, if it is still declared.
+
+    Returns:
+        How many rows were changed back.
+
+    Raises:
+        ReconcileError: it has no `down`, or is not done.
+    """
+    with _one(project, name) as (found, backfill, definition, _):
+        if definition.down is None:
+            raise ReconcileError(
+                "it declares no `down`",
+                where=str(backfill.source),
+                hint="write `down: restore` before it runs: what rows hold is kept only then",
+            )
+        progress = _begun(found, backfill)
+        back = replace(definition.wanted, once=True, keeps=None)
+        back = replace(back, statement=None if definition.down == RESTORE else definition.down)
+        session = found.stores[backfill.address.store].session
+        assert isinstance(session, Fills)
+        filling = session.filling(back)
+        changed = 0
+        with _locked(found.ledger) as run:
+            while rows := found.ledger.kept_rows(str(backfill.address), "old", definition.batch):
+                changed += _put_back(found.ledger, backfill.address, filling, rows, definition.down == RESTORE)
+                tell(f"{changed:,} rows changed back")
+            _undo(found.ledger, backfill.address, progress, run, "down")
+            filling.end()
+        return changed
+
+
+def _put_back(
+    ledger: Ledger, address: Address, filling: Filling, rows: Sequence[tuple[Json, Json]], restore: bool
+) -> int:
+    keys = tuple(key for key, _ in rows)
+    values = [Value(key, fields) for key, fields in rows] if restore else None
+    inside: list[bool] = []
+
+    def save(transaction: object, changed: int, olds: Sequence[Value]) -> None:
+        del changed, olds
+        if (own := ledger.inside(transaction)) is not None:
+            own.drop_rows(str(address), keys, "old")
+            inside.append(True)
+
+    changed = filling.change(Batch(keys), values, save)
+    if not inside:
+        ledger.drop_rows(str(address), keys, "old")
+    return changed
+
+
+def _undo(ledger: Ledger, address: Address, progress: Progress, run: str, reason: str) -> None:
+    undone = Progress(progress.digest, run, state=kept.UNDONE, days=progress.days, reason=reason)
+    undone.save(address, ledger)
+
+
+def _begun(found: Reading, backfill: Backfill) -> Progress:
+    progress = kept.read(found.known).get(backfill.address)
+    if progress is None or progress.state == kept.UNDONE:
+        raise ReconcileError(f"{backfill.address} has not run", hint="see: reconcile backfill list")
+    return progress
+
+
+def _done(found: Reading, backfill: Backfill) -> Progress:
+    progress = _begun(found, backfill)
+    if progress.state != kept.DONE:
+        raise ReconcileError(f"{backfill.address} is not done yet", hint="go on with it: reconcile apply --resume")
+    return progress
+
+
+@contextmanager
+def _locked(ledger: Ledger) -> Iterator[str]:
+    """The ledger's lock, for something that is no apply.
+
+    Raises:
+        RefusedError: a run holds it, or is unfinished.
+    """
+    ledger.ensure()
+    ledger.prepare_rows()
+    if (unfinished := ledger.unfinished()) is not None:
+        raise RefusedError(
+            f"run {unfinished.id} is unfinished", where=ledger.placement, hint="end it first: reconcile apply --resume"
+        )
+    run = uuid.uuid4().hex[:12]
+    ledger.lock(run)
+    try:
+        with heartbeat(ledger):
+            yield run
+    finally:
+        ledger.release()
+
+
+@contextmanager
+def _one(project: Project, name: str) -> Iterator[tuple[Reading, Backfill, Definition, Filling]]:
+    """A backfill by its address or name, with its store at hand."""
+    with reading(project) as found:
+        backfill = chosen(found.desired, name)
+        definition = Definition.of(backfill.address, backfill.definition)
+        session = found.stores[backfill.address.store].session
+        if not isinstance(session, Fills):
+            raise ReconcileError("this kind of store cannot have backfills", where=str(backfill.address))
+        yield found, backfill, definition, session.filling(definition.wanted)
+
+
+def chosen(desired: Mapping[Address, object], name: str) -> Backfill:
+    """The declared backfill of an address, or of a name that only one store has.
+
+    Raises:
+        ReconcileError: there is none, or several.
+    """
+    declared = [r for r in desired.values() if isinstance(r, Backfill)]
+    found = [r for r in declared if name in (str(r.address), r.address.parts[-1])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        addresses = " and ".join(str(r.address) for r in found)
+        raise ReconcileError(f'several backfills are called "{name}": {addresses}', hint="give the address")
+    known = [n for r in declared for n in (r.address.parts[-1], str(r.address))]
+    hint = meant(name, known) or f"declare it under `{KIND}s:` of a schema file"
+    raise ReconcileError(f'there is no backfill "{name}"', hint=hint)
