@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
+import neo4j
 import psycopg
 import pytest
 
+from reconcile import cli
+from reconcile.sandbox.scratch import Neo4jDatabase
+from reconcile.survey import open_ledger
+from reconcile.workflow import migrate
 from tests.projects import Folder
 
 UP_DOWN = {
@@ -45,25 +56,304 @@ def ask(folder: Folder, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query.encode()).fetchall()
 
 
+@dataclass
+class Said:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def call(folder: Folder, *arguments: str) -> Said:
+    """A command, in this process: starting one takes longer than what most of these do."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = cli.run(["-C", str(folder.path), *arguments])
+    return Said(code, out.getvalue(), err.getvalue())
+
+
+def run(folder: Folder, *statements: str) -> None:
+    with psycopg.connect(folder.stores["s"]["url"], autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def wait_for(folder: Folder, query: str) -> None:
+    end = time.monotonic() + 60
+    while not ask(folder, query):
+        assert time.monotonic() < end, query
+        time.sleep(0.05)
+
+
+def run_of(folder: Folder) -> str:
+    ledger = open_ledger(folder.load())
+    held = ledger.lock_state().run
+    ledger.close()
+    assert held is not None
+    return held
+
+
 def test_up_and_down_files_end_to_end(folder: Folder) -> None:
     write(folder.path / "migrations", UP_DOWN)
-    before = folder.command("migrate", "status", "--detailed-exitcode")
+    before = call(folder, "migrate", "status", "--detailed-exitcode")
     assert before.returncode == 2 and "0 applied, 2 pending" in before.stdout, before.stderr
-    dry = folder.command("migrate", "apply-all", "--dry-run=rollback")
+    dry = call(folder, "migrate", "apply-all", "--dry-run=rollback")
     assert dry.returncode == 0 and "outside any transaction" in dry.stdout and "1 of 2 ran" in dry.stdout, dry.stderr
     assert not ask(folder, "SELECT 1 FROM pg_class WHERE relname = 'documents'")
-    done = folder.command("migrate", "apply-all")
+    done = call(folder, "migrate", "apply-all")
     assert done.returncode == 0 and "Applied 2 migrations" in done.stdout, done.stdout + done.stderr
     assert "verified: verify at line 6" in done.stdout
     rows = ask(folder, "SELECT number, name, length(checksum), description, execution_time_ms FROM schema_migrations")
     assert [r[:4] for r in rows] == [("V01", "V01-documents", 64, "documents"), ("V03", "V03-lang", 64, None)]
-    again = folder.command("migrate", "apply-all")
+    again = call(folder, "migrate", "apply-all")
     assert again.returncode == 0 and "Nothing is pending." in again.stdout
     assert not ask(folder, "SELECT 1 FROM pg_class WHERE relname = 'schema_migrations_progress'")
-    redone = folder.command("migrate", "redo", "3", "--reason", "another language")
+    redone = call(folder, "migrate", "redo", "3", "--reason", "another language")
     assert redone.returncode == 0, redone.stdout + redone.stderr
     (folder.path / "migrations" / "V01-documents-up.sql").write_text("SELECT 1;\n")
-    changed = folder.command("migrate", "apply-all")
+    changed = call(folder, "migrate", "apply-all")
     assert changed.returncode == 1 and "V01-documents-up.sql:1:1: has changed since it ran" in changed.stderr
-    shown = folder.command("plan")
+    shown = call(folder, "plan")
     assert "schema_migrations" not in shown.stdout, "the tool's own table"
+
+
+WRAPPER = """
+from application.migrations import Migration
+
+class {name}(Migration):
+    number = {number}
+    sql_file = "sql/{file}"
+    dependencies = {needs}
+
+    async def verify(self, conn) -> bool:
+        {verify}
+"""
+NUMBERED = {
+    "sql/001_documents.sql": "CREATE TABLE documents (id bigint PRIMARY KEY);\r\nINSERT INTO documents VALUES (1);\r\n",
+    "sql/002_tags.sql": "CREATE TABLE tags (id bigint);\n",
+    "sql/003_lang.sql": "ALTER TABLE documents ADD lang text;\n",
+    "sql/005_kind.sql": "ALTER TABLE documents ADD kind text;\n",
+    "app/m1.py": WRAPPER.format(name="One", number=1, file="001_documents.sql", needs=[], verify="return True"),
+    "app/m3.py": WRAPPER.format(
+        name="Three",
+        number=3,
+        file="003_lang.sql",
+        needs=[1],
+        verify="return await conn.fetchval('SELECT count(*) FROM documents WHERE id < $1', 5) == 1",
+    ),
+    "app/m5.py": WRAPPER.format(
+        name="Five", number=5, file="005_kind.sql", needs=["003_lang"], verify="return await check_kinds(conn)"
+    ),
+}
+
+
+def test_a_table_of_another_tool_keeps_its_rows_and_checksums(folder: Folder) -> None:
+    write(folder.path, NUMBERED)
+    (folder.path / "sql/001_documents.sql").write_bytes(NUMBERED["sql/001_documents.sql"].encode())
+    folder.settings["migrations"] = {"main": {"store": "s", "folder": "sql", "wrappers": "app"}}
+    folder.declare()
+    first = hashlib.md5((folder.path / "sql/001_documents.sql").read_bytes()).hexdigest()
+    second = hashlib.md5(b"CREATE TABLE tags (id bigint);\r\n").hexdigest()  # as it was on another machine: changed
+    run(
+        folder,
+        "CREATE TABLE schema_migrations (md5 char(32), applied_at timestamptz DEFAULT now(), version integer"
+        " PRIMARY KEY, filename varchar(80) NOT NULL); CREATE TABLE documents (id bigint PRIMARY KEY);"
+        "INSERT INTO documents VALUES (1)",
+        f"INSERT INTO schema_migrations VALUES ('{first}', '2025-01-01', 1, '001_documents.sql'),"
+        f" ('{second}', '2025-01-02', 2, '002_tags.sql')",
+    )
+    shown = call(folder, "migrate", "status")
+    assert "1 applied, 2 pending, 1 changed" in shown.stdout and "number is its column version" in shown.stdout
+    refused = call(folder, "migrate", "apply-all")
+    assert (
+        refused.returncode == 1 and "sql/002_tags.sql:1:1: has changed" in refused.stderr and second in refused.stderr
+    )
+    taken = call(folder, "migrate", "baseline", "2", "--only", "--reason", "line ends")
+    assert taken.returncode == 0, taken.stderr
+    done = call(folder, "migrate", "apply-all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "verified: Three.verify" in done.stdout
+    assert "not run: Five.verify (app/m5.py:9): it uses `check_kinds`, which is not its own" in done.stdout
+    rows = ask(folder, "SELECT version, filename, md5 FROM schema_migrations ORDER BY version")
+    assert [r[:2] for r in rows] == [
+        (1, "001_documents.sql"),
+        (2, "002_tags.sql"),
+        (3, "003_lang.sql"),
+        (5, "005_kind.sql"),
+    ]
+    assert rows[0][2] == first and rows[2][2] == hashlib.md5(NUMBERED["sql/003_lang.sql"].encode()).hexdigest()
+    assert "Nothing is pending." in call(folder, "migrate", "apply-all").stdout
+    assert "schema_migrations" not in call(folder, "import", "--stdout").stdout
+
+
+def test_all_problems_at_once_each_with_both_ends(folder: Folder) -> None:
+    files = {
+        "001_a.sql": "-- reconcile: depends_on 003\nSELECT 1;\n",
+        "002_b.sql": "-- reconcile: depends_on 9\nSELECT 1;\n\\i other.sql\n",
+        "003_c.sql": "-- reconcile: depends_on 1\nSELECT 1;\n",
+        "004_d.sql": "SELECT 1;\n",
+        "004_e.sql": "-- reconcile: allow trunkate: x\nCOPY a FROM stdin;\n1\tx\n\\.\n",
+    }
+    write(folder.path / "migrations", files)
+    said = call(folder, "migrate", "status")
+    assert said.returncode == 1
+    for line in (
+        "migrations/001_a.sql:1:1: depends on itself: migrations/001_a.sql → migrations/003_c.sql → migrations/001_a",
+        "migrations/002_b.sql:1:1: migrations/002_b.sql depends on 9, which is not in migrations",
+        "migrations/002_b.sql:3:1: \\i is a command of psql",
+        "migrations/004_e.sql:1:1: has the number 004, as migrations/004_d.sql has",
+        'migrations/004_e.sql:1:1: allow: there is no danger "trunkate"; did you mean "truncate"?',
+        "migrations/004_e.sql:2:1: COPY … FROM stdin sends rows through psql",
+    ):
+        assert line in said.stderr, line
+
+
+def test_yaml_and_python_migrations_dangers_and_reasons(folder: Folder) -> None:
+    yaml_ = (
+        "description: cache emptied\nup: |\n  CREATE TABLE IF NOT EXISTS cache (id int);\n  TRUNCATE cache;\n"
+        "down: |\n  DROP TABLE cache;\nverify:\n  - {query: select count(*) from cache, expect: 0}\n"
+    )
+    python = (
+        'description = "rows from code"\nallow = ["dynamic"]\nreason = "needs a loop"\n\n'
+        "def up(connection):\n    for n in range(3):\n"
+        '        connection.execute("INSERT INTO cache VALUES (%s)", (n,))\n\n'
+        "async def verify(conn):\n    return await conn.fetchval('SELECT count(*) FROM cache') == 3\n"
+    )
+    write(folder.path / "migrations", {"001_cache.yaml": yaml_, "002_rows.py": python})
+    refused = call(folder, "migrate", "apply-all")
+    assert refused.returncode == 1 and "migrations/001_cache.yaml:4:3: truncate: TRUNCATE cache" in refused.stderr
+    assert not ask(folder, "SELECT 1 FROM pg_class WHERE relname IN ('cache', 'schema_migrations')")
+    write(folder.path / "migrations", {"001_cache.yaml": yaml_ + "allow: [truncate]\nreason: filled at night\n"})
+    assert (
+        "allowed: truncate at migrations/001_cache.yaml:4: filled at night" in call(folder, "migrate", "status").stdout
+    )
+    done = call(folder, "migrate", "apply-all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ask(folder, "SELECT count(*) FROM cache") == [(3,)]
+    shown = call(folder, "migrate", "info", "1").stdout
+    assert "allowed      truncate at line 4: filled at night" in shown and "ledger       applied by" in shown
+    index = call(folder, "migrate", "list", "--format", "markdown").stdout
+    assert "| [main/001](migrations/001_cache.yaml) | cache emptied | applied |" in index
+    gone = call(folder, "migrate", "forget", "2", "--reason", "undone by hand")
+    assert gone.returncode == 0 and "1 applied, 1 pending" in call(folder, "migrate", "status").stdout
+    assert "forgotten by" in call(folder, "migrate", "info", "2").stdout
+    made = call(folder, "migrate", "new", "More rows").stdout
+    assert made == "wrote migrations/003_more_rows.sql\n"
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("SELEC 1;", 'migrations/002_b.sql:2: migrations/002_b.sql failed: syntax error at or near "SELEC"'),
+        ("-- VERIFY: SELECT count(*) FROM a => 7", "verify at line 2 failed: expected 7, got 1"),
+        ("-- VERIFY: SELECT count(*) FROM a WHERE id = 9; DROP TABLE a;", "cannot execute DROP TABLE in a read-only"),
+    ],
+)
+def test_a_failure_takes_its_own_migration_back(statement: str, told: str, folder: Folder) -> None:
+    files = {
+        "001_a.sql": "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\n",
+        "002_b.sql": f"CREATE TABLE b (id int);\n{statement}\n",
+    }
+    if statement.startswith("SELEC "):
+        files["002_b.sql"] += "-- reconcile: allow unparsed: to see the server's own words\n"
+    write(folder.path / "migrations", files)
+    done = call(folder, "migrate", "apply-all")
+    assert done.returncode == 3 and told in done.stderr, done.stderr
+    assert "done: main/001" in done.stderr and "rolled back" in done.stderr
+    assert ask(folder, "SELECT name FROM schema_migrations") == [("001_a",)]
+    assert not ask(folder, "SELECT 1 FROM pg_class WHERE relname = 'b'")
+
+
+def test_killed_while_an_index_is_built_it_goes_on_there(folder: Folder) -> None:
+    files = {
+        "001_a.sql": (
+            "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\nCREATE INDEX CONCURRENTLY a_id ON a (id);\n"
+            "INSERT INTO a VALUES (2);\n"
+        )
+    }
+    write(folder.path / "migrations", files)
+    url = folder.stores["s"]["url"]
+    with psycopg.connect(url) as blocker:  # an open snapshot: the build waits for it
+        blocker.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        blocker.execute("SELECT count(*) FROM pg_class")
+        process = folder.start("migrate", "apply-all")
+        wait_for(folder, "SELECT 1 FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'")
+        process.kill()
+        process.wait()
+        assert "1 unfinished" in call(folder, "migrate", "status").stdout
+        blocker.rollback()
+    assert call(folder, "unlock", run_of(folder)).returncode == 0
+    done = call(folder, "migrate", "apply-all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ask(folder, "SELECT array_agg(id ORDER BY id) FROM a") == [([1, 2],)]
+    assert ask(folder, "SELECT indisvalid FROM pg_index WHERE indrelid = 'a'::regclass") == [(True,)]
+
+
+def test_ten_at_once_run_each_migration_once(folder: Folder) -> None:
+    files = {
+        f"{n:03}_x.sql": f"CREATE TABLE IF NOT EXISTS x (id int);\nINSERT INTO x VALUES ({n});\n" for n in (1, 2, 3)
+    }
+    write(folder.path / "migrations", files)
+    folder.settings.pop("ledger")
+    folder.declare()
+
+    def one(_: int) -> int:
+        return len(migrate.apply(folder.load(), None, 60.0, lambda line: None).migrations)
+
+    with ThreadPoolExecutor(10) as pool:
+        counts = sorted(pool.map(one, range(10)))
+    assert counts == [0] * 9 + [3]
+    assert ask(folder, "SELECT array_agg(id ORDER BY id) FROM x") == [([1, 2, 3],)]
+
+
+def test_the_lock_is_waited_for_and_then_refused(folder: Folder) -> None:
+    write(folder.path / "migrations", {"001_a.sql": "CREATE TABLE a (id int);\n"})
+    ledger = open_ledger(folder.load())
+    ledger.ensure()
+    ledger.lock("other")
+    held = call(folder, "migrate", "apply-all", "--lock-timeout", "0s")
+    assert held.returncode == 4 and "another run holds the lock: other" in held.stderr
+    ledger.release()
+    ledger.close()
+    assert call(folder, "migrate", "apply-all").returncode == 0
+
+
+CYPHER = {
+    "2026-01-05-001-people.cypher": (
+        "// Description: people\nCREATE CONSTRAINT person_id FOR (p:Person) REQUIRE p.id IS UNIQUE;\n"
+        "CREATE INDEX person_name FOR (p:Person) ON (p.name);\n"
+        "CREATE (:Person {id: 1, name: 'a;b'}); // ; not an end\nCREATE (:Person {id: 2, name: \"c\"});\n"
+        "// VERIFY: MATCH (p:Person) RETURN count(p) => 2\n"
+    ),
+    "2026-01-05-002-old.cypher": (
+        "MATCH (p:Person) CALL (p) { SET p.old = true } IN TRANSACTIONS OF 1 ROWS;\n"
+        "MATCH (p:Person {id: 1})\nSET p.first = true;\n"
+    ),
+}
+
+
+def graph_rows(database: Neo4jDatabase, query: LiteralString) -> list[tuple[Any, ...]]:
+    with neo4j.GraphDatabase.driver(database.url, auth=(database.user, database.password)) as driver:
+        return [tuple(record.values()) for record in driver.execute_query(query).records]
+
+
+def test_cypher_files_end_to_end(folder: Folder, neo4j_database: Neo4jDatabase) -> None:
+    graph = {"kind": "neo4j", "url": neo4j_database.url, "user": neo4j_database.user}
+    folder.stores["g"] = {**graph, "password": neo4j_database.password}
+    folder.settings["migrations"] = {"graph": {"store": "g", "folder": "cypher"}}
+    folder.declare()
+    write(folder.path / "cypher", CYPHER)
+    done = call(folder, "migrate", "apply-all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = graph_rows(neo4j_database, "MATCH (p:Person) RETURN p.id, p.old, p.first ORDER BY p.id")
+    assert rows == [(1, True, True), (2, True, None)]
+    again = call(folder, "migrate", "apply-all")
+    assert again.returncode == 0 and "Nothing is pending." in again.stdout
+    write(
+        folder.path / "cypher", {"2026-02-01-001-bad.cypher": "CREATE (:Person {id: 3});\n// VERIFY: RETURN 1 => 2\n"}
+    )
+    failed = call(folder, "migrate", "apply-all")
+    assert failed.returncode == 1 and "nothing was changed" in failed.stderr
+    assert graph_rows(neo4j_database, "MATCH (p:Person) RETURN count(p)") == [(2,)]
+    write(folder.path / "cypher", {"2026-02-01-001-bad.cypher": "MATCH (n) DETACH DELETE n;\n"})
+    refused = call(folder, "migrate", "apply-all")
+    assert refused.returncode == 1 and "2026-02-01-001-bad.cypher:1:11: delete-all" in refused.stderr

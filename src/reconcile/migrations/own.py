@@ -46,8 +46,8 @@ def from_yaml(base: Migration, text: str, package: Scripted, problems: list[Prob
         permits += directives.permit(list(document["allow"]), str(document.get("reason") or ""), where, problems)
     return replace(
         base,
-        up=_script(document, "up", package, problems) or Script(()),
-        down=_script(document, "down", package, problems),
+        up=_script(document, "up", text, package, problems) or Script(()),
+        down=_script(document, "down", text, package, problems),
         down_file=base.file,
         description=str(document.get("description") or ""),
         depends_on=tuple(
@@ -58,21 +58,22 @@ def from_yaml(base: Migration, text: str, package: Scripted, problems: list[Prob
     )
 
 
-def _script(document: Map, key: str, package: Scripted, problems: list[Problem]) -> Script | None:
-    """The script under a key, its lines those of the YAML file."""
+def _script(document: Map, key: str, file: str, package: Scripted, problems: list[Problem]) -> Script | None:
+    """The script under a key, at the lines and columns of the YAML file."""
     if document.get(key) is None:
         return None
-    where = document.value_at(key)
-    text = str(document[key])
-    block = "\n" in text.rstrip("\n") or where.line == document.at(key).line  # a literal block begins a line below
-    first = where.line + 1 if block and _is_block(document, key) else where.line
+    where, text = document.value_at(key), str(document[key])
+    first, column = where.line, where.column
+    lines = file.split("\n")
+    if lines[first - 1].rstrip().endswith(("|", "|-", "|+", ">", ">-")):  # a block, which begins in the next line
+        first += 1
+        column = len(lines[first - 1]) - len(lines[first - 1].lstrip(" ")) + 1
     script = package.script("\n" * (first - 1) + text)
-    problems += [Problem(f.what, where=Source(where.file, f.line, f.column), hint=f.hint) for f in script.faults]
+    script = replace(script, dangers=tuple(replace(d, column=d.column + column - 1) for d in script.dangers))
+    problems += [
+        Problem(f.what, where=Source(where.file, f.line, f.column + column - 1), hint=f.hint) for f in script.faults
+    ]
     return script
-
-
-def _is_block(document: Map, key: str) -> bool:
-    return str(document[key]).endswith("\n")
 
 
 def _verification(number: int, entry: Map) -> Verification:

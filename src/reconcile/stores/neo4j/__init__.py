@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from reconcile.ledger import Ledger
     from reconcile.stores.backups import Made
+    from reconcile.stores.migrating import Migrates, Script
     from reconcile.yamlio import Map
 
 
@@ -47,6 +48,33 @@ class Neo4j:
         """One file."""
         del place
         return dumping.dump(live, server, spec, only)
+
+    script_suffixes: tuple[str, ...] = (".cypher", ".cql")
+    comment = "//"
+
+    def script(self, text: str, verifying: bool = False) -> Script:
+        """See `stores.migrating.Scripted`."""
+        from reconcile.stores.neo4j.scripts import script
+
+        return script(text, verifying)
+
+    def reads_only(self, query: str) -> bool:
+        """See `stores.migrating.Scripted`."""
+        from reconcile.stores.neo4j.scripts import reads_only
+
+        return reads_only(query)
+
+    def tracking(self, spec: StoreSpec, table: str) -> tuple[str, ...]:
+        """See `stores.migrating.Scripted`: nodes, which introspection leaves out by their label."""
+        del spec, table
+        return ()
+
+    def migrations(self, spec: StoreSpec, project: str, environment: str) -> Migrates:
+        """See `stores.migrating.Scripted`."""
+        from reconcile.stores.neo4j.migrating import Neo4jMigrations
+
+        del project, environment
+        return Neo4jMigrations(spec)
 
     def connect(self, spec: StoreSpec, project: str, environment: str) -> Session:
         """A session; the driver is imported with its first call."""

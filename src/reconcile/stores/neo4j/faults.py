@@ -29,12 +29,13 @@ TOO_MUCH = (
     "Neo.ClientError.Transaction.TransactionTimedOutClientConfiguration",
 )
 """A query was ended for its memory or its time."""
-_TAKEN = (
+TAKEN = (
     "Neo.ClientError.Schema.IndexAlreadyExists",
     "Neo.ClientError.Schema.IndexWithNameAlreadyExists",
     "Neo.ClientError.Schema.ConstraintAlreadyExists",
     "Neo.ClientError.Schema.ConstraintWithNameAlreadyExists",
 )
+"""Something of the name, or of the definition, is there."""
 _LOGIN = {
     "Neo.ClientError.Security.Unauthorized": (
         "the server does not accept user and password",
@@ -104,7 +105,7 @@ def store_error(error: Exception, store: str, url: str, secrets: Sequence[str]) 
             )
         if code == CONSTRAINT_FAILED and "Enterprise" in message:
             return UnsupportedError(message, where=where, hint="this server is the Community Edition")
-        if code in _TAKEN:
+        if code in TAKEN:
             hint = "the schema has changed since the plan was made: plan again"
             return StoreError(message, where=where, hint=hint)
         return StoreError(f"{message} ({code})", where=where)

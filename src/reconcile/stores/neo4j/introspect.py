@@ -40,6 +40,8 @@ SHOW_INDEXES = (
 )
 
 MARK_LABEL = "__Reconcile"
+MIGRATION_LABEL = "__ReconcileMigration"
+OWN_LABELS = (MARK_LABEL, MIGRATION_LABEL)
 """The label of the tool's own node: never shown."""
 
 _CONSTRAINTS = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from reconcile.findings import Finding, Rule, Sample
 from reconcile.model import State
 from reconcile.stores.neo4j.cypher import quote
-from reconcile.stores.neo4j.introspect import MARK_LABEL
+from reconcile.stores.neo4j.introspect import OWN_LABELS
 from reconcile.stores.neo4j.looking import Look
 from reconcile.stores.neo4j.resources import Vocabulary
 
@@ -59,7 +59,7 @@ def _names(words: Vocabulary, pattern: str, what: str, look: Look) -> Iterator[F
 
 def _in_use(kind: str, look: Look) -> list[str]:
     names = (row["name"] for row in look.rows(_QUERIES[kind]))
-    return [name for name in names if name != MARK_LABEL and not look.hides(kind.removesuffix("s"), name)]
+    return [name for name in names if name not in OWN_LABELS and not look.hides(kind.removesuffix("s"), name)]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class _Place:
 def _places(labels: Sequence[str] | None, types: Sequence[str] | None, look: Look) -> Iterator[_Place]:
     if labels is None:
         hidden = [row["name"] for row in look.rows(_QUERIES["labels"]) if look.hides("label", row["name"])]
-        without = "&".join(f"!{quote(name)}" for name in (MARK_LABEL, *hidden))
+        without = "&".join(f"!{quote(name)}" for name in (*OWN_LABELS, *hidden))
         yield _Place(f"(n:{without})", "nodes")
     yield from (_Place(f"(n:{quote(name)})", "nodes") for name in labels or ())
     if types is None:
