@@ -1,0 +1,79 @@
+"""A password, a webhook and whatever a hook repeats are in nothing that is printed, written or kept."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.projects import Folder
+
+TABLE = "tables:\n  notes: {{columns: {{id: bigint, body: text{}}}, primary_key: [id]}}\n"
+
+
+@pytest.fixture
+def canary(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The password of a role by which $APP_URL connects."""
+    word, role = f"canary{secrets.token_hex(8)}", f"teller_{secrets.token_hex(4)}"
+    with psycopg.connect(postgres_database, autocommit=True) as connection:
+        make = sql.SQL("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}")
+        connection.execute(make.format(sql.Identifier(role), sql.Literal(word)))
+        parts = urlsplit(postgres_database)
+        place = f"{role}:{word}@{parts.hostname}:{parts.port}"
+        monkeypatch.setenv("APP_URL", urlunsplit(parts._replace(netloc=place)))
+        monkeypatch.setenv("CHAT", f"http://127.0.0.1:1/{word}")
+        yield word
+        connection.execute(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(sql.Identifier(role)))
+        connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+        connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+def test_no_secret_is_told_or_kept(tmp_path: Path, canary: str) -> None:
+    """Of a run that is done, one that fails, and one that cannot connect."""
+    tells = {"command": ["sh", "-c", 'echo "cannot reach $APP_URL"'], "on_failure": "warn"}
+    fails = {"command": ["sh", "-c", 'echo "cannot reach $APP_URL"; exit 1']}
+    folder = Folder(
+        tmp_path,
+        {"s": {"kind": "postgres", "url": "${APP_URL}"}},
+        {"ledger": {"file": "ledger.db"}, "notify": [{"webhook": "${CHAT}"}], "hooks": {"before": [tells]}},
+    )
+    folder.declare(s=TABLE.format(""))
+    told: list[str] = []
+
+    def run(*arguments: str, **environment: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-m", "reconcile", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "RECONCILE_TRACEBACK": "1", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        told.append(done.stdout + done.stderr)
+        return done.returncode
+
+    shapes = [f"--write={name}=plan.{name}" for name in ("json", "markdown", "script", "text")]
+    assert run("plan", "--out", "plan.json", *shapes) == 0
+    reports = [f"--report=report{suffix}" for suffix in (".md", ".html", ".json", ".txt")]
+    assert run("apply", "plan.json", "--log-format", "json", *reports) == 0
+    assert "ConnectError" in told[-1] and "cannot reach postgresql://" in told[-1], "what it says is shown, masked"
+    folder.settings["hooks"] = {"before": [tells], "after_expand": [fails]}
+    folder.declare(s=TABLE.format(", lang: text"))
+    assert run("apply", "--auto-approve", *(r.replace("=report", "=stopped") for r in reports)) == 3
+    assert run("status") == run("history") == run("show", "2") == 0
+    assert run("check", "--format", "json") == 2
+    wrong = os.environ["APP_URL"].replace(canary, f"{canary}x")
+    assert run("plan", APP_URL=wrong) == run("plan", APP_URL=os.environ["APP_URL"].replace("/", "//", 5)) == 1
+    assert len(list(tmp_path.glob("report.*"))) == len(list(tmp_path.glob("stopped.*"))) == 4
+    for text in told:
+        assert canary not in text, text
+    for path in filter(Path.is_file, tmp_path.rglob("*")):
+        assert canary.encode() not in path.read_bytes(), path
