@@ -66,6 +66,7 @@ LAYERS = (
         "survey",
         "starter",
         "freshness",
+        "stopped",
         "apply",
         "report",
     ),

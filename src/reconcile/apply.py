@@ -12,10 +12,11 @@ from itertools import groupby
 from types import MappingProxyType
 
 from reconcile.change import Op, Step
-from reconcile.errors import PartialError, ReconcileError, RefusedError
+from reconcile.errors import ReconcileError, RefusedError
 from reconcile.ledger import LOCK_SECONDS, Ledger
 from reconcile.moments import Moment, around
 from reconcile.plan import Plan
+from reconcile.stopped import UNKNOWN, between, within
 from reconcile.stores.base import Reporting, Session, Telling
 
 TRIES = 5
@@ -111,7 +112,7 @@ def execute(
                         group.settle()
                     continue
                 if (asked := stop()) is not None:
-                    raise _stopped_between(plan, run, f"stopped by {asked}, before {todo[0].id}", finished)
+                    raise between(plan, run, f"stopped by {asked}, before {todo[0].id}", finished)
                 if not entered:
                     _reach(reach, before, plan, run, finished)
                     entered = True
@@ -126,7 +127,7 @@ def execute(
                         raise RefusedError(f"the lock of run {run} was lost", where=ledger.placement)
                     group.carry_out(again=any(s.id in journal for s in todo))
                 except (ReconcileError, KeyboardInterrupt) as error:
-                    raise _stopped(plan, run, group, finished, error) from error
+                    raise group.stopped(plan, finished, error) from error
                 finished += [s.id for s in todo]
                 carried += len(todo)
                 for step in todo:
@@ -142,7 +143,7 @@ def _interrupted(plan: Plan, run: str, finished: Sequence[str]) -> Iterator[None
     try:
         yield
     except KeyboardInterrupt as error:
-        raise _stopped_between(plan, run, "interrupted", finished) from error
+        raise between(plan, run, "interrupted", finished) from error
 
 
 def _reach(reach: Callable[[Moment], None], moment: Moment, plan: Plan, run: str, finished: Sequence[str]) -> None:
@@ -150,7 +151,7 @@ def _reach(reach: Callable[[Moment], None], moment: Moment, plan: Plan, run: str
         reach(moment)
     except (ReconcileError, KeyboardInterrupt) as error:
         what = error.what if isinstance(error, ReconcileError) else ""
-        raise _stopped_between(plan, run, what or f"interrupted at {moment}", finished) from error
+        raise between(plan, run, what or f"interrupted at {moment}", finished) from error
 
 
 def _tell(on_event: OnEvent, step: Step, detail: str) -> None:
@@ -240,6 +241,11 @@ class _Group:
         if not journalled:
             self.ledger.write(self.run, self.ids, "done", self.seconds)
 
+    def stopped(self, plan: Plan, finished: Sequence[str], error: BaseException) -> ReconcileError:
+        """What to tell of an error that it ended with."""
+        state = "committed, not ready" if self.committed else "rolled back" if self.transactional else UNKNOWN
+        return within(plan, self.run, error, finished, self.ids, state)
+
 
 @contextmanager
 def _located(step: Step) -> Iterator[None]:
@@ -251,50 +257,3 @@ def _located(step: Step) -> Iterator[None]:
             error.where = f"{step.id} ({error.where})" if error.where else step.id
             error.args = (str(error),)
         raise
-
-
-def _stopped(plan: Plan, run: str, failed: _Group, finished: Sequence[str], error: BaseException) -> ReconcileError:
-    interrupted = isinstance(error, KeyboardInterrupt)
-    what = "interrupted" if interrupted else str(error)
-    rolled_back = failed.transactional and not failed.committed
-    if not finished and rolled_back:
-        hint = None if interrupted else "the transaction was rolled back: nothing was changed in any store"
-        return ReconcileError(what, hint=hint)
-    begun = set(failed.ids)
-    state = "rolled back" if rolled_back else "begun, perhaps half done"
-    state = "committed, not ready" if failed.committed else state
-    declared = _declared(plan, failed.ids)
-    half = [f"{state} ({len(begun)}): {_short(sorted(begun))}"]
-    return PartialError(f"run {run} stopped part-way: {what}{declared}", hint=_ways(plan, run, finished, begun, half))
-
-
-def _stopped_between(plan: Plan, run: str, what: str, finished: Sequence[str]) -> ReconcileError:
-    if not finished:
-        return ReconcileError(what, hint="nothing was changed in any store")
-    return PartialError(f"run {run} stopped part-way: {what}", hint=_ways(plan, run, finished, set(), []))
-
-
-def _ways(plan: Plan, run: str, finished: Sequence[str], begun: set[str], half: Sequence[str]) -> str:
-    """What is done, half done and not begun, and what to do next."""
-    waiting = [s.id for s in plan.steps if s.id not in begun and s.id not in finished]
-    lines = [
-        f"done ({len(finished)}): {_short(finished)}",
-        *half,
-        f"not begun ({len(waiting)}): {_short(waiting)}",
-        "go on with:   reconcile apply --resume",
-        f"take it back: reconcile rollback {run}",
-        f"or leave it:  reconcile apply --abandon {run}   (then plan again)",
-    ]
-    return "\n  ".join(lines)
-
-
-def _declared(plan: Plan, steps: Sequence[str]) -> str:
-    """Where what one change was to bring about is written, for the end of an error; "" for several changes."""
-    addresses = {step.rpartition("/")[0] for step in steps}
-    sources = plan.observed.get("sources", {}) if isinstance(plan.observed, Mapping) else {}
-    source = sources.get(addresses.pop()) if len(addresses) == 1 else None
-    return f"\n  declared at {source['file']}:{source['line']}:{source['column']}" if source else ""
-
-
-def _short(ids: Sequence[str]) -> str:
-    return ", ".join(ids) if len(ids) <= 6 else f"{', '.join(ids[:5])} … and {len(ids) - 5} more"
