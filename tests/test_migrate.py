@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import re
+import shlex
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
@@ -15,8 +18,9 @@ import neo4j
 import psycopg
 import pytest
 
-from reconcile import cli
+from reconcile import cli, schemas
 from reconcile.sandbox.scratch import Neo4jDatabase
+from reconcile.stores.migrating import Danger
 from reconcile.survey import open_ledger
 from reconcile.workflow import migrate
 from tests.projects import Folder
@@ -357,3 +361,50 @@ def test_cypher_files_end_to_end(folder: Folder, neo4j_database: Neo4jDatabase) 
     write(folder.path / "cypher", {"2026-02-01-001-bad.cypher": "MATCH (n) DETACH DELETE n;\n"})
     refused = call(folder, "migrate", "apply-all")
     assert refused.returncode == 1 and "2026-02-01-001-bad.cypher:1:11: delete-all" in refused.stderr
+
+
+def test_an_apply_runs_them_in_its_migrate_phase(folder: Folder) -> None:
+    files = {
+        "001_fill.sql": "INSERT INTO notes VALUES (1, 'a');\nTRUNCATE notes;\nINSERT INTO notes VALUES (2, 'b');\n"
+        "-- reconcile: allow truncate: nothing is in it yet\n-- VERIFY: SELECT count(*) FROM notes => 1\n",
+        "002_more.sql": "INSERT INTO notes VALUES (3, 'c');\n",
+    }
+    write(folder.path / "migrations", files)
+    folder.declare(s="tables:\n  notes: {columns: {id: bigint, title: text}, primary_key: [id]}\n")
+    planned = folder.plan()
+    steps = [s for s in planned.steps if s.phase.value == "migrate"]
+    assert [s.id for s in steps] == ["s.migration.main.001/1-run", "s.migration.main.002/1-run"]
+    shown = call(folder, "plan").stdout
+    assert "s.migration.main.001" in shown and "migrations/001_fill.sql:1" in shown
+    assert "allowed truncate (line 2): nothing is in it yet" in shown
+    assert call(folder, "plan", "--out", str(folder.path / "plan.json")).returncode == 0
+    before = (folder.path / "migrations/002_more.sql").read_text()
+    write(folder.path / "migrations", {"002_more.sql": "INSERT INTO notes VALUES (4, 'd');\n"})
+    assert folder.plan() != planned, "the digest covers their checksums"
+    stale = call(folder, "apply", str(folder.path / "plan.json"))
+    assert stale.returncode == 4 and "migrations/002_more.sql moved since it was made" in stale.stderr, stale.stderr
+    write(folder.path / "migrations", {"002_more.sql": before})
+    done = call(folder, "apply", str(folder.path / "plan.json"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ask(folder, "SELECT array_agg(id ORDER BY id) FROM notes") == [([2, 3],)]
+    assert folder.plan().steps == () and "Nothing is pending." in call(folder, "migrate", "apply-all").stdout
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "migrations.md").read_text(encoding="utf-8")
+
+
+def test_the_page_runs_as_it_stands(tmp_path: Path, postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_DATABASE_URL", postgres_database)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reconcile.yaml").write_text(re.findall(r"```yaml\n(.*?)```", PAGE, re.S)[0])
+    write(tmp_path, dict(re.findall(r"```(?:sql|yaml) (migrations/\S+)\n(.*?)```", PAGE, re.S)))
+    for line in re.findall(r"```sh\n(.*?)```", PAGE, re.S)[0].splitlines():
+        assert cli.run(shlex.split(line, comments=True)[1:]) == 0, line
+    assert (tmp_path / "migrations" / "004_documents_have_owners.sql").exists()
+
+
+def test_every_danger_is_in_the_page() -> None:
+    for danger in Danger:
+        assert f"| `{danger.value}` | {danger.sentence} |" in PAGE
+    schema = json.dumps(schemas.load("project.schema.json"))
+    assert json.dumps([d.value for d in Danger]) in schema

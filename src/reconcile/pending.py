@@ -1,16 +1,19 @@
-"""Which backfills a plan has: those that are declared and that the ledger does not know as done. Pure."""
+"""Which backfills and migrations a plan has: those that nobody knows as done. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reconcile.backfills import progress
 from reconcile.backfills.change import RunBackfill
 from reconcile.backfills.definition import Backfill
 from reconcile.diff import Difference
+from reconcile.migrations.change import RunMigration
 from reconcile.model import Json, State
 from reconcile.narrow import Options, select
+
+_NOTE = "what migrations make is not declared by that: after the apply, `reconcile import` writes it as YAML"
 
 
 def parted(desired: State) -> tuple[State, list[Backfill]]:
@@ -23,6 +26,20 @@ def live(known: Mapping[str, Json], store: str, state: State) -> State:
     """What is live in a store, with the backfills that are done."""
     found = [backfill for backfill in progress.done(known) if backfill.address.store == store]
     return state.add(*found) if found else state
+
+
+def beside(difference: Difference, changes: Sequence[RunMigration], options: Options) -> Difference:
+    """A store's difference with the migrations that are to run."""
+    if not changes:
+        return difference
+    chosen = select(list(changes), options)
+    return replace(
+        difference,
+        changes=(*difference.changes, *chosen),
+        found=(*difference.found, *changes),
+        notes=(*difference.notes, *([_NOTE] if chosen else [])),
+        complete=difference.complete and len(chosen) == len(changes),
+    )
 
 
 def planned(

@@ -17,6 +17,7 @@ from reconcile.ledger_rows import Applied
 from reconcile.ledger_rows import World as Stamp
 from reconcile.leftovers import marked
 from reconcile.looking import Look, Store, together
+from reconcile.migrations import change as migrations
 from reconcile.model import Address, Json, Resource, State, declared_only
 from reconcile.narrow import follow
 from reconcile.plan import fingerprint
@@ -205,6 +206,7 @@ def survey(reading: Reading, options: Options) -> Survey:
     differences: dict[str, Difference] = {}
     problems: list[Problem] = []
     errors: list[str] = []
+    waiting = migrations.waiting(reading.project)
     for name, store in reading.stores.items():
         own = reading.desired
         if len(reading.stores) > 1:
@@ -231,7 +233,8 @@ def survey(reading: Reading, options: Options) -> Survey:
                 options,
                 canonical[name].same,
             )
-            differences[name] = pending.planned(found, backfills, reading.known, options)
+            found = pending.planned(found, backfills, reading.known, options)
+            differences[name] = pending.beside(found, waiting.get(name, ()), options)
         except PlanError as error:
             errors.append(str(error))
     if problems:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconcile import held, planfile
-from reconcile.apply import Event, OnEvent, execute
+from reconcile.apply import Event, OnEvent, Own, execute
 from reconcile.backfills.change import OP
 from reconcile.change import Phase
 from reconcile.checkup import stopping
@@ -17,6 +17,7 @@ from reconcile.errors import HookError, PartialError, Problem, ReconcileError, R
 from reconcile.findings import Result
 from reconcile.freshness import remaining, stale
 from reconcile.leftovers import settled
+from reconcile.migrations import change as migrations
 from reconcile.order import Choice
 from reconcile.plan import Plan
 from reconcile.stores.base import Ends, Session
@@ -25,6 +26,7 @@ from reconcile.workflow import asserting, pausing, undoing
 from reconcile.workflow.admission import admit, no_unfinished, refuse_large
 from reconcile.workflow.check import examined, told, told_before_steps
 from reconcile.workflow.filling import Filler
+from reconcile.workflow.migrating import Migrator, refuse_moved
 from reconcile.workflow.moments import Moments
 from reconcile.workflow.moments import moved as hooks_moved
 from reconcile.workflow.plan import ordered
@@ -188,7 +190,10 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
             if made.steps:
                 recorder.begin(moments, found)
                 moments.begin()
-            own = {OP: Filler(project, run, sessions, ledger, on_event, how.stop)}
+            own: Own = {
+                OP: Filler(project, run, sessions, ledger, on_event, how.stop),
+                migrations.OP: Migrator(project, run, ledger, on_event),
+            }
             carried = execute(now, run, sessions, ledger, on_event, journal, pending, how.stop, moments.reach, own)
             if pending - {s.id for s in now.steps}:
                 ledger.record((), (), pausing.paused(run, how.until, made, reread(found).lives))
@@ -350,6 +355,7 @@ def _fresh(made: Plan, found: Reading) -> None:
         raise StaleError(
             "the plan is stale: `hooks:` of reconcile.yaml moved since it was made", hint="make a new plan"
         )
+    refuse_moved(made, found.project)
     moved = stale(made, found.lives, found.empty)
     if moved:
         lines = "\n".join(f"  {line}" for line in moved)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reconcile.errors import ProjectError, ReconcileError
 from reconcile.migrations.discover import discover, layout, names
 from reconcile.migrations.history import Standing, State, forms
+from reconcile.migrations.looked import Looked, looked, refresh
 from reconcile.migrations.model import Folder, Layout, Migration
 from reconcile.migrations.order import find
 from reconcile.migrations.safety import refusals
@@ -18,15 +19,12 @@ from reconcile.model import Json
 from reconcile.stores import package
 from reconcile.stores.migrating import Scripted, groups
 from reconcile.workflow.migrate import (
-    Looked,
     Tell,
     Work,
     back_refusals,
     carry_out,
     known,
     known_key,
-    looked,
-    refresh,
     running,
     stopped,
 )

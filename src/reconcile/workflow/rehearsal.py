@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from reconcile.errors import ReconcileError
+from reconcile.migrations.looked import Looked, chosen, looked
 from reconcile.migrations.model import Migration
 from reconcile.stores.migrating import Group, StatementError, groups
-from reconcile.workflow.migrate import Looked, chosen, looked, out_of_order
+from reconcile.workflow.migrate import out_of_order
 
 if TYPE_CHECKING:
     from reconcile.project import Project
