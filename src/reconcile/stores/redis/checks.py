@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from reconcile.change import Step
 from reconcile.errors import Problem
 from reconcile.model import State
 from reconcile.stores.redis import values
-from reconcile.stores.redis.resources import Parameter
+from reconcile.stores.redis.families import printable
+from reconcile.stores.redis.resources import Family, Parameter
 from reconcile.suggest import meant
+
+
+def taken(step: Step, count: int, sample: Sequence[tuple[str, str]]) -> Iterator[Problem]:
+    """New names that are in use already, of one step."""
+    if count:
+        more = ", …" if count > len(sample) else ""
+        named = ", ".join(f"{printable(old)} → {printable(new)}" for old, new in sample)
+        yield Problem(
+            f"{count} new {'name is' if count == 1 else 'names are'} in use already: {named}{more}",
+            where=str(step.address),
+            hint="delete one of the two keys each, or give it another name",
+        )
 
 
 def unsupported(
@@ -24,12 +38,19 @@ def unsupported(
         config: what CONFIG GET tells.
         why_fixed: what the server says against setting a parameter at run time.
     """
-    return [
-        problem
-        for resource in desired.values()
-        if isinstance(resource, Parameter)
-        for problem in _parameter(resource, info, config, why_fixed)
-    ]
+    problems = []
+    for resource in desired.values():
+        if isinstance(resource, Parameter):
+            problems += list(_parameter(resource, info, config, why_fixed))
+        elif isinstance(resource, Family) and resource.old is not None and info.get("redis_mode") == "cluster":
+            problems.append(
+                Problem(
+                    "keys of a cluster are not renamed: the new name may be of another slot",
+                    where=resource.source,
+                    hint="take `renamed_from` out, and move the keys with your own means",
+                )
+            )
+    return problems
 
 
 def _parameter(

@@ -19,6 +19,8 @@ class Parameter(Resource):
     Live ones that are not declared are the server's own: they are left as they are, without a word.
     """
 
+    only_declared: ClassVar[bool] = True
+
     value: str
     rewrite: bool = field(default=False, compare=False, repr=False)
     """Declared: whether the server is to write its configuration file anew after a change."""
@@ -47,14 +49,16 @@ class RenamedFamily(Family):
 
 
 class Keys(Resource):
-    """Live only: keys of a sample that look alike. Proposed by `import`, never planned."""
+    """Live only: keys of a sample that look alike. Proposed by `import` as families, never planned."""
 
+    only_declared: ClassVar[bool] = True
+
+    name_hint: str = field(default="", compare=False)
+    """What a family of them could be called."""
     type: str | None = field(default=None, compare=False)
     """None: of several types."""
-    lasting: int = field(default=0, compare=False)
-    """How many of them have no time to live."""
-    longest: int = field(default=0, compare=False)
-    """The longest time to live seen, ms."""
+    ttl: str | None = field(default=None, compare=False)
+    """The rule that all of them keep, as a family has it; None: there is none."""
     count: int = field(default=0, compare=False)
 
 

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING
 from reconcile.change import Call, Op, Server, Step, Timeouts
 from reconcile.checkup import Check
 from reconcile.errors import Problem, StoreError
+from reconcile.findings import Verified
 from reconcile.model import Address, Json, State
-from reconcile.stores.base import Canonical, Live, Transaction
-from reconcile.stores.redis import checks, values
+from reconcile.stores.base import Canonical, Live, Side, Transaction
+from reconcile.stores.redis import checks, renaming, sampling, values, verify
 from reconcile.stores.redis.canonical import canonical
 from reconcile.stores.redis.introspect import introspect
-from reconcile.stores.redis.wire import Wire, pairs, sections, text
+from reconcile.stores.redis.wire import RedisError, Wire, pairs, sections, text
 
 if TYPE_CHECKING:
     from reconcile.stores.base import StoreSpec
-
-MARK = "reconcile:mark"
-"""The key that says whose the database is. It may be evicted: then nobody's."""
 
 
 class RedisSession:
@@ -32,6 +30,7 @@ class RedisSession:
         self._info: dict[str, str] | None = None
         self._config: dict[str, str] | None = None
         """None where it may not be read."""
+        self._sample: sampling.Sample | None = None
         self.tell: Callable[[str], None] = lambda detail: None
         self.report: Callable[[str], None] = lambda line: None
 
@@ -52,18 +51,22 @@ class RedisSession:
         return Server(self.spec.name, "redis", self._info["redis_version"], identity=identity, facts=facts)
 
     def introspect(self) -> Live:
-        """The configuration: one round trip."""
+        """The configuration in one round trip; of the keys a bounded sample, which `import` and notes are made from."""
         partial = []
         found = self.wire.tried("CONFIG", "GET", "*")
         self._config = None if found is None else {name: text(v) for name, v in pairs(found).items()}
         if self._config is None:
             partial.append("CONFIG GET is not allowed: the configuration is not known")
-        return introspect(self.spec.name, self._config or {}, partial)
+        sample = sampling.look(self.wire, *sampling.bounds(self.spec.settings))
+        self._sample = verify.visible(sample, self.spec.name, self.spec.settings)
+        return introspect(self.spec.name, self._config or {}, self._sample, partial)
 
     def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
-        """Values in the server's spelling."""
+        """Values in the server's spelling; families of which there are keys under old names as such."""
         del known
-        return canonical(desired, live)
+        _, seconds = sampling.bounds(self.spec.settings)
+        left = lambda pattern: renaming.any_left(self.wire, pattern, seconds)  # noqa: E731
+        return canonical(desired, live, left, self._sample)
 
     def unsupported(self, desired: State) -> Sequence[Problem]:
         """Parameters that this server does not have, or reads only when it starts."""
@@ -84,9 +87,21 @@ class RedisSession:
         return {}
 
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
-        """Nothing yet."""
-        del steps
-        return []
+        """New names of keys that are in use."""
+        calls = [(s, c) for s in steps for c in s.calls if isinstance(c, Op) and c.op == "rename_keys"]
+        return [p for step, call in calls for p in checks.taken(step, *renaming.collisions(self.wire, call.args))]
+
+    def verify(self, chosen: State, sample: int, declared: State) -> Verified:
+        """See `stores.base.Verifies`: keys and their families."""
+        return verify.verified(self.wire, self.spec.name, self.spec.settings, chosen, declared, sample)
+
+    def ids(self, side: Side) -> Iterator[str | None]:
+        """No key is a side of a mirror.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError(f"{side.address} has no ids", where=self.wire.place)
 
     def check(self, steps: Sequence[Step]) -> Sequence[Check]:
         """See `Session.check`."""
@@ -116,6 +131,9 @@ class RedisSession:
                 self._set(args["name"], args["value"])
             case Op("config_rewrite"):
                 self.wire.ask("CONFIG", "REWRITE")
+            case Op("rename_keys", args):
+                renamed = renaming.rename(self.wire, args, self.tell)
+                self.report(f"{renamed} keys of {args['from']} renamed to {args['to']}")
             case _:
                 raise StoreError(f"Redis cannot run {call!r}", where=self.wire.place)
 
@@ -135,15 +153,13 @@ class RedisSession:
 
     def transient(self, error: BaseException) -> bool:
         """A connection that broke, a server that loads its data."""
-        from reconcile.stores.redis.wire import RedisError
-
         return isinstance(error, RedisError) and error.passing
 
     def mark(self, content: Mapping[str, str] | None) -> Mapping[str, str]:
         """A hash under our own key; {} where there is none."""
         if content is not None and dict(content) != self._mark():
             fields = [word for pair in content.items() for word in pair]
-            self.wire.ask("HSET", MARK, *fields)
+            self.wire.ask("HSET", sampling.MARK, *fields)
         return self._mark()
 
     def close(self) -> None:
@@ -153,7 +169,7 @@ class RedisSession:
     # --- helpers -----------------------------------------------------------------------------------------
 
     def _mark(self) -> dict[str, str]:
-        return {name: text(value) for name, value in pairs(self.wire.tried("HGETALL", MARK)).items()}
+        return {name: text(value) for name, value in pairs(self.wire.tried("HGETALL", sampling.MARK)).items()}
 
     def _set(self, name: str, value: str) -> None:
         self.wire.ask("CONFIG", "SET", name, value)
@@ -170,8 +186,6 @@ class RedisSession:
 
         From 7.0 on all names are looked at before anything is set: beside one that no server knows, nothing ever is.
         """
-        from reconcile.stores.redis.wire import RedisError
-
         if self.server().numbers < (7,):
             return None
         try:

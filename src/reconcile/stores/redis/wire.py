@@ -70,8 +70,11 @@ class Wire:
                 return None
             raise
 
-    def pipe(self, commands: Iterable[Sequence[str | bytes | int]]) -> list[Answer]:
+    def pipe(self, commands: Iterable[Sequence[str | bytes | int]], passing: str | None = None) -> list[Answer]:
         """The answers to several commands, sent in one go; not a transaction.
+
+        Args:
+            passing: the answer to a command that is refused with this text is None.
 
         Raises:
             RedisError: one of them was refused, or none was answered.
@@ -87,9 +90,11 @@ class Wire:
                 answers: list[Answer] = pipeline.execute(raise_on_error=False)
         except redis.RedisError as error:
             raise self._error(error) from error
-        for answer in answers:
+        for at, answer in enumerate(answers):
             if isinstance(answer, redis.RedisError):
-                raise self._error(answer) from answer
+                if passing is None or passing not in str(answer):
+                    raise self._error(answer) from answer
+                answers[at] = None
         return answers
 
     def close(self) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from reconcile.change import Change
 from reconcile.model import Resource
 from reconcile.stores.redis.changes.config import SetParameter
-from reconcile.stores.redis.resources import Parameter
+from reconcile.stores.redis.changes.family import RenameKeys
+from reconcile.stores.redis.resources import Keys, Parameter, RenamedFamily
 
-__all__ = ["SetParameter", "change"]
+__all__ = ["RenameKeys", "SetParameter", "change"]
 
 
 def change(before: Resource | None, after: Resource | None) -> Change | None:
-    """The change between two resources of one address; None where they are equal."""
+    """The change between two resources of one address; None where they are equal, or nothing is ever done about it."""
     if before == after:
         return None
     match before, after:
         case (None | Parameter(), Parameter()):
             return SetParameter(before, after)
+        case (None, RenamedFamily()):
+            return RenameKeys(None, after)
+        case (Parameter() | Keys(), None):
+            return None  # nothing takes a parameter away, and no plan deletes keys
     raise TypeError(f"no change between {before!r} and {after!r}")
