@@ -130,7 +130,10 @@ def _dotted(path: Sequence[str | int]) -> str:
 
 
 def _singular(group: str) -> str:
-    return _SINGULAR.get(group) or group.replace("_", " ").removesuffix("s")
+    if found := _SINGULAR.get(group):
+        return found
+    name = group.replace("_", " ")
+    return f"{name.removesuffix('ies')}y" if name.endswith("ies") else name.removesuffix("s")
 
 
 def _got(value: Any) -> str:

@@ -28,19 +28,27 @@ def taken(step: Step, count: int, sample: Sequence[tuple[str, str]]) -> Iterator
 def unsupported(
     desired: State,
     info: Mapping[str, str],
-    config: Mapping[str, str],
+    config: Mapping[str, str] | None,
     why_fixed: Callable[[str, str], str | None],
 ) -> list[Problem]:
     """What is declared and cannot be had here, each with its YAML line.
 
     Args:
         info: what INFO tells.
-        config: what CONFIG GET tells.
+        config: what CONFIG GET tells; None where it is not allowed.
         why_fixed: what the server says against setting a parameter at run time.
     """
     problems = []
     for resource in desired.values():
-        if isinstance(resource, Parameter):
+        if isinstance(resource, Parameter) and config is None:
+            problems.append(
+                Problem(
+                    "the configuration cannot be read: CONFIG GET is not allowed",
+                    where=resource.source,
+                    hint="let the user ask (reconcile check --grants), or take `config:` out where a service sets it",
+                )
+            )
+        elif isinstance(resource, Parameter) and config is not None:
             problems += list(_parameter(resource, info, config, why_fixed))
         elif isinstance(resource, Family) and resource.old is not None and info.get("redis_mode") == "cluster":
             problems.append(

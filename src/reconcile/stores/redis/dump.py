@@ -1,4 +1,7 @@
-"""Live -> YAML in the format's look: what `import` writes."""
+"""Live -> YAML in the format's look: parameters that differ from the shipped ones, families that keys seem to be of.
+
+A family is a proposal from a sample: somebody has to read it. Nothing is planned for it either way.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,54 @@ from collections.abc import Callable, Mapping
 
 from reconcile.model import Address, Json
 from reconcile.stores.base import Live, StoreSpec
+from reconcile.stores.redis.defaults import DEFAULTS
+from reconcile.stores.redis.resources import Keys, Parameter
 
 FILE = "keys.yaml"
 
 
 def dump(live: Live, spec: StoreSpec, only: Callable[[Address], bool]) -> Mapping[str, str]:
     """`keys.yaml`, or nothing where nothing is chosen."""
-    del live, spec, only
-    document: dict[str, Json] = {}
-    return {FILE: ""} if document else {}
+    from reconcile.yamldump import dump as to_yaml
+
+    config: dict[str, Json] = {}
+    families: dict[str, Json] = {}
+    comments: list[str] = []
+    for address, resource in live.state.items():
+        if not only(address):
+            continue
+        match resource:
+            case Parameter() if resource.value != DEFAULTS.get(resource.name, resource.value):
+                config[resource.name] = _value(resource.value)
+            case Keys():
+                families[resource.name_hint] = _family(resource)
+                comments += _mixed(resource)
+            case _:
+                pass
+    document = {"store": spec.name, "families": families, "config": config}
+    if not families and not config:
+        return {}
+    if families:
+        comments.insert(0, "families are proposed from a sample of the keys: read them, and give them names")
+    return {FILE: to_yaml({key: value for key, value in document.items() if value}, comments)}
+
+
+def _value(text: str) -> Json:
+    if text in ("yes", "no"):
+        return text == "yes"
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def _family(keys: Keys) -> Json:
+    found = {"pattern": keys.address.parts[0], "type": keys.type, "ttl": keys.ttl}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _mixed(keys: Keys) -> list[str]:
+    pattern = keys.address.parts[0]
+    found = []
+    if keys.type is None:
+        found.append(f"keys like {pattern} are of several types")
+    if keys.ttl is None:
+        found.append(f"of the keys like {pattern} some have a time to live and some have none")
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from reconcile.model import Address, State
 from reconcile.stores.base import Live
@@ -12,7 +12,7 @@ from reconcile.stores.redis.sampling import Sample
 from reconcile.stores.redis.values import SECRETS
 
 
-def introspect(store: str, config: Mapping[str, str], sample: Sample, partial: Iterable[str] = ()) -> Live:
+def introspect(store: str, config: Mapping[str, str], sample: Sample) -> Live:
     """All parameters but secrets, and what the keys look like.
 
     Neither is a difference where it is not declared: parameters are the server's own, keys are content.
@@ -32,4 +32,4 @@ def introspect(store: str, config: Mapping[str, str], sample: Sample, partial: I
         )
         for found in proposals(sample.keys)
     ]
-    return Live(State.of([*parameters, *keys]), (), tuple(partial))
+    return Live(State.of([*parameters, *keys]), ())

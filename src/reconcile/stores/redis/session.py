@@ -12,7 +12,7 @@ from reconcile.errors import Problem, StoreError
 from reconcile.findings import Verified
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, Side, Transaction
-from reconcile.stores.redis import checks, renaming, sampling, values, verify
+from reconcile.stores.redis import checks, condition, grants, renaming, sampling, values, verify
 from reconcile.stores.redis.canonical import canonical
 from reconcile.stores.redis.introspect import introspect
 from reconcile.stores.redis.wire import RedisError, Wire, pairs, sections, text
@@ -52,14 +52,11 @@ class RedisSession:
 
     def introspect(self) -> Live:
         """The configuration in one round trip; of the keys a bounded sample, which `import` and notes are made from."""
-        partial = []
         found = self.wire.tried("CONFIG", "GET", "*")
         self._config = None if found is None else {name: text(v) for name, v in pairs(found).items()}
-        if self._config is None:
-            partial.append("CONFIG GET is not allowed: the configuration is not known")
         sample = sampling.look(self.wire, *sampling.bounds(self.spec.settings))
         self._sample = verify.visible(sample, self.spec.name, self.spec.settings)
-        return introspect(self.spec.name, self._config or {}, self._sample, partial)
+        return introspect(self.spec.name, self._config or {}, self._sample)
 
     def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
         """Values in the server's spelling; families of which there are keys under old names as such."""
@@ -70,11 +67,7 @@ class RedisSession:
 
     def unsupported(self, desired: State) -> Sequence[Problem]:
         """Parameters that this server does not have, or reads only when it starts."""
-        self.server()
-        assert self._info is not None
-        if self._config is None:
-            return []
-        return checks.unsupported(desired, self._info, self._config, self._why_fixed)
+        return checks.unsupported(desired, self._told(), self._config, self._why_fixed)
 
     def is_empty(self, address: Address) -> bool:
         """Never asked for: no strategy depends on it."""
@@ -104,14 +97,26 @@ class RedisSession:
         raise StoreError(f"{side.address} has no ids", where=self.wire.place)
 
     def check(self, steps: Sequence[Step]) -> Sequence[Check]:
-        """See `Session.check`."""
-        del steps
-        return []
+        """See `Session.check`: a few round trips, one more for each kind of command that steps send."""
+        self._info = None
+        self.server()
+        user = self.wire.tried("ACL", "WHOAMI")
+        seen = condition.Seen(
+            shown=self.wire.shown,
+            host=self.wire.host,
+            tls=self.wire.tls,
+            user=None if user is None else text(user),
+            info=self._told(),
+            config=self._config,
+            modules=self._modules(),
+            refused=self._refused(text(user), steps) if user is not None else None,
+        )
+        return condition.checks(seen, self.spec.settings, steps)
 
     def grants(self, steps: Sequence[Step], prefix: str, ledger: str | None) -> Mapping[str, str]:
-        """See `Session.grants`."""
-        del steps, prefix, ledger
-        return {}
+        """See `Session.grants`: lines for the server's ACL."""
+        del ledger
+        return grants.of_commands(self.spec.name, steps, prefix, search="search" in self._modules())
 
     @contextmanager
     def transaction(self, steps: Sequence[Step]) -> Iterator[Transaction]:
@@ -167,6 +172,28 @@ class RedisSession:
         self.wire.close()
 
     # --- helpers -----------------------------------------------------------------------------------------
+
+    def _told(self) -> dict[str, str]:
+        """What INFO says."""
+        self.server()
+        assert self._info is not None
+        return self._info
+
+    def _modules(self) -> dict[str, str]:
+        """By name their versions; none where they are not shown."""
+        found = [pairs(module) for module in self.wire.tried("MODULE", "LIST") or ()]
+        return {text(m["name"]): values.version(int(m["ver"])) for m in found}
+
+    def _refused(self, user: str, steps: Sequence[Step]) -> dict[str, str] | None:
+        """By command that steps send what the server says against it; None before 7.0, or where it does not tell."""
+        found = {}
+        for words in grants.needs(steps) if steps else ():
+            answer = self.wire.tried("ACL", "DRYRUN", user, *words)
+            if answer is None:
+                return None
+            if text(answer) != "OK":
+                found[" ".join(words[:2]) if words[0] == "CONFIG" else words[0]] = text(answer)
+        return found
 
     def _mark(self) -> dict[str, str]:
         return {name: text(value) for name, value in pairs(self.wire.tried("HGETALL", sampling.MARK)).items()}

@@ -82,6 +82,15 @@ def _limits(text: str) -> Mapping[str, tuple[object, ...]]:
     }
 
 
+def version(number: int) -> str:
+    """A module's: 21005 is 2.10.5.
+
+    >>> version(21005), version(1)
+    ('2.10.5', '0.0.1')
+    """
+    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+
+
 def number(text: str | None) -> int:
     """A size as bytes; 0 where it is none."""
     found = _word(text) if text else 0

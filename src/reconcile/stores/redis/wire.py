@@ -109,6 +109,18 @@ class Wire:
         given = self._connected().connection_pool.connection_kwargs
         return f"{given.get('host')}:{given.get('port')}/{given.get('db', 0)}"
 
+    @property
+    def host(self) -> str:
+        """Where the server is."""
+        return str(self._connected().connection_pool.connection_kwargs.get("host"))
+
+    @property
+    def tls(self) -> bool:
+        """Whether what is sent is encrypted."""
+        import redis
+
+        return self._connected().connection_pool.connection_class is redis.SSLConnection
+
     def _connected(self) -> redis.Redis:
         if self._client is None:
             try:

@@ -1,0 +1,48 @@
+"""What the server ships with: `import` writes what differs. Read from Redis 8.2.3; where it runs is left out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+DEFAULTS: Mapping[str, str] = {
+    "acl-pubsub-default": "resetchannels", "acllog-max-len": "128", "active-defrag-cycle-max": "25",
+    "active-defrag-cycle-min": "1", "active-defrag-ignore-bytes": "104857600",
+    "active-defrag-max-scan-fields": "1000", "active-defrag-threshold-lower": "10",
+    "active-defrag-threshold-upper": "100", "active-expire-effort": "1", "activedefrag": "no",
+    "activerehashing": "yes", "aof-load-truncated": "yes", "aof-rewrite-incremental-fsync": "yes",
+    "aof-timestamp-enabled": "no", "appendfsync": "everysec", "appendonly": "no",
+    "auto-aof-rewrite-min-size": "67108864", "auto-aof-rewrite-percentage": "100", "busy-reply-threshold": "5000",
+    "client-output-buffer-limit": "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+    "client-query-buffer-limit": "1073741824", "cluster-allow-pubsubshard-when-down": "yes",
+    "cluster-allow-reads-when-down": "no", "cluster-allow-replica-migration": "yes",
+    "cluster-compatibility-sample-ratio": "0", "cluster-link-sendbuf-limit": "0", "cluster-migration-barrier": "1",
+    "cluster-node-timeout": "15000", "cluster-preferred-endpoint-type": "ip", "cluster-replica-no-failover": "no",
+    "cluster-replica-validity-factor": "10", "cluster-require-full-coverage": "yes",
+    "cluster-slot-stats-enabled": "no", "crash-log-enabled": "yes", "crash-memcheck-enabled": "yes",
+    "dynamic-hz": "yes", "hash-max-listpack-entries": "512", "hash-max-listpack-value": "64",
+    "hide-user-data-from-log": "no", "hll-sparse-max-bytes": "3000", "hz": "10", "latency-monitor-threshold": "0",
+    "latency-tracking": "yes", "latency-tracking-info-percentiles": "50 99 99.9", "lazyfree-lazy-eviction": "no",
+    "lazyfree-lazy-expire": "no", "lazyfree-lazy-server-del": "no", "lazyfree-lazy-user-del": "no",
+    "lazyfree-lazy-user-flush": "no", "lfu-decay-time": "1", "lfu-log-factor": "10", "list-compress-depth": "0",
+    "list-max-listpack-size": "-2", "loglevel": "notice", "max-new-connections-per-cycle": "10",
+    "max-new-tls-connections-per-cycle": "1", "maxclients": "10000", "maxmemory": "0", "maxmemory-clients": "0",
+    "maxmemory-eviction-tenacity": "10", "maxmemory-policy": "noeviction", "maxmemory-samples": "5",
+    "min-replicas-max-lag": "10", "min-replicas-to-write": "0", "no-appendfsync-on-rewrite": "no",
+    "notify-keyspace-events": "", "propagation-error-behavior": "ignore", "protected-mode": "yes",
+    "proto-max-bulk-len": "536870912", "rdb-del-sync-files": "no", "rdb-save-incremental-fsync": "yes",
+    "rdbcompression": "yes", "repl-backlog-size": "1048576", "repl-backlog-ttl": "3600",
+    "repl-disable-tcp-nodelay": "no", "repl-diskless-load": "disabled", "repl-diskless-sync": "yes",
+    "repl-diskless-sync-delay": "5", "repl-diskless-sync-max-replicas": "0", "repl-ping-replica-period": "10",
+    "repl-timeout": "60", "replica-announced": "yes", "replica-full-sync-buffer-limit": "0",
+    "replica-ignore-disk-write-errors": "no", "replica-ignore-maxmemory": "yes", "replica-lazy-flush": "no",
+    "replica-priority": "100", "replica-read-only": "yes", "replica-serve-stale-data": "yes",
+    "sanitize-dump-payload": "no", "save": "3600 1 300 100 60 10000", "set-max-intset-entries": "512",
+    "set-max-listpack-entries": "128", "set-max-listpack-value": "64", "shutdown-on-sigint": "default",
+    "shutdown-on-sigterm": "default", "shutdown-timeout": "10", "slowlog-log-slower-than": "10000",
+    "slowlog-max-len": "128", "stop-writes-on-bgsave-error": "yes", "stream-node-max-bytes": "4096",
+    "stream-node-max-entries": "100", "tcp-keepalive": "300", "timeout": "0", "tls-auth-clients": "yes",
+    "tls-ciphers": "", "tls-ciphersuites": "", "tls-cluster": "no", "tls-prefer-server-ciphers": "no",
+    "tls-protocols": "", "tls-replication": "no", "tls-session-cache-size": "20480",
+    "tls-session-cache-timeout": "300", "tls-session-caching": "yes", "tracking-table-max-keys": "1000000",
+    "vset-force-single-threaded-execution": "no", "zset-max-listpack-entries": "128", "zset-max-listpack-value": "64",
+}  # fmt: skip
