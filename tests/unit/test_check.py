@@ -59,9 +59,10 @@ def test_a_machine_without_proc_tells_nothing(tmp_path: Path) -> None:
     assert machine.free_disk("/no/such/folder") is None
 
 
-def postgres(*roles: str, installed: str = "", available: str = "") -> Server:
+def postgres(*roles: str, installed: str = "", available: str = "", member_of: tuple[str, ...] = ()) -> Server:
     facts = {
         "roles": list(roles),
+        "member_of": list(member_of),
         "extensions": {"vector": installed} if installed else {},
         "available_extensions": {"vector": available} if available else {},
     }
@@ -75,6 +76,9 @@ def test_advice_on_pgvector_fits_who_runs_the_server() -> None:
     assert advice.to_have(postgres("rds_superuser"), "vector").startswith("Amazon RDS: ")
     assert "a member of rds_superuser run" in advice.to_create(postgres("rds_superuser"), "vector")
     assert "have a superuser run" in advice.to_create(postgres(), "vector")
+    assert not advice.stands_in(postgres("rds_superuser")) and advice.stands_in(postgres("supabase_admin"))
+    assert advice.stands_in(postgres("neon_superuser", member_of=("me", "neon_superuser")))
+    assert advice.to_have(postgres("avnadmin"), "vector").startswith("Aiven: ")
     (old,) = advice.outdated(postgres(installed="0.5.1", available="0.8.1"))
     assert (old.verdict, old.hint) == (
         Verdict.WARNING,

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -429,3 +429,24 @@ def test_an_extension_takes_create_on_the_database_or_a_superuser(
     finally:
         connection.execute(f"RESET ROLE; DROP ROLE {role}".encode())
     assert [(answer.there, answer.held) for answer in found] == [(True, False), (True, True)]
+
+
+@pytest.mark.pgvector
+def test_a_member_of_a_services_role_may_try_what_a_superuser_may(tmp_path: Path, postgres_database: str) -> None:
+    """As on Amazon RDS: plan and check pass it, and the statement decides."""
+    login, password = f"app_{secrets.token_hex(4)}", secrets.token_hex(8)
+    parts = urlsplit(postgres_database)
+    url = urlunsplit(parts._replace(netloc=f"{login}:{password}@{parts.hostname}:{parts.port}"))
+    folder = Folder(tmp_path, {"s": {"kind": "postgres", "url": url}}, {"ledger": {"file": "ledger.db"}})
+    folder.declare(s="extensions: {vector: {}}\n")
+    with psycopg.connect(postgres_database, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE rds_superuser; CREATE ROLE {login} LOGIN PASSWORD '{password}'")
+        try:
+            with pytest.raises(ReconcileError, match="have a member of rds_superuser run"):
+                folder.plan()
+            connection.execute(f"GRANT rds_superuser TO {login}")
+            assert [step.id for step in folder.plan().steps] == ["s.extension.vector/1-create"]
+            with pytest.raises(ReconcileError, match='permission denied to create extension "vector"'):
+                folder.apply()
+        finally:
+            connection.execute(f"DROP OWNED BY {login}; DROP ROLE {login}; DROP ROLE rds_superuser")

@@ -16,6 +16,8 @@ _SERVICES = {
     "alloydbsuperuser": ("AlloyDB", "it comes with the service's version", "a member of alloydbsuperuser"),
     "cloudsqlsuperuser": ("Cloud SQL", "it comes with the service's maintenance version", "a cloudsqlsuperuser"),
     "azure_pg_admin": ("Azure Database", "name it in the server parameter azure.extensions", "an azure_pg_admin"),
+    "neon_superuser": ("Neon", "it comes with the service's version", "a member of neon_superuser"),
+    "avnadmin": ("Aiven", "it comes with the service's version", "the role avnadmin"),
     "supabase_admin": ("Supabase", "turn it on under Database, Extensions of the dashboard", "the role postgres"),
 }
 """By a role that only that service has: its name, how an extension becomes available, who may create it."""
@@ -25,6 +27,19 @@ def service(server: Server) -> tuple[str, str, str] | None:
     """The managed service, as its roles show it; None for a server of one's own, as far as they tell."""
     roles = {str(role) for role in server.facts.get("roles", ())}
     return next((about for role, about in _SERVICES.items() if role in roles), None)
+
+
+_FOR_ALL = frozenset({"supabase_admin"})
+"""Roles whose service lets the role `postgres` do what they may, without making it a member."""
+
+
+def stands_in(server: Server) -> bool:
+    """Whether the service lets this login do some of what a superuser may: it is a member of the service's role.
+
+    What exactly is the service's own list: the statement decides.
+    """
+    roles, own = set(server.facts.get("roles", ())), set(server.facts.get("member_of", ()))
+    return any(role in own or (role in _FOR_ALL and role in roles) for role in _SERVICES)
 
 
 def to_have(server: Server, extension: str) -> str:

@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 from reconcile.change import Server
 from reconcile.errors import Problem, StoreError
 from reconcile.model import Address, Resource, State
-from reconcile.stores.postgres.advice import numbers, to_create, to_have
+from reconcile.stores.postgres.advice import numbers, stands_in, to_create, to_have
 from reconcile.stores.postgres.checks_versions import NEWEST, VERSIONED, version_problems
 from reconcile.stores.postgres.resources import (
     Column,
@@ -46,7 +46,8 @@ SELECT current_setting('server_version'), current_database()::text, current_user
        current_setting('server_encoding'), (SELECT jsonb_agg(rolname) FROM pg_roles),
        current_setting('maintenance_work_mem'),
        (SELECT coalesce(jsonb_object_agg(name, requires), '{}') FROM pg_available_extension_versions
-        WHERE requires IS NOT NULL)
+        WHERE requires IS NOT NULL),
+       (SELECT jsonb_agg(rolname) FROM pg_roles WHERE pg_has_role(oid, 'MEMBER'))
 """
 
 
@@ -79,6 +80,7 @@ def server(connection: psycopg.Connection[TupleRow], name: str) -> Server:
             "roles": row[14],
             "maintenance_work_mem": row[15],
             "required_extensions": row[16],
+            "member_of": row[17],
             "user": user,
             "database": database,
         },
@@ -177,7 +179,7 @@ def _extension(server: Server, extension: Extension) -> Problem | None:
         return None
     if name not in facts["available_extensions"]:
         return _problem(extension, f'extension "{name}" is not available on {server.name}', to_have(server, name))
-    if facts["is_superuser"] or (name in facts["trusted_extensions"] and facts["can_create"]):
+    if facts["is_superuser"] or stands_in(server) or (name in facts["trusted_extensions"] and facts["can_create"]):
         return None
     return _problem(
         extension,

@@ -11,12 +11,10 @@ from psycopg.rows import TupleRow
 from reconcile.change import Server, Step
 from reconcile.checkup import Check, Topic, Verdict
 from reconcile.stores.postgres import needs
+from reconcile.stores.postgres.advice import stands_in
 from reconcile.stores.postgres.introspect.routines import SIGNATURE
 from reconcile.stores.postgres.names import as_shown, identifier
 from reconcile.stores.postgres.needs import DROP, MEMBER, OWNER, SUPERUSER, Need
-
-MANAGED = frozenset({"rds_superuser", "cloudsqlsuperuser", "alloydbsuperuser", "azure_pg_admin", "supabase_admin"})
-"""Roles of managed services, which let others than superusers do some of what those may."""
 
 _ASK = f"""
 SELECT w.ord - 1, CASE w.kind WHEN 'server' THEN true WHEN 'database' THEN true WHEN 'schema' THEN s.oid IS NOT NULL
@@ -146,14 +144,14 @@ def _tail(need: Need) -> str:
 def checks(server: Server, steps: Sequence[Step], answers: Iterable[Answer]) -> list[Check]:
     """A check for each need; what is missing stops, and says what to paste."""
     made = needs.made(steps)
-    managed = MANAGED & {str(role) for role in server.facts.get("roles", ())}
+    managed = stands_in(server)
     found: list[Check] = []
     for answer in answers:
         need = answer.need
         if not answer.there:
             if need.kind == "schema" and need.name not in made and need.privilege == "CREATE":
                 found.append(_no_schema(need, answer.steps))
-        elif answer.held or (need.kind == "server" and managed):
+        elif answer.held or (managed and _for_server(need, server).kind == "server"):
             found.append(Check(Topic.PRIVILEGES, Verdict.GOOD, said(need), where=needs.steps_said(answer.steps)))
         else:
             found.append(_missing(server, answer))

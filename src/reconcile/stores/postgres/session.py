@@ -79,6 +79,11 @@ class PostgresTransaction:
         self._waiting.ran(sql, time.monotonic() - began)
 
 
+_PASSING = frozenset({"53300", "57P01", "57P02", "57P03", "57P05", "25P03"})
+"""SQLSTATEs that a new connection may not meet: too many connections, a server that stops or starts, a session ended
+for doing nothing. https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+
+
 class PostgresSession(Saving, Answering):
     """See `stores.base.Session`."""
 
@@ -351,7 +356,7 @@ class PostgresSession(Saving, Answering):
                 return True
             if isinstance(found, psycopg.OperationalError):
                 state = found.sqlstate
-                return state is None or state[:2] == "08" or state in ("53300", "57P01", "57P02", "57P03")
+                return state is None or state[:2] == "08" or state in _PASSING
             found = found.__cause__
         return False
 
