@@ -26,6 +26,8 @@ from reconcile.yamlio import Map, Seq
 GROUPS = {"checks": "check", "queries": "query", "probes": "probe"}
 """The keys of reconcile.yaml, each with what one of them is called."""
 TIMEOUT = "30s"
+RUNS = 20
+"""How often a query is run to see how long it takes."""
 
 
 class When(StrEnum):
@@ -105,13 +107,12 @@ def read(document: Map, directory: Path, problems: list[Problem]) -> list[Assert
         entries: Map = document.get(group) or Map()
         for name, entry in entries.items():
             reader = _Reader(kind, name, entry or Map(source=entries.at(name)), document["stores"], directory, problems)
-            made = reader.assertion()
-            if made is None:
-                continue
-            if (other := found.get(name)) is not None:
-                what = f'{kind} "{name}": there is a {other.kind} of that name ({other.source})'
-                problems.append(Problem(what, where=entries.at(name), hint="give each its own name"))
-            found[name] = made
+            made = list(reader.of_files()) if "files" in reader.entry else [reader.assertion()]
+            for one in (a for a in made if a is not None):
+                if (other := found.get(one.name)) is not None:
+                    what = f'{kind} "{one.name}": there is a {other.kind} of that name ({other.source})'
+                    problems.append(Problem(what, where=entries.at(name), hint="give each its own name"))
+                found[one.name] = one
     return list(found.values())
 
 
@@ -138,6 +139,23 @@ class _Reader:
         if len(self.problems) > before:
             return None
         when = entry.get("when", ["after"])
+        return self._made(
+            store,
+            asks,
+            self._request() if way == "http" else None,
+            tuple(entry["command"]) if way == "command" else (),
+            frozenset(map(When, [when] if isinstance(when, str) else when)),
+        )
+
+    def _made(
+        self,
+        store: str | None,
+        asks: tuple[Ask, ...],
+        request: Request | None = None,
+        command: tuple[str, ...] = (),
+        when: frozenset[When] = frozenset(When),
+    ) -> Assertion:
+        entry = self.entry
         return Assertion(
             self.name,
             self.kind,
@@ -145,14 +163,56 @@ class _Reader:
             self.directory,
             store,
             asks,
-            self._request() if way == "http" else None,
-            tuple(entry["command"]) if way == "command" else (),
+            request,
+            command,
             Expectation.of(entry["expect"]) if "expect" in entry else Expectation(),
-            frozenset(map(When, [when] if isinstance(when, str) else when)),
+            frozenset(When) if self.kind == "query" else when,
             entry.get("phase", "data" if self.kind == "check" else "schema"),
             entry.get("on_failure", "stop") == "stop",
             entry.get("timeout", TIMEOUT),
+            self._speed(),
         )
+
+    def _speed(self) -> Speed | None:
+        if self.kind != "query" or not {"p95", "runs"} & self.entry.keys():
+            return None
+        limits = self.entry.get("p95") or {}
+        most = limits.get("at_most")
+        return Speed(limits.get("ratio"), None if most is None else seconds_of(most), self.entry.get("runs", RUNS))
+
+    def of_files(self) -> Iterator[Assertion]:
+        """Each statement of the files, by the file's name, and its line where there are several."""
+        entry, store = self.entry, str(self.entry.get("store") or "")
+        ways = [] if store not in self.stores else list(_ways(self.stores[store]["kind"]))
+        if not ways:
+            hint = meant(store, self.stores) if store else "write store: NAME"
+            self.problem(f'there is no store "{store}"' if store else "says not which store", self.source, hint)
+            return
+        if wrong := next(
+            (key for key in entry if key in (*all_ways(), "types", "filter", "using", "parameters")), None
+        ):
+            self.problem(f"has files and {wrong}", entry.at(wrong), "write the one or the other")
+            return
+        kind = package(self.stores[store]["kind"])
+        assert isinstance(kind, Askable)
+        for number, pattern in enumerate(entry["files"]):
+            inside = not Path(pattern).is_absolute()
+            paths = sorted(path for path in self.directory.glob(pattern) if path.is_file()) if inside else []
+            if not paths:
+                hint = "patterns are relative to the project folder"
+                self.problem(f"{pattern} matches no file", entry["files"].at(number), hint)
+            for path in paths:
+                shown = path.relative_to(self.directory).as_posix()
+                try:
+                    found = kind.statements(path.read_text(encoding="utf-8"))
+                except (OSError, UnicodeError) as error:
+                    why = getattr(error, "strerror", None) or "it is not text"
+                    self.problem(f"{shown} cannot be read: {why}", entry["files"].at(number))
+                    continue
+                for line, text in found:
+                    self.source = Source(shown, line)
+                    self.name = shown if len(found) == 1 else f"{shown}:{line}"
+                    yield self._made(store, (Ask(ways[0], text, self.source),))
 
     def _way(self) -> str | None:
         """The key that says what is asked; None where there is not one, or not one of this store."""
@@ -193,7 +253,7 @@ class _Reader:
         """Keys that mean nothing beside this one."""
         beside = {"http": {"status", "contains", "headers"}, "command": set[str]()}.get(way)
         if beside is None:
-            beside = {"store", "expect", *_ways(self.stores[self.entry["store"]]["kind"])[way]}
+            beside = {"store", "expect", "p95", "runs", *_ways(self.stores[self.entry["store"]]["kind"])[way]}
         for key in self.entry:
             if key in OPTIONAL and key not in beside:
                 self.problem(f"{key} has no meaning beside {way}", self.entry.at(key), "take it out")
@@ -212,7 +272,7 @@ class _Reader:
         places = [entry[way].at(n) if isinstance(entry[way], Seq) else entry.value_at(way) for n in range(len(texts))]
         asks = tuple(Ask(way, text, place, options) for text, place in zip(texts, places, strict=True))
         for ask in asks:
-            if (fault := kind.fault(ask, writes=self.kind == "probe")) is not None:
+            if (fault := kind.fault(ask, writes=self.kind != "check")) is not None:
                 self.problem(fault, ask.source)
         return asks
 

@@ -45,7 +45,7 @@ def loaded(folder: Path, text: str, environment: str | None = None) -> Project:
         ("checks: {a: {store: app, sql: select 1, filter: {}, expect: 1}}", "filter has no meaning beside sql"),
         (
             "checks: {a: {store: app, sql: drop table x, expect: 1}}",
-            '7:31: check "a": begins with "drop"; it only reads',
+            '7:31: check "a": begins with "drop"; what only reads',
         ),
         ("checks: {a: {store: app, sql: select 1; select 2, expect: 1}}", "has several statements in one text"),
         ("checks: {a: {store: app, sql: commit, expect: 1}}", 'begins with "commit"'),
@@ -82,3 +82,20 @@ environments:
     assert [a.name for a in loaded(tmp_path, text, "staging").assertions] == ["a", "b"]
     first, third = loaded(tmp_path, text, "production").assertions
     assert (first.name, first.seconds, len(first.when), third.name) == ("a", 120.0, 2, "c")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("queries: {q: {store: app, files: ['none/*.sql']}}", '7:35: query "q": none/*.sql matches no file'),
+        ("queries: {q: {store: app, sql: select 1, files: [x]}}", '7:27: query "q": has files and sql'),
+        ("queries: {q: {files: [x]}}", 'query "q": says not which store; write store: NAME'),
+        ("queries: {q: {store: app, sql: drop table x}}", 'query "q": begins with "drop"'),
+        ("queries: {q: {store: app, sql: select 1, expect: 1}}", 'unknown key "expect"'),
+        ("queries: {q: {store: vectors, collection: c, types: [x]}}", "types has no meaning beside collection"),
+    ],
+)
+def test_mistakes_in_queries(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ProjectError) as caught:
+        loaded(tmp_path, text)
+    assert message in str(caught.value)

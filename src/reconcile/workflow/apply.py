@@ -20,7 +20,7 @@ from reconcile.leftovers import settled
 from reconcile.migrations import change as migrations
 from reconcile.order import Choice
 from reconcile.plan import Plan
-from reconcile.stores.base import Ends, Session
+from reconcile.stores.base import Ends
 from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows, survey, world_of
 from reconcile.workflow import asserting, pausing, undoing
 from reconcile.workflow.admission import admit, no_unfinished, refuse_large
@@ -154,7 +154,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
     now = replace(made, steps=tuple(s for s in made.steps if s.phase.rank <= how.until.rank))
     _preflight(now, found, resumed, on_event, how.end_idle)
     sessions = {name: store.session for name, store in found.stores.items()}
-    results = _asserted_before(made, project, sessions, unfinished, on_event)
+    results = _asserted_before(made, found, unfinished, on_event)
     ledger.ensure()
     run = resumed or uuid.uuid4().hex[:12]
     document = planfile.to_json(made)
@@ -202,7 +202,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
                 return Outcome(run, carried, 0, time.monotonic() - began, how.until.value, tuple(results))
             after = _proved(made, found, run)
             on_event(Event("verified"))
-            results += _asserted_after(made, project, sessions, moments)
+            results += _asserted_after(made, found, moments)
         except BaseException as error:
             stopped = isinstance(error, PartialError) or not isinstance(error, ReconcileError) or bool(resumed)
             outcome = "stopped" if stopped else "undone"
@@ -232,9 +232,7 @@ def _reported(recorder: Recorder, moments: Moments, found: Reading, how: _How, o
         how.on_report(document)
 
 
-def _asserted_before(
-    made: Plan, project: Project, sessions: Mapping[str, Session], unfinished: Run | None, on_event: OnEvent
-) -> list[Result]:
+def _asserted_before(made: Plan, found: Reading, unfinished: Run | None, on_event: OnEvent) -> list[Result]:
     """Ask what is to hold before the first step; of a run that stopped in the middle it would say nothing.
 
     Raises:
@@ -242,15 +240,15 @@ def _asserted_before(
     """
     if not made.steps or (unfinished is not None and unfinished.outcome != "paused"):
         return []
-    results = asserting.before(project, sessions)
+    results = asserting.before(found, made)
     asserting.tell(results, on_event)
     asserting.refuse(results)
     return results
 
 
-def _asserted_after(made: Plan, project: Project, sessions: Mapping[str, Session], moments: Moments) -> list[Result]:
+def _asserted_after(made: Plan, found: Reading, moments: Moments) -> list[Result]:
     """Ask what is to hold when all steps are done, and keep what it came to with the run."""
-    results = asserting.after(project, sessions) if made.steps else []
+    results = asserting.after(found, moments.ledger.asserted(moments.run)) if made.steps else []
     asserting.tell(results, moments.on_event)
     moments.ledger.assert_(moments.run, results)
     return results

@@ -13,36 +13,65 @@ from reconcile.expectations import Judged
 from reconcile.findings import Ending, Result
 from reconcile.references import secrets
 from reconcile.stores.asking import Answers
-from reconcile.workflow import outside
+from reconcile.workflow import outside, queries
 
 if TYPE_CHECKING:
+    from reconcile.model import Json
+    from reconcile.plan import Plan
     from reconcile.project import Project
     from reconcile.stores.base import Session
+    from reconcile.survey import Reading
 
 NOW = "now"
 """`Result.when` of what is asked apart from a run."""
 
 
 def asked(
-    project: Project, assertions: Iterable[Assertion], sessions: Mapping[str, Session], when: str = NOW
+    project: Project,
+    assertions: Iterable[Assertion],
+    sessions: Mapping[str, Session],
+    when: str = NOW,
+    earlier: Sequence[Json] = (),
 ) -> list[Result]:
     """Ask them one after the other, in their order; an error of one is its result.
 
     Args:
         sessions: of the stores that they are about, by name.
+        earlier: what they came to before the run, as `Result.to_json`.
     """
     masks = tuple(value for spec in project.stores.values() for value in secrets(spec))
-    return [_asked(assertion, sessions, when, masks) for assertion in assertions]
+    return [
+        queries.now(assertion, sessions[assertion.store or ""], when, earlier)
+        if assertion.kind == "query"
+        else _asked(assertion, sessions, when, masks)
+        for assertion in assertions
+    ]
 
 
-def before(project: Project, sessions: Mapping[str, Session]) -> list[Result]:
-    """What is to hold before the first step."""
-    return asked(project, chosen(project.assertions, When.BEFORE), sessions, When.BEFORE)
+def before(found: Reading, made: Plan | None) -> list[Result]:
+    """What is to hold before the first step, and whether the application's queries will work after the last.
+
+    Raises:
+        ProjectError, PlanError: there are queries, and the stores cannot be compared with what is declared.
+    """
+    own = [a for a in chosen(found.project.assertions, When.BEFORE) if a.kind != "query"]
+    results = asked(found.project, own, sessions(found), When.BEFORE)
+    return results if made is None else [*results, *queries.before(found, made)]
 
 
-def after(project: Project, sessions: Mapping[str, Session]) -> list[Result]:
-    """What is to hold when all steps are done."""
-    return asked(project, chosen(project.assertions, When.AFTER), sessions, When.AFTER)
+def after(found: Reading, earlier: Sequence[Json]) -> list[Result]:
+    """What is to hold when all steps are done.
+
+    Args:
+        earlier: see `asked`.
+    """
+    own = chosen(found.project.assertions, When.AFTER)
+    return asked(found.project, own, sessions(found), When.AFTER, earlier)
+
+
+def sessions(found: Reading) -> dict[str, Session]:
+    """By store."""
+    return {name: store.session for name, store in found.stores.items()}
 
 
 def _asked(assertion: Assertion, sessions: Mapping[str, Session], when: str, masks: Sequence[str]) -> Result:
@@ -101,7 +130,9 @@ def stopping(results: Iterable[Result]) -> list[Result]:
 
 def told(result: Result) -> str:
     """One line: which it is, how it ended, why."""
-    ended = "" if result.outcome is Ending.FAILED else f" was {result.outcome}" if result.bad else " passed"
+    if not result.bad:
+        return f"{result.kind} {result.name}{': ' if result.kind != 'query' else ' '}{result.what}"
+    ended = "" if result.outcome is Ending.FAILED else f" was {result.outcome}"
     return str(Problem(f"{result.kind} {result.name}{ended}: {result.what}", where=result.source, hint=result.hint))
 
 

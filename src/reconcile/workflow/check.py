@@ -107,7 +107,7 @@ def _report(found: Reading, options: Options, made: Plan | None) -> dict[str, Js
     plan: Json = {"steps": None, "digest": None, "checks": _json(about)}
     if made is not None:
         plan |= {"steps": len(steps), "digest": planfile.to_json(made)["digest"]}
-    results = asserting.before(project, {name: store.session for name, store in found.stores.items()})
+    results = asserting.before(found, made)
     return _whole(project, stores, {"placement": found.ledger.placement, "checks": _json(ledger)}, plan, results)
 
 

@@ -116,6 +116,12 @@ class Neo4j:
 
         return fault(ask, writes=writes)
 
+    def statements(self, text: str) -> Sequence[tuple[int, str]]:
+        """See `stores.asking.Askable`."""
+        from reconcile.stores.neo4j.asking import statements
+
+        return statements(text)
+
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """A graph holds no ledger."""
         del spec, schema

@@ -7,21 +7,24 @@ https://neo4j.com/docs/python-manual/current/transactions/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from reconcile.expectations import ROWS, Answer, Refused
-from reconcile.model import Json
+from reconcile.model import Json, State
 from reconcile.references import masked
-from reconcile.stores.asking import Ask
-from reconcile.stores.neo4j import faults
+from reconcile.stores.asking import Ask, Foreseen, Timed
+from reconcile.stores.neo4j import faults, queries
 
 if TYPE_CHECKING:
     import neo4j
 
+QUERY_SECONDS = 30
 _COMMENTS = re.compile(r"\s+|//[^\n]*|/\*.*?\*/", re.S)
+_PIECES = re.compile(r"//[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`]|``)*`|;", re.S)
 _OWN = re.compile(r"\bIN\s+(?:\d+\s+CONCURRENT\s+)?TRANSACTIONS\b", re.I)
 
 
@@ -37,8 +40,29 @@ def fault(ask: Ask, *, writes: bool) -> str | None:
     return None
 
 
-def answered(session: neo4j.Session, asks: Iterable[Ask], seconds: float) -> Answer:
+def statements(text: str) -> list[tuple[int, str]]:
+    """See `stores.asking.Askable`.
+
+    >>> statements("RETURN 1;\\n// two\\nRETURN ';' AS x;")
+    [(1, 'RETURN 1'), (3, "RETURN ';' AS x")]
+    """
+    found, start = [], 0
+    ends = [m.start() for m in _PIECES.finditer(text) if m[0] == ";"]
+    for end in [*ends, len(text)]:
+        begin = start
+        while (blank := _COMMENTS.match(text, begin, end)) is not None:
+            begin = blank.end()
+        if begin < end:
+            found.append((text.count("\n", 0, begin) + 1, text[begin:end].strip()))
+        start = end + 1
+    return found
+
+
+def answered(session: neo4j.Session, asks: Iterable[Ask], seconds: float, took: list[float] | None = None) -> Answer:
     """Carry them out in one transaction and roll it back.
+
+    Args:
+        took: is given the seconds of each.
 
     Raises:
         Neo4jError, DriverError: the server does not answer.
@@ -49,10 +73,13 @@ def answered(session: neo4j.Session, asks: Iterable[Ask], seconds: float) -> Ans
     transaction = session.begin_transaction(timeout=seconds)
     try:
         for number, ask in enumerate(asks, 1):  # noqa: B007  # of the one that is refused
+            began = monotonic()
             result = transaction.run(ask.text, dict(_parameters(ask)))
             rows = [tuple(map(plain, record.values())) for record in islice(result, ROWS + 1)]
             if len(rows) <= ROWS:
                 result.consume()
+            if took is not None:
+                took.append(monotonic() - began)
             found = Answer(tuple(rows[:ROWS]), cut=len(rows) > ROWS)
     except Neo4jError as error:
         return Answer(refused=_refused(error, seconds), at=number)
@@ -60,6 +87,18 @@ def answered(session: neo4j.Session, asks: Iterable[Ask], seconds: float) -> Ans
         with suppress(Neo4jError, DriverError, OSError):  # it is gone, and nothing of it is left
             transaction.close()
     return found
+
+
+def _scans(plan: Any) -> Iterator[str]:
+    """What a plan, as EXPLAIN gives it, reads from end to end."""
+    if not isinstance(plan, Mapping):
+        return
+    operator = str(plan.get("operatorType", "")).partition("@")[0]
+    if operator in ("NodeByLabelScan", "AllNodesScan", "UnionNodeByLabelsScan", "DirectedAllRelationshipsScan"):
+        details = str((plan.get("args") or {}).get("Details") or "")
+        yield f"{operator} of {details}" if details else operator
+    for inner in plan.get("children") or ():
+        yield from _scans(inner)
 
 
 def _parameters(ask: Ask) -> Mapping[str, Json]:
@@ -109,11 +148,35 @@ class Answering:
         """See `stores.asking.Answers`: constraints are enforced by the statement itself."""
         return self._within(asks, seconds, writes=True)
 
-    def _within(self, asks: Sequence[Ask], seconds: float, *, writes: bool) -> Answer:
+    def prepared(self, ask: Ask, seconds: float) -> Refused | None:
+        """See `stores.asking.Prepares`: by EXPLAIN, which runs nothing and asks for no parameters."""
+        explain = Ask(ask.way, f"EXPLAIN {ask.text}", ask.source)
+        return self._within([explain], seconds, writes=True).refused
+
+    def foreseen(self, asks: Sequence[Ask], now: State, target: State, declared: State) -> Sequence[Foreseen]:
+        """See `stores.asking.Prepares`: by the names in them; what is no Cypher now will be none then."""
+        found = []
+        for ask in asks:
+            seen = queries.foreseen(ask, now, target, declared)
+            wrong = seen.refused or self.prepared(ask, QUERY_SECONDS)
+            found.append(Foreseen(wrong, seen.gone, seen.notes))
+        return found
+
+    def timed(self, ask: Ask, runs: int, seconds: float) -> Timed:
+        """See `stores.asking.Times`; what it scans is as EXPLAIN tells."""
+        took: list[float] = []
+        answer = self._within([ask] * runs, seconds, writes=False, took=took)
+        if answer.refused is not None:
+            return Timed(refused=answer.refused)
+        with self.translated(), self._driver.session(database=self._database) as session:
+            plan = session.run(f"EXPLAIN {ask.text}", dict(_parameters(ask))).consume().plan
+        return Timed(tuple(took), tuple(dict.fromkeys(_scans(plan))))
+
+    def _within(self, asks: Sequence[Ask], seconds: float, *, writes: bool, took: list[float] | None = None) -> Answer:
         import neo4j
 
         mode = neo4j.WRITE_ACCESS if writes else neo4j.READ_ACCESS
         with self.translated():
             driver = self._driver
             with driver.session(database=self._database, default_access_mode=mode, fetch_size=ROWS + 1) as session:
-                return answered(session, asks, seconds)
+                return answered(session, asks, seconds, took)

@@ -151,6 +151,12 @@ class PostgresPackage:
 
         return fault(ask, writes=writes)
 
+    def statements(self, text: str) -> Sequence[tuple[int, str]]:
+        """See `stores.asking.Askable`."""
+        from reconcile.stores.postgres.asking import statements
+
+        return statements(text)
+
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """The ledger in `schema` of this database."""
         from reconcile.stores.postgres.ledger import open_ledger

@@ -8,20 +8,23 @@ https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUE
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
 
 from reconcile.expectations import ROWS, Answer, Refused
-from reconcile.model import Json
-from reconcile.stores.asking import Ask
+from reconcile.model import Json, State
+from reconcile.stores.asking import Ask, Foreseen, Timed
 from reconcile.stores.postgres.sqltokens import tokens
 
 if TYPE_CHECKING:
     import psycopg
+
+    from reconcile.stores.postgres.canonical import Connected
 
 READS = ("select", "with", "values", "table", "show", "explain")
 WRITES = (*READS, "insert", "update", "delete", "merge", "set", "call", "do")
@@ -41,8 +44,35 @@ def fault(ask: Ask, *, writes: bool) -> str | None:
     if begins in allowed:
         return None
     listed = ", ".join(word.upper() for word in allowed)
-    only = "a probe is taken back, so it begins" if writes else "it only reads, so it begins"
-    return f'begins with "{begins}"; {only} with one of {listed}' if begins else "is empty"
+    only = "what is taken back" if writes else "what only reads"
+    return f'begins with "{begins}"; {only} begins with one of {listed}' if begins else "is empty"
+
+
+def statements(text: str) -> list[tuple[int, str]]:
+    """See `stores.asking.Askable`.
+
+    >>> statements("select 1;\\n-- two\\nselect ';' as x;\\n")
+    [(1, 'select 1'), (3, "select ';' as x")]
+    """
+    return [
+        (line, "".join(parts).strip())
+        for line, parts in _apart(text)
+        if any(token.strip() for token in parts if not token.startswith(("--", "/*")))
+    ]
+
+
+def _apart(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The tokens of each statement from its first that is no space, and the line of that."""
+    line, first, parts = 1, 0, list[str]()
+    for token in tokens(text):
+        if token.text == ";" and token.kind == "other":
+            yield first, parts
+            first, parts = 0, []
+        elif first or token.kind != "space":
+            first = first or line
+            parts.append(token.text)
+        line += token.text.count("\n")
+    yield first, parts
 
 
 class Answering:
@@ -60,13 +90,45 @@ class Answering:
 
     def answer(self, ask: Ask, seconds: float) -> Answer:
         """See `stores.asking.Answers`."""
-        return self._within([ask], seconds, "READ ONLY")
+        return self._within([ask], seconds)
 
     def tried(self, asks: Sequence[Ask], seconds: float) -> Answer:
         """See `stores.asking.Answers`."""
         return self._within(asks, seconds, "READ WRITE")
 
-    def _within(self, asks: Sequence[Ask], seconds: float, mode: str) -> Answer:
+    def prepared(self, ask: Ask, seconds: float) -> Refused | None:
+        """See `stores.asking.Prepares`: by PREPARE, which looks at names and types."""
+        from reconcile.stores.postgres.canonical.queries import prepare
+
+        types = [str(type_) for type_ in ask.options.get("types") or ()]
+        asks = [Ask(ask.way, text, ask.source) for text in prepare(ask.text, types)]
+        return self._within(asks, seconds).refused
+
+    def foreseen(self, asks: Sequence[Ask], now: State, target: State, declared: State) -> Sequence[Foreseen]:
+        """See `stores.asking.Prepares`: against what is built in scratch schemas."""
+        del declared
+        from reconcile.stores.postgres.canonical.queries import foreseen
+
+        return foreseen(cast("Connected", self), asks, now, target)
+
+    def timed(self, ask: Ask, runs: int, seconds: float) -> Timed:
+        """See `stores.asking.Times`; what it scans is as EXPLAIN tells."""
+        explained = self._within([Ask(ask.way, f"EXPLAIN (FORMAT JSON) {ask.text}", ask.source, ask.options)], seconds)
+        if explained.refused is not None:
+            return Timed(refused=explained.refused)
+        scans = dict.fromkeys(f"sequential scan of {name}" for name in _scanned(explained.rows[0][0]))
+        took: list[float] = []
+        answer = self._within([ask] * runs, seconds, took=took)
+        return Timed(tuple(took), tuple(scans), answer.refused)
+
+    def _within(
+        self, asks: Sequence[Ask], seconds: float, mode: str = "READ ONLY", took: list[float] | None = None
+    ) -> Answer:
+        """Run them in one transaction and take it back.
+
+        Args:
+            took: is given the seconds of each.
+        """
         import psycopg
 
         from reconcile.stores.postgres.introspect import settle
@@ -82,13 +144,16 @@ class Answering:
                     )
                     settle(connection, self.schemas)
                     for number, ask in enumerate(asks, 1):  # noqa: B007  # of the one that is refused
+                        began = monotonic()
                         found = _rows(connection, ask)
+                        if took is not None:
+                            took.append(monotonic() - began)
                     if mode == "READ WRITE":
                         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             except psycopg.Error as error:
                 if error.sqlstate is None and not isinstance(error, psycopg.ProgrammingError | psycopg.DataError):
                     raise
-                return Answer(refused=_refused(error, seconds), at=number)
+                return Answer(refused=refused(error, seconds), at=number)
         return found
 
 
@@ -108,7 +173,20 @@ def _rows(connection: psycopg.Connection[Any], ask: Ask) -> Answer:
     return Answer(tuple(found[:ROWS]), cut=len(found) > ROWS)
 
 
-def _refused(error: psycopg.Error, seconds: float) -> Refused:
+def _scanned(node: Any) -> Iterator[str]:
+    """Tables that a plan, as EXPLAIN writes it in JSON, reads from end to end."""
+    if isinstance(node, list):
+        for inner in node:
+            yield from _scanned(inner)
+    elif isinstance(node, Mapping):
+        if node.get("Node Type") == "Seq Scan":
+            yield str(node.get("Relation Name"))
+        for inner in node.values():
+            yield from _scanned(inner)
+
+
+def refused(error: psycopg.Error, seconds: float) -> Refused:
+    """An error of the server's, after it was given so many seconds."""
     from psycopg import errors
 
     from reconcile.references import masked

@@ -100,6 +100,10 @@ class QdrantPackage:
         del ask, writes
         return None
 
+    def statements(self, text: str) -> Sequence[tuple[int, str]]:
+        """See `stores.asking.Askable`."""
+        return [(1, text)]
+
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """Qdrant cannot hold one: it has no transactions."""
         del spec, schema

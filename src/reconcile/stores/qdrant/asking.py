@@ -6,14 +6,18 @@ https://api.qdrant.tech/api-reference/points/count-points
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from reconcile.expectations import Answer, Refused
-from reconcile.stores.asking import Ask
+from reconcile.model import State
+from reconcile.stores.asking import Ask, Foreseen, Timed
+from reconcile.stores.qdrant.queries import foreseen
 from reconcile.stores.qdrant.transport import QdrantError
 
 if TYPE_CHECKING:
+    from reconcile.stores.base import Live
     from reconcile.stores.qdrant.transport import Transport
 
 FOUND = 10
@@ -24,6 +28,11 @@ class Answering:
     """The part of a session that answers; see `stores.asking.Answers`."""
 
     http: Transport
+
+    if TYPE_CHECKING:
+
+        def introspect(self) -> Live:
+            """The session's."""
 
     def answer(self, ask: Ask, seconds: float) -> Answer:
         """The number of points that pass the filter, counted exactly."""
@@ -44,6 +53,28 @@ class Answering:
             return tuple((point["id"],) for point in found)
 
         return _tried(search)
+
+    def prepared(self, ask: Ask, seconds: float) -> Refused | None:
+        """See `stores.asking.Prepares`: by the names that it uses."""
+        del seconds
+        live = self.introspect().state
+        return foreseen(ask, live, live).refused
+
+    def foreseen(self, asks: Sequence[Ask], now: State, target: State, declared: State) -> Sequence[Foreseen]:
+        """See `stores.asking.Prepares`: by the names that they use."""
+        del declared
+        return [foreseen(ask, now, target) for ask in asks]
+
+    def timed(self, ask: Ask, runs: int, seconds: float) -> Timed:
+        """See `stores.asking.Times`: a search for what is near a stored vector."""
+        took = []
+        for _ in range(runs):
+            began = monotonic()
+            answer = self.tried([ask], seconds)
+            if answer.refused is not None:
+                return Timed(refused=answer.refused)
+            took.append(monotonic() - began)
+        return Timed(tuple(took))
 
     def _points(self, ask: Ask, what: str, seconds: float, **body: Any) -> Any:
         filter_ = ask.options.get("filter")

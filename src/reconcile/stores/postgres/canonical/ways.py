@@ -64,7 +64,7 @@ def build(
 def _in_live(session: Connected, closure: Closure, live: Live, wanted: Sequence[Resource]) -> Built:
     """In schemas of its own or, if that may not be, in temporary objects."""
     with session.scratch() as connection:
-        may_create, reason = _possible(connection)
+        may_create, reason = possible(connection)
         if reason is None and session.equality != "temp" and may_create:
             result = Scratch(session, connection, closure, live, wanted).run()
             result.hows = dict.fromkeys(result.found, "server")
@@ -108,7 +108,7 @@ def _in_sandbox(session: Connected, closure: Closure, live: Live, wanted: Sequen
     result.reasons = {a: why for a, why in {**result.reasons, **built.reasons}.items() if a not in result.found}
 
 
-def _possible(connection: psycopg.Connection[Any]) -> tuple[bool, str | None]:
+def possible(connection: psycopg.Connection[Any]) -> tuple[bool, str | None]:
     """Whether schemas may be made; why nothing may be made at all."""
     row = connection.execute(_POSSIBLE).fetchone()
     assert row is not None
