@@ -131,6 +131,11 @@ NEO4J: list[tuple[str, dict[str, str], str]] = [
         {"url": "bolt+s://{neo4j}", "user": "neo4j", "password": SECRET},
         "a server without encryption is bolt://",
     ),
+    (
+        "a page of Aura",
+        {"url": "https://0a1b.databases.neo4j.io/query", "user": "neo4j", "password": SECRET},
+        "write it as neo4j+s://0a1b.databases.neo4j.io",
+    ),
     ("HTTP", {"url": "http://{neo4j}", "user": "neo4j", "password": SECRET}, "write it as bolt://127.0.0.1:7687"),
     ("PostgreSQL's port", {"url": "bolt://{postgres}", "user": "neo4j", "password": SECRET}, "cannot be reached"),
     ("Qdrant's port", {"url": "bolt://{qdrant}", "user": "neo4j", "password": SECRET}, "speaks HTTP, not Bolt"),

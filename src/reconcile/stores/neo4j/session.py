@@ -43,6 +43,13 @@ STEPS_PER_GROUP = 100
 _MARK = f"`{introspect.MARK_LABEL}`"
 
 
+_FORMS = {
+    r"https?://([\w-]+\.databases\.neo4j\.io)(?=[/:?#]|\Z)": r"neo4j+s://\1",  # as Aura's console shows it
+    r"https?://([^/:?#@]+)(?::\d+)?(?=[/?#]|\Z)": r"bolt://\1:7687",
+}
+"""By what is often given as the URL: how it is to be written."""
+
+
 class Neo4jSession(Saving, Answering):
     """A `stores.base.Session` of one database."""
 
@@ -165,8 +172,8 @@ class Neo4jSession(Saving, Answering):
         try:
             return privileges.hides(self.read(privileges.SHOW), str(server.facts["database"]))
         except StoreError as error:
-            if faults.code_of(error) == faults.FORBIDDEN:
-                return True  # who may not even see that
+            if faults.code_of(error) in faults.NOT_SHOWN:
+                return True  # who may not even see that, or a service that has no such statement
             raise
 
     def measure(self, addresses: Iterable[Address]) -> Mapping[Address, Mapping[str, int]]:
@@ -391,9 +398,7 @@ class Neo4jSession(Saving, Answering):
             from reconcile.references import database_url
 
             spec = self._spec
-            url = database_url(
-                spec, SCHEMES, "bolt://HOST:7687", {r"https?://([^/:?#@]+)(?::\d+)?(?=[/?#]|\Z)": r"bolt://\1:7687"}
-            )
+            url = database_url(spec, SCHEMES, "bolt://HOST:7687", _FORMS)
             if url is None:
                 raise StoreError("has no URL", where=self.place, hint="set `url: bolt://HOST:7687`")
             parts = urlsplit(url)
