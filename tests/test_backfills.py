@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import neo4j
 import psycopg
 import pytest
 
 from reconcile import workflow
 from reconcile.backfills.forms import load
-from reconcile.errors import PartialError, ProjectError
+from reconcile.errors import BlockedError, PartialError, ProjectError
 from reconcile.project import Project
 from reconcile.sandbox.scratch import Neo4jDatabase
 from tests.projects import Folder
@@ -87,6 +88,11 @@ class Graph:
         return [dict(record) for record in self.driver.execute_query(query).records]
 
 
+def neo4j_database_driver(database: Neo4jDatabase) -> neo4j.Driver:
+    auth = (database.user, database.password) if database.password else None
+    return neo4j.GraphDatabase.driver(database.url, auth=auth)
+
+
 @pytest.fixture
 def graph(tmp_path: Path, neo4j_database: Neo4jDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Graph]:
     """The example's project, with a graph that is seeded as its README says."""
@@ -95,8 +101,7 @@ def graph(tmp_path: Path, neo4j_database: Neo4jDatabase, monkeypatch: pytest.Mon
     monkeypatch.setenv("NEO4J_USER", neo4j_database.user)
     monkeypatch.setenv("NEO4J_PASSWORD", neo4j_database.password or "none")
     seed = load("seed.py:seed", EXAMPLE)
-    auth = (neo4j_database.user, neo4j_database.password) if neo4j_database.password else None
-    with neo4j.GraphDatabase.driver(neo4j_database.url, auth=auth) as driver:
+    with neo4j_database_driver(neo4j_database) as driver:
         seed(driver)  # type: ignore[arg-type]
         yield Graph(tmp_path / "example", driver)
     neo4j_database.wipe()
@@ -258,6 +263,7 @@ WRONG = {
     "kinds: {select: SELECT 1, key: id}": 'schema/app.yaml:8:3: backfill "kinds" does not say what to do',
     "a: {select: SELECT 1, key: id, statement: SELECT 1, depends_on: [b]}": "after: app.backfill.b is not declared",
     "a: {select: SELECT 1, key: id, rules: {set: x, cases: [{when: {y: '('}, value: z}]}}": "is no regular expression",
+    "a: {select: SELECT 1, key: id, statement: 'with x as (/**/delete from t) select 1'}": 'backfill "a" deletes',
     "a: {select: SELECT 1, key: id, function: 'none.py:f'}": "none.py cannot be read",
 }
 
@@ -268,3 +274,91 @@ def test_what_is_wrong_is_told_at_its_line(folder: Folder, text: str) -> None:
     with pytest.raises(ProjectError) as error:
         folder.load().desired()
     assert WRONG[text] in str(error.value)
+
+
+CROSSING = """
+backfills:
+  points:
+    select: SELECT id, path, at, embedding FROM documents
+    key: id
+    into: vectors.collection.passages
+    copy: {path: path, at: at, vector: embedding}
+    once: true
+    batch: 40
+  nodes:
+    depends_on: [points]
+    select: SELECT id, path FROM documents
+    key: id
+    into: graph.label.Document
+    into_key: id
+    copy: {path: path}
+    once: true
+  logged:
+    select: SELECT id FROM documents d WHERE NOT EXISTS (SELECT FROM logs l WHERE l.document = d.id)
+    key: id
+    statement: INSERT INTO logs SELECT id, path FROM documents WHERE id = ANY ($keys) ON CONFLICT DO NOTHING
+    verify:
+      - {query: SELECT count(*) FROM documents WHERE id NOT IN (SELECT document FROM logs), expect: 0}
+      - {query: SELECT count(*) = (SELECT count(*) FROM documents) FROM logs, expect: true}
+  emptied:
+    depends_on: [logged, nodes]
+    select: SELECT id FROM documents WHERE id <= 20
+    key: id
+    into: documents
+    statement: DELETE FROM documents WHERE id = ANY ($keys)
+    deletes: {expect: 20}
+"""
+THERE = """
+extensions: {vector: {}}
+tables:
+  documents:
+    columns: {id: {type: bigint, not_null: true}, path: text, at: timestamptz, embedding: {embedding: passages}}
+    primary_key: [id]
+  logs: {columns: {document: bigint, path: text}}
+"""
+VECTORS = "collections: {passages: {vector: {embedding: passages}, versioned: false}}\n"
+LANGUAGES = """
+backfills:
+  languages:
+    depends_on: [app.backfill.points]
+    collection: passages
+    select: {must: [{is_empty: {key: lang}}]}
+    rules: {set: lang, cases: [{when: {path: '[05]$'}, value: de}], otherwise: en}
+    verify: [{query: '{"must": [{"is_empty": {"key": "lang"}}]}', expect: 0}]
+    batch: 30
+    down: restore
+"""
+
+
+def test_rows_go_from_store_to_store(
+    tmp_path: Path, postgres_database: str, neo4j_database: Neo4jDatabase, qdrant_server: str
+) -> None:
+    """Rows become points and nodes, idempotent by id; rows of a table rows of another; points get a payload."""
+    graph = {"kind": "neo4j", "url": neo4j_database.url, "user": neo4j_database.user}
+    graph |= {"password": neo4j_database.password} if neo4j_database.password else {}
+    app, vectors = {"kind": "postgres", "url": postgres_database}, {"kind": "qdrant", "url": qdrant_server}
+    folder = Folder(tmp_path, {"app": app, "graph": graph, "vectors": vectors})
+    folder.declare(app=THERE, graph="constraints: {document: {label: Document, unique: [id]}}", vectors=VECTORS).apply()
+    sql(folder, "INSERT INTO documents SELECT n, 'p' || n, now(), '[1,2,3]' FROM generate_series(1, 100) n")
+    folder.declare(app=THERE + CROSSING, vectors=VECTORS + LANGUAGES)
+    with pytest.raises(BlockedError, match=r"deletes-data=app\.backfill\.emptied"):
+        folder.apply()
+    folder.apply("deletes-data=app.backfill.emptied")
+    with neo4j_database_driver(neo4j_database) as driver:
+        found = driver.execute_query("MATCH (n:Document) RETURN count(n) AS n, count(n.path) AS p").records
+    assert [dict(r) for r in found] == [{"n": 100, "p": 100}]
+    points = httpx.post(f"{qdrant_server}/collections/passages/points/scroll", json={"limit": 200}).json()["result"]
+    payloads = [p["payload"] for p in points["points"]]
+    assert len(payloads) == 100 and {p["lang"] for p in payloads} == {"de", "en"}
+    assert sum(p["lang"] == "de" for p in payloads) == 20 and all(p["at"] for p in payloads)
+    assert sql(folder, "SELECT count(*) FROM logs") == [(100,)]
+    assert sql(folder, "SELECT min(id), count(*) FROM documents") == [(21, 80)]
+    archived = sql(folder, "SELECT content FROM reconcile.backfill_rows WHERE state = 'archived' ORDER BY key")
+    assert len(archived) == 20 and '"path": "p1"' in archived[0][0]
+    assert folder.plan().steps == ()
+    assert workflow.down(folder.load(), "languages") == 100
+    counted = httpx.post(
+        f"{qdrant_server}/collections/passages/points/count",
+        json={"filter": {"must": [{"is_empty": {"key": "lang"}}]}},
+    ).json()
+    assert counted["result"]["count"] == 100

@@ -448,6 +448,18 @@ class Ledger:
         )
         return [(json.loads(str(key)), json.loads(str(content))) for key, content in found]
 
+    def old_rows(self, backfill: str, keys: Sequence[Json]) -> dict[Json, Json]:
+        """What rows of these keys held, as far as it is kept."""
+        if not keys or not self._db.has("backfill_rows"):
+            return {}
+        places = ", ".join("?" * len(keys))
+        found = self._sql(
+            f"SELECT key, content FROM {{t}}backfill_rows WHERE backfill = ? AND state = 'old' AND key IN ({places})",
+            backfill,
+            *(json.dumps(key, default=str) for key in keys),
+        )
+        return {json.loads(str(key)): json.loads(str(content)) for key, content in found}
+
     def drop_rows(self, backfill: str, keys: Sequence[Json] | None = None, state: str = "old") -> None:
         """Let go of rows that were kept in a state; None: of all of them."""
         if keys is None:

@@ -36,6 +36,19 @@ def verified(definition: Definition, filling: Filling) -> None:
         )
 
 
+def expected(definition: Definition, total: int) -> None:
+    """
+    Raises:
+        ReconcileError: it deletes, and another number of rows is selected than is declared.
+    """
+    if definition.deletes and not _meets(total, definition.deletes["expect"]):
+        raise ReconcileError(
+            f"it deletes, and {total} rows are selected, expected {_expected(definition.deletes['expect'])}",
+            where=str(definition.address),
+            hint="nothing was changed; look at what it selects: reconcile backfill run NAME --dry-run",
+        )
+
+
 def _meets(found: Json, expected: Json) -> bool:
     if isinstance(expected, Mapping):
         low, high = expected.get("at_least"), expected.get("at_most")

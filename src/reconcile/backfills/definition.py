@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import field as attribute
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
 KIND = "backfill"
 SCHEMA = "backfills.schema.json"
-FORMS = ("statement", "rules", "function", "command")
+FORMS = ("statement", "rules", "copy", "function", "command")
 """What is done to the rows: exactly one of them."""
+TARGETS = ("table", "label", "collection")
+"""Kinds of places that rows of another store are put into."""
 _TOLD = ("description", "depends_on")
 """What does not change what a backfill does."""
 
@@ -43,9 +46,13 @@ class Definition:
     fields: Mapping[str, str] = attribute(default_factory=dict)
     statement: str | None = None
     rules: rules.Table | None = None
+    copy: Mapping[str, str] | None = None
+    """By field to set the field it comes from."""
     function: str | None = None
     command: Json = None
     into: str | None = None
+    into_key: str | None = None
+    collection: str | None = None
     once: bool = False
     batch: int = 500
     rate: float | None = None
@@ -73,12 +80,28 @@ class Definition:
     @property
     def wanted(self) -> Wanted:
         """What its store has to know."""
+        into = None if self.target is not None else self.into
         return Wanted(
-            self.address, self.select, self.key, self.fields, self.statement, self.into, self.once, self._keeps
+            address=self.address,
+            select=self.select,
+            key=self.key,
+            fields=self.fields,
+            statement=self.statement,
+            into=into,
+            once=self.once,
+            collection=self.collection,
+            keeps=self._keeps,
         )
 
     @property
+    def target(self) -> Address | None:
+        """The place in another store that rows are put into."""
+        return other_store(self.into, self.address.store)
+
+    @property
     def _keeps(self) -> tuple[str, ...] | None:
+        if self.target is not None:
+            return None
         if self.deletes:
             return ("*",)
         kept = self.once or self.down is not None
@@ -99,6 +122,12 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
     if len(forms) != 1:
         what = f'backfill "{name}" {"says in several ways" if forms else "does not say"} what to do'
         context.problem(entry.at(forms[1]) if forms else source, what, f"give it one of {', '.join(FORMS)}")
+    if other_store(entry.get("into"), context.spec.name) is not None and not entry.get("once"):
+        what = f'backfill "{name}" puts rows into another store, so that they stay selected here'
+        context.problem(entry.at("into"), what, "write once: true")
+    if "deletes" not in entry and (where := _deleting(entry)) is not None:
+        hint = "declare `deletes: {expect: …}`: rows are then kept before they are gone, and it has to be allowed"
+        context.problem(entry.value_at(where), f'backfill "{name}" deletes', hint)
     if "rules" in entry:
         _check_rules(entry["rules"], entry, context)
     definition = {k: _plain(v) for k, v in entry.items() if k not in _TOLD}
@@ -112,10 +141,34 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
     )
 
 
+def other_store(into: str | None, own: str) -> Address | None:
+    """What `into` names in another store; None where it is a table of the store itself.
+
+    >>> other_store("vectors.collection.passages", "app"), other_store("audit.events", "app")
+    (Address(store='vectors', kind='collection', parts=('passages',)), None)
+    """
+    try:
+        address = Address.parse(into or "")
+    except ValueError:
+        return None
+    return address if address.kind in TARGETS and address.store != own else None
+
+
 def digest(definition: Json, files: Mapping[str, str]) -> str:
     """`sha256:…` of what a backfill does."""
     text = json.dumps([definition, files], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+_QUOTED = re.compile(r"'[^'\\]*'|--[^\n]*|//[^\n]*|/\*.*?\*/", re.S)
+_DELETES = re.compile(r"\b(DELETE|TRUNCATE|DROP|EXECUTE|DO(?!\s+(NOTHING|UPDATE)\b))\b", re.I)
+"""DO and EXECUTE may do anything. A text with a backslash in it is looked into, for its end depends on the store."""
+
+
+def _deleting(entry: Map) -> str | None:
+    """The key whose statement deletes, or may do anything: DO and EXECUTE."""
+    found = (key for key in ("statement", "down", "select") if isinstance(entry.get(key), str))
+    return next((key for key in found if _DELETES.search(_QUOTED.sub(" ", entry[key]))), None)
 
 
 def _plain(value: Any) -> Json:
@@ -164,4 +217,7 @@ def _waits(entry: Map, context: Context) -> tuple[Wait, ...]:
             context.problem(where, f'depends_on: "{text}" is no address', "write STORE.KIND.NAME, as plans print it")
             continue
         found.append(Wait(address, where))
+    target = other_store(entry.get("into"), context.spec.name)
+    if target is not None and target.kind != "label":
+        found.append(Wait(target, entry.value_at("into")))
     return tuple(found)

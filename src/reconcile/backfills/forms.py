@@ -34,6 +34,9 @@ def maker(definition: Definition, directory: Path) -> Maker:
     if definition.rules is not None:
         table = definition.rules
         return lambda batch: _by_rules(table, batch)
+    if definition.copy is not None:
+        fields, here = definition.copy, str(definition.address)
+        return lambda batch: _copied(fields, batch, here)
     if definition.function is not None:
         function = load(definition.function, directory)
         where = f"{definition.address}: {definition.function}"
@@ -46,6 +49,16 @@ def maker(definition: Definition, directory: Path) -> Maker:
 def _by_rules(table: rules.Table, batch: Batch) -> list[Value]:
     found = zip(batch.keys, map(table.value, batch.rows), strict=True)
     return [Value(key, {table.sets: value}) for key, value in found if value is not rules.NOTHING]
+
+
+def _copied(fields: Mapping[str, str], batch: Batch, where: str) -> list[Value]:
+    try:
+        return [
+            Value(key, {name: row[source] for name, source in fields.items()})
+            for key, row in zip(batch.keys, batch.rows, strict=True)
+        ]
+    except KeyError as error:
+        raise ReconcileError(f"copy: the selection gives no field {error}", where=where) from None
 
 
 def load(name: str, directory: Path) -> Callable[[list[dict[str, Any]]], Any]:

@@ -52,6 +52,7 @@ class Running:
     progress: Progress
     around: Around
     total: int = 0
+    resumed: bool = False
     _began: float = 0.0
     _here: dict[str, float] = field(default_factory=lambda: {"rows": 0, "batches": 0, "cost": 0.0})
     """What this run of it has spent."""
@@ -65,9 +66,11 @@ class Running:
         self._began = self.around.now()
         self.total = self.filling.count()
         if not self.progress.passes:
+            checking.expected(self.definition, self.total)
             before = checking.metrics(self.definition, self.filling)
             self.progress = self._with(passes=1, before=before, began=self._began)
             self.progress.save(self.definition.address, self.around.ledger)
+        self.resumed = self.progress.read > 0 or self.progress.passes > 0
         change = forms.maker(self.definition, self.around.directory)
         while True:
             changed = self.progress.changed
@@ -135,7 +138,7 @@ class Running:
     def _batch(self, batch: Batch, change: forms.Maker) -> None:
         """One batch; where rows are to be set aside, in halves down to the row that fails."""
         try:
-            values = change(batch)
+            values = change(self._as_they_were(batch))
             self._tried(lambda: self._written(batch, values))
         except ReconcileError as error:
             if self.definition.on_error != "set_aside" or self.around.transient(error):
@@ -150,6 +153,18 @@ class Running:
             rows = [(batch.keys[0], "set_aside", {"error": str(error)})]
             self.around.ledger.keep_rows(str(self.definition.address), rows)
             self.progress.save(self.definition.address, self.around.ledger)
+
+    def _as_they_were(self, batch: Batch) -> Batch:
+        """The rows of a batch as they were before an earlier try, which may have been killed after it wrote them.
+
+        What they held is kept before they are written, so values made of it are the same again.
+        """
+        if not self.resumed or not self.definition.once or not batch.rows:
+            return batch
+        self.resumed = False
+        kept = self.around.ledger.old_rows(str(self.definition.address), batch.keys)
+        rows = tuple({**row, **kept.get(key, {})} for key, row in zip(batch.keys, batch.rows, strict=True))
+        return Batch(batch.keys, rows)
 
     def _written(self, batch: Batch, values: Sequence[Value] | None) -> None:
         """Change the rows and keep the progress: in one transaction, where that is possible."""

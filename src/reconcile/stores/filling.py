@@ -26,6 +26,8 @@ class Wanted:
     """Where values are written."""
     once: bool = False
     """Whether rows stay selected when they are done."""
+    collection: str | None = None
+    """Where the rows are, where the selection does not say it."""
     keeps: tuple[str, ...] | None = None
     """What is read of each row before it is changed, to be put back; (): what is written. None: nothing."""
 
@@ -94,4 +96,34 @@ class Fills(Protocol):
 
         Raises:
             StoreError: the selection cannot be read, or does not have the key.
+        """
+
+
+class Receiving(Protocol):
+    """A place in a store that rows of another are put into."""
+
+    def put(self, values: Sequence[Value]) -> int:
+        """Make or replace what has these keys; may be repeated.
+
+        Returns:
+            How many of the keys are there now.
+
+        Raises:
+            StoreError: the server refused it.
+        """
+
+
+@runtime_checkable
+class Receives(Protocol):
+    """A session of a store that rows of another can be put into."""
+
+    def receiving(self, into: Address, key: str | None) -> Receiving:
+        """Begin.
+
+        Args:
+            into: a table, a label or a collection.
+            key: the column or property that has the key; None: what is the key anyhow.
+
+        Raises:
+            StoreError: there is no such place, or `key` is needed.
         """

@@ -19,6 +19,7 @@ from reconcile.model import Address, Json
 from reconcile.stores.filling import Batch, Filling, Fills, Value
 from reconcile.suggest import meant
 from reconcile.survey import Reading, open_ledger, reading
+from reconcile.workflow.filling import filling as begin
 
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
@@ -223,10 +224,8 @@ def _one(project: Project, name: str) -> Iterator[tuple[Reading, Backfill, Defin
     with reading(project) as found:
         backfill = chosen(found.desired, name)
         definition = Definition.of(backfill.address, backfill.definition)
-        session = found.stores[backfill.address.store].session
-        if not isinstance(session, Fills):
-            raise ReconcileError("this kind of store cannot have backfills", where=str(backfill.address))
-        yield found, backfill, definition, session.filling(definition.wanted)
+        sessions = {name: store.session for name, store in found.stores.items()}
+        yield found, backfill, definition, begin(definition, sessions)
 
 
 def chosen(desired: Mapping[Address, object], name: str) -> Backfill:

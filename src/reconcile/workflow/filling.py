@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from reconcile.apply import Event, OnEvent
 from reconcile.backfills import progress as kept
+from reconcile.backfills.crossing import Crossing
 from reconcile.backfills.definition import Definition
 from reconcile.backfills.progress import Progress
 from reconcile.backfills.running import Around, Running
 from reconcile.change import Op, Step
 from reconcile.errors import ReconcileError
 from reconcile.stores.base import Session
-from reconcile.stores.filling import Fills
+from reconcile.stores.filling import Filling, Fills, Receives
 
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
@@ -41,8 +42,6 @@ class Filler:
         """
         definition = Definition.of(step.address, call.args)
         session = self.sessions[step.address.store]
-        if not isinstance(session, Fills):
-            raise ReconcileError("this kind of store cannot have backfills", where=str(step.address))
         before = kept.read(self.ledger.known()).get(step.address)
         begun = Progress(call.args["digest"], self.run)
         if before is not None and before.state == kept.RUNNING and before.digest == begun.digest:
@@ -55,4 +54,22 @@ class Filler:
 
         tell, report = partial(event, "progress"), partial(event, "reported")
         around = Around(self.ledger, self.project.directory, session.transient, tell, report, self.stop)
-        Running(definition, session.filling(definition.wanted), begun, around).run()
+        Running(definition, filling(definition, self.sessions), begun, around).run()
+
+
+def filling(definition: Definition, sessions: Mapping[str, Session]) -> Filling:
+    """The work in its store, or from its store into another.
+
+    Raises:
+        ReconcileError: a store can have none, or take no rows.
+    """
+    session, target = sessions[definition.address.store], definition.target
+    if not isinstance(session, Fills):
+        raise ReconcileError("this kind of store cannot have backfills", where=str(definition.address))
+    own = session.filling(definition.wanted)
+    if target is None:
+        return own
+    other = sessions.get(target.store)
+    if not isinstance(other, Receives):
+        raise ReconcileError(f"into: rows cannot be put into {target}", where=str(definition.address))
+    return Crossing(own, other.receiving(target, definition.into_key), str(definition.address))

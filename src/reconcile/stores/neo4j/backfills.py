@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reconcile.errors import StoreError
-from reconcile.model import Json
+from reconcile.model import Address, Json
 from reconcile.stores.filling import Batch, Save, Value, Wanted
 from reconcile.stores.neo4j import cypher
 
@@ -161,3 +161,24 @@ class Neo4jFilling:
             with self.session.translated(), self.session.open_session() as session:
                 query = f"MATCH (m:{MARK} {{backfill: $backfill}}) DELETE m"
                 session.execute_write(lambda tx: tx.run(query, backfill=str(self.wanted.address)).consume())
+
+
+class Neo4jReceiving:
+    """See `stores.filling.Receiving`: nodes of a label by a property, which a constraint should make unique."""
+
+    def __init__(self, session: Neo4jSession, into: Address, key: str | None) -> None:
+        self.session = session
+        if into.kind != "label" or key is None:
+            hint = "into: STORE.label.NAME, with `into_key`"
+            raise StoreError("rows become nodes of a label, told apart by a property", where=str(into), hint=hint)
+        label, name = cypher.quote(into.parts[-1]), cypher.quote(key)
+        self.statement = (
+            f"{cypher.prefix(session.server())}UNWIND $rows AS row MERGE (n:{label} {{{name}: row.key}})"
+            f" SET n += row.fields RETURN count(DISTINCT n) AS there"
+        )
+
+    def put(self, values: Sequence[Value]) -> int:
+        """See `Receiving.put`."""
+        rows = [{"key": v.key, "fields": dict(v.fields)} for v in values]
+        with self.session.translated(), self.session.open_session() as session:
+            return int(session.execute_write(lambda tx: tx.run(self.statement, rows=rows).single(strict=True)["there"]))

@@ -31,7 +31,7 @@ from reconcile.stores.neo4j.transaction import Neo4jTransaction
 if TYPE_CHECKING:
     import neo4j
 
-    from reconcile.stores.filling import Filling, Wanted
+    from reconcile.stores.filling import Filling, Receiving, Wanted
 
 SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 CONNECT_SECONDS = 10
@@ -270,6 +270,12 @@ class Neo4jSession(Saving, Answering):
         from reconcile.stores.neo4j.backfills import Neo4jFilling
 
         return Neo4jFilling(self, wanted)
+
+    def receiving(self, into: Address, key: str | None) -> Receiving:
+        """See `stores.filling.Receives`."""
+        from reconcile.stores.neo4j.backfills import Neo4jReceiving
+
+        return Neo4jReceiving(self, into, key)
 
     # -- writing -----------------------------------------------------------------------------------------------
 

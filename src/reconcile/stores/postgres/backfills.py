@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from reconcile.errors import StoreError
-from reconcile.model import Json
+from reconcile.model import Address, Json
 from reconcile.stores.filling import Batch, Save, Value, Wanted
 from reconcile.stores.postgres.names import split
 from reconcile.stores.postgres.sqltext import ident, idents
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 _KEYS = re.compile(r"\$keys\b")
 _ROWS = "rc__rows"
+COLUMNS = (
+    "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+    " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
+)
 _TIES = 130000
 """FETCH FIRST … WITH TIES came with PostgreSQL 13."""
 
@@ -93,11 +97,7 @@ class PostgresFilling:
         return str(row[0])
 
     def _column_types(self) -> dict[str, str]:
-        rows = self._connection.execute(
-            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
-            " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
-            (self._into,),
-        ).fetchall()
+        rows = self._connection.execute(COLUMNS, (self._into,)).fetchall()
         found = {str(name): str(type_) for name, type_ in rows}
         if self.key not in found:
             what = f"the table {self.wanted.into} has no column {self.key}" if found else "there is no such table"
@@ -207,3 +207,41 @@ def _by_fields(values: Sequence[Value]) -> Iterator[tuple[tuple[str, ...], list[
     for value in values:
         found.setdefault(tuple(sorted(value.fields)), []).append(value)
     yield from found.items()
+
+
+class PostgresReceiving:
+    """See `stores.filling.Receiving`: rows of a table by a column that is unique."""
+
+    def __init__(self, session: PostgresSession, into: Address, key: str | None) -> None:
+        if into.kind != "table" or key is None:
+            hint = "into: STORE.table.SCHEMA.NAME, with `into_key`"
+            raise StoreError("rows become rows of a table, told apart by a column", where=str(into), hint=hint)
+        self.session, self.key, self.table = session, key, ident(*into.parts)
+        rows = session.connection.execute(COLUMNS, (self.table,)).fetchall()
+        self.types = {str(name): str(type_) for name, type_ in rows}
+        self.where = str(into)
+
+    def put(self, values: Sequence[Value]) -> int:
+        """See `Receiving.put`."""
+        from reconcile.stores.postgres.connect import explained
+
+        connection, count = self.session.connection, 0
+        try:
+            with connection.transaction():
+                for names, own in _by_fields(values):
+                    columns = tuple(dict.fromkeys((self.key, *names)))
+                    unknown = [name for name in columns if name not in self.types]
+                    if unknown:
+                        raise StoreError(f"there is no column {unknown[0]}", where=self.where)
+                    typed = ", ".join(f"{ident(n)} {self.types[n]}" for n in columns)
+                    sets = ", ".join(f"{ident(n)} = EXCLUDED.{ident(n)}" for n in columns)
+                    sql = (
+                        f"INSERT INTO {self.table} ({idents(columns)}) SELECT {idents(columns)}"
+                        f" FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS rc__new({typed})"
+                        f" ON CONFLICT ({ident(self.key)}) DO UPDATE SET {sets}"
+                    )
+                    rows = json.dumps([{**v.fields, self.key: v.key} for v in own], default=str)
+                    count += connection.execute(_escaped(sql, "%(rows)s").encode(), {"rows": rows}).rowcount
+        except psycopg.Error as error:
+            raise explained(error, self.where) from error
+        return count

@@ -36,7 +36,7 @@ from reconcile.stores.postgres.sqltext import relation
 from reconcile.stores.postgres.violations import violations
 
 if TYPE_CHECKING:
-    from reconcile.stores.filling import Filling, Wanted
+    from reconcile.stores.filling import Filling, Receiving, Wanted
     from reconcile.stores.postgres.lent import Lent
 
 _CONCURRENT = re.compile(r"^\s*(CREATE (?:UNIQUE )?INDEX|DROP INDEX|REINDEX INDEX) CONCURRENTLY ", re.I)
@@ -308,6 +308,13 @@ class PostgresSession(Saving, Answering):
 
         with self._translated():
             return PostgresFilling(self, wanted)
+
+    def receiving(self, into: Address, key: str | None) -> Receiving:
+        """See `stores.filling.Receives`."""
+        from reconcile.stores.postgres.backfills import PostgresReceiving
+
+        with self._translated():
+            return PostgresReceiving(self, into, key)
 
     def note(self, steps: Sequence[Step]) -> str:
         """See `Session.note`: the process that runs them, and the OIDs of the indexes they build."""

@@ -28,6 +28,7 @@ from reconcile.stores.qdrant.transport import QdrantError, Transport
 
 if TYPE_CHECKING:
     from reconcile.stores.base import StoreSpec
+    from reconcile.stores.filling import Filling, Receiving, Wanted
 
 CONTACT_SECONDS = 15.0
 """The first question has a cheap answer: a server that is there gives it at once."""
@@ -137,6 +138,19 @@ class QdrantSession(Saving, Answering):
                 names = (1 if "size" in dense else len(dense)) + len(params.get("sparse_vectors") or {})
                 found[address] = {"points": points, **({"vectors": points * names} if names > 1 else {})}
         return found
+
+    def filling(self, wanted: Wanted) -> Filling:
+        """See `stores.filling.Fills`."""
+        from reconcile.stores.qdrant.backfills import QdrantFilling
+
+        return QdrantFilling(self.http, wanted)
+
+    def receiving(self, into: Address, key: str | None) -> Receiving:
+        """See `stores.filling.Receives`."""
+        from reconcile.stores.qdrant.backfills import QdrantReceiving
+
+        del key
+        return QdrantReceiving(self.http, into)
 
     def size(self) -> Mapping[str, int]:
         """See `stores.figures.Sized`: points of all collections that may be seen, as the server keeps count."""

@@ -1,0 +1,125 @@
+"""Backfills of a collection: points that a filter selects, by their ids; payload and vectors are set in batches.
+
+There are no transactions: a batch is sent as one request and may be sent again, since values are absolute.
+https://qdrant.tech/documentation/concepts/points/#batch-update
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from reconcile.errors import StoreError
+from reconcile.model import Address, Json
+from reconcile.stores.filling import Batch, Save, Value, Wanted
+
+if TYPE_CHECKING:
+    from reconcile.stores.qdrant.transport import Transport
+
+VECTOR = "vector"
+"""The field that is the point's vector, or its vectors by name; all others are payload."""
+
+
+class QdrantFilling:
+    """See `stores.filling.Filling`."""
+
+    def __init__(self, http: Transport, wanted: Wanted) -> None:
+        self.http, self.wanted = http, wanted
+        if wanted.statement is not None or not isinstance(wanted.select, Mapping) or not wanted.collection:
+            raise StoreError(
+                "of Qdrant, `select` is a filter, with `collection` beside it, and rules, a function or a program"
+                " give the values",
+                where=str(wanted.address),
+            )
+        self.path = f"/collections/{quote(wanted.collection, safe='')}/points"
+
+    def count(self) -> int:
+        """See `Filling.count`."""
+        return self._count(self.wanted.select)
+
+    def _count(self, filter_: Json) -> int:
+        return int(self.http.send("POST", f"{self.path}/count", {"filter": filter_, "exact": True})["count"])
+
+    def read(self, after: Json, size: int) -> Batch:
+        """See `Filling.read`: an offset is an id, which may be selected no more."""
+        asked = {"filter": self.wanted.select, "limit": size + 1, "with_payload": True, "with_vector": False}
+        asked |= {} if after is None else {"offset": after}
+        points = self.http.send("POST", f"{self.path}/scroll", asked)["points"]
+        points = [p for p in points if p["id"] != after][:size]
+        return Batch(tuple(p["id"] for p in points), tuple(p.get("payload") or {} for p in points))
+
+    def change(self, batch: Batch, values: Sequence[Value] | None, save: Save) -> int:
+        """See `Filling.change`."""
+        del batch
+        values = values or ()
+        olds = self._olds(values)
+        save(None, len(values), olds)  # first what they held is kept: nobody can take the points back
+        operations = list(_operations(values))
+        if operations:
+            self.http.send("POST", f"{self.path}/batch?wait=true", {"operations": operations})
+        return len(values)
+
+    def _olds(self, values: Sequence[Value]) -> list[Value]:
+        if self.wanted.keeps is None or not values:
+            return []
+        asked = {"ids": [v.key for v in values], "with_payload": True, "with_vector": False}
+        found = {p["id"]: p.get("payload") or {} for p in self.http.send("POST", self.path, asked)}
+        return [Value(v.key, {n: found[v.key].get(n) for n in v.fields if n != VECTOR}) for v in values]
+
+    def ask(self, query: str) -> Json:
+        """See `Filling.ask`: how many points a filter, written as JSON, selects."""
+        try:
+            filter_ = json.loads(query)
+        except ValueError as error:
+            what = f"a query of Qdrant is a filter written as JSON, whose points are counted: {error}"
+            raise StoreError(what, where=str(self.wanted.address)) from None
+        return self._count(filter_)
+
+    def end(self) -> None:
+        """See `Filling.end`: nothing was."""
+
+
+def _operations(values: Sequence[Value]) -> list[Json]:
+    """Points that are given the same payload together; null takes a field away."""
+    same: dict[str, list[Json]] = {}
+    gone: dict[tuple[str, ...], list[Json]] = {}
+    vectors = []
+    for value in values:
+        payload = {n: v for n, v in value.fields.items() if n != VECTOR and v is not None}
+        if payload:
+            same.setdefault(json.dumps(payload, sort_keys=True, default=str), []).append(value.key)
+        if absent := tuple(n for n, v in value.fields.items() if n != VECTOR and v is None):
+            gone.setdefault(absent, []).append(value.key)
+        if VECTOR in value.fields:
+            vectors.append({"id": value.key, "vector": value.fields[VECTOR]})
+    operations: list[Json] = [
+        {"set_payload": {"payload": json.loads(payload), "points": ids}} for payload, ids in same.items()
+    ]
+    operations += [{"delete_payload": {"keys": list(names), "points": ids}} for names, ids in gone.items()]
+    return operations + ([{"update_vectors": {"points": vectors}}] if vectors else [])
+
+
+class QdrantReceiving:
+    """See `stores.filling.Receiving`: points by their id."""
+
+    def __init__(self, http: Transport, into: Address) -> None:
+        self.http = http
+        if into.kind != "collection":
+            raise StoreError("rows are put into a collection", where=str(into))
+        self.path = f"/collections/{quote(into.parts[-1], safe='')}/points"
+
+    def put(self, values: Sequence[Value]) -> int:
+        """See `Receiving.put`."""
+        if not values:
+            return 0
+        self.http.send("PUT", f"{self.path}?wait=true", {"points": [_point(v) for v in values]})
+        asked = {"ids": [v.key for v in values], "with_payload": False, "with_vector": False}
+        return len(self.http.send("POST", self.path, asked))
+
+
+def _point(value: Value) -> dict[str, Any]:
+    fields = json.loads(json.dumps(dict(value.fields), default=str))  # dates and such as text
+    vector = fields.pop(VECTOR, {})
+    return {"id": value.key, "vector": json.loads(vector) if isinstance(vector, str) else vector, "payload": fields}
