@@ -10,13 +10,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from reconcile import workflow
+from reconcile.errors import ReconcileError
 from reconcile.sandbox.scratch import Neo4jDatabase, Scratch, postgres_database, wipe_qdrant
-from tests.backing import Everything, destroy, everything, graph, http, project
+from reconcile.survey import open_ledger
+from tests.backing import APP, Everything, destroy, everything, graph, http, project
 from tests.projects import Folder
 
 
@@ -130,14 +133,15 @@ def test_a_spoiled_file_is_found_and_nothing_touched(folder: Folder, copy: Path,
 
 def test_a_killed_backup_is_none(folder: Folder, backup: Path) -> None:
     saved = backup.parent
-    process = folder.start("backup")
-    while not list(saved.glob("*.partial/app/*")):
-        assert process.poll() is None
-        time.sleep(0.005)
-    listed = folder.command("backup", "list")
-    assert "under way" in listed.stdout or process.poll() is not None
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    with psycopg.connect(folder.stores["app"]["url"]) as connection:
+        connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")  # so that it does not come to its end
+        process = folder.start("backup")
+        while not list(saved.glob("*.partial/app/*")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        assert [f.state for f in workflow.list_backups(folder.load())][0] == "under way"
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
     assert "incomplete" in folder.command("backup", "list").stdout
     assert workflow.chosen_backup(folder.load(), "latest").name == backup.name
     pruned = folder.command("backup", "prune", "--yes")
@@ -201,3 +205,81 @@ def _read(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError:  # it has ended meanwhile
         return ""
+
+
+# --- what changes the stores comes last ------------------------------------------------------------------------------
+
+
+def test_policy_wants_one_and_an_apply_can_make_it(folder: Folder, backup: Path) -> None:
+    folder.settings["policy"] = {"require_backup": {"within": "1h"}}
+    folder.declare(app=APP.replace("score: float8", "score: float8, note: text"))
+    verified = (backup / "verified.json").read_text()
+    (backup / "verified.json").unlink()
+    refused = folder.command("apply", "--auto-approve")
+    assert refused.returncode == 1
+    assert f"the files of backup {backup.name} are not verified" in refused.stderr
+    assert "reconcile apply --backup;" in refused.stderr
+    (backup / "verified.json").write_text(verified)
+    done = folder.command("apply", "--auto-approve")
+    assert done.returncode == 0, done.stderr
+    assert f"backup {backup.name} of" in recorded(folder)["backup"]
+    folder.declare(app=APP)
+    own = folder.command("apply", "--auto-approve", "--backup", "--allow", "all")
+    assert own.returncode == 0, own.stderr
+    assert "before the first step: backup" in own.stdout
+    newest = workflow.chosen_backup(folder.load(), "latest")
+    assert newest.name != backup.name and newest.manifest is not None and newest.manifest.run is not None
+    assert newest.manifest.run["outcome"] == "running"
+    assert newest.manifest.reason.endswith(", before the first step")
+
+
+def test_a_run_leaves_recovery_points(folder: Folder) -> None:
+    folder.settings["backup"]["points"] = ["before", "expand"]
+    before = len(workflow.list_backups(folder.load()))
+    run = folder.declare(app=APP.replace("score: float8", "score: float8, note: text")).apply().run
+    found = workflow.list_backups(folder.load())[:-before]
+    assert [f.manifest.reason for f in found if f.manifest] == [
+        f"run {run}, after expand",
+        f"run {run}, before the first step",
+    ]
+    counts = [f.manifest.run["outcome"] for f in found if f.manifest and f.manifest.run]
+    assert counts == ["running", "running"]
+    folder.settings["backup"].update(points=["before"], paths=["gone"])
+    with pytest.raises(ReconcileError, match="the backup before the first step could not be made: gone is not there"):
+        folder.declare(app=APP).apply("all")
+    assert "app.column.public.users.note" in folder.live()
+    assert workflow.history(folder.load())[0]["outcome"] == "undone"
+    del folder.settings["backup"]["points"], folder.settings["policy"]
+    folder.settings["backup"]["paths"] = ["schema"]
+    folder.declare()
+
+
+def test_a_cloned_ledger_is_adopted(folder: Folder) -> None:
+    url = folder.stores["app"]["url"]
+    name = url.rpartition("/")[2]
+    with psycopg.connect(url.replace(name, "postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}_clone TEMPLATE {name}".encode())
+        try:
+            folder.stores["app"]["url"] = url + "_clone"
+            folder.declare()
+            refused = folder.command("plan")
+            assert "restore --adopt" in refused.stderr
+            assert "no terminal" in folder.command("restore", "--adopt").stderr
+            adopted = folder.command("restore", "--adopt", "--yes")
+            assert adopted.returncode == 0, adopted.stderr
+            assert folder.command("plan").returncode == 0
+        finally:
+            folder.stores["app"]["url"] = url
+            folder.declare()
+            connection.execute(f"DROP DATABASE {name}_clone WITH (FORCE)".encode())
+
+
+def recorded(folder: Folder) -> Any:
+    """What the ledger has of the latest run's plan beside its steps."""
+    ledger = open_ledger(folder.load())
+    try:
+        run = ledger.run(ledger.runs(1)[0].id)
+    finally:
+        ledger.close()
+    assert run is not None
+    return run.plan["observed"]

@@ -115,7 +115,7 @@ def test_rules_of_the_moment_stop_an_apply_all_at_once_and_change_nothing(folder
     for line in (
         r"reconcile.yaml:\d+:\d+: policy run_from: this is not run by CI",
         r"policy window: it is shut now",
-        r"policy require_backup: there is no evidence of a backup\n.*--backup-evidence",
+        r"policy require_backup: there is no complete backup of all stores in .*\n.*apply --backup;.*--backup-evidence",
     ):
         assert re.search(line, local.stderr), local.stderr
     checked = [c["what"] for c in workflow.check(folder.load())["plan"]["checks"]]

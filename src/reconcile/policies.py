@@ -25,6 +25,7 @@ def policy(declared: Map, shared: bool) -> Policy:
         **plain,
         contract=declared.get("contract", "held" if shared else "together"),
         require_backup=bool(backup),
+        backup_within=command.get("within", "24h"),
         backup_command=tuple(command.get("command", ())),
         backup_timeout=command.get("timeout", "1min"),
         window=_window(declared.get("window")),

@@ -28,6 +28,8 @@ class Policy:
     after: str | None = None
     """How long contract steps are held at most; None: until they are released."""
     require_backup: bool = False
+    backup_within: str = "24h"
+    """How old a backup of the tool's own may be."""
     backup_command: tuple[str, ...] = ()
     """Finds a backup and prints the evidence; empty: who applies gives it."""
     backup_timeout: str = "1min"

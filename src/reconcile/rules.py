@@ -114,7 +114,7 @@ class Facts:
     backup: str | None = None
     """Evidence of a backup."""
     no_backup: str | None = None
-    """What the command that looks for a backup said instead."""
+    """Why there is none."""
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
     seconds: float = 0.0
     """How long the steps are estimated to take."""
@@ -226,10 +226,14 @@ def _backup(policy: Policy, facts: Facts) -> Refusal | None:
     if not policy.require_backup or facts.backup is not None:
         return None
     where = policy.at("require_backup")
-    if facts.no_backup is not None:
-        return Refusal("require_backup", facts.no_backup, "take a backup, or mend the command", where)
-    hint = "take a backup, and say which: reconcile apply --backup-evidence 'WHERE IT IS, AND OF WHEN'"
-    return Refusal("require_backup", "there is no evidence of a backup", hint, where)
+    if policy.backup_command:
+        hint = "take a backup, or mend the command; or let this apply make one: reconcile apply --backup"
+        return Refusal("require_backup", facts.no_backup or "there is no evidence of a backup", hint, where)
+    hint = (
+        f"make one: reconcile backup -e {facts.environment}; or let this apply make one: reconcile apply --backup;"
+        " or say which other there is: reconcile apply --backup-evidence 'WHERE IT IS, AND OF WHEN'"
+    )
+    return Refusal("require_backup", facts.no_backup or "there is no evidence of a backup", hint, where)
 
 
 def stated(policy: Policy) -> list[str]:

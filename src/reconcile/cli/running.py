@@ -77,6 +77,12 @@ _OPTIONS = (
         help="Which backup there is, where the policy requires one; kept with the run in the ledger.",
     ),
     click.option(
+        "--backup",
+        "own",
+        is_flag=True,
+        help="Make a backup of all stores once the lock is held, before the first step; see `reconcile backup`.",
+    ),
+    click.option(
         "--grace",
         metavar="DURATION",
         default=f"{GRACE:.0f}s",
@@ -118,12 +124,17 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         *args: Any,
         auto_approve: bool,
         backup_evidence: str | None,
+        own: bool,
         grace: float,
         reports: tuple[Path, ...],
         log_format: str,
         lock_timeout: float,
         **rest: Any,
     ) -> Any:
+        if own:
+            from reconcile.workflow.points import OWN
+
+            backup_evidence = f"{backup_evidence}; {OWN}" if backup_evidence else OWN
         return command(
             *args, how=Running(auto_approve, backup_evidence, grace, reports, log_format, lock_timeout), **rest
         )

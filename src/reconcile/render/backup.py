@@ -20,7 +20,7 @@ def made(found: Found) -> str:
     width = max(map(len, manifest.stores), default=0)
     for name, saved in manifest.stores.items():
         size = units.size(sum(file.bytes for file in saved.files))
-        what = f"{saved.kind} {saved.version}" if saved.way == "own" else f"{saved.kind}, by its program"
+        what = f"{saved.kind}, by its program" if saved.way == "command" else f"{saved.kind} {saved.version}"
         lines.append(f"  {name:<{width}}  {what} · {len(saved.files)} file{'s' * (len(saved.files) != 1)}, {size}")
         lines += [f"  {'':<{width}}  {note}" for note in saved.notes]
     if manifest.paths:

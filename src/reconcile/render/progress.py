@@ -85,6 +85,8 @@ class Progress:
             self._line(f"  {self._paint('?', '33')} {event.detail}")
         elif event.kind == "waiting":
             self._line(f"  waiting {event.detail}")
+        elif event.kind == "backup":
+            self._line(f"  {self._paint('·', '36')} {event.detail}")
         elif event.kind == "hook":
             self._line(f"  {self._paint('·', '36')} hook {event.detail}")
         elif event.kind in ("ended", "warning"):

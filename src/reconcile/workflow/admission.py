@@ -20,6 +20,7 @@ from reconcile.ledger_rows import Run
 from reconcile.machine import seconds_of
 from reconcile.plan import Plan
 from reconcile.policy import Allowance, Judgement, Permits, judge, refusal
+from reconcile.workflow import points
 from reconcile.workflow.promotion import elsewhere
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def admit(project: Project, made: Plan, backup: str | None = None, *, asking: bo
     """Ask policy.
 
     Args:
-        backup: what who applies says of a backup.
+        backup: what who applies says of a backup; `points.OWN`: the run makes one before its first step.
         asking: nothing is applied now, and evidence of a backup not given yet.
 
     Raises:
@@ -66,12 +67,13 @@ def admit(project: Project, made: Plan, backup: str | None = None, *, asking: bo
         )
     if not made.steps:
         return Admitted(found.permitted)
-    evidence, lacks = _backup(project, backup)
+    evidence, lacks = _backup(project, backup, now)
+    later = asking and evidence is None and not project.policy.backup_command
     facts = rules.Facts(
         environment=project.environment,
         now=now,
         ci=in_ci(),
-        backup="asked for when it is applied" if asking and lacks is None and evidence is None else evidence,
+        backup="asked for when it is applied" if later else evidence,
         no_backup=lacks,
         elsewhere=elsewhere(project),
         seconds=estimate(made),
@@ -157,11 +159,17 @@ def _refuse(found: list[rules.Refusal], project: Project) -> None:
         raise kind(f"the policy of {project.environment} stops this apply; nothing was changed:\n{lines}")
 
 
-def _backup(project: Project, said: str | None) -> tuple[str | None, str | None]:
-    """The evidence of a backup, and what the command that looks for one says instead."""
+def _backup(project: Project, said: str | None, now: datetime) -> tuple[str | None, str | None]:
+    """The evidence of a backup, and what says instead that there is none."""
     command = project.policy.backup_command
+    if points.OWN in (said or "") or "before" in project.backup.points:
+        return said or points.OWN, None
     if not command:
-        return (said or None), None
+        if said or not project.policy.require_backup:
+            return (said or None), None
+        from reconcile.workflow.backup import evidence
+
+        return evidence(project, project.policy.backup_within, now.timestamp())
     try:
         done = subprocess.run(
             command,

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconcile import __version__, backups
+from reconcile import __version__, backups, units
 from reconcile.backups import Found, Manifest, Saved
 from reconcile.errors import ReconcileError, StoreError
 from reconcile.ledger import holder
@@ -131,13 +131,12 @@ def _saved(
         if session is None:
             said = run_command(spec, "command", folder)
             return Saved(spec.kind, "", None, "", "command", backups.files_in(part, folder), notes=tuple(said))
-        if not isinstance(session, BacksUp):
-            raise StoreError(
-                f"stores of kind {spec.kind} cannot be backed up by this tool",
-                where=f"store {spec.name}",
-                hint="name a program that does: `backup: {command: [PROGRAM, …]}` of the store",
-            )
         server = session.server()
+        if not isinstance(session, BacksUp):
+            note = (
+                f"not saved: this tool has no way to save {spec.kind}; name a program: `backup: {{command: [PROGRAM]}}`"
+            )
+            return Saved(spec.kind, server.version, server.edition, server.identity, "none", (), notes=(note,))
         made = session.back_up(folder, ledger, tell)
         files = backups.files_in(part, folder)
         tell("done")
@@ -272,15 +271,21 @@ def outdated(project: Project, to: Path | None = None) -> list[Found]:
     ]
 
 
-def evidence(project: Project, within: str, now: float) -> str | None:
-    """The newest backup that an apply may rely on, in a sentence."""
+def evidence(project: Project, within: str, now: float) -> tuple[str | None, str | None]:
+    """The newest backup that an apply may rely on, in a sentence; or why there is none."""
+    why = None
     for found in list_backups(project):
         manifest = found.manifest
-        if manifest is None or not manifest.whole or found.verified is None or found.age(now) > seconds_of(within):
+        if manifest is None or not manifest.whole:
             continue
-        if backups.same_sizes(found):
-            return sentence(found)
-    return None
+        if found.verified is None or not backups.same_sizes(found):
+            why = why or f"the files of backup {found.name} are not verified (reconcile backup verify {found.name})"
+        elif (age := found.age(now)) > seconds_of(within):
+            why = why or f"the newest backup, {found.name}, is {units.duration(age)} old (at most {within})"
+            break
+        else:
+            return sentence(found), None
+    return None, why or f"there is no complete backup of all stores in {place(project)}"
 
 
 def sentence(found: Found) -> str:

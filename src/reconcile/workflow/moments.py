@@ -13,6 +13,7 @@ from reconcile.model import Json
 from reconcile.moments import Hook, Moment, of_run
 from reconcile.plan import Plan, digest_of
 from reconcile.references import masked, secrets
+from reconcile.workflow import points
 
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
@@ -80,18 +81,24 @@ class Moments:
             self.on_event(Event("warning", detail=str(error)))
 
     def reach(self, moment: Moment, outcome: str = "running", message: str = "") -> None:
-        """Run the hooks of a moment and tell people; nothing where an earlier try of the run has come through it.
+        """Make the recovery point of a moment, run its hooks, tell people; nothing where an earlier try came through.
 
         Raises:
             HookError: a hook failed that stops the run; those after it were not run.
+            ReconcileError: the recovery point could not be made.
         """
         if self.journal.get(f"{JOURNAL}{moment}") == "done":
             return
         own = [hook for hook in self.plan.hooks if hook.at is moment]
         if moment in (Moment.BEFORE, Moment.BEFORE_ROLLBACK):
             self._tell(moment, message)
+        point = points.asked(self.project, self.plan, moment, self.journal)
+        if point is not None and point != "before":  # hooks after a phase may let writers in again
+            points.make(self.project, self.run, point, self.ledger, self.on_event)
         for hook in own:
             self._call(hook, outcome, message)
+        if point == "before":
+            points.make(self.project, self.run, point, self.ledger, self.on_event)
         if own and moment.startswith("after_"):
             self.ledger.write(self.run, [f"{JOURNAL}{moment}"], "done")
         if moment not in (Moment.BEFORE, Moment.BEFORE_ROLLBACK):

@@ -79,7 +79,7 @@ def _chosen(project: Project, stores: Mapping[str, Saved], only: Sequence[str]) 
     for name in only:
         if name not in stores:
             raise ReconcileError(f'the backup has no store "{name}"', hint=meant(name, stores))
-    chosen = {name: saved for name, saved in stores.items() if not only or name in only}
+    chosen = {name: s for name, s in stores.items() if s.way != "none" and (not only or name in only)}
     for name, saved in chosen.items():
         spec = project.stores.get(name)
         if spec is None or spec.kind != saved.kind:
@@ -87,7 +87,7 @@ def _chosen(project: Project, stores: Mapping[str, Saved], only: Sequence[str]) 
             raise ReconcileError(
                 f"store {name} of the backup, of kind {saved.kind}, {what}", hint="leave it out: --only STORE"
             )
-        if saved.way != "own" and not command(spec, "restore"):
+        if saved.way == "command" and not command(spec, "restore"):
             raise ReconcileError(
                 f"store {name} was saved by a program, and none is named that restores it",
                 where=spec.source,

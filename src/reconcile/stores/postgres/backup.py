@@ -7,11 +7,9 @@ database is as it was. https://www.postgresql.org/docs/current/app-pgdump.html
 from __future__ import annotations
 
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from reconcile.backups import Contents
 from reconcile.errors import StoreError
@@ -28,6 +26,7 @@ from reconcile.stores.postgres.contents import (
     snapshot,
     table_contents,
 )
+from reconcile.stores.postgres.dumping import Dump, collected
 from reconcile.stores.postgres.emptying import emptied
 from reconcile.stores.postgres.sqltext import ident
 
@@ -90,46 +89,36 @@ class Backup:
         return Made(joined(contents, before, sequence_contents(self.connection)), facts)
 
     @contextmanager
-    def _dumping(self, tools: programs.Programs, folder: Path, moment: str, ledger: str | None, tell: Tell) -> Iterator:  # type: ignore[type-arg]
+    def _dumping(
+        self, tools: programs.Programs, folder: Path, moment: str, ledger: str | None, tell: Tell
+    ) -> Iterator[Callable[[], None]]:
         """pg_dump at work, and what waits for its end."""
         whole = [] if ledger is None else [f"--exclude-table-data={ident(ledger)}.{ident(_LOCK)}"]
-        lines = [self._line(tools, folder / DUMP, moment, *whole)]
-        tables = [str(t) for t in self.settings.get("tables") or ()]
-        if tables:
+        files = {DUMP: self._line(tools, moment, *whole)}
+        if tables := [str(t) for t in self.settings.get("tables") or ()]:
             chosen = [f"--table={self._pattern(table)}" for table in tables]
-            lines.append(self._line(tools, folder / TABLES, moment, "--data-only", "--strict-names", *chosen))
+            files[TABLES] = self._line(tools, moment, "--data-only", "--strict-names", *chosen)
         _, environment = programs.connection(self.spec)
         tell(f"pg_dump {tools.version}")
-        running = [
-            subprocess.Popen(
-                line, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                text=True, errors="replace",
-            )
-            for line in lines
-        ]  # fmt: skip
+        running = [Dump(line, environment, folder / name) for name, line in files.items()]
 
         def ended() -> None:
-            for process in running:
-                _, said = process.communicate()
-                if process.returncode:
-                    if "No space left" in said or "could not write" in said:
-                        raise OSError(28, "no space left, or the folder cannot be written", str(folder))
+            for dump in running:
+                if (said := dump.failure()) is not None:
                     raise programs.refusal(said, "pg_dump failed", self.spec, _dump_hint(said))
 
         try:
             yield ended
         finally:
-            for process in running:
-                if process.poll() is None:
-                    process.terminate()
-                    process.wait()
+            for dump in running:
+                dump.close()
 
-    def _line(self, tools: programs.Programs, file: Path, moment: str, *options: str) -> list[str]:
+    def _line(self, tools: programs.Programs, moment: str, *options: str) -> list[str]:
         where, _ = programs.connection(self.spec)
         role = self.spec.resolve("role")
         as_role = [f"--role={role}"] if role else []
         fixed = ["--format=custom", "--no-password", "--lock-wait-timeout=30s", f"--snapshot={moment}"]
-        return tools.line("pg_dump", *fixed, f"--file={file}", *as_role, *options, f"--dbname={where}")
+        return tools.line("pg_dump", *fixed, *as_role, *options, f"--dbname={where}")
 
     def _pattern(self, table: str) -> str:
         """`audit.events`, or a table of the first schema of the store, as pg_dump takes it literally."""
@@ -197,7 +186,7 @@ class Backup:
         )  # fmt: skip
         assert reader.stdout is not None and reader.stderr is not None
         assert writer.stdin is not None and writer.stderr is not None
-        said = [_collected(reader.stderr), _collected(writer.stderr)]
+        said = [collected(reader.stderr), collected(writer.stderr)]
         try:
             try:
                 writer.stdin.write(f"SET client_min_messages = warning;\nBEGIN;\n{head}".encode())
@@ -253,19 +242,6 @@ class Backup:
         if locale and provider in ("builtin", "icu"):
             parts.append(f"{'BUILTIN_LOCALE' if provider == 'builtin' else 'ICU_LOCALE'} {literal(locale)}")
         return " ".join(parts)
-
-
-def _collected(stream: IO[bytes]):  # type: ignore[no-untyped-def]
-    """Read a stream to its end beside us; what gives all it said."""
-    found: list[bytes] = []
-    thread = threading.Thread(target=lambda: found.append(stream.read()), daemon=True)
-    thread.start()
-
-    def text() -> str:
-        thread.join()
-        return b"".join(found).decode(errors="replace")
-
-    return text
 
 
 def _dump_hint(said: str) -> str | None:
