@@ -45,7 +45,7 @@ collections:
   pairs: {versioned: false, vectors: {a: {dimensions: 2, distance: dot}, b: {dimensions: 3, distance: cosine}}}
 """
 ROWS = """
-INSERT INTO passages (body, embedding) SELECT 'text ' || n, array[n, 1, 0.5]::vector FROM generate_series(1, 500) n;
+INSERT INTO passages (body, embedding) SELECT 'text ' || n, array[n, 1, 0.5]::vector FROM generate_series(1, 200) n;
 INSERT INTO users VALUES (1, '1990-01-31', 'NaN'), (2, NULL, '-0'), (3, '-infinity', 1e-300);
 CREATE SEQUENCE odd START 7; SELECT nextval('odd'), nextval('odd');
 CREATE TABLE twins (n int); INSERT INTO twins SELECT 1 FROM generate_series(1, 3);
@@ -62,7 +62,7 @@ CREATE (a:Passage:`odd ``label` {id: 1, body: 'é', embedding: [0.1, 0.2, 0.3], 
 CREATE (b:Passage {id: 2}), (c {`a.b`: 'no label'})
 CREATE (a)-[:NEXT {since: date('2020-02-29'), weight: 1.5}]->(b), (a)-[:NEXT]->(b), (b)-[:`odd type`]->(b),
   (c)-[:NEXT]->(a)
-WITH 1 AS one UNWIND range(3, 2000) AS i CREATE (:Passage {id: i})
+WITH 1 AS one UNWIND range(3, 300) AS i CREATE (:Passage {id: i})
 """
 
 
@@ -90,7 +90,7 @@ def project(path: Path, postgres: str, neo4j: Neo4jDatabase, qdrant: str, **sett
             "vector": [0.1 * i, 0.2, 0.3],
             "payload": {"tenant": f"t{i % 3}", "big": 2**62 + i, "deep": {"x": [i]}},
         }
-        for i in range(1, 301)
+        for i in range(1, 151)
     ]
     http(folder, "PUT", "/collections/passages/points?wait=true", {"points": points})
     pairs = [
