@@ -10,7 +10,8 @@ import pytest
 from tests.stores.postgres.reading import Store
 
 from reconcile.model import to_json
-from reconcile.stores.postgres.introspect import QUERIES, fetched, introspect, settle
+from reconcile.stores.postgres.introspect import QUERIES, fetched, fetching, introspect, settle
+from reconcile.stores.postgres.introspect.indexdef import items, keys
 
 pytestmark = pytest.mark.older
 
@@ -334,3 +335,56 @@ def test_rows_can_be_read_inside_a_transaction(store: Store) -> None:
         live = introspect(connection, "app", ["public"])
         assert any(str(a) == "app.table.public.inside" for a in live.state)
         connection.rollback()
+
+
+KEYS = (
+    "a", "a desc", "a nulls first", "a desc nulls last", "v", "d", "n", "c", 'v collate "C"', 'own', 'own collate "C"',
+    "v text_pattern_ops", "v varchar_pattern_ops", "c bpchar_pattern_ops", "n text_ops", "lower(v)", "b, a desc, v",
+    'own collate "default", a', "tags", "kind", "lower(v), a", "a, lower(v)", "a, v text_pattern_ops",
+)  # fmt: skip
+"""Keys of btree indexes: most are columns by the type's own operator class and collation, and some only look so."""
+
+
+def test_keys_without_a_definition_are_what_the_definition_says(postgres_database: str) -> None:
+    """The server is asked for the text of an index only where the catalog's numbers do not say all of it."""
+    store = Store(postgres_database)
+    store.execute(
+        "create domain age as int; create type kind as enum ('x');"
+        'create table k (a int, b bigint, v varchar(9), c char(3), n text, d age, own text collate "C", tags text[], kind kind)'
+    )
+    store.execute("".join(f"create index k{place} on k ({key}) include (b);" for place, key in enumerate(KEYS)))
+    store.execute(
+        "create index kh on k using hash (a); create index kp on k (a) where b > 0; create unique index ku on k (v, a)"
+    )
+    with psycopg.connect(store.url, autocommit=True) as connection, connection.transaction():
+        settle(connection, ["public"])
+        with fetched(connection, ["public"], QUERIES) as rows:
+            names = {(row[0], row[1]): row[2] for row in rows["columns"]}
+            found = rows["indexes"]
+        query = "select indexrelid, pg_get_indexdef(indexrelid) from pg_index"
+        texts: dict[int, str] = dict(connection.execute(query).fetchall())
+    plain = {row[3] for row in found if row[11] is None}
+    for row in found:
+        columns = tuple(names.get((row[1], number)) for number in row[9][: row[8]])
+        assert items(row[11], columns, row[15]) == keys(texts[row[0]], columns), row[3]
+    assert {"k0", "k3", "k4", "k6", "k7", "k9", "k16", "kp", "ku"} <= plain
+    assert not {"k8", "k11", "k12", "k13", "k15", "k17", "k20", "k21", "k22", "kh"} & plain
+
+
+def test_a_second_connection_that_fails_is_done_without(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is much to read another connection helps; where there is none to be had, the first reads all."""
+    store = Store(postgres_database)
+    store.execute("create table t (a int primary key, b int check (b > 0)); create index i on t (b)")
+    asked = []
+
+    def none() -> psycopg.Connection[Any]:
+        asked.append(1)
+        raise psycopg.OperationalError("too many clients")
+
+    monkeypatch.setattr(fetching, "_MANY", 0)
+    with psycopg.connect(store.url, autocommit=True) as connection:
+        live = introspect(connection, "app", ["public"], another=none)
+    assert asked
+    assert {"app.index.public.i", "app.primary_key.public.t.t_pkey"} <= {str(a) for a in live.state}

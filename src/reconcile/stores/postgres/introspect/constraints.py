@@ -9,7 +9,7 @@ from reconcile.model import Address, Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect import queries
 from reconcile.stores.postgres.introspect.catalog import Catalog, Row, Rows, spent
-from reconcile.stores.postgres.introspect.indexdef import is_plain, keys, options
+from reconcile.stores.postgres.introspect.indexdef import items, options
 
 QUERIES = {"constraints": queries.CONSTRAINTS}
 _ACTIONS = {"a": "no_action", "r": "restrict", "c": "cascade", "n": "set_null", "d": "set_default"}
@@ -63,8 +63,7 @@ def _constraint_reason(catalog: Catalog, row: Row, index: Row | None) -> str | N
         return "constraint whose index is in a tablespace"
     if kind in "pu" and index is not None:
         columns = tuple(catalog.columns[index[1]].get(n) for n in index[9][: index[8]])
-        plain = is_plain(index[11], columns) or all(i == r.plain(i.column or "") for i in keys(index[11], columns))
-        if not plain:
+        if not all(i == r.plain(i.column or "") for i in items(index[11], columns, index[15])):
             return "constraint whose index has an operator class, a collation or an order of its own"
         if not index[6]:
             return "constraint whose index is not valid: a partition lacks it"
@@ -87,7 +86,8 @@ def _check(catalog: Catalog, address: Address, table: Address, row: Row) -> r.Ch
 
 def _foreign_key(catalog: Catalog, address: Address, table: Address, row: Row) -> r.ForeignKey:
     names = catalog.columns[row[1]]
-    schema, target, columns = catalog.schema(row[18]), row[19], tuple(row[20])
+    schema, target, theirs = catalog.schema(row[18]), row[19], catalog.columns[row[9]]
+    columns = tuple(row[20] or [theirs[n] for n in row[24]])
     to = r.table_address(catalog.store, schema, target)
     own = tuple(names[n] for n in row[8])
     return r.ForeignKey(
@@ -142,7 +142,7 @@ def _exclusion(catalog: Catalog, address: Address, table: Address, row: Row, ind
         address=address,
         container=table,
         method=index[4],
-        columns=keys(catalog.spell(index[11]), columns),
+        columns=items(catalog.text(index[11]), columns, index[15]),
         operators=tuple(catalog.operator(name) for name in row[22]),
         include=include,
         where=catalog.condition(index[12]),

@@ -62,7 +62,7 @@ def fetched(
         if another is not None and _much(connection):
             beside = open_.enter_context(_Beside(connection, another, schemas))
             queue = [(name, ready[name]) for name in BESIDE]
-            fetch |= beside.fetches(queue, wanted, fetch)
+            fetch = {**fetch, **beside.fetches(queue, wanted, fetch)}
         with connection.pipeline():
             cursors = {
                 name: _cursor(connection).execute(sql, wanted, prepare=False)

@@ -1,4 +1,4 @@
-"""The keys of an index out of pg_get_indexdef's text, which alone says what opclass is the default one."""
+"""The keys of an index: out of pg_get_indexdef's text, but where the catalog says that they are plain columns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,27 @@ from functools import lru_cache
 from reconcile.stores.postgres.names import join
 from reconcile.stores.postgres.resources import IndexItem, plain
 from reconcile.stores.postgres.sqltokens import Token, tokens, unwrap
+
+_DESCENDING, _NULLS_FIRST = 1, 2
+"""Bits of pg_index.indoption."""
+
+
+def items(definition: str | None, columns: tuple[str | None, ...], order: Sequence[int]) -> tuple[IndexItem, ...]:
+    """The keys of an index; `order`, its indoption, tells of those of which there is no definition.
+
+    >>> items(None, ('a', 'b'), (0, 3))[1].order
+    'desc'
+    """
+    if definition is not None:
+        return keys(definition, columns)
+    return tuple([plain(c) if not bits else _ordered(c, bits) for c, bits in zip(columns, order, strict=True) if c])
+
+
+@lru_cache(maxsize=4096)
+def _ordered(column: str, bits: int) -> IndexItem:
+    descending, first = bool(bits & _DESCENDING), bool(bits & _NULLS_FIRST)
+    nulls = None if descending == first else "first" if first else "last"
+    return IndexItem(column=column, order="desc" if descending else "asc", nulls=nulls)
 
 
 def keys(definition: str, columns: tuple[str | None, ...]) -> tuple[IndexItem, ...]:

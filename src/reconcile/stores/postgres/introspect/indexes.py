@@ -9,7 +9,7 @@ from reconcile.model import Resource
 from reconcile.stores.postgres import resources as r
 from reconcile.stores.postgres.introspect import queries
 from reconcile.stores.postgres.introspect.catalog import Catalog, Rows, spent
-from reconcile.stores.postgres.introspect.indexdef import keys, options
+from reconcile.stores.postgres.introspect.indexdef import items, options
 from reconcile.stores.postgres.introspect.partitions import attached_to
 
 Targets = Mapping[tuple[int, int], int]
@@ -28,7 +28,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
     targets = {(oid, number): target for oid, number, target in rows["index_statistics"]}
     for row in spent(rows["indexes"]):
         oid, relation, schema, name, method, unique, valid, not_distinct, count, numbers = row[:10]
-        reloptions, definition, predicate, constraint, tablespace = row[10:15]
+        reloptions, definition, predicate, constraint, tablespace, order = row[10:16]
         table = catalog.relations.get(relation)
         if table is None or relation in catalog.left_out or constraint is not None or oid in catalog.inherited:
             continue
@@ -43,7 +43,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
             refers = dict.fromkeys(catalog.column(relation, names[n]) for n in numbers if n)
         else:
             refers = {table: None}
-        if predicate is not None or None in columns or " COLLATE " in definition:
+        if predicate is not None or None in columns or (definition is not None and " COLLATE " in definition):
             refers.update(dict.fromkeys(catalog.refers("i", oid, own=relation)))
         yield (
             r.Index(
@@ -51,7 +51,7 @@ def read(catalog: Catalog, rows: Rows) -> Iterator[Resource]:
                 container=table,
                 method=method,
                 unique=unique,
-                columns=_with_statistics(keys(catalog.spell(definition), columns), oid, targets),
+                columns=_with_statistics(items(catalog.text(definition), columns, order), oid, targets),
                 include=include,
                 where=catalog.condition(predicate),
                 with_=options(reloptions),

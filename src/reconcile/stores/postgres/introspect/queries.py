@@ -79,7 +79,7 @@ order by n.nspname, c.relname
 
 COLUMNS = """
 select a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity::text,
-       a.attgenerated::text, pg_get_expr(d.adbin, d.adrelid, false),
+       a.attgenerated::text, pg_get_expr(d.adbin, case when a.attgenerated = '' then 0::oid else d.adrelid end, false),
        case when a.attcollation <> t.typcollation and l.oid is not null then
             case when l.collnamespace = 'pg_catalog'::regnamespace then array[l.collname::text]
                  else array[(select nspname::text from pg_namespace where oid = l.collnamespace), l.collname::text]
@@ -95,27 +95,30 @@ left join pg_collation l on l.oid = a.attcollation and a.attcollation <> t.typco
 where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p', 'v', 'm') and a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum
 """
+"""A default names no column, so its text needs no table; given one, pg_get_expr would lock and load it."""
 
 CONSTRAINTS = """
 select k.oid, k.conrelid, k.conname, k.contype::text, k.condeferrable, k.condeferred, k.convalidated,
        k.connoinherit, k.conkey, k.confrelid, k.conindid, k.confupdtype::text, k.confdeltype::text,
        k.confmatchtype::text, @set_columns@, pg_get_expr(k.conbin, k.conrelid, false),
        @not_enforced@, @period@, fn.nspname, fc.relname,
-       (select array_agg(a.attname::text order by u.place)
-        from unnest(k.confkey) with ordinality u(num, place)
-        join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.num),
+       case when fn.nspname <> all(%(schemas)s) then
+            (select array_agg(a.attname::text order by u.place)
+             from unnest(k.confkey) with ordinality u(num, place)
+             join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.num) end,
        k.conparentid <> 0 or (c.relispartition and k.coninhcount > 0),
        case when k.contype = 'x' then
             array(select case when pg_operator_is_visible(o.oid) then o.oprname::text
                               else (select nspname from pg_namespace where oid = o.oprnamespace) || '.' || o.oprname end
                   from unnest(k.conexclop) with ordinality u(oid, place) join pg_operator o on o.oid = u.oid
                   order by u.place) end,
-       case when k.contype = 'f' then (select relname::text from pg_class where oid = k.conindid) end
+       case when k.contype = 'f' then (select relname::text from pg_class where oid = k.conindid) end, k.confkey
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 left join pg_class fc on fc.oid = k.confrelid left join pg_namespace fn on fn.oid = fc.relnamespace
 where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p') and k.contype <> 'n'
 order by k.conrelid, k.conname
 """
+"""Columns that a foreign key refers to by number, and by name where their table is out of the scope."""
 
 NOT_NULLS = """
 select k.conrelid, k.conkey[1], k.oid, k.conname, k.convalidated, k.connoinherit
@@ -129,15 +132,33 @@ where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p') and k.contype = '
 
 INDEXES = """
 select i.indexrelid, i.indrelid, n.nspname, c.relname, m.amname, i.indisunique, i.indisvalid, @nulls_not_distinct@,
-       i.indnkeyatts, i.indkey::int2[], c.reloptions, pg_get_indexdef(i.indexrelid),
-       pg_get_expr(i.indpred, i.indrelid, false), k.conname, c.reltablespace <> 0
+       i.indnkeyatts, i.indkey::int2[], c.reloptions,
+       case when plain.indexrelid is null then pg_get_indexdef(i.indexrelid) end,
+       pg_get_expr(i.indpred, i.indrelid, false), k.conname, c.reltablespace <> 0, i.indoption::int2[]
 from pg_index i
 join pg_class c on c.oid = i.indexrelid join pg_class r on r.oid = i.indrelid and r.relkind in ('r', 'p', 'm')
 join pg_namespace n on n.oid = r.relnamespace join pg_am m on m.oid = c.relam
 left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
+left join (
+  select x.indexrelid
+  from pg_index x
+  cross join lateral rows from (
+    unnest(x.indkey::int2[]), unnest(x.indclass::oid[]), unnest(x.indcollation::oid[])) key(number, class, sorting)
+  left join pg_opclass o on o.oid = key.class and o.opcdefault and o.oid < 16384
+       and o.opcmethod = (select oid from pg_am where amname = 'btree')
+  left join pg_attribute a on a.attrelid = x.indrelid and a.attnum = key.number and a.attnum > 0
+  where x.indrelid >= 16384 and key.class is not null
+  group by x.indexrelid
+  having bool_and(coalesce(key.sorting = a.attcollation and (
+                  o.opcintype = a.atttypid or (o.opcintype = 'text'::regtype and a.atttypid = 'varchar'::regtype
+                  and not exists (select from pg_opclass v where v.opcdefault and v.opcintype = 'varchar'::regtype))),
+                  false))
+) plain on plain.indexrelid = i.indexrelid
 where n.nspname = any(%(schemas)s)
 order by n.nspname, c.relname
 """
+"""Where all keys are columns by the type's own operator class and collation there is no definition: numbers say all of
+it, and to write it the server loads the table."""
 
 VIEWS = """
 select c.oid, c.relispopulated, t.reloptions,
