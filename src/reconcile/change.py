@@ -7,12 +7,13 @@ be tested without a server).
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from reconcile.facts import Fact
 from reconcile.hazards import Hazard
@@ -249,8 +250,21 @@ class World:
         return self._dependents.get(address, ())
 
 
-@dataclass(frozen=True)
-class Change(ABC):
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+class _Frozen:
+    """Makes a frozen dataclass of each subclass, without a decorator.
+
+    One that only says closer what its fields are has all it needs from the class above: to generate the same for a
+    hundred kinds of change takes as long as a small plan.
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if inspect.get_annotations(cls).keys() - getattr(cls, "__dataclass_fields__", {}).keys():
+            dataclass(frozen=True)(cls)
+
+
+class Change(_Frozen, ABC):
     """The difference of one address: what was, what shall be. Subclasses are named verb + noun."""
 
     action: ClassVar[Action]

@@ -10,7 +10,7 @@ may have the same labels and properties if these stand in another order, which i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, count
 from typing import ClassVar
 
@@ -67,7 +67,6 @@ def other_name(before: Index, after: Index) -> str:
     return next(name for name in chain([declared], numbered) if name != before.name and name not in after.taken)
 
 
-@dataclass(frozen=True)
 class ReplaceIndexBeside(ReplaceIndex):
     """Another definition or other options, under another name."""
 

@@ -7,7 +7,6 @@ Manual: https://neo4j.com/docs/cypher-manual/5/constraints/
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Irreversible, Phase, Step, World
@@ -44,7 +43,6 @@ def _hazards(resource: SchemaObject, *, locked: bool = False) -> frozenset[Hazar
     return frozenset(found | WAITING if locked and resource.has_index else found)
 
 
-@dataclass(frozen=True)
 class CreateConstraint(TimedChange):
     """A new constraint. The server checks the data and builds the index before the statement returns."""
 
@@ -82,7 +80,6 @@ class CreateConstraint(TimedChange):
         return DropConstraint(self.after, None)
 
 
-@dataclass(frozen=True)
 class DropConstraint(Change):
     """The constraint and its index go."""
 
@@ -111,7 +108,6 @@ class DropConstraint(Change):
         return CreateConstraint(None, self.before)
 
 
-@dataclass(frozen=True)
 class ReplaceConstraint(TimedChange):
     """Another definition under the same name."""
 
@@ -177,7 +173,6 @@ class ReplaceConstraint(TimedChange):
         return ReplaceConstraint(self.after, self.before)
 
 
-@dataclass(frozen=True)
 class RenameConstraint(TimedChange):
     """Policy `names: enforce`: dropped under the live name, made under the declared one."""
 

@@ -9,7 +9,6 @@ Manual: https://neo4j.com/docs/cypher-manual/5/indexes/
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Irreversible, Phase, Step, World
@@ -51,7 +50,6 @@ def _said(index: Index) -> str:
     return phrase(("" if index.kind == RANGE else index.kind, index.says(), *chosen))
 
 
-@dataclass(frozen=True)
 class CreateIndex(TimedChange):
     """A new index, built in the background after the commit."""
 
@@ -94,7 +92,6 @@ def _subject(need: Fact) -> Address:
     return Address.parse(need.subject.rpartition("/")[0] or need.subject)
 
 
-@dataclass(frozen=True)
 class DropIndex(Change):
     """The index goes. Queries name full-text and vector indexes, so these break; others get slower."""
 
@@ -135,7 +132,6 @@ class DropIndex(Change):
         return CreateIndex(None, usable(typed(self.before)))
 
 
-@dataclass(frozen=True)
 class ReplaceIndex(TimedChange):
     """Another definition or other options under the same name."""
 
@@ -187,7 +183,6 @@ class ReplaceIndex(TimedChange):
         return ReplaceIndex(self.after, usable(typed(self.before)))
 
 
-@dataclass(frozen=True)
 class RebuildIndex(TimedChange):
     """A live index that failed while it was built: it answers nothing and blocks its own repair until dropped."""
 
@@ -223,7 +218,6 @@ class RebuildIndex(TimedChange):
         return Irreversible("the old index was not usable")
 
 
-@dataclass(frozen=True)
 class RenameIndex(TimedChange):
     """Policy `names: enforce`: dropped under the live name, made under the declared one."""
 

@@ -8,7 +8,7 @@ https://www.postgresql.org/docs/current/ddl-priv.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconcile.change import Action, Change, Irreversible, Phase, Step, World
 from reconcile.facts import has, no, ok
@@ -36,7 +36,6 @@ from reconcile.stores.postgres.sqlaccess import (
 )
 
 
-@dataclass(frozen=True)
 class GiveAccess(Creation):
     """Owner and grants of an object that this plan makes."""
 
@@ -64,7 +63,6 @@ class GiveAccess(Creation):
         return TakeAccess(self.after, None)
 
 
-@dataclass(frozen=True)
 class TakeAccess(Removal):
     """Back to what the object would have if nobody had granted anything; the owner stays.
 
@@ -111,7 +109,6 @@ def _goes(world: World, grant: Grant) -> bool:
     return world.drops(grant.object)
 
 
-@dataclass(frozen=True)
 class ChangeAccess(Alteration):
     """GRANT, REVOKE, OWNER TO."""
 
@@ -239,7 +236,6 @@ def alter(before: Grant, after: Grant) -> Change | None:
     return ChangeAccess(before, after)
 
 
-@dataclass(frozen=True)
 class SetDefaultPrivileges(PostgresChange):
     """ALTER DEFAULT PRIVILEGES: of objects made from then on."""
 

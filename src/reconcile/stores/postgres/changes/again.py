@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 from reconcile.change import Action, Change, Phase, Step, World
@@ -53,7 +52,6 @@ from reconcile.stores.postgres.resources import (
 from reconcile.stores.postgres.sqltables import marks
 
 
-@dataclass(frozen=True)
 class RecreateConstraint(Replacement):
     """A key, check or exclusion constraint dropped before what it stands on is made again, and added after."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import Fact
@@ -43,7 +42,6 @@ def check_needs(world: World, check: Check) -> frozenset[Fact]:
     return requires(world, [check.table, *refers, *named])
 
 
-@dataclass(frozen=True)
 class AddCheck(Creation):
     """ADD CONSTRAINT … CHECK … NOT VALID, then VALIDATE."""
 
@@ -71,7 +69,6 @@ class AddCheck(Creation):
         return validated_steps(self, world, check, None, needs=needs, phase=phase, at_once=at_once)
 
 
-@dataclass(frozen=True)
 class ReplaceCheck(Replacement):
     """A new condition beside the old one, validated, then put in its place."""
 

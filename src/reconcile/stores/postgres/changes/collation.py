@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Phase, Step, World
@@ -27,7 +26,6 @@ from reconcile.stores.postgres.sqltext import object_name
 from reconcile.stores.postgres.typetext import collation_statement
 
 
-@dataclass(frozen=True)
 class CreateCollation(Creation):
     """CREATE COLLATION."""
 
@@ -45,7 +43,6 @@ class CreateCollation(Creation):
         return [self.step(world, 1, "create", calls, needs=needs, gives=[has(self.address), ok(self.address)])]
 
 
-@dataclass(frozen=True)
 class DropCollation(Removal):
     """DROP COLLATION; refused while something that stays sorts by it."""
 
@@ -69,7 +66,6 @@ def _drop_needs(world: World, x: Collation) -> set[Fact]:
     return {has(x.address)} | dependents_settled(world, x.address) | goes_first(world, [schema])
 
 
-@dataclass(frozen=True)
 class ReplaceCollation(Replacement):
     """DROP and CREATE COLLATION; only where nothing that stays sorts by it."""
 

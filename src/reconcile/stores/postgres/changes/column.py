@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from reconcile.change import Change, Phase, Step, World
@@ -69,7 +68,6 @@ def volatile(expression: str | None) -> bool:
     return any(name.rpartition(".")[2].lower() not in _STABLE for name in _CALL.findall(bare))
 
 
-@dataclass(frozen=True)
 class AddColumn(Creation):
     """ADD COLUMN; a constant or stable default is stored once and no row is written."""
 
@@ -151,7 +149,6 @@ def _describe_identity(column: Column) -> str:
     return f"generated {identity_word(column.identity or '').lower()} identity{f' ({options})' if options else ''}"
 
 
-@dataclass(frozen=True)
 class DropColumn(Removal):
     """DROP COLUMN. The server would silently take indexes and constraints along: they have to be in the plan."""
 
@@ -259,7 +256,6 @@ def settled(world: World, column: Column) -> frozenset[Fact]:
     return frozenset(waits)
 
 
-@dataclass(frozen=True)
 class RenameColumn(Renaming):
     """RENAME COLUMN. Views, indexes, constraints and checks follow by themselves."""
 

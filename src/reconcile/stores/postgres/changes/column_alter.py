@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconcile.change import Change, Irreversible, Phase, Step, World
 from reconcile.errors import PlanError
@@ -44,7 +44,6 @@ from reconcile.stores.postgres.sqltext import (
 )
 
 
-@dataclass(frozen=True)
 class AlterColumn(Alteration):
     """Default, identity, nullability and comment of a column, in place; SET NOT NULL without a long lock."""
 
@@ -56,7 +55,6 @@ class AlterColumn(Alteration):
         return alter_steps(self, world, self.before, self.after, retyped=False)
 
 
-@dataclass(frozen=True)
 class AlterColumnType(Alteration):
     """Another type or collation, with whatever else differs; what stands on it goes before and comes again after."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Irreversible, Phase, Step, World
@@ -37,7 +37,6 @@ from reconcile.stores.postgres.resources import Column
 from reconcile.stores.postgres.sqltext import as_written
 
 
-@dataclass(frozen=True)
 class AlterColumnExpression(Alteration):
     """What a generated column is, or one that is to be or no longer to be: the values are computed again, or stay."""
 
@@ -97,7 +96,6 @@ class AlterColumnExpression(Alteration):
 _REWRITE = [Hazard.REWRITES_TABLE, Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES]
 
 
-@dataclass(frozen=True)
 class RecreateColumn(Alteration):
     """An equal generated column dropped before what it reads gets another type, and added again after."""
 

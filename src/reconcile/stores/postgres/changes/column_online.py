@@ -7,7 +7,6 @@ removes them where the declaration has changed its mind.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from reconcile.change import Change, Irreversible, Step, World
 from reconcile.stores.postgres.changes.again import around, companions_of
@@ -28,7 +27,6 @@ from reconcile.stores.postgres.resources import (
 )
 
 
-@dataclass(frozen=True)
 class AlterColumnOnline(Alteration):
     """Another type by a second column; at once where the table has no rows, or nothing would be written anew."""
 

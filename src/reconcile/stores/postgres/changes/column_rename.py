@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconcile.change import Change, Op, Phase, Step, World
 from reconcile.errors import PlanError
@@ -23,7 +23,6 @@ BACKFILL_ROWS = 1000
 """In one transaction of a backfill, where the store's `backfill_rows` says nothing else."""
 
 
-@dataclass(frozen=True)
 class RenameColumnOnline(RenameColumn):
     """A column under the new name, kept in step with the old one in both directions and filled; then the old one,
     which has all indexes, constraints and views, takes the name.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from reconcile.change import Action, Change, Irreversible, Op, Phase, Sql, Step, Timeouts, World
@@ -191,7 +190,6 @@ class Replacement(Alteration):
         return tuple((key,) for key in differing(self.before, self.after) if key != "comment")
 
 
-@dataclass(frozen=True)
 class ChangeComment(Alteration):
     """COMMENT ON, in place, whatever the kind."""
 

@@ -6,7 +6,6 @@ https://www.postgresql.org/docs/current/sql-altertype.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import Fact, done, has, no, ok
@@ -23,7 +22,6 @@ from reconcile.stores.postgres.sqltext import comment_statement, dotted, ident, 
 from reconcile.stores.postgres.typetext import attribute_comment, attribute_type
 
 
-@dataclass(frozen=True)
 class AlterComposite(Alteration):
     """ALTER TYPE … ADD, DROP and ALTER ATTRIBUTE; what stands on the type is made again around a field that goes."""
 

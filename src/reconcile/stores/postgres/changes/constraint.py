@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from reconcile.change import Change, Phase, Step, World
@@ -125,7 +125,6 @@ def users_settled(world: World, key: PostgresResource) -> frozenset[Fact]:
     return frozenset(waits)
 
 
-@dataclass(frozen=True)
 class DropConstraint(Removal):
     """ALTER TABLE … DROP CONSTRAINT; refused while a foreign key needs it."""
 
@@ -236,7 +235,6 @@ def _validate(
     )
 
 
-@dataclass(frozen=True)
 class ValidateConstraint(Alteration):
     """VALIDATE CONSTRAINT: rows are read, reads and writes go on."""
 
@@ -264,7 +262,6 @@ class ValidateConstraint(Alteration):
         return preceded([step], broken(world, self.after))
 
 
-@dataclass(frozen=True)
 class RenameConstraint(Renaming):
     """RENAME CONSTRAINT, to the declared name."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reconcile.change import Step, World
 from reconcile.facts import has, no, ok
@@ -29,7 +28,6 @@ from reconcile.stores.postgres.typetext import (
 )
 
 
-@dataclass(frozen=True)
 class CreateType(Creation):
     """CREATE TYPE or CREATE DOMAIN."""
 
@@ -82,7 +80,6 @@ def type_word(x: Type) -> str:
     return "DOMAIN" if isinstance(x, Domain) else "TYPE"
 
 
-@dataclass(frozen=True)
 class DropType(Removal):
     """DROP TYPE or DROP DOMAIN; refused while a column that stays is of it."""
 

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-alterdomain.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconcile.change import Change, Op, Phase, Step, World
 from reconcile.facts import has, ok
@@ -21,7 +21,6 @@ from reconcile.stores.postgres.sqltext import as_written, comment_statement, ide
 from reconcile.stores.postgres.typetext import alter_domain, check_comment, check_expression, domain_check_clause
 
 
-@dataclass(frozen=True)
 class AlterDomain(Alteration):
     """ALTER DOMAIN. New checks are added not valid, then validated; made anew where the server validates nothing."""
 
@@ -201,7 +200,6 @@ def broken_values(world: World, before: Domain, after: Domain) -> list[Op]:
     return found
 
 
-@dataclass(frozen=True)
 class ReplaceDomain(ReplaceType):
     """A domain over another type, or with another collation."""
 

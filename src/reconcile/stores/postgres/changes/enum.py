@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reconcile.change import Change, Step, World
 from reconcile.facts import ok
@@ -15,7 +14,6 @@ from reconcile.stores.postgres.resources import Enum
 from reconcile.stores.postgres.sqltext import comment_statement, literal, object_name
 
 
-@dataclass(frozen=True)
 class AddEnumValues(Alteration):
     """ALTER TYPE … ADD VALUE; what uses the enum in this plan runs in a later transaction."""
 

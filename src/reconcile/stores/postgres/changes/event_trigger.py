@@ -6,7 +6,6 @@ So one comes after all else that the expand phase makes, and goes before anythin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Phase, Step, World
@@ -36,7 +35,6 @@ def _needs(world: World, trigger: EventTrigger) -> frozenset[Fact]:
     return requires(world, trigger.refers)
 
 
-@dataclass(frozen=True)
 class CreateEventTrigger(Creation):
     """CREATE EVENT TRIGGER, and its state."""
 
@@ -73,7 +71,6 @@ def describe(trigger: EventTrigger) -> str:
     return f"{trigger.event}{tags} calls {'.'.join(trigger.function)}"
 
 
-@dataclass(frozen=True)
 class DropEventTrigger(Removal):
     """DROP EVENT TRIGGER."""
 
@@ -98,7 +95,6 @@ class DropEventTrigger(Removal):
         ]
 
 
-@dataclass(frozen=True)
 class AlterEventTrigger(Alteration):
     """ENABLE or DISABLE."""
 
@@ -119,7 +115,6 @@ class AlterEventTrigger(Alteration):
         return [self.step(world, 1, "alter", calls, needs=needs, gives=[has(self.address), ok(self.address)])]
 
 
-@dataclass(frozen=True)
 class ReplaceEventTrigger(Alteration):
     """Event, tags or function: dropped and made again."""
 

@@ -6,7 +6,6 @@ https://www.postgresql.org/docs/current/sql-createtable.html#SQL-CREATETABLE-EXC
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
@@ -53,7 +52,6 @@ def exclusion_needs(world: World, exclusion: Exclusion) -> frozenset[Fact]:
     return requires(world, [exclusion.table, *(c.address for c in columns), *exclusion.refers])
 
 
-@dataclass(frozen=True)
 class AddExclusion(Creation):
     """ADD CONSTRAINT … EXCLUDE: the index is built while the table is locked against all access."""
 
@@ -107,7 +105,6 @@ def describe_exclusion(exclusion: Exclusion) -> str:
     return exclusion_clause(exclusion).removeprefix("EXCLUDE USING ").replace('"', "")
 
 
-@dataclass(frozen=True)
 class ReplaceExclusion(Replacement):
     """Dropped and added in one transaction, under one lock: nobody ever sees the table without it."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Phase, Server, Step, World
@@ -24,7 +23,6 @@ from reconcile.stores.postgres.resources import Extension
 from reconcile.stores.postgres.sqltext import ident, literal
 
 
-@dataclass(frozen=True)
 class CreateExtension(Creation):
     """CREATE EXTENSION; needs it installed on the server's machine."""
 
@@ -69,7 +67,6 @@ def _schema_needs(world: World, extension: Extension) -> frozenset[Fact]:
     return frozenset(requires(world, [schema])) if world.creates(schema) else frozenset()
 
 
-@dataclass(frozen=True)
 class AlterExtension(Alteration):
     """Another version or schema, in place."""
 
@@ -104,7 +101,6 @@ class AlterExtension(Alteration):
         ]
 
 
-@dataclass(frozen=True)
 class DropExtension(Removal):
     """DROP EXTENSION, never by CASCADE: the server refuses while anything uses it."""
 

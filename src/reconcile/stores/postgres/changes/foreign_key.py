@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Phase, Step, World
@@ -88,7 +88,6 @@ def _covers(rule: Resource | None) -> set[str | None]:
     return {*rule.columns} if isinstance(rule, Key) else carried(rule)
 
 
-@dataclass(frozen=True)
 class AddForeignKey(Creation):
     """ADD CONSTRAINT … FOREIGN KEY … NOT VALID, then VALIDATE; at once where the table is new or empty."""
 
@@ -132,7 +131,6 @@ def describe_foreign_key(key: ForeignKey) -> str:
     return text + (f" on update {key.on_update.replace('_', ' ')}" if key.on_update != "no_action" else "")
 
 
-@dataclass(frozen=True)
 class ReplaceForeignKey(Replacement):
     """A new one beside the old one, validated, then put in its place."""
 
@@ -168,7 +166,6 @@ def _swapped_key(world: World, key: ForeignKey) -> Key | Index | None:
     return None
 
 
-@dataclass(frozen=True)
 class RecreateForeignKey(Replacement):
     """Dropped before the key it hangs on is swapped, and added again after; a companion where it stays equal."""
 
@@ -219,7 +216,6 @@ def _built(world: World, rule: Key | Index, helper: Index) -> Fact | None:
     return index_parts.built(world, rule.address, helper)
 
 
-@dataclass(frozen=True)
 class AlterForeignKey(Alteration):
     """ALTER CONSTRAINT: when it is checked, or that it no longer is; no row is looked at."""
 
@@ -260,7 +256,6 @@ def _in_place(before: ForeignKey, after: ForeignKey) -> bool:
     return before.enforced or not after.enforced
 
 
-@dataclass(frozen=True)
 class DropForeignKey(Removal):
     """DROP CONSTRAINT; on its own even where both tables go, since they may refer to each other."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from reconcile.change import Change, Phase, Server, Step, World
@@ -74,7 +73,6 @@ class IndexBuild(PostgresChange):
         return estimate(self.after, measured.get("rows", 0), build_settings(settings, self.after), memory)
 
 
-@dataclass(frozen=True)
 class CreateIndex(IndexBuild, Creation):
     """CREATE INDEX, CONCURRENTLY where the table has rows; then ANALYZE."""
 
@@ -145,7 +143,6 @@ def _item(item: IndexItem) -> str:
     return " ".join([*parts, *([f"nulls {item.nulls}"] if item.nulls else [])])
 
 
-@dataclass(frozen=True)
 class ReplaceIndex(IndexBuild, Replacement):
     """The new one built beside under a helper name; in contract, the old one dropped and the name taken over.
 
@@ -343,7 +340,6 @@ def beside(index: Index) -> Index:
     return cast(Index, index.replace(address=helper, live_name=None, comment=None))
 
 
-@dataclass(frozen=True)
 class DropIndex(Removal):
     """DROP INDEX CONCURRENTLY; plain where a column it is on changes its type, or the table is empty."""
 

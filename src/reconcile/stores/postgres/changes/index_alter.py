@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, cast
 
 from reconcile.change import Action, Change, Irreversible, Phase, Sql, Step, World
@@ -29,7 +29,6 @@ from reconcile.stores.postgres.resources import Index
 from reconcile.stores.postgres.sqltext import comment_statement, ident, index_statement, object_name
 
 
-@dataclass(frozen=True)
 class RebuildIndex(IndexBuild, Alteration):
     """Options set, then REINDEX INDEX CONCURRENTLY; also for an index left invalid by a broken build."""
 
@@ -76,7 +75,6 @@ class RebuildIndex(IndexBuild, Alteration):
         return RebuildIndex(self.after, self.before)
 
 
-@dataclass(frozen=True)
 class CompleteIndex(IndexBuild, Alteration):
     """An index of a partitioned table that some partitions lack: built there concurrently and attached."""
 
@@ -127,7 +125,6 @@ def _without_valid(text: str) -> str:
     return ", ".join(p for p in text.split(", ") if not p.startswith("valid "))
 
 
-@dataclass(frozen=True)
 class RenameIndex(Renaming):
     """ALTER INDEX … RENAME TO, to the declared name."""
 

@@ -6,7 +6,6 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-STO
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Step, World
@@ -95,7 +94,6 @@ def rebuild_steps(change: PostgresChange, world: World, before: Indexed, after: 
     return steps
 
 
-@dataclass(frozen=True)
 class AlterIndex(Alteration):
     """Options that hold from then on, statistics targets of expressions, comment: nothing is built."""
 
@@ -107,7 +105,6 @@ class AlterIndex(Alteration):
         return _set_steps(self, world, self.before, self.after)
 
 
-@dataclass(frozen=True)
 class AlterKeyOptions(Alteration):
     """Storage parameters of the index of a key or exclusion constraint that hold from then on."""
 
@@ -119,7 +116,6 @@ class AlterKeyOptions(Alteration):
         return _set_steps(self, world, self.before, self.after)
 
 
-@dataclass(frozen=True)
 class RebuildKey(Alteration):
     """Storage parameters of the index of a key: set, then the index is built again beside its users."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import Fact, done, has, no, ok
@@ -225,7 +224,6 @@ def _hardens(world: World, column: Address) -> bool:
     return isinstance(before, Column) and isinstance(after, Column) and after.not_null and not before.not_null
 
 
-@dataclass(frozen=True)
 class AddKey(Creation):
     """What adding a primary key and a unique constraint share."""
 
@@ -261,7 +259,6 @@ class AddUnique(AddKey):
     """ADD UNIQUE USING INDEX."""
 
 
-@dataclass(frozen=True)
 class ReplaceKey(Replacement):
     """Another key beside, swapped in one transaction."""
 

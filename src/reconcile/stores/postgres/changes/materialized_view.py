@@ -7,7 +7,7 @@ https://www.postgresql.org/docs/current/sql-creatematerializedview.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import has, no, ok
@@ -33,7 +33,6 @@ from reconcile.stores.postgres.sqltext import helper_name, ident, index_statemen
 from reconcile.stores.postgres.sqlviews import comment_statements, drop_statement, option_statements, view_statement
 
 
-@dataclass(frozen=True)
 class CreateMaterializedView(Creation):
     """CREATE MATERIALIZED VIEW, filled unless it is declared otherwise. Its indexes follow on their own."""
 
@@ -61,7 +60,6 @@ class CreateMaterializedView(Creation):
         ]
 
 
-@dataclass(frozen=True)
 class DropMaterializedView(DropView):
     """DROP MATERIALIZED VIEW with its indexes; refused while a view that stays reads it."""
 
@@ -69,7 +67,6 @@ class DropMaterializedView(DropView):
     after: None
 
 
-@dataclass(frozen=True)
 class AlterMaterializedView(Alteration):
     """Storage parameters and comments, in place."""
 
@@ -84,7 +81,6 @@ class AlterMaterializedView(Alteration):
         return [self.step(world, 1, "alter", calls, needs={has(self.address)}, gives=[ok(self.address)])]
 
 
-@dataclass(frozen=True)
 class ReplaceMaterializedView(Replacement):
     """Built beside under a helper name with its indexes; in contract, the old one dropped and the name taken over.
 

@@ -164,6 +164,8 @@ def naming_below(world: World, rule: Rule, *, all_: bool = False) -> list[str]:
 
 
 def _statement(world: World, pairs: Sequence[Pair]) -> list[str]:
+    if not pairs:
+        return []
     names = of_world(world)
     return renaming({(_above(rule), relation(part.address)): names.of(part, rule) for part, rule in pairs})
 
@@ -202,7 +204,6 @@ $reconcile$"""
     ]
 
 
-@dataclass(frozen=True)
 class NameIndex(Creation):
     """A declared name of what this plan makes: given by the step that makes it."""
 
@@ -274,7 +275,6 @@ def _rename_steps(change: PostgresChange, world: World, x: InheritedIndex, gives
     return [change.step(world, 1, "rename", calls, needs=needs, gives=gives)]
 
 
-@dataclass(frozen=True)
 class RenameInheritedIndex(Alteration):
     """ALTER INDEX … RENAME TO of what a partition has from its table, with all of the partition that are renamed."""
 
@@ -290,7 +290,6 @@ class RenameInheritedIndex(Alteration):
         return _rename_steps(self, world, self.before, [has(self.address), ok(self.address)])
 
 
-@dataclass(frozen=True)
 class ForgetIndexName(Removal):
     """A name that nobody declares given up for what the server would choose."""
 

@@ -6,7 +6,7 @@ See https://www.postgresql.org/docs/current/sql-altertable.html, ATTACH PARTITIO
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconcile.change import Op, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
@@ -109,7 +109,6 @@ def describe_partition(table: Table) -> str:
     return f"{text}, partitioned by {shown(table.partition_by)}" if table.partition_by else text
 
 
-@dataclass(frozen=True)
 class CreatePartition(Creation):
     """With a new table PARTITION OF; else made like the table and attached, under a weaker lock."""
 
@@ -263,7 +262,6 @@ def checked(
     ]
 
 
-@dataclass(frozen=True)
 class DropPartition(Removal):
     """DETACH PARTITION, CONCURRENTLY where the server can, then DROP TABLE; nothing where its table goes too."""
 

@@ -6,7 +6,7 @@ See https://www.postgresql.org/docs/current/sql-altertable.html, ATTACH PARTITIO
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 from reconcile.change import Change, Irreversible, Op, Phase, Sql, Step, World
@@ -55,7 +55,6 @@ _SETTLED = ("comment", "identity", "identity_options", "default", "not_null")
 """Attributes of a column that are made the parent's when a table is attached."""
 
 
-@dataclass(frozen=True)
 class AttachPartition(Alteration):
     """ATTACH PARTITION, after a validated check that spares the scan under an exclusive lock."""
 
@@ -197,7 +196,6 @@ def _settled_calls(world: World, before: Table, table: Table) -> list[str]:
     return calls
 
 
-@dataclass(frozen=True)
 class DetachPartition(Alteration):
     """DETACH PARTITION; it keeps its rows and, as its own, what it had from its parent and is declared."""
 
@@ -281,7 +279,6 @@ def _same_columns(world: World, table: Table, columns: Iterable[Column]) -> None
         )
 
 
-@dataclass(frozen=True)
 class MovePartition(Alteration):
     """Another bound or parent: detached and attached again, the rows being looked at under an exclusive lock."""
 
@@ -340,7 +337,6 @@ def _moving(world: World, root: Address) -> list[tuple[Table, Table]]:
     return sorted(found, key=lambda pair: pair[0].address)
 
 
-@dataclass(frozen=True)
 class RepartitionTable(Alteration):
     """Another partition key, which no server can change: refused."""
 

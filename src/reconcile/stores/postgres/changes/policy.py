@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Phase, Step, World
@@ -52,7 +51,6 @@ def _made_needs(world: World, policy: Policy) -> frozenset[Fact]:
     return requires(world, [policy.table, *policy.refers])
 
 
-@dataclass(frozen=True)
 class CreatePolicy(Creation):
     """CREATE POLICY; of a new table in its transaction."""
 
@@ -80,7 +78,6 @@ class CreatePolicy(Creation):
         ]
 
 
-@dataclass(frozen=True)
 class DropPolicy(Removal):
     """DROP POLICY, after new ones are there, or after row-level security is turned off."""
 
@@ -120,7 +117,6 @@ def _others_first(world: World, policy: Policy) -> frozenset[Fact]:
     return frozenset(map(ok, new))
 
 
-@dataclass(frozen=True)
 class AlterPolicy(Alteration):
     """ALTER POLICY: its roles and conditions, in place."""
 
@@ -153,7 +149,6 @@ class AlterPolicy(Alteration):
         ]
 
 
-@dataclass(frozen=True)
 class RecreatePolicy(Replacement):
     """DROP POLICY and CREATE POLICY in one transaction: where the server has no other way, or around a change."""
 

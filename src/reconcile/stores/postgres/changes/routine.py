@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from reconcile.change import Action, Change, Phase, Step, World
@@ -47,7 +46,6 @@ def _drop_statement(routine: Routine) -> str:
     return f"DROP {routine.address.kind.upper()} {routine_name(routine.address)}"
 
 
-@dataclass(frozen=True)
 class CreateRoutine(Creation):
     """CREATE FUNCTION, PROCEDURE or AGGREGATE."""
 
@@ -86,7 +84,6 @@ def described(routine: Routine) -> str:
     return f"returns {found.returns}" + (f" ({columns})" if columns else "")
 
 
-@dataclass(frozen=True)
 class DropRoutine(Removal):
     """DROP FUNCTION, PROCEDURE or AGGREGATE; refused while something that stays needs it."""
 
@@ -192,7 +189,6 @@ def _is_default(resource: object) -> bool:
     return isinstance(resource, Column) and resource.generated is None
 
 
-@dataclass(frozen=True)
 class ReplaceRoutine(Alteration):
     """CREATE OR REPLACE: what calls it goes on. Made again where something around it makes that necessary."""
 
@@ -227,7 +223,6 @@ class ReplaceRoutine(Alteration):
         return stale(world, self.before) if body and not remade(world, self.address) else ()
 
 
-@dataclass(frozen=True)
 class RecreateRoutine(Alteration):
     """Dropped, then created with its owner, grants and comment; a companion where it stays equal.
 

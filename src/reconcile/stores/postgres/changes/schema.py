@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reconcile.change import Change, Step, World
 from reconcile.errors import PlanError
@@ -14,7 +13,6 @@ from reconcile.stores.postgres.resources import Schema
 from reconcile.stores.postgres.sqltext import ident
 
 
-@dataclass(frozen=True)
 class CreateSchema(Creation):
     """CREATE SCHEMA."""
 
@@ -32,7 +30,6 @@ class CreateSchema(Creation):
         return [self.step(world, 1, "create", calls, needs=[no(self.address)], gives=gives)]
 
 
-@dataclass(frozen=True)
 class DropSchema(Removal):
     """DROP SCHEMA, of an empty one only."""
 

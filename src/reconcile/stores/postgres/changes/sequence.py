@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Steps
-from dataclasses import dataclass
 
 from reconcile.change import Change, Op, Step, World
 from reconcile.facts import done, has, no, ok
@@ -87,7 +86,6 @@ def taken_name(world: World, column: Column) -> Sequence | None:
     return there if isinstance(there, Sequence) and identity_under(world, there) == column else None
 
 
-@dataclass(frozen=True)
 class CreateSequence(Creation):
     """CREATE SEQUENCE; owned only once the column is there, whose default may need the sequence."""
 
@@ -116,7 +114,6 @@ class CreateSequence(Creation):
         return steps
 
 
-@dataclass(frozen=True)
 class AlterSequence(Alteration):
     """ALTER SEQUENCE; the current value stays."""
 
@@ -180,7 +177,6 @@ def out_of_bounds(sequence: str, before: tuple[int, int], after: tuple[int, int]
     ]
 
 
-@dataclass(frozen=True)
 class DropSequence(Removal):
     """DROP SEQUENCE; nothing where its owning column goes or becomes an identity, which takes it along."""
 

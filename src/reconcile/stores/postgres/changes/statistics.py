@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Phase, Step, World
@@ -46,7 +45,6 @@ def describe_statistics(x: Statistics) -> str:
     return f"{', '.join(x.kinds)} on {items}" if x.kinds else f"on {items}"
 
 
-@dataclass(frozen=True)
 class CreateStatistics(Creation):
     """CREATE STATISTICS, then ANALYZE: reads and writes go on."""
 
@@ -65,7 +63,6 @@ class CreateStatistics(Creation):
         return [self.step(world, 1, "create", made(world, x), needs=needs, gives=gives, long=True)]
 
 
-@dataclass(frozen=True)
 class DropStatistics(Removal):
     """DROP STATISTICS; with its table it goes by itself."""
 
@@ -87,7 +84,6 @@ class DropStatistics(Removal):
         ]
 
 
-@dataclass(frozen=True)
 class AlterStatistics(Alteration):
     """The target and the comment, in place."""
 
@@ -105,7 +101,6 @@ class AlterStatistics(Alteration):
         return [self.step(world, 1, "alter", calls, needs=needs, gives=[ok(self.address)])]
 
 
-@dataclass(frozen=True)
 class ReplaceStatistics(Replacement):
     """Other columns or kinds: dropped and created in one transaction."""
 
@@ -124,7 +119,6 @@ class ReplaceStatistics(Replacement):
         return [self.step(world, 1, "replace", calls, needs=needs, gives=gives, phase=Phase.CONTRACT, long=True)]
 
 
-@dataclass(frozen=True)
 class RecreateStatistics(Replacement):
     """Dropped before what it stands on is made again, and created after."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 from reconcile.change import Change, Phase, Step, World
@@ -83,7 +83,6 @@ def _rank(resource: Resource) -> tuple[int, Address]:
     return kinds, resource.address
 
 
-@dataclass(frozen=True)
 class CreateTable(Creation):
     """CREATE TABLE with columns, primary key, unique and check constraints, and all their comments."""
 
@@ -165,7 +164,6 @@ def _indented(body: str) -> str:
     return f"\n  {body}\n" if body else ""
 
 
-@dataclass(frozen=True)
 class DropTable(Removal):
     """DROP TABLE with all that is in it; refused while anything else needs it."""
 
@@ -224,7 +222,6 @@ def dropped_apart(world: World, key: PostgresResource) -> bool:
     return target != key.container and world.drops(target)
 
 
-@dataclass(frozen=True)
 class RenameTable(Renaming):
     """ALTER TABLE … RENAME TO, within its schema. What refers to it follows by itself."""
 

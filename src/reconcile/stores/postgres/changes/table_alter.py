@@ -84,7 +84,6 @@ ASPECTS = (
 """In the order of their steps, those of the expand phase first."""
 
 
-@dataclass(frozen=True)
 class AlterTable(Alteration):
     """Everything of a table that is not in it: comment, settings, row-level security, logged or not."""
 

@@ -7,7 +7,6 @@ https://www.postgresql.org/docs/current/sql-createtrigger.html
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from reconcile.change import Action, Change, Phase, Step, World
@@ -65,7 +64,6 @@ def _away(world: World, trigger: Trigger) -> frozenset[Fact]:
     return goes_first(world, dict.fromkeys([trigger.table, *trigger.refers, function_address(trigger)]))
 
 
-@dataclass(frozen=True)
 class CreateTrigger(Creation):
     """CREATE TRIGGER; of a new table in its transaction. Who writes to an old one notices it."""
 
@@ -91,7 +89,6 @@ class CreateTrigger(Creation):
         ]
 
 
-@dataclass(frozen=True)
 class DropTrigger(Removal):
     """DROP TRIGGER."""
 
@@ -109,7 +106,6 @@ class DropTrigger(Removal):
         return [self.drop_step(world, [drop_trigger(self.before)], needs=_away(world, self.before))]
 
 
-@dataclass(frozen=True)
 class AlterTrigger(Alteration):
     """When it fires, its comment, or anything else, by CREATE OR REPLACE where that differs and the server has it."""
 
@@ -148,7 +144,6 @@ class AlterTrigger(Alteration):
         ]
 
 
-@dataclass(frozen=True)
 class RecreateTrigger(Replacement):
     """DROP TRIGGER before what it stands on changes, CREATE TRIGGER after, in one transaction."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconcile.change import Change, Phase, Step, World
 from reconcile.errors import PlanError
@@ -36,7 +36,6 @@ from reconcile.stores.postgres.sqltext import ident, literal, object_name
 from reconcile.stores.postgres.sqltokens import Token, tokens
 
 
-@dataclass(frozen=True)
 class RenameType(Renaming):
     """ALTER TYPE … RENAME TO, within its schema. Columns, views and functions follow by themselves."""
 
@@ -86,7 +85,6 @@ def _range_calls(world: World, x: Range, name: str) -> list[str]:
     return calls
 
 
-@dataclass(frozen=True)
 class RenameEnumValues(Renaming):
     """ALTER TYPE … RENAME VALUE: rows, defaults and conditions have the new name at once."""
 

@@ -64,7 +64,6 @@ from reconcile.stores.postgres.sqltext import (
 from reconcile.stores.postgres.typetext import attribute_clause
 
 
-@dataclass(frozen=True)
 class ReplaceType(Replacement):
     """A new type beside the old one, every column written to it, the old one dropped, all in one transaction.
 

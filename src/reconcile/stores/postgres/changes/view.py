@@ -6,7 +6,6 @@ Materialized ones come here where they are dropped, or made again around somethi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
@@ -72,7 +71,6 @@ def drop_needs(world: World, view: AnyView) -> frozenset[Fact]:
     return goes_first(world, [*reads(world, view), schema])
 
 
-@dataclass(frozen=True)
 class CreateView(Creation):
     """CREATE VIEW."""
 
@@ -119,7 +117,6 @@ def indexes_of(state: State, view: AnyView) -> list[Index]:
     return [r for r in state.children(view.address) if isinstance(r, Index)]
 
 
-@dataclass(frozen=True)
 class DropView(Removal):
     """DROP VIEW; refused while another view that stays reads it."""
 
@@ -150,7 +147,6 @@ class DropView(Removal):
         ]
 
 
-@dataclass(frozen=True)
 class ReplaceView(Alteration):
     """CREATE OR REPLACE VIEW: what reads it goes on. Made again where something around it makes that necessary."""
 
@@ -180,7 +176,6 @@ class ReplaceView(Alteration):
         return [self.step(world, 1, "replace", calls, needs=needs, gives=[has(self.address), ok(self.address)])]
 
 
-@dataclass(frozen=True)
 class RecreateView(Alteration):
     """Dropped, then created with its owner and grants; a companion where the view itself stays equal.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from reconcile.change import Action, Change, Http, Phase, Step, Timeouts, World
@@ -18,7 +17,6 @@ _WALL = Timeouts(wall="30s")
 _ALONE = frozenset({Hazard.NOT_TRANSACTIONAL})
 
 
-@dataclass(frozen=True)
 class AliasChange(Change):
     """What the changes of an alias share."""
 

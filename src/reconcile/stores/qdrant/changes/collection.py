@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, cast
 from urllib.parse import quote
 
@@ -42,7 +41,6 @@ _REINDEXED = frozenset(
 )
 
 
-@dataclass(frozen=True)
 class CollectionChange(Change):
     """What the changes of a collection share."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from reconcile.change import Action, Change, Http, Op, Phase, Step, Timeouts, World
@@ -26,7 +25,6 @@ _WALL = Timeouts(wall="6h")
 _BUILD = frozenset({Hazard.NOT_TRANSACTIONAL, Hazard.BUILDS_INDEX})
 
 
-@dataclass(frozen=True)
 class PayloadIndexChange(Change):
     """What the changes of a payload index share."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from reconcile.change import Action, Change, Irreversible, Op, Phase, Step, Timeouts, World
@@ -18,7 +17,6 @@ _ACCESS = frozenset({"bind", "port", "tls-port", "protected-mode", "acl-pubsub-d
 _CLIENTS = frozenset({"bind", "port", "tls-port", "maxclients", "timeout", "maxmemory-clients"})
 
 
-@dataclass(frozen=True)
 class SetParameter(Change):
     """Another value: `CONFIG SET`, then `CONFIG REWRITE` where the YAML says so."""
 
