@@ -248,8 +248,8 @@ def _nearness(wanted: Resource, homes: Mapping[Address, Address]) -> Callable[[R
 
 def _without(state: State, other: State) -> list[Resource]:
     """What of `state` has no counterpart in `other`, in order."""
-    missing = state.keys() - other.keys()
-    return [r for a, r in state.items() if a in missing] if missing else []
+    there = other.resources
+    return [r for a, r in state.resources.items() if a not in there]
 
 
 def _definition(resource: Resource) -> object:

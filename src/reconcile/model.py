@@ -134,11 +134,13 @@ class Record:
         raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         if type(self) is not type(other):
             return False
         kind: type = type(self)
         values = _values(kind)
-        return self is other or values(self) == values(other)
+        return values(self) == values(other)
 
     def __hash__(self) -> int:
         kind: type = type(self)

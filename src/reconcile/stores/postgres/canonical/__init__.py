@@ -72,12 +72,13 @@ def canonical(session: Connected, desired: State, live: Live, known: Mapping[str
     build = [x for x in open_ if x.address not in work.done]
     if build:
         work.build(build)
-    state = State({a: work.done.get(a, x) for a, x in desired.items()}) if work.done else desired
+    state = State({**desired.resources, **work.done}) if work.done else desired
     unproved, notes = tuple(work.unproved), tuple(dict.fromkeys(work.notes))
     return Canonical(state, tuple(work.problems), tuple(work.receipts), work.learned, unproved, notes, work.same)
 
 
 _json = cache(json.loads)
+_ACCESS = (Grant, DefaultPrivileges)
 
 
 def _differing(full: Resource, after: Resource, y: Resource) -> Iterator[tuple[str, str, str]]:
@@ -135,7 +136,7 @@ class Work:
 
     def settled(self, x: Resource) -> Resource | None:
         """`x` in canonical spelling where texts alone tell; None where they do not."""
-        if isinstance(x, Grant | DefaultPrivileges):
+        if isinstance(x, _ACCESS):
             self.done[x.address] = self._access(x)
             return x
         y = self.others.of(x)

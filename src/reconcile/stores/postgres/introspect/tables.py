@@ -121,6 +121,7 @@ class _Columns:
         self.held: Mapping[tuple[int, int], tuple[str, ...]] = holders(rows["held_columns"])
         self.published = published(rows["published_columns"])
         self.not_nulls = {(row[0], row[1]): _not_null(catalog, row) for row in rows["not_nulls"]}
+        self.any = self.held.keys() | self.published.keys() | self.not_nulls.keys()
 
 
 def _not_null(catalog: Catalog, row: Row) -> dict[str, Any]:
@@ -188,12 +189,12 @@ def _attributes(
         found["options"] = tuple((k, v) for k, v in options(settings) if k in _OPTIONS)
     if (comment := catalog.comment(oid, number)) is not None:
         found["comment"] = comment
-    if (oid, number) in more.held:
-        found["held_by"] = more.held[oid, number]
-    if (oid, number) in more.published:
-        found["published"] = more.published[oid, number]
-    if (oid, number) in more.not_nulls:
-        found |= more.not_nulls[oid, number]
+    if (place := (oid, number)) in more.any:
+        if place in more.held:
+            found["held_by"] = more.held[place]
+        if place in more.published:
+            found["published"] = more.published[place]
+        found |= more.not_nulls.get(place, {})
     if generated == "v":
         found["stored"] = False
     if refers:
