@@ -61,6 +61,8 @@ LAYERS = (
         "leftovers",
         "held",
         "rolled",
+        "kept",
+        "kept",
         "reversal",
         "pending",
         "survey",

@@ -132,6 +132,8 @@ class Step:
     hazards: frozenset[Hazard] = frozenset()
     timeouts: Timeouts = Timeouts()
     retry: bool = True
+    keeps: str | None = None
+    """The name in its store under which what it removes is kept, with its data."""
     group: str | None = None
     """Given by the planner: the unit of transaction, retry and journal."""
 
@@ -166,6 +168,20 @@ class Server:
 
 
 @dataclass(frozen=True)
+class Keeping:
+    """What becomes of data when what holds it goes."""
+
+    deletes: Callable[[Address], bool] = lambda address: True
+    """Whether it may be deleted; else it is kept under another name, where the store has a way."""
+    taken: frozenset[str] = frozenset()
+    """Names of what is kept already."""
+
+
+DELETING = Keeping()
+"""Data goes with what holds it."""
+
+
+@dataclass(frozen=True)
 class World:
     """What changes of one store may look at to decide their steps.
 
@@ -185,6 +201,7 @@ class World:
     """Where an address of `live` stands in the store itself, if elsewhere: before the renames of this plan."""
     desired: State = field(default_factory=State)
     """What is declared; of something that stays, `target` has what is live instead: the same, in the server's words."""
+    keeping: Keeping = DELETING
     _known: dict[str, dict[Any, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def once(self, question: str, key: Hashable, answer: Callable[[], _T]) -> _T:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
-from reconcile.change import Change, Irreversible, Server, Step, World, applied
+from reconcile.change import DELETING, Change, Irreversible, Keeping, Server, Step, World, applied
 from reconcile.diff import Difference, Options
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, Verb, no, ok
@@ -37,6 +37,7 @@ class StoreView:
     difference: Difference
     settings: Mapping[str, Json] = field(default_factory=dict)
     empty: Callable[[Address], bool] = lambda address: False
+    keeping: Keeping = DELETING
 
 
 @dataclass(frozen=True)
@@ -264,14 +265,19 @@ def _with_companions(view: StoreView, asked: dict[Address, bool]) -> tuple[list[
 
     def empty(address: Address) -> bool:
         if address not in asked:
-            asked[address] = view.empty(found.raw.get(address, address))
+            where = found.raw.get(address, address)
+            if found.seen is not None and address in found.live and where not in found.seen:
+                return False  # it is brought back first, and then it holds what was kept
+            asked[address] = view.empty(where)
         return asked[address]
 
     changes = list(found.changes)
     causes: dict[Address, Address] = {}
     while True:
         target = applied(changes, found.live)
-        world = World(view.name, view.server, found.live, target, view.settings, empty, found.raw, found.desired)
+        world = World(
+            view.name, view.server, found.live, target, view.settings, empty, found.raw, found.desired, view.keeping
+        )
         there = {change.address for change in changes}
         more: list[Change] = []
         for change in changes:

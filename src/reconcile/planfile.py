@@ -215,6 +215,7 @@ def _step(step: Step) -> Json:
         "hazards": sorted(step.hazards),
         "timeouts": {k: v for k, v in asdict(step.timeouts).items() if v is not None},
         "retry": step.retry,
+        **({"keeps": step.keeps} if step.keeps is not None else {}),
         **({"preconditions": [call_to_json(c) for c in step.preconditions]} if step.preconditions else {}),
     }
 
@@ -233,6 +234,7 @@ def _read_step(entry: Json) -> Step:
         journalled=entry["journalled"],
         after_commit=tuple(map(call_from_json, entry["after_commit"])),
         preconditions=tuple(map(call_from_json, entry.get("preconditions", ()))),
+        keeps=entry.get("keeps"),
         hazards=frozenset(map(Hazard, entry["hazards"])),
         timeouts=Timeouts(**entry["timeouts"]),
         retry=entry["retry"],

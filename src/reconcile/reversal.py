@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from reconcile.change import Change
 from reconcile.diff import Difference, moved, raw_addresses
@@ -18,7 +19,7 @@ from reconcile.ledger_rows import Applied, Run
 from reconcile.model import Address, Json, Resource, State
 from reconcile.plan import Plan
 from reconcile.planfile import from_json
-from reconcile.stores.base import Package
+from reconcile.stores.base import Keeps, Package
 
 Pair = tuple[Address, Address]
 
@@ -109,6 +110,8 @@ class Undone:
     state: State
     target: State
     renamed: list[tuple[Change, Address, Address]] = field(default_factory=list)
+    brought: list[tuple[Change, str]] = field(default_factory=list)
+    """What comes back with its data, and the name it was kept under."""
     touched: dict[Address, None] = field(default_factory=dict)
     made: set[Address] = field(default_factory=set)
     """What the runs made and is to go."""
@@ -118,13 +121,23 @@ class Undone:
         """Nothing of it undone yet."""
         return cls(live, package, live, live)
 
-    def undo(self, run: Sequence[Past], names: Sequence[Pair], places: Mapping[Address, Address]) -> None:
+    def undo(
+        self,
+        run: Sequence[Past],
+        names: Sequence[Pair],
+        places: Mapping[Address, Address],
+        kept: Mapping[Address, str] = MappingProxyType({}),
+    ) -> None:
         """Take one run back; the latest first.
 
         Args:
             names: its renames.
             places: where an address stands under another name.
+            kept: what of it is kept with its data, and under which name.
         """
+        for gone in run:
+            if gone.was is not None and gone.at in kept and gone.at not in self.state:
+                self._bring_back(gone.was, run, kept[gone.at])
         for new, old in reversed(names):
             past = next((p for p in run if p.address == new), None)
             if past is not None and past.was is not None and new in self.state:
@@ -139,6 +152,12 @@ class Undone:
                 self.touched[past.at] = None
                 self.target = self.target.add(past.was)
                 self.made.discard(past.at)
+
+    def _bring_back(self, was: Resource, run: Sequence[Past], name: str) -> None:
+        assert isinstance(self.package, Keeps)
+        inside = [p.was for p in run if p.was is not None and _in_or_of(p.was, was.address)]
+        change, self.state = self.package.restored(self.state, [was, *inside], name)
+        self.brought.append((change, name))
 
     def clear(self, helpers: Iterable[Address]) -> None:
         """Take away what a run that stopped part-way built beside others, as far as it is there."""
@@ -171,7 +190,7 @@ class Undone:
             PlanError: something that the runs made holds what is not theirs.
         """
         self._refuse_strangers()
-        changes = [change for change, _, _ in self.renamed]
+        changes = [*(change for change, _ in self.brought), *(change for change, _, _ in self.renamed)]
         for address in self.touched:
             now, then = self.state.get(address), canonical.get(address)
             if now is not None and then is None and now.only_declared and now.container in self.made:
@@ -215,6 +234,12 @@ def _inside(address: Address, whole: Address) -> bool:
     return address.store == whole.store and len(whole.parts) < len(address.parts) and (
         address.parts[: len(whole.parts)] == whole.parts
     )  # fmt: skip
+
+
+def _in_or_of(part: Resource, whole: Address) -> bool:
+    """Whether it was nested in something, or went with it (a sequence that a column owns)."""
+    own = {whole, *(a for a in part.refers if _inside(a, whole))}
+    return part.container == whole or (part.container is None and part.address.kind == "sequence" and len(own) > 1)
 
 
 def whole_of(address: Address, desired: State, changed: Mapping[Address, Past]) -> Address:

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from reconcile import memo, pending, rolled
+from reconcile import kept, memo, pending, rolled
 from reconcile.diff import Difference, Options, diff
 from reconcile.errors import PlanError, Problem, ProjectError, ReconcileError
 from reconcile.ledger import Ledger
@@ -92,14 +92,21 @@ def reading(project: Project, *, declared: bool = True, look: Look | None = None
         stores = begun.stores()
         _same_world(project, ledger, stores)
         applied, known = recorded.result()
-        yield Reading(project, stores, ledger, applied, {**_learned_here(project), **known}, desired)
+        known = {**_learned_here(project), **known}
+        yield Reading(project, _without_kept(stores, known), ledger, applied, known, desired)
 
 
 def reread(old: Reading) -> Reading:
     """The same stores, read again over the same connections."""
     with ThreadPoolExecutor(max_workers=max(len(old.stores), 1)) as pool:
         futures = {name: pool.submit(store.again, old.project) for name, store in old.stores.items()}
-    return replace(old, stores=together(futures), applied=old.ledger.applied(old.desired), known=old.ledger.known())
+    known = old.ledger.known()
+    stores = _without_kept(together(futures), known)
+    return replace(old, stores=stores, applied=old.ledger.applied(old.desired), known=known)
+
+
+def _without_kept(stores: Mapping[str, Store], known: Mapping[str, Json]) -> dict[str, Store]:
+    return {name: replace(store, live=kept.unseen(store.live, name, known)) for name, store in stores.items()}
 
 
 def open_ledger(project: Project) -> Ledger:

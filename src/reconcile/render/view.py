@@ -184,6 +184,7 @@ def _clauses(
         clauses.append(REASONS.get(reason, reason))
     if change.get("strategy") and not parent:
         clauses.append(change["strategy"])
+    clauses += [f"kept with its data as {step['keeps']}" for step in steps if step.get("keeps")]
     costs = observed.get("costs", {})
     measured: dict[str, int] = {}
     for step in steps:

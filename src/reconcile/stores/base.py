@@ -268,6 +268,25 @@ class Side:
 
 
 @runtime_checkable
+class Keeps(Protocol):
+    """A package whose stores can keep what holds data under another name (`Step.keeps`)."""
+
+    def restored(self, live: State, parts: Sequence[Resource], name: str) -> tuple[Change, State]:
+        """What brings something kept back, and `live` as it is then.
+
+        Args:
+            parts: it, and what was in it, as they were.
+        """
+
+    def purged(self, address: Address, name: str) -> Step:
+        """The step that deletes it.
+
+        Args:
+            address: what it was.
+        """
+
+
+@runtime_checkable
 class Shared(Protocol):
     """A session whose server holds objects that are out of the store's scope and may stand on those that are in it."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reconcile import held, planfile
+from reconcile import held, kept, planfile
 from reconcile.apply import Event, OnEvent, Own, execute
 from reconcile.backfills.change import OP
 from reconcile.change import Phase
@@ -177,6 +177,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
             _fresh(made, found)
             pending = {s.id for s in made.steps}
             made = undoing.remembered(made, found)
+            pauses |= kept.entries(made, run, time.time())
             ledger.record((), (), pauses)  # before it begins: killed at once, it must not be resumed beyond that
             undoing.give_up(made, ledger)
             document["observed"] = made.observed

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING
 
-from reconcile import held, load, moments, rolled, rules
+from reconcile import held, kept, load, moments, rolled, rules
 from reconcile.causes import causes
-from reconcile.change import Change, Phase, Step
+from reconcile.change import Change, Keeping, Phase, Step
 from reconcile.diff import Options
 from reconcile.errors import PlanError, Problem, ReconcileError
 from reconcile.hazards import Hazard
@@ -123,6 +124,7 @@ def ordered(found: Survey, choice: Choice, rows: Mapping[str, held.Held]) -> Ste
             found.differences[name],
             {**store.spec.settings, "contract": project.policy.contract, "names": project.policy.names},
             store.session.is_empty,
+            Keeping(partial(_deletes, found), kept.names(found.reading.known, name)),
         )
         for name, store in found.reading.stores.items()
     ]
@@ -136,6 +138,15 @@ def ordered(found: Survey, choice: Choice, rows: Mapping[str, held.Held]) -> Ste
         return own if row is None else held.left(own, wanted, row, found.reading.lives)
 
     return build(views, external, waits(found.reading.desired), choice, left)
+
+
+def _deletes(found: Survey, address: Address) -> bool:
+    """Whether the data at an address may be deleted: somebody who planned, the policy, or an approval says so."""
+    project, what = found.reading.project, str(address)
+    allowances = map(Allowance.parse, (*found.options.allow, *project.policy.allow))
+    today = datetime.now(UTC).date()
+    approved = any(a.until >= today and a.permits(Hazard.DELETES_DATA, what) for a in project.approvals)
+    return approved or any(a.permits(Hazard.DELETES_DATA, what) for a in allowances)
 
 
 def _refuse_unmatched(found: Reading, options: Options) -> None:

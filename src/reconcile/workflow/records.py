@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconcile import held, planfile, report, rolled
+from reconcile import held, kept, planfile, report, rolled
 from reconcile.apply import Event, OnEvent
 from reconcile.change import Step
 from reconcile.errors import ReconcileError
@@ -273,7 +273,7 @@ def abandon(project: Project, run: str) -> tuple[Step, ...]:
             raise ReconcileError(f"run {run} is not unfinished", hint="see: reconcile status")
         plan, journal = planfile.from_json(unfinished.plan), ledger.journal(run)
         missing = _unseen(plan.steps, journal)
-        ledger.record((), (), left_behind(plan, journal))
+        ledger.record((), (), left_behind(plan, journal) | kept.not_kept(plan.steps, journal))
         ledger.finish(run, "abandoned", unfinished.message)
         return missing
     finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from reconcile import kept
 from reconcile.diff import Options
 from reconcile.errors import ReconcileError, RefusedError
 from reconcile.facts import Verb
@@ -152,7 +153,7 @@ def _planned(found: Reading, runs: Sequence[_Back], options: Options, seconds: f
         for name, store in stores.items():
             own = [p for p in run.pasts if p.address.store == name]
             names = [pair for pair in run.names if pair[0] in {p.address for p in own}]
-            store.undo(own, names, places)
+            store.undo(own, names, places, _kept(found, name, run))
             store.clear(a for a in run.helpers if a.store == name)
     differences, canonical = {}, {}
     for name, undone in stores.items():
@@ -170,11 +171,18 @@ def _planned(found: Reading, runs: Sequence[_Back], options: Options, seconds: f
     return replace(
         made,
         resource_changes=changed,
-        rollback=_described(runs),
+        rollback=_described(runs, stores),
         hooks=of_run(found.project.hooks, (step.phase for step in made.steps), rollback=True),
         observed=observed,
         complete=False,
     )
+
+
+def _kept(found: Reading, store: str, run: _Back) -> dict[Address, str]:
+    """What of a run is still kept with its data in a store, and under which name."""
+    there = kept.names(found.known, store)
+    steps = from_json(run.run.plan).steps
+    return {s.address: s.keeps for s in steps if s.address.store == store and s.keeps is not None and s.keeps in there}
 
 
 def _spelled(found: Reading, name: str, undone: Undone) -> State:
@@ -205,7 +213,7 @@ def _stays(runs: Sequence[_Back]) -> list[tuple[str, str]]:
     return found
 
 
-def _described(runs: Sequence[_Back]) -> Json:
+def _described(runs: Sequence[_Back], stores: Mapping[str, Undone]) -> Json:
     """What of which runs the plan reverses; the earliest run's past of an address is how it ends."""
     changes: dict[str, Json] = {}
     for run in runs:
@@ -213,6 +221,7 @@ def _described(runs: Sequence[_Back]) -> Json:
             if past.was is None or past.reversible:
                 at = None if past.was is None else str(past.at)
                 changes[str(past.address)] = {"address": str(past.address), "run": run.run.id, "at": at}
+    brought = [[name, under] for name, store in stores.items() for _, under in store.brought]
     named = [(new, back(new, [(new, old)])) for run in runs for new, old in run.names
              if any(p.address == new for p in run.pasts)]  # fmt: skip
     part = any(len(run.pasts) < len(run.run.plan["resource_changes"]) for run in runs)
@@ -220,5 +229,6 @@ def _described(runs: Sequence[_Back]) -> Json:
         "runs": [run.run.id for run in runs],
         "changes": list(changes.values()),
         "renames": [[str(new), str(old)] for new, old in named],
+        **({"kept": brought} if brought else {}),
         **({"part": True} if part else {}),
     }

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from reconcile import planfile, rolled
+from reconcile import kept, planfile, rolled
 from reconcile.errors import BlockedError, PartialError
 from reconcile.ledger_rows import Applied
 from reconcile.leftovers import left_behind
@@ -58,7 +58,7 @@ def give_up(made: Plan, ledger: Ledger) -> None:
     run = ledger.unfinished()
     if run is not None and other(run, made) is None:
         plan, journal = planfile.from_json(run.plan), ledger.journal(run.id)
-        ledger.record((), (), left_behind(plan, journal))
+        ledger.record((), (), left_behind(plan, journal) | kept.not_kept(plan.steps, journal))
         ledger.finish(run.id, "abandoned", run.message)
 
 
@@ -142,10 +142,11 @@ def held(made: Plan, run: str, after: Survey) -> dict[str, Json]:
     before, desired = after.reading.known, after.reading.desired
     if made.rollback is None:
         return rolled.settled(before, desired)
+    gone = {k: v for store, name in made.rollback.get("kept", ()) for k, v in kept.over(store, [name]).items()}
     changed, now = _pasts(made, after.reading.ledger), time.time()
     rows = {}
     for change in made.rollback["changes"]:
         address = Address.parse(change["address"])
         whole = whole_of(address, desired, changed)
         rows[str(address)] = rolled.Rolled(change["run"], run, now, str(whole), rolled.wish(desired, whole))
-    return rolled.settled(before, desired) | rolled.entries(rows)
+    return rolled.settled(before, desired) | rolled.entries(rows) | gone

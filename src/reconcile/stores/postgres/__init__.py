@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconcile.change import Change, Server
+from reconcile.change import Change, Server, Step
 from reconcile.model import Address, Resource, Source, State
 from reconcile.stores.asking import Ask
 from reconcile.stores.base import Context, Live, Session, Side, StoreSpec
@@ -104,6 +104,18 @@ class PostgresPackage:
         from reconcile.stores.postgres.changes import rename
 
         return rename(before, after)
+
+    def restored(self, live: State, parts: Sequence[Resource], name: str) -> tuple[Change, State]:
+        """What brings a kept table or column back, and the live state as it is after it."""
+        from reconcile.stores.postgres.changes.keeping import restored
+
+        return restored(live, parts, name)
+
+    def purged(self, address: Address, name: str) -> Step:
+        """The step that deletes a kept table or column."""
+        from reconcile.stores.postgres.changes.keeping import purged
+
+        return purged(address, name)
 
     def side(self, kind: str, entry: Map, desired: State, context: Context) -> Side | None:
         """A side of a mirror: a table or view, and the column that is the id."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import cast
 
 from reconcile.change import Change, Phase, Step, World
@@ -11,7 +12,7 @@ from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Source, State
-from reconcile.stores.postgres.changes import sync
+from reconcile.stores.postgres.changes import keeping, sync
 from reconcile.stores.postgres.changes.circular import waits_for_table
 from reconcile.stores.postgres.changes.common import (
     Creation,
@@ -167,27 +168,28 @@ class DropColumn(Removal):
         """
         if in_new_table(world, self.before):
             return []
-        calls, hazards = [drop_statement(self.before)], [Hazard.BREAKS_CLIENTS]
+        calls, hazards, kept = [drop_statement(self.before)], [Hazard.BREAKS_CLIENTS], None
         if self.before.beside is not None:  # the other one has all its values
             calls = [*sync.Pair.begun(self.before).remove(), *calls, sync.TIDY]
             hazards = [] if self.before.leftover_of == self.before.beside else hazards
+        elif (kept := keeping.column_name(world, self.before)) is not None:
+            calls = keeping.keep_column(self.before, kept)
         elif not world.empty(self.before.table):
             hazards.append(Hazard.DELETES_DATA)
-        return [
-            self.step(
-                world,
-                1,
-                "drop",
-                calls,
-                needs={has(self.address)}
-                | settled(world, self.before)
-                | _owned_settled(world, self.before)
-                | goes_first(world, used(self.before)),
-                gives=_gone(world, self.before),
-                phase=Phase.CONTRACT,
-                hazards=hazards,
-            )
-        ]
+        step = self.step(
+            world,
+            1,
+            "keep" if kept else "drop",
+            calls,
+            needs={has(self.address)}
+            | settled(world, self.before)
+            | _owned_settled(world, self.before)
+            | goes_first(world, used(self.before)),
+            gives=_gone(world, self.before),
+            phase=Phase.CONTRACT,
+            hazards=hazards,
+        )
+        return [replace(step, keeps=kept)]
 
 
 def drop_statement(column: Column) -> str:

@@ -10,6 +10,7 @@ from reconcile.change import Change, Phase, Step, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, State
+from reconcile.stores.postgres.changes import keeping
 from reconcile.stores.postgres.changes.circular import goes_before_table, waits_for_table
 from reconcile.stores.postgres.changes.common import (
     Creation,
@@ -186,19 +187,21 @@ class DropTable(Removal):
         refers = {a for c in children if c.address not in apart for a in c.refers} - set(inside)
         refers = {a for a in refers if not goes_before_table(world, a, self.address)}
         schema = Address(self.address.store, "schema", (self.before.schema,))
+        kept = keeping.table_name(world, self.before)
+        data = [] if kept or world.empty(self.address) else [Hazard.DELETES_DATA]
+        drop = [f"DROP TABLE {relation(self.address)}"]
         waits |= {ok(s.address) for s in owned if not world.drops(s.address)}
-        return [
-            self.step(
-                world,
-                1,
-                "drop",
-                [f"DROP TABLE {relation(self.address)}"],
-                needs={has(self.address)} | waits | goes_first(world, [*refers, schema]) | {no(a) for a in apart},
-                gives=[no(a) for a in inside],
-                phase=Phase.CONTRACT,
-                hazards=[Hazard.BREAKS_CLIENTS, *([] if world.empty(self.address) else [Hazard.DELETES_DATA])],
-            )
-        ]
+        step = self.step(
+            world,
+            1,
+            "keep" if kept else "drop",
+            keeping.keep_table(world, self.before, kept, apart) if kept else drop,
+            needs={has(self.address)} | waits | goes_first(world, [*refers, schema]) | {no(a) for a in apart},
+            gives=[no(a) for a in inside],
+            phase=Phase.CONTRACT,
+            hazards=[Hazard.BREAKS_CLIENTS, *data],
+        )
+        return [replace(step, keeps=kept)]
 
 
 def gone_along(world: World, table: Address) -> list[PostgresResource]:

@@ -1,0 +1,83 @@
+"""Data that a plan keeps when what holds it goes: what the ledger knows of it, and that nothing else sees it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+
+from reconcile.change import Step
+from reconcile.model import Address, Json, Resource
+from reconcile.plan import Plan
+from reconcile.stores.base import Live
+
+_KEY = "kept "
+"""Before the store and the name, in what the ledger knows."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A table, column or collection that went, and its data."""
+
+    address: str
+    name: str
+    """In its store."""
+    run: str
+    since: float
+    """UTC seconds since 1970."""
+    describe: str
+    rows: int | None = None
+    bytes: int | None = None
+
+
+def read(known: Mapping[str, Json]) -> dict[str, Kept]:
+    """What is kept, by its key in the ledger."""
+    return {k: Kept(**v) for k, v in known.items() if k.startswith(_KEY) and v is not None}
+
+
+def names(known: Mapping[str, Json], store: str) -> frozenset[str]:
+    """The names of what a store keeps."""
+    return frozenset(row.name for row in read(known).values() if row.address.startswith(f"{store}."))
+
+
+def entries(plan: Plan, run: str, now: float) -> dict[str, Json]:
+    """For the ledger, before a plan is carried out: what it will keep."""
+    changes = {c.address: c for c in plan.resource_changes}
+    found = {}
+    for step in plan.steps:
+        if step.keeps is not None:
+            change, cost = changes.get(step.address), plan.observed.get("costs", {}).get(step.id, {})
+            size = cost.get("rows", cost.get("points"))
+            describe = change.describe if change is not None else ""
+            row = Kept(str(step.address), step.keeps, run, now, describe, size, cost.get("bytes"))
+            found[_key(step)] = asdict(row)
+    return found
+
+
+def _key(step: Step) -> str:
+    return f"{_KEY}{step.address.store} {step.keeps}"
+
+
+def not_kept(steps: Iterable[Step], journal: Mapping[str, str]) -> dict[str, Json]:
+    """For the ledger, of a run that is given up: what it never came to."""
+    return {_key(s): None for s in steps if s.keeps is not None and s.id not in journal}
+
+
+def over(store: str, kept: Iterable[str]) -> dict[str, Json]:
+    """For the ledger: these names are kept no more."""
+    return {f"{_KEY}{store} {name}": None for name in kept}
+
+
+def unseen(live: Live, store: str, known: Mapping[str, Json]) -> Live:
+    """What a store holds but for what it keeps, which is the tool's own."""
+    rows = [r for r in read(known).values() if r.address.startswith(f"{store}.")]
+    if not rows:
+        return live
+    hidden = set()
+    for row in rows:
+        address = Address.parse(row.address)
+        hidden.add(Address(address.store, address.kind, (*address.parts[:-1], row.name)))
+
+    def stays(resource: Resource) -> bool:
+        return resource.address not in hidden and resource.container not in hidden
+
+    return replace(live, state=live.state.filter(stays))
