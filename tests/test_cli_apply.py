@@ -148,7 +148,7 @@ def test_an_unexpected_digest_is_refused(reconcile: Reconcile) -> None:
 
 
 def test_what_is_blocked_is_not_even_asked(reconcile: Reconcile, project: Path, postgres_database: str) -> None:
-    """A drop of rows needs its hazard allowed; the refusal has the option to paste."""
+    """A drop needs its hazard allowed; the refusal has the option to paste."""
     assert reconcile("apply", "--auto-approve").returncode == 0
     with psycopg.connect(postgres_database, autocommit=True) as connection:
         connection.execute("INSERT INTO notes VALUES (1, 'a')")
@@ -156,7 +156,7 @@ def test_what_is_blocked_is_not_even_asked(reconcile: Reconcile, project: Path, 
     done = reconcile("apply", answer="yes")
     assert done.returncode == 1
     assert "This will" not in done.stdout
-    assert "--allow deletes-data=app.table.public.notes" in done.stderr
+    assert "--allow breaks-clients=app.table.public.notes" in done.stderr
     with psycopg.connect(postgres_database) as connection:
         assert connection.execute("SELECT count(*) FROM notes").fetchone() == (1,)
 

@@ -121,7 +121,7 @@ def test_contract_steps_wait_and_only_a_release_runs_them(folder: Folder) -> Non
     assert sql(folder, "SELECT kind FROM notes LIMIT 1") == [("k",)]
     assert {e["run"] for e in workflow.status(folder.load())["held"]} == {run}
 
-    with pytest.raises(BlockedError, match=f"deletes-data={KIND}"):
+    with pytest.raises(BlockedError, match=f"breaks-clients={KIND}"):
         release(folder, KIND, allow=())
     assert release(folder, KIND).steps_done == 1
     assert waits(folder) == [SIZE, BODY]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,10 @@ import psycopg
 import pytest
 
 from reconcile import workflow
+from reconcile.apply import Event
+from reconcile.exits import Exit
+from reconcile.plan import Plan
+from reconcile.survey import open_ledger
 from tests.projects import Folder
 
 LONG = "a" * 60 + "ü"
@@ -96,3 +103,73 @@ def test_a_table_and_a_column_are_kept_and_come_back(folder: Folder) -> None:
         sql(folder, "INSERT INTO notes (body, owner) VALUES ('next', 1); DELETE FROM notes WHERE body = 'next'")
         workflow.let_go(folder.load(), [str(run)])
     assert sql(folder, "SELECT count(*) FROM pg_class WHERE relname LIKE 'kept%'") == [(0,)]
+
+
+def test_list_restore_purge(folder: Folder) -> None:
+    """What they show and ask; what is purged comes back empty, and that is said."""
+    held = rows(folder)
+    folder.declare(app=NEW)
+    run = workflow.apply(folder.load(), folder.plan(allow=("breaks-clients",))).run
+    told = folder.command("kept", "list").stdout
+    assert "  app.table.public.notes\n" in told and "  app.column.public.tags.old\n" in told
+    assert f"run {run} · 9 rows" in told
+    assert folder.command("kept", "restore", "app.column.public.tags.olf").returncode == Exit.ERROR
+    done = folder.command("kept", "restore", "app.column.public.tags.old", "--auto-approve")
+    assert done.returncode == Exit.CLEAN, done.stderr
+    assert sql(folder, ROWS["tags"]) == held["tags"]
+    assert not folder.plan().steps
+
+    assert "nothing that is kept is meant" in folder.command("kept", "purge", "--older-than", "1d").stderr
+    asked = folder.command("kept", "purge", "app.table.*")
+    assert "deletes-data" in asked.stdout and asked.returncode == Exit.ERROR  # nobody is there to be asked
+    done = folder.command("kept", "purge", "app.table.*", "--auto-approve")
+    assert done.returncode == Exit.CLEAN, done.stderr
+    assert folder.command("kept", "list").stdout == "Nothing is kept.\n"
+    assert sql(folder, "SELECT count(*) FROM pg_class WHERE relname LIKE 'kept%'") == [(0,)]
+    made = workflow.rollback(folder.load(), run, allow=("all",))
+    assert "not undone: app.table.public.notes: its data was purged" in made.observed["notes"]
+    sql(folder, "UPDATE tags SET note = NULL")  # else it says what refers to nothing
+    workflow.apply(folder.load(), made)
+    assert sql(folder, "SELECT count(*) FROM notes") == [(0,)]
+
+
+def test_killed_anywhere_it_comes_to_the_same_end(folder: Folder) -> None:
+    """The removal, and the way back."""
+    before, held = folder.live(), rows(folder)
+    folder.declare(app=NEW)
+    run = killed_at_each_boundary(folder, lambda: folder.plan(allow=("breaks-clients",)))
+    assert not folder.plan().steps
+    killed_at_each_boundary(folder, lambda: workflow.rollback(folder.load(), run, allow=("breaks-clients",)))
+    assert (folder.live(), rows(folder)) == (before, held)
+
+
+def killed_at_each_boundary(folder: Folder, make: Callable[[], Plan]) -> str:
+    """Apply a plan, killed whenever a step ends or begins until it is through; the run."""
+    made, boundary = make(), 0
+    while True:
+        boundary += 1
+        child = os.fork()
+        if child == 0:  # pragma: no cover - it is killed
+            left = boundary
+
+            def on_event(event: Event) -> None:
+                nonlocal left
+                left -= event.kind in ("step_started", "step_done", "verified")
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            if boundary == 1:
+                workflow.apply(folder.load(), made, on_event)
+            else:
+                workflow.resume(folder.load(), on_event)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        ledger = open_ledger(folder.load())
+        try:
+            run = ledger.runs(1)[0].id
+            ledger.unlock(run)
+        finally:
+            ledger.close()
+        if os.WIFEXITED(status):
+            assert os.WEXITSTATUS(status) == 0
+            return run

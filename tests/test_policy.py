@@ -57,15 +57,15 @@ def recorded(folder: Folder) -> dict[str, Any]:
         ledger.close()
 
 
-def approval(until: str) -> dict[str, Any]:
-    return {"change": "app.table.public.d*", "hazard": "deletes-data", "reason": "moved to notes", "until": until}
+def approval(until: str, hazard: str = "deletes-data") -> dict[str, Any]:
+    return {"change": "app.table.public.d*", "hazard": hazard, "reason": "moved to notes", "until": until}
 
 
 def test_an_approval_stands_in_the_plan_and_the_ledger_and_ends(folder: Folder) -> None:
-    folder.settings["approvals"] = [approval("2026-01-31")]
+    folder.settings["approvals"] = [approval("2026-01-31", "breaks-clients")]
     folder.declare(app=NEW)
     with pytest.raises(BlockedError, match=r"Its approval is over: reconcile.yaml:\d+:\d+, until 2026-01-31"):
-        folder.apply("breaks-clients")
+        folder.apply()
     folder.settings["approvals"] = [approval("2999-01-31")]
     folder.declare(app=NEW)
     told = folder.command("plan", "--allow", "breaks-clients")

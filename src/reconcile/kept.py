@@ -67,6 +67,23 @@ def over(store: str, kept: Iterable[str]) -> dict[str, Json]:
     return {f"{_KEY}{store} {name}": None for name in kept}
 
 
+def where(row: Kept) -> Address:
+    """What it was."""
+    return Address.parse(row.address)
+
+
+def purged_at(row: Kept) -> Address:
+    """What it is in a plan that deletes it."""
+    was = where(row)
+    return Address(was.store, "kept", (was.kind, row.name))
+
+
+def purged(plan: Plan) -> dict[str, Json]:
+    """For the ledger: what a plan has deleted of what was kept."""
+    gone = [c.address for c in plan.resource_changes if c.address.kind == "kept"]
+    return {k: v for a in gone for k, v in over(a.store, [a.parts[-1]]).items()}
+
+
 def unseen(live: Live, store: str, known: Mapping[str, Json]) -> Live:
     """What a store holds but for what it keeps, which is the tool's own."""
     rows = [r for r in read(known).values() if r.address.startswith(f"{store}.")]

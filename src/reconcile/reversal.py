@@ -86,13 +86,14 @@ def pasts(run: Run) -> list[Past]:
     """
     plan = from_json(run.plan)
     was = plan.observed.get("was")
-    if was is None and any(c.before is not None for c in plan.resource_changes):
+    changes = [c for c in plan.resource_changes if c.address.kind != "kept"]  # what was purged is gone
+    if was is None and any(c.before is not None for c in changes):
         raise PlanError(
             f"the ledger does not know what was there before run {run.id}: an older version of the tool carried it out",
             hint="declare what you want instead, and apply that",
         )
     found = []
-    for change in plan.resource_changes:
+    for change in changes:
         entry = (was or {}).get(str(change.address))
         at = Address.parse(entry["at"]) if entry else change.address
         resource = thawed(entry["is"]) if entry else None

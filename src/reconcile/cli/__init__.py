@@ -27,6 +27,7 @@ COMMANDS = {
     "release": "Carry out contract steps that wait; plan again what was rolled back.",
     "rollback": "Take back what a run changed, as a plan like any other.",
     "backfill": "List backfills, try one without writing, run it, run it again, take it back.",
+    "kept": "List what removals kept, bring it back, delete it for good.",
     "show": "Print a saved plan as `plan` printed it, or the report of a run.",
     "drift": "Show what moved in the stores since the last apply.",
     "verify": "Check that what the stores hold agrees with what is declared, and that all declared checks pass.",

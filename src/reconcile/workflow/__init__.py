@@ -15,6 +15,7 @@ from reconcile.workflow.backup import to_json as backup_to_json
 from reconcile.workflow.check import check, grants
 from reconcile.workflow.drift import drift
 from reconcile.workflow.import_ import Imported, import_
+from reconcile.workflow.keeping import kept_list, purge, restore
 from reconcile.workflow.pausing import paused_run
 from reconcile.workflow.plan import plan, release
 from reconcile.workflow.records import abandon, forget, history, let_go, shown, status, unlock, wait
@@ -49,12 +50,14 @@ __all__ = [
     "held_shown",
     "history",
     "import_",
+    "kept_list",
     "let_go",
     "list_backups",
     "outdated_backups",
     "paused_run",
     "plan",
     "preview",
+    "purge",
     "redo",
     "refuse_held",
     "release",

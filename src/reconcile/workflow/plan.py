@@ -339,7 +339,7 @@ def _costs(found: Reading, built: Steps) -> dict[str, Json]:
         resource = change.before or change.after
         assert resource is not None
         where[str(change.address)] = resource.container or resource.address
-    steps = {s.id: where[s.id.rpartition("/")[0]] for s in built.steps if s.hazards & COSTLY}
+    steps = {s.id: where[s.id.rpartition("/")[0]] for s in built.steps if s.hazards & COSTLY or s.keeps}
     measured: dict[Address, Mapping[str, int]] = {}
     for name, store in found.stores.items():
         asked = {a for a in steps.values() if a.store == name}

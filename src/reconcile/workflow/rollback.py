@@ -132,7 +132,8 @@ def _in(address: Address, whole: Address) -> bool:
 
 
 def _refuse_overlaps(runs: Sequence[_Back], later: Sequence[Run]) -> None:
-    lines, first = [], None
+    lines, first, own = [], None, {r.run.id for r in runs}
+    later = [run for run in later if not (_runs_of(run) and own.issuperset(_runs_of(run)))]  # a part is back already
     for run in sorted(later, key=lambda r: -r.number):
         touched = list(overlaps([p for r in runs for p in r.pasts], pasts(run)))
         lines += [f"  {address}: changed again by run {run.id}" for address in touched[:8]]
@@ -167,6 +168,7 @@ def _planned(found: Reading, runs: Sequence[_Back], options: Options, seconds: f
         for c in made.resource_changes
     )
     notes = [_title(run.run) for run in runs] + [f"not undone: {a}: {why}" for a, why in _stays(runs)]
+    notes += [f"not undone: {address}: its data was purged" for run in runs for address in _purged(found, run)]
     observed = {**made.observed, "notes": [*notes, *made.observed["notes"]]}
     return replace(
         made,
@@ -183,6 +185,14 @@ def _kept(found: Reading, store: str, run: _Back) -> dict[Address, str]:
     there = kept.names(found.known, store)
     steps = from_json(run.run.plan).steps
     return {s.address: s.keeps for s in steps if s.address.store == store and s.keeps is not None and s.keeps in there}
+
+
+def _purged(found: Reading, run: _Back) -> list[Address]:
+    """What of a run was kept and is no more, though it is not there either."""
+    asked = {p.address for p in run.pasts}
+    steps = [s for s in from_json(run.run.plan).steps if s.keeps is not None and s.address in asked]
+    gone = [s for s in steps if s.keeps not in kept.names(found.known, s.address.store)]
+    return [s.address for s in gone if s.address not in found.lives[s.address.store]]
 
 
 def _spelled(found: Reading, name: str, undone: Undone) -> State:

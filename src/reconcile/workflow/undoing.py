@@ -141,7 +141,7 @@ def held(made: Plan, run: str, after: Survey) -> dict[str, Json]:
     """For the ledger: what a rollback holds from now on; of any run, what is held no more."""
     before, desired = after.reading.known, after.reading.desired
     if made.rollback is None:
-        return rolled.settled(before, desired)
+        return rolled.settled(before, desired) | kept.purged(made)
     gone = {k: v for store, name in made.rollback.get("kept", ()) for k, v in kept.over(store, [name]).items()}
     changed, now = _pasts(made, after.reading.ledger), time.time()
     rows = {}

@@ -18,6 +18,7 @@ from reconcile.stores.postgres import needs
 from reconcile.stores.postgres.introspect import settle
 from reconcile.stores.postgres.introspect.routines import SIGNATURE
 from reconcile.stores.postgres.names import split
+from reconcile.stores.postgres.resources import OWN_SCHEMA
 
 _Q = r'"(?:[^"]|"")+"'
 _ALTERED = re.compile(rf"ALTER TABLE (?:ONLY )?(?P<table>{_Q}\.{_Q}) ")
@@ -88,11 +89,12 @@ def dependents(
     if not asked:
         return []
     scope = list(schemas)
+    own = [OWN_SCHEMA] if any(schema == OWN_SCHEMA for _, schema, *_ in asked) else []  # of what is kept there
     names = ("kinds", "schemas_of", "names", "parts", "steps")
     values = dict(zip(names, map(list, zip(*asked, strict=True)), strict=True))
     with connection.transaction():
         settle(connection, scope, besides=scope[1:])  # routines are found by their addresses
-        rows = connection.execute(_ASKED.encode(), {**values, "schemas": scope}).fetchall()
+        rows = connection.execute(_ASKED.encode(), {**values, "schemas": [*scope, *own]}).fetchall()
     found: dict[str, list[str]] = {}
     for step, what in rows:
         found.setdefault(step, []).append(what)
@@ -112,6 +114,9 @@ def _problem(step: Step, outside: list[str]) -> Problem:
 
 def _drops(step: Step) -> Iterator[tuple[str, str, str, str]]:
     """(kind, schema, name, part) of what it drops: relations, types, routines, collations; parts of a table by name."""
+    if step.keeps is not None:  # what stands on it would go on with what was put aside
+        place, of, *column = step.address.parts
+        yield "COLUMN" if column else "relation", place, of, "".join(column)
     for call in step.calls:
         if not isinstance(call, Sql) or "DROP " not in call.sql:
             continue

@@ -246,15 +246,16 @@ def restored(live: State, parts: Sequence[Resource], name: str) -> tuple[Change,
 
 def purged(address: Address, name: str) -> Step:
     """The step that deletes something kept."""
-    call = f"DROP TABLE {ident(OWN_SCHEMA, name)}"
+    call = f"DROP TABLE IF EXISTS {ident(OWN_SCHEMA, name)}"
     if address.kind == "column":
-        call = f"ALTER TABLE {relation(address)} DROP COLUMN {ident(name)}"
+        call = f"ALTER TABLE {relation(address)} DROP COLUMN IF EXISTS {ident(name)}"
     there = Address(address.store, "kept", (address.kind, name))
     return Step(
         id=f"{there}/1-purge",
-        address=there,
+        address=address,
         calls=(Sql(call),),
         phase=Phase.CONTRACT,
+        journalled=True,
         gives=frozenset({no(there)}),
         hazards=frozenset({Hazard.DELETES_DATA, Hazard.IRREVERSIBLE}),
         timeouts=Timeouts(lock="2s", statement="60s"),
