@@ -51,7 +51,7 @@ def restore(invocation: Invocation, address: str, allow: tuple[str, ...], how: r
     from reconcile import planfile, workflow
 
     project = invocation.project()
-    plan = workflow.restore(project, address, allow=allow)
+    plan = workflow.bring_back(project, address, allow=allow)
     terminal.write(options.render(planfile.to_json(plan), "text"))
     return running.carry_out(project, plan, how)
 

@@ -15,7 +15,7 @@ from reconcile.workflow.backup import to_json as backup_to_json
 from reconcile.workflow.check import check, grants
 from reconcile.workflow.drift import drift
 from reconcile.workflow.import_ import Imported, import_
-from reconcile.workflow.keeping import kept_list, purge, restore
+from reconcile.workflow.keeping import bring_back, kept_list, purge
 from reconcile.workflow.pausing import paused_run
 from reconcile.workflow.plan import plan, release
 from reconcile.workflow.records import abandon, forget, history, let_go, shown, status, unlock, wait
@@ -40,6 +40,7 @@ __all__ = [
     "backfills",
     "backup_place",
     "backup_to_json",
+    "bring_back",
     "check",
     "chosen",
     "chosen_backup",

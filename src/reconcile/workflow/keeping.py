@@ -35,7 +35,7 @@ def kept_list(project: Project) -> list[Json]:
         ledger.close()
 
 
-def restore(project: Project, address: str, *, allow: Sequence[str] = ()) -> Plan:
+def bring_back(project: Project, address: str, *, allow: Sequence[str] = ()) -> Plan:
     """The plan that brings something kept back, with what was taken off it. Changes nothing anywhere.
 
     It is a rollback of that part of the run that kept it, and is held as that.
