@@ -335,14 +335,18 @@ CYPHER = {
 }
 
 
+def graph(database: Neo4jDatabase) -> neo4j.Driver:
+    return neo4j.GraphDatabase.driver(database.url, auth=(database.user, database.password))
+
+
 def graph_rows(database: Neo4jDatabase, query: LiteralString) -> list[tuple[Any, ...]]:
-    with neo4j.GraphDatabase.driver(database.url, auth=(database.user, database.password)) as driver:
+    with graph(database) as driver:
         return [tuple(record.values()) for record in driver.execute_query(query).records]
 
 
 def test_cypher_files_end_to_end(folder: Folder, neo4j_database: Neo4jDatabase) -> None:
-    graph = {"kind": "neo4j", "url": neo4j_database.url, "user": neo4j_database.user}
-    folder.stores["g"] = {**graph, "password": neo4j_database.password}
+    login = {"user": neo4j_database.user, "password": neo4j_database.password}
+    folder.stores["g"] = {"kind": "neo4j", "url": neo4j_database.url, **login}
     folder.settings["migrations"] = {"graph": {"store": "g", "folder": "cypher"}}
     folder.declare()
     write(folder.path / "cypher", CYPHER)
@@ -352,6 +356,18 @@ def test_cypher_files_end_to_end(folder: Folder, neo4j_database: Neo4jDatabase) 
     assert rows == [(1, True, True), (2, True, None)]
     again = call(folder, "migrate", "apply-all")
     assert again.returncode == 0 and "Nothing is pending." in again.stdout
+    text = "CREATE INDEX person_age FOR (p:Person) ON (p.age);\nMATCH (p:Person {id: 2}) SET p.age = 7;\n"
+    write(folder.path / "cypher", {"2026-01-09-001-killed.cypher": text})
+    with graph(neo4j_database) as driver:  # killed after the index was there, before that was noted
+        driver.execute_query("CREATE INDEX person_age FOR (p:Person) ON (p.age)")
+        driver.execute_query(
+            "CREATE (:__ReconcileMigration {table: 'schema_migrations', name: '2026-01-09-001-killed',"
+            " state: 'running', done: 0, begun: true, checksum: $checksum})",
+            checksum=hashlib.sha256(text.encode()).hexdigest(),
+        )
+    assert "1 unfinished" in call(folder, "migrate", "status").stdout
+    assert call(folder, "migrate", "apply-all").returncode == 0
+    assert graph_rows(neo4j_database, "MATCH (p:Person {age: 7}) RETURN p.id") == [(2,)]
     write(
         folder.path / "cypher", {"2026-02-01-001-bad.cypher": "CREATE (:Person {id: 3});\n// VERIFY: RETURN 1 => 2\n"}
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from reconcile.cli.context import Invocation, pass_invocation
+from reconcile.cli.stopping import Stopping
 from reconcile.exits import Exit
 
 OF_A_PROJECT = True
@@ -32,11 +33,12 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str) -> floa
 
 lock_option = click.option(
     "--lock-timeout",
-    default="60s",
+    default="2min",
     show_default=True,
     metavar="DURATION",
     callback=_seconds,
-    help="How long to wait for another run that holds the ledger's lock; then exit code 4.",
+    help="How long to wait for another run that holds the ledger's lock; then exit code 4. The lock of one that was "
+    "killed ends after a minute.",
 )
 dry_option = click.option(
     "--dry-run",
@@ -120,7 +122,8 @@ def _apply(invocation: Invocation, number: str | None, lock_timeout: float, dry_
         for line in rehearsal.dry_run(project, number, rollback=dry_run == "rollback"):
             click.echo(line)
         return Exit.CLEAN
-    done = migrate.apply(project, number, lock_timeout, click.echo)
+    with Stopping():  # SIGTERM too takes back what is under way, and gives the lock up
+        done = migrate.apply(project, number, lock_timeout, click.echo)
     if not done.migrations:
         click.echo("Nothing is pending." if number is None else f"{number} has run already; nothing was done.")
         return Exit.CLEAN

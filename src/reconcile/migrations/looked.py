@@ -14,7 +14,7 @@ from reconcile.migrations.model import Migration
 from reconcile.migrations.order import find, ordered
 from reconcile.migrations.safety import judged, refusals
 from reconcile.stores import package
-from reconcile.stores.migrating import History, Migrates, Scripted
+from reconcile.stores.migrating import History, Migrates, Row, Scripted
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -27,6 +27,8 @@ class Looked:
     migrations: list[Migration]
     told: list[str]
     standings: list[Standing] = field(default_factory=list)
+    strangers: list[tuple[str, str, Row]] = field(default_factory=list)
+    """Rows of which there is no file: store, table, row."""
     sessions: dict[str, Migrates] = field(default_factory=dict)
 
     def of(self, migration: Migration) -> Standing:
@@ -111,12 +113,15 @@ def refresh(project: Project, found: Looked) -> None:
     tables = dict.fromkeys((f.store, f.table) for f in project.migrations)
     by_id: dict[str, Standing] = {}
     strangers: list[Standing] = []
+    found.strangers = []
     for store, table in tables:
         history: History = found.sessions[store].history(table)
         own = [m for m in found.migrations if (m.folder.store, m.folder.table) == (store, table)]
         for standing in standings(own, history):
             if standing.migration is None:
                 strangers.append(standing)
+                assert standing.row is not None
+                found.strangers.append((store, table, standing.row))
             else:
                 by_id[standing.migration.id] = standing
         found.told += [line for t in history.told if (line := f"store {store}, table {table}: {t}") not in found.told]

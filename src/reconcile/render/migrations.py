@@ -119,7 +119,8 @@ def _info(one: Json) -> Iterator[str]:
         what = f"not run: {check['not_run']}" if check["not_run"] else check["query"] or check["label"]
         yield f"  verify       {check['at']}  {what}"
     for event in one["events"]:
-        reason = f": {event['reason']}" if event.get("reason") else ""
+        why = event.get("reason") or event.get("message")
+        reason = f": {' '.join(why.split())[:200]}" if why else ""
         yield f"  ledger       {event['outcome']} by {event['who']}, run {event['run']}{reason}"
     for group in one["groups"]:
         kind = f"{group['kind']} statements, " if group["kind"] else ""

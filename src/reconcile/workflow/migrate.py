@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,8 @@ class Running:
         """Keep what happened to a migration in the ledger, beside what it keeps of it already."""
         key = known_key(migration)
         before = self.ledger.known().get(key) or {}
-        events = [*before.get("events", ()), {"run": self.run, "who": holder(), "at": time.time(), **facts}]
+        about = {"run": self.run, "who": holder(), "environment": self.project.environment, "at": time.time()}
+        events = [*before.get("events", ()), {**about, **facts}]
         self.ledger.record((), (), {key: {"id": migration.id, "name": migration.name, "events": events}})
 
 
@@ -169,6 +170,8 @@ def carry_out(now: Running, migration: Migration, wanted: Sequence[Migration]) -
         work.way(migration.up, migration.up_code, migration.name, progress.done if progress else 0,
                  bool(progress and progress.begun), migration.entry())  # fmt: skip
     except BaseException as error:
+        with suppress(ReconcileError):  # the first error is the one to tell
+            now.note(migration, outcome="failed", message=str(error) or "interrupted")
         raise stopped(error, work, wanted) from error
     seconds = time.monotonic() - began
     now.done.append(migration.id)

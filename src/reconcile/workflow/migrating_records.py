@@ -9,6 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from reconcile.errors import ProjectError, ReconcileError
+from reconcile.ledger import holder
 from reconcile.migrations.discover import discover, layout, names
 from reconcile.migrations.history import Standing, State, forms
 from reconcile.migrations.looked import Looked, looked, refresh
@@ -158,11 +159,13 @@ def forget(project: Project, name: str, reason: str, lock_timeout: float, tell: 
         RefusedError: another run holds the lock.
     """
     with looked(project) as found, running(project, found, lock_timeout, tell) as now:
-        stranger = _stranger(found, name)
-        if stranger is not None:
-            folder, row = stranger
-            found.sessions[folder.store].forget(folder.table, row.row, row.row.name if row.row and row.row.name else "")
-            return str(row.row and (row.row.name or row.row.number))
+        strangers = [s for s in found.strangers if name in (s[2].name, s[2].number)]
+        if len(strangers) == 1 and not find(name, found.migrations):
+            store, table, row = strangers[0]
+            found.sessions[store].forget(table, row, row.name or "")
+            event = {"run": now.run, "who": holder(), "at": time.time(), "outcome": "forgotten", "reason": reason}
+            now.ledger.record((), (), {f"migration {store} {table} {row.name or row.number}": {"events": [event]}})
+            return str(row.name or row.number)
         migration = found.named(name)
         standing = found.of(migration)
         if standing.row is None and standing.progress is None:
@@ -172,19 +175,6 @@ def forget(project: Project, name: str, reason: str, lock_timeout: float, tell: 
         )
         found.sessions[migration.folder.store].forget(migration.folder.table, standing.row, migration.name)
         return migration.file
-
-
-def _stranger(found: Looked, name: str) -> tuple[Folder, Standing] | None:
-    """A row without a file, called so, and a folder that is tracked in its table."""
-    if find(name, found.migrations):
-        return None
-    for standing in found.standings:
-        row = standing.row
-        if standing.migration is None and row is not None and name in (row.name, row.number):
-            folders = dict.fromkeys(m.folder for m in found.migrations)
-            if len(folders) == 1:
-                return next(iter(folders)), standing
-    return None
 
 
 def redo(project: Project, name: str, reason: str, lock_timeout: float, tell: Tell) -> str:

@@ -103,7 +103,7 @@ class Neo4jMigrations:
                 return
         with self._transaction() as transaction:
             if part.entry is not None:
-                _unclaimed(transaction, table, part.name)
+                _unclaimed(transaction, table, part)
             if group is not None:
                 self._run(transaction, group)
             if not part.last:
@@ -176,14 +176,18 @@ def _sent(transaction: neo4j.Transaction, statement: str, **parameters: object) 
     transaction.run(query, parameters).consume()
 
 
-def _unclaimed(transaction: neo4j.Transaction, table: str, name: str) -> None:
+def _unclaimed(transaction: neo4j.Transaction, table: str, part: Part) -> None:
     """
     Raises:
-        RefusedError: somebody else recorded the migration meanwhile.
+        RefusedError: somebody else recorded the migration meanwhile, or carried this part of it out.
     """
-    query: Any = f"MATCH (m:{_NODE}) WHERE m.state = 'applied' RETURN 1 AS one LIMIT 1"
-    if transaction.run(query, {"table": table, "name": name}).single() is not None:
-        raise RefusedError(f"migration {name} was recorded by somebody else meanwhile", hint="nothing is to do")
+    query: Any = f"MATCH (m:{_NODE}) RETURN m.state AS state, m.done AS done LIMIT 1"
+    found = transaction.run(query, {"table": table, "name": part.name}).single()
+    if found is not None and found["state"] == "applied":
+        raise RefusedError(f"migration {part.name} was recorded by somebody else meanwhile", hint="nothing is to do")
+    group = part.group
+    if found is not None and group is not None and not group.alone and group.kind != SCHEMA and found["done"] > part.at:
+        raise RefusedError(f"a part of migration {part.name} ended meanwhile", hint="try again: it goes on there")
 
 
 def _noted(transaction: neo4j.Transaction, table: str, part: Part, *, begun: bool) -> None:

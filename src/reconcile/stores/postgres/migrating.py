@@ -14,7 +14,7 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import TupleRow
 
-from reconcile.errors import StoreError
+from reconcile.errors import RefusedError, StoreError
 from reconcile.model import Address
 from reconcile.stores.base import StoreSpec
 from reconcile.stores.migrating import Entry, Group, History, Judge, Part, Progress, Row, Statement, StatementError
@@ -134,6 +134,7 @@ class PostgresMigrations:
                 if part.entry is not None:
                     tracking.lock(self.connection, found, part.entry, part.like)
                 if group is not None:
+                    self._refuse_done(found, part)
                     self._run(group)
                 if not part.last:
                     self._note(found, part, begun=False)
@@ -145,6 +146,21 @@ class PostgresMigrations:
                     tracking.insert(self.connection, found, part.entry, part.like)
                 self._settled(found, part.name)
         self.close()  # what the file has set for its session ends here
+
+    def _refuse_done(self, table: tracking.Table, part: Part) -> None:
+        """A transaction that outlived its killed client may have ended while we waited for its lock.
+
+        Raises:
+            RefusedError: it has carried this part out.
+        """
+        if self._has(table.progress):
+            row = self.connection.execute(
+                f"SELECT done FROM {table.progress} WHERE name = %s".encode(), (part.name,)
+            ).fetchone()
+            if row is not None and int(row[0]) > part.at:
+                raise RefusedError(
+                    f"a part of migration {part.name} ended meanwhile", hint="try again: it goes on there"
+                )
 
     def _run(self, group: Group) -> None:
         if group.code is not None:
