@@ -12,6 +12,7 @@ from tests.stores.redis.server import Commands
 def cache(redis_server: str) -> Iterator[Commands]:
     """The empty server, spoken to by hand; its parameters are put back afterwards."""
     commands = Commands(redis_server)
+    commands.reset()
     yield commands
     commands.reset()
 

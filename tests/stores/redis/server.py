@@ -7,25 +7,15 @@ from typing import Any
 
 import redis
 
-STARTED_WITH = {
-    "maxmemory": "0",
-    "maxmemory-policy": "noeviction",
-    "timeout": "0",
-    "notify-keyspace-events": "",
-    "client-output-buffer-limit": "normal 0 0 0 replica 268435456 67108864 60 pubsub 33554432 8388608 60",
-    "save": "3600 1 300 100 60 10000",
-    "appendonly": "no",
-    "maxclients": "10000",
-    "slowlog-log-slower-than": "10000",
-    "hz": "10",
-}
-"""What tests change, as the server of the sandbox has it."""
+_BEFORE: dict[str, dict[Any, Any]] = {}
+"""By URL the parameters of the server before the first test changed any."""
 
 
 class Commands:
     """Sends what redis-cli would."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self.client = redis.Redis.from_url(url, decode_responses=True, encoding_errors="surrogateescape")
 
     def __call__(self, *words: Any) -> Any:
@@ -39,9 +29,9 @@ class Commands:
                 self(*words)
 
     def reset(self) -> None:
-        """The parameters as the server was started with."""
+        """The parameters as they were before the first test."""
         now = self.client.config_get()
-        for name, value in STARTED_WITH.items():
+        for name, value in _BEFORE.setdefault(self.url, now).items():
             if now[name] != value:
                 self("CONFIG", "SET", name, value)
 

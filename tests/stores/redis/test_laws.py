@@ -24,14 +24,22 @@ from reconcile.yamlio import parse
 STATES = {
     "plain": """
 config: {maxmemory: 100mb, maxmemory-policy: allkeys-lru, timeout: 0, hz: 10}
+indexes:
+  docs: {fields: {title: text, embedding: {embedding: passages}}}
+  gone: {prefixes: ["g:"], fields: {x: tag}}
 """,
     "tuned": """
 config_file: rewrite
 config: {maxmemory: 64mb, maxmemory-policy: allkeys-lru, timeout: 60, hz: 10}
+indexes:
+  docs: {fields: {title: text, embedding: {embedding: passages}, year: {type: numeric, sortable: true}}}
 families: {a: {pattern: "a:{x}", renamed_from: "b:{x}"}, c: {pattern: "c:*"}}
 """,
     "other": """
 config: {maxmemory: 0, maxmemory-policy: noeviction, timeout: 60, hz: 20}
+indexes:
+  docs: {language: german, fields: {title: {type: text, weight: 2}, embedding: {embedding: passages, algorithm: flat}}}
+  new: {"on": json, fields: {a: {type: tag, path: $.a}}}
 families: {c: {pattern: "c:*", renamed_from: "d:*"}}
 """,
 }

@@ -9,7 +9,7 @@ from reconcile.errors import Problem
 from reconcile.model import State
 from reconcile.stores.redis import values
 from reconcile.stores.redis.families import printable
-from reconcile.stores.redis.resources import Family, Parameter
+from reconcile.stores.redis.resources import Family, Index, Parameter
 from reconcile.suggest import meant
 
 
@@ -30,6 +30,7 @@ def unsupported(
     info: Mapping[str, str],
     config: Mapping[str, str] | None,
     why_fixed: Callable[[str, str], str | None],
+    modules: Mapping[str, str],
 ) -> list[Problem]:
     """What is declared and cannot be had here, each with its YAML line.
 
@@ -37,6 +38,7 @@ def unsupported(
         info: what INFO tells.
         config: what CONFIG GET tells; None where it is not allowed.
         why_fixed: what the server says against setting a parameter at run time.
+        modules: by name their versions.
     """
     problems = []
     for resource in desired.values():
@@ -50,6 +52,8 @@ def unsupported(
             )
         elif isinstance(resource, Parameter) and config is not None:
             problems += list(_parameter(resource, info, config, why_fixed))
+        elif isinstance(resource, Index):
+            problems += list(_index(resource, modules))
         elif isinstance(resource, Family) and resource.old is not None and info.get("redis_mode") == "cluster":
             problems.append(
                 Problem(
@@ -88,3 +92,24 @@ def _parameter(
             where=wanted.source,
             hint="start it with one, or take `config_file: rewrite` out",
         )
+
+
+def _index(wanted: Index, modules: Mapping[str, str]) -> Iterator[Problem]:
+    name = wanted.address.parts[0]
+    if "search" not in modules:
+        yield Problem(
+            f'index "{name}" needs the module RediSearch, which the server has not loaded',
+            where=wanted.source,
+            hint="Redis 8 comes with it; before, start the server with `loadmodule …/redisearch.so` (Redis Stack)",
+        )
+        return
+    if wanted.on == "json" and "ReJSON" not in modules:
+        what = f'index "{name}" is on JSON documents, and the server has not loaded the module RedisJSON'
+        yield Problem(what, where=wanted.source, hint="load it, or index hashes: `on: hash`")
+    version = tuple(int(part) for part in modules["search"].split("."))
+    half = [field for field, made in wanted.fields.items() if made.get("element") == "float16"]
+    if half and version < (2, 10):
+        what = (
+            f'index "{name}": vectors of float16 ({", ".join(half)}) need RediSearch 2.10, this is {modules["search"]}'
+        )
+        yield Problem(what, where=wanted.source, hint="take an embedding with `element: float32`")

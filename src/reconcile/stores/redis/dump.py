@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from reconcile.model import Address, Json
 from reconcile.stores.base import Live, StoreSpec
 from reconcile.stores.redis.defaults import DEFAULTS
-from reconcile.stores.redis.resources import Keys, Parameter
+from reconcile.stores.redis.resources import Index, Keys, Parameter
 
 FILE = "keys.yaml"
 
@@ -21,6 +21,7 @@ def dump(live: Live, spec: StoreSpec, only: Callable[[Address], bool]) -> Mappin
 
     config: dict[str, Json] = {}
     families: dict[str, Json] = {}
+    indexes: dict[str, Json] = {}
     comments: list[str] = []
     for address, resource in live.state.items():
         if not only(address):
@@ -28,13 +29,16 @@ def dump(live: Live, spec: StoreSpec, only: Callable[[Address], bool]) -> Mappin
         match resource:
             case Parameter() if resource.value != DEFAULTS.get(resource.name, resource.value):
                 config[resource.name] = _value(resource.value)
+            case Index():
+                indexes[resource.name] = _index(resource)
             case Keys():
                 families[resource.name_hint] = _family(resource)
                 comments += _mixed(resource)
             case _:
                 pass
-    document = {"store": spec.name, "families": families, "config": config}
-    if not families and not config:
+    document = {"store": spec.name, "families": families, "indexes": indexes, "config": config}
+    comments += [f"not modelled: {n.address}  {n.what}" for n in live.not_modelled if only(n.address)]
+    if not (families or indexes or config or comments):
         return {}
     if families:
         comments.insert(0, "families are proposed from a sample of the keys: read them, and give them names")
@@ -45,6 +49,19 @@ def _value(text: str) -> Json:
     if text in ("yes", "no"):
         return text == "yes"
     return int(text) if text.lstrip("-").isdigit() else text
+
+
+def _index(index: Index) -> Json:
+    fields = {name: field["type"] if len(field) == 1 else dict(field) for name, field in index.fields.items()}
+    found: dict[str, Json] = {
+        "on": None if index.on == "hash" else index.on,
+        "prefixes": None if index.prefixes == ("",) else list(index.prefixes),
+        "filter": index.filter,
+        "language": index.language,
+        "stopwords": None if index.stopwords is None else list(index.stopwords),
+        "fields": fields,
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _family(keys: Keys) -> Json:

@@ -12,8 +12,8 @@ from reconcile.stores.redis.patterns import Pattern
 from reconcile.stores.redis.sampling import MARK
 
 COMMANDS = ("apply", "plan", "drift")
-_READ = "+info +config|get +module|list +scan +type +pttl +dbsize +exists +hgetall +ping +select +client|setname"
-_READ += " +client|setinfo +acl|whoami +acl|dryrun"
+_READ = "+info +config|get +module|list +scan +type +pttl +dbsize +exists +get +ping +select +client|setname"
+_READ += " +hstrlen +client|setinfo +acl|whoami +acl|dryrun"
 _SEARCH = "+ft._list +ft.info"
 
 
@@ -34,8 +34,8 @@ def _lines(store: str, command: str, steps: Sequence[Step], prefix: str, search:
         # a plan asks what cannot be set at run time, by a CONFIG SET that never sets anything
         words.append("+config|set")
     if command == "apply":
-        words.append("+hset")
-        words += [f"+{_acl(sent)}" for sent in dict.fromkeys(tuple(w[:2]) for w in writes) if sent[0] != "HSET"]
+        words.append("+set")
+        words += [f"+{_acl(sent)}" for sent in dict.fromkeys(tuple(w[:2]) for w in writes) if sent[0] != "SET"]
     yield f"ACL SETUSER {prefix}_{command} {' '.join(dict.fromkeys(' '.join(words).split()))}"
 
 
@@ -46,7 +46,7 @@ def _acl(sent: Sequence[str]) -> str:
 
 def needs(steps: Iterable[Step]) -> list[tuple[str, ...]]:
     """What the steps send, as a command with its arguments: one of each kind, for `ACL DRYRUN`."""
-    found: dict[tuple[str, ...], None] = {("HSET", MARK, "project", "p"): None}
+    found: dict[tuple[str, ...], None] = {("SET", MARK, "{}"): None}
     for step in steps:
         for call in step.calls:
             if isinstance(call, Op):
@@ -60,6 +60,10 @@ def _sent(call: Op) -> Iterator[tuple[str, ...]]:
             yield "CONFIG", "SET", "timeout", "0"
         case "config_rewrite":
             yield "CONFIG", "REWRITE"
+        case "command" | "add_field":
+            yield tuple(map(str, call.args["words"]))
+        case "drop_index":
+            yield "FT.DROPINDEX", str(call.args["index"])
         case "rename_keys":
             old, new = (_example(str(call.args[key])) for key in ("from", "to"))
             yield "RENAMENX", old, new

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconcile.model import Address, State
-from reconcile.stores.base import Live
+from reconcile.stores.base import Live, NotModelled
+from reconcile.stores.redis import search
 from reconcile.stores.redis.proposing import proposals
 from reconcile.stores.redis.resources import Keys, Parameter, config_address
 from reconcile.stores.redis.sampling import Sample
 from reconcile.stores.redis.values import SECRETS
+from reconcile.stores.redis.wire import Answer
 
 
-def introspect(store: str, config: Mapping[str, str], sample: Sample) -> Live:
-    """All parameters but secrets, and what the keys look like.
+def introspect(store: str, config: Mapping[str, str], sample: Sample, indexes: Mapping[str, Answer]) -> Live:
+    """All parameters but secrets, all indexes, and what the keys look like.
 
-    Neither is a difference where it is not declared: parameters are the server's own, keys are content.
+    Parameters and keys are no difference where they are not declared: those are the server's own, these are content.
+
+    Args:
+        indexes: by name what `FT.INFO` says.
     """
     parameters = [
         Parameter(address=config_address(store, name), value=value)
@@ -32,4 +37,7 @@ def introspect(store: str, config: Mapping[str, str], sample: Sample) -> Live:
         )
         for found in proposals(sample.keys)
     ]
-    return Live(State.of([*parameters, *keys]), ())
+    found = [search.read(store, name, info) for name, info in sorted(indexes.items())]
+    known = [index for index in found if not isinstance(index, NotModelled)]
+    unknown = tuple(index for index in found if isinstance(index, NotModelled))
+    return Live(State.of([*parameters, *known, *keys]), unknown)

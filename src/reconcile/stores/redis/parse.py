@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconcile.model import Address, Json, Resource
 from reconcile.stores.base import Context
+from reconcile.stores.redis.parse_index import indexes
 from reconcile.stores.redis.patterns import Pattern, Renaming
 from reconcile.stores.redis.resources import Family, Parameter, config_address
 from reconcile.stores.redis.values import SECRETS, written
@@ -20,7 +21,8 @@ def parse(documents: Sequence[Map], context: Context) -> list[Resource]:
     parameters = [resource for document in documents for resource in _parameters(document, context)]
     families = [resource for document in documents for resource in _families(document, context)]
     _renames(families, documents, context)
-    return [*parameters, *families]
+    found = [index for document in documents for index in indexes(document, context)]
+    return [*parameters, *found, *families]
 
 
 def _parameters(document: Map, context: Context) -> Iterator[Resource]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,15 +12,20 @@ from reconcile.change import Call, Op, Server, Step, Timeouts
 from reconcile.checkup import Check
 from reconcile.errors import Problem, StoreError
 from reconcile.findings import Verified
+from reconcile.machine import seconds_of
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, Side, Transaction
-from reconcile.stores.redis import checks, condition, grants, renaming, sampling, values, verify
+from reconcile.stores.redis import checks, condition, grants, renaming, sampling, search, values, verify
 from reconcile.stores.redis.canonical import canonical
 from reconcile.stores.redis.introspect import introspect
-from reconcile.stores.redis.wire import RedisError, Wire, pairs, sections, text
+from reconcile.stores.redis.wire import Answer, RedisError, Wire, pairs, sections, text
 
 if TYPE_CHECKING:
     from reconcile.stores.base import StoreSpec
+
+
+WAIT_SECONDS = 6 * 3600.0
+"""How long the filling of an index is waited for where the step sets no limit."""
 
 
 class RedisSession:
@@ -56,7 +63,7 @@ class RedisSession:
         self._config = None if found is None else {name: text(v) for name, v in pairs(found).items()}
         sample = sampling.look(self.wire, *sampling.bounds(self.spec.settings))
         self._sample = verify.visible(sample, self.spec.name, self.spec.settings)
-        return introspect(self.spec.name, self._config or {}, self._sample)
+        return introspect(self.spec.name, self._config or {}, self._sample, self._indexes())
 
     def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
         """Values in the server's spelling; families of which there are keys under old names as such."""
@@ -67,17 +74,15 @@ class RedisSession:
 
     def unsupported(self, desired: State) -> Sequence[Problem]:
         """Parameters that this server does not have, or reads only when it starts."""
-        return checks.unsupported(desired, self._told(), self._config, self._why_fixed)
+        return checks.unsupported(desired, self._told(), self._config, self._why_fixed, self._modules())
 
     def is_empty(self, address: Address) -> bool:
-        """Never asked for: no strategy depends on it."""
-        del address
-        return False
+        """Whether an index holds no document."""
+        return self._documents(address.parts[0]) == 0
 
     def measure(self, addresses: Iterable[Address]) -> Mapping[Address, Mapping[str, int]]:
-        """Nothing is known without looking at keys."""
-        del addresses
-        return {}
+        """How many documents indexes hold."""
+        return {a: {"rows": self._documents(a.parts[0])} for a in addresses if a.kind == "index"}
 
     def preflight(self, steps: Sequence[Step]) -> Sequence[Problem]:
         """New names of keys that are in use."""
@@ -130,12 +135,19 @@ class RedisSession:
         Raises:
             StoreError: refused, or taken and not as asked for.
         """
-        del timeouts
         match call:
             case Op("config_set", args):
                 self._set(args["name"], args["value"])
             case Op("config_rewrite"):
                 self.wire.ask("CONFIG", "REWRITE")
+            case Op("command", args):
+                self.wire.ask(*args["words"])
+            case Op("add_field", args):
+                self.wire.pipe([args["words"]], passing="Duplicate field")
+            case Op("drop_index", args):
+                self.wire.pipe([("FT.DROPINDEX", args["index"])], passing=search.UNKNOWN)
+            case Op("wait_indexed", args):
+                self._wait(args["index"], timeouts)
             case Op("rename_keys", args):
                 renamed = renaming.rename(self.wire, args, self.tell)
                 self.report(f"{renamed} keys of {args['from']} renamed to {args['to']}")
@@ -161,10 +173,9 @@ class RedisSession:
         return isinstance(error, RedisError) and error.passing
 
     def mark(self, content: Mapping[str, str] | None) -> Mapping[str, str]:
-        """A hash under our own key; {} where there is none."""
+        """JSON under our own key, a string, which no index is over; {} where there is none."""
         if content is not None and dict(content) != self._mark():
-            fields = [word for pair in content.items() for word in pair]
-            self.wire.ask("HSET", sampling.MARK, *fields)
+            self.wire.ask("SET", sampling.MARK, json.dumps(dict(content), sort_keys=True))
         return self._mark()
 
     def close(self) -> None:
@@ -184,6 +195,34 @@ class RedisSession:
         found = [pairs(module) for module in self.wire.tried("MODULE", "LIST") or ()]
         return {text(m["name"]): values.version(int(m["ver"])) for m in found}
 
+    def _indexes(self) -> dict[str, Answer]:
+        """By name what FT.INFO says of each index; two round trips, none without the module."""
+        names = self.wire.tried("FT._LIST") if "search" in self._modules() else None
+        if not names:
+            return {}
+        answers = self.wire.pipe([("FT.INFO", name) for name in names], passing=search.UNKNOWN)
+        return {text(n): info for n, info in zip(names, answers, strict=True) if info is not None}
+
+    def _documents(self, index: str) -> int:
+        answer = self.wire.pipe([("FT.INFO", index)], passing=search.UNKNOWN)[0]
+        return 0 if answer is None else int(pairs(answer)["num_docs"])
+
+    def _wait(self, index: str, timeouts: Timeouts) -> None:
+        """Until the server has gone through all keys."""
+        until = time.monotonic() + (seconds_of(timeouts.wall) if timeouts.wall else WAIT_SECONDS)
+        while True:
+            told = pairs(self.wire.ask("FT.INFO", index))
+            if not int(told["indexing"]):
+                return
+            self.tell(f"{float(told['percent_indexed']):.0%} of the keys indexed")
+            if time.monotonic() > until:
+                raise StoreError(
+                    f"index {index} is not filled after {timeouts.wall}",
+                    where=self.wire.place,
+                    hint="the server goes on by itself; when it has: reconcile apply --resume",
+                )
+            time.sleep(0.05)
+
     def _refused(self, user: str, steps: Sequence[Step]) -> dict[str, str] | None:
         """By command that steps send what the server says against it; None before 7.0, or where it does not tell."""
         found = {}
@@ -196,7 +235,8 @@ class RedisSession:
         return found
 
     def _mark(self) -> dict[str, str]:
-        return {name: text(value) for name, value in pairs(self.wire.tried("HGETALL", sampling.MARK)).items()}
+        found = self.wire.tried("GET", sampling.MARK)
+        return {} if found is None else dict(json.loads(found))
 
     def _set(self, name: str, value: str) -> None:
         self.wire.ask("CONFIG", "SET", name, value)

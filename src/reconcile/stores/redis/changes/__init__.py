@@ -6,9 +6,10 @@ from reconcile.change import Change
 from reconcile.model import Resource
 from reconcile.stores.redis.changes.config import SetParameter
 from reconcile.stores.redis.changes.family import RenameKeys
-from reconcile.stores.redis.resources import Keys, Parameter, RenamedFamily
+from reconcile.stores.redis.changes.index import AddFields, CreateIndex, DropIndex, RebuildIndex, change_index
+from reconcile.stores.redis.resources import Index, Keys, Parameter, RenamedFamily
 
-__all__ = ["RenameKeys", "SetParameter", "change"]
+__all__ = ["AddFields", "CreateIndex", "DropIndex", "RebuildIndex", "RenameKeys", "SetParameter", "change"]
 
 
 def change(before: Resource | None, after: Resource | None) -> Change | None:
@@ -18,6 +19,12 @@ def change(before: Resource | None, after: Resource | None) -> Change | None:
     match before, after:
         case (None | Parameter(), Parameter()):
             return SetParameter(before, after)
+        case (None, Index()):
+            return CreateIndex(None, after)
+        case (Index(), None):
+            return DropIndex(before, None)
+        case (Index(), Index()):
+            return change_index(before, after)
         case (None, RenamedFamily()):
             return RenameKeys(None, after)
         case (Parameter() | Keys(), None):
