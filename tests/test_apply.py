@@ -355,6 +355,19 @@ def test_what_nobody_declared_is_never_removed_and_what_was_declared_is(folder: 
     assert [e["address"] for e in plan.observed["extra"]] == ["app.column.public.documents.by_hand"]
 
 
+def test_what_was_made_by_hand_outlives_unrelated_deployments(folder: Folder) -> None:
+    """A column with data, an index and a table, through additions, removals, a rebuild and a rollback."""
+    sql(folder, "ALTER TABLE documents ADD by_hand text; UPDATE documents SET by_hand = 'kept'")
+    sql(folder, "CREATE INDEX by_hand_idx ON documents (by_hand); CREATE TABLE by_hand (id int)")
+    for declared in (NEW, OLD, NEW.replace("[path]", "[path, size]"), OLD):
+        folder.declare(app=declared).apply("all")
+        assert sql(folder, "SELECT DISTINCT by_hand FROM documents") == [("kept",)]
+        assert sql(folder, "SELECT count(*) FROM pg_class WHERE relname LIKE 'by\\_hand%'") == [(2,)]
+    run = workflow.history(folder.load())[0]["id"]
+    workflow.apply(folder.load(), workflow.rollback(folder.load(), run, allow=("all",)))
+    assert sql(folder, "SELECT DISTINCT by_hand FROM documents") == [("kept",)]
+
+
 def test_forgotten_addresses_are_no_longer_removed(folder: Folder) -> None:
     workflow.forget(folder.load(), ["app.column.public.documents.path"])
     folder.declare(app=OLD.replace(", path: text", ""))
