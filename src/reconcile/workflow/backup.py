@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from reconcile import __version__, backups, units
 from reconcile.backups import Found, Manifest, Saved
 from reconcile.errors import ReconcileError, StoreError
-from reconcile.ledger import holder
+from reconcile.ledger_runs import holder
 from reconcile.machine import seconds_of
 from reconcile.model import Json
 from reconcile.stores import package

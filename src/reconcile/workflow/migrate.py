@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from reconcile.apply import heartbeat
 from reconcile.errors import PartialError, Problem, ReconcileError, RefusedError
-from reconcile.ledger import Ledger, holder
+from reconcile.ledger import Ledger
 from reconcile.ledger_rows import World
+from reconcile.ledger_runs import holder
 from reconcile.migrations.history import forms
 from reconcile.migrations.looked import Looked, chosen, looked, refresh
 from reconcile.migrations.model import Migration

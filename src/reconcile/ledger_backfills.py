@@ -1,0 +1,80 @@
+"""The ledger's part on backfills: how far they have come, and the rows they keep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from reconcile.errors import RefusedError
+from reconcile.ledger_rows import BACKFILL_ROWS
+from reconcile.ledger_tables import Tables
+from reconcile.model import Json
+
+
+class Backfills(Tables):
+    """What backfills keep."""
+
+    def keep(self, key: str, value: Json) -> None:
+        """Write one thing that is known, while the lock is still ours.
+
+        Raises:
+            RefusedError: the lock was taken over meanwhile.
+        """
+        rows = self._sql(
+            "INSERT INTO {t}known (key, value) SELECT ?, ? FROM {t}lock WHERE id = 1 AND epoch = ?"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value RETURNING key",
+            key,
+            json.dumps(value),
+            self._epoch,
+        )
+        if not rows:
+            raise RefusedError(
+                f"the lock of run {self._run} was taken over", where=self.placement, hint="see: reconcile status"
+            )
+
+    def prepare_rows(self) -> None:
+        """Make the table of rows that backfills keep, if it is not there: older ledgers lack it."""
+        if not self._db.has("backfill_rows"):
+            self._sql(BACKFILL_ROWS)
+
+    def keep_rows(self, backfill: str, rows: Sequence[tuple[Json, str, Json]]) -> None:
+        """Keep of rows (key, state, content) what they held; of those that are kept already, what they held first."""
+        self._each(
+            "INSERT INTO {t}backfill_rows (backfill, key, state, content, at) VALUES (?, ?, ?, ?, {now})"
+            " ON CONFLICT (backfill, key, state) DO NOTHING",
+            [(backfill, json.dumps(k, default=str), state, json.dumps(c, default=str)) for k, state, c in rows],
+        )
+
+    def kept_rows(self, backfill: str, state: str, limit: int) -> list[tuple[Json, Json]]:
+        """Some of the rows that are kept: (key, content)."""
+        if not self._db.has("backfill_rows"):
+            return []
+        found = self._sql(
+            "SELECT key, content FROM {t}backfill_rows WHERE backfill = ? AND state = ? ORDER BY key LIMIT ?",
+            backfill,
+            state,
+            limit,
+        )
+        return [(json.loads(str(key)), json.loads(str(content))) for key, content in found]
+
+    def old_rows(self, backfill: str, keys: Sequence[Json]) -> dict[Json, Json]:
+        """What rows of these keys held, as far as it is kept."""
+        if not keys or not self._db.has("backfill_rows"):
+            return {}
+        places = ", ".join("?" * len(keys))
+        found = self._sql(
+            f"SELECT key, content FROM {{t}}backfill_rows WHERE backfill = ? AND state = 'old' AND key IN ({places})",
+            backfill,
+            *(json.dumps(key, default=str) for key in keys),
+        )
+        return {json.loads(str(key)): json.loads(str(content)) for key, content in found}
+
+    def drop_rows(self, backfill: str, keys: Sequence[Json] | None = None, state: str = "old") -> None:
+        """Let go of rows that were kept in a state; None: of all of them."""
+        if keys is None:
+            self._sql("DELETE FROM {t}backfill_rows WHERE backfill = ? AND state = ?", backfill, state)
+            return
+        self._each(
+            "DELETE FROM {t}backfill_rows WHERE backfill = ? AND key = ? AND state = ?",
+            [(backfill, json.dumps(key, default=str), state) for key in keys],
+        )
