@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from reconcile.errors import ProjectError, ReconcileError
-from reconcile.ledger import holder
+from reconcile.ledger_runs import holder
 from reconcile.migrations.discover import discover, layout, names
 from reconcile.migrations.history import Standing, State, forms
 from reconcile.migrations.looked import Looked, looked, refresh

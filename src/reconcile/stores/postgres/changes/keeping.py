@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from reconcile.change import Change, Irreversible, Phase, Sql, Step, Timeouts, World
@@ -160,7 +159,6 @@ def keep_column(column: Column, name: str) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
 class RestoreTable(Renaming):
     """A kept table comes back with what stayed in it; what was taken off it is made again by changes of its own."""
 
@@ -198,7 +196,6 @@ class RestoreTable(Renaming):
         return state.add(*(r for r in (self.after, *self.parts) if r.address not in state))
 
 
-@dataclass(frozen=True)
 class RestoreColumn(Renaming):
     """A kept column has its name again; NOT NULL and its default follow."""
 
