@@ -45,7 +45,8 @@ def read(tmp_path: Path, text: str) -> wrappers.Wrapper:
         "class A(Base):\n    def __init__(self):\n"
         "        super().__init__(number=7, sql_file='007_x.sql', dependencies=[5, '006'])\n",
         "class A(Base):\n    @property\n    def number(self):\n        return 7\n    @property\n"
-        "    def sql_file(self):\n        return '007_x.sql'\n    @property\n    def dependencies(self):\n        return [5, '006']\n",
+        "    def sql_file(self):\n        return '007_x.sql'\n    @property\n"
+        "    def dependencies(self):\n        return [5, '006']\n",
     ],
 )
 def test_all_ways_of_saying_it(text: str, tmp_path: Path) -> None:
