@@ -67,7 +67,7 @@ def web() -> Iterator[str]:
         thread.join()
 
 
-def ask(store: str, text: str, expect: Any = None, **more: Any) -> dict[str, Any]:
+def ask(store: str, text: str | list[str], expect: Any = None, **more: Any) -> dict[str, Any]:
     way = {"app": "sql", "graph": "cypher", "vectors": "collection"}[store]
     return {"store": store, way: text, **({} if expect is None else {"expect": expect}), **more}
 
@@ -249,3 +249,59 @@ def test_the_examples_of_the_page(
     assert [(r["name"], r["what"]) for r in report["checks"] if r["outcome"] != "passed"] == []
     assert len(report["checks"]) == sum(map(len, folder.settings.values()))
     assert sql(folder, "SELECT (SELECT count(*) FROM owners), (SELECT count(*) FROM documents)") == [(1, 1)]
+
+
+INSERT = "INSERT INTO notes (id) VALUES ($1)"
+PROBES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "twice": (
+        ask("app", [INSERT, INSERT], {"error": "unique_violation"}, parameters=[9]),
+        "passed",
+        "refused with unique_violation as expected",
+    ),
+    "by_state": (ask("app", "INSERT INTO notes (id) VALUES (1)", {"error": "23505"}), "passed", ""),
+    "other_error": (
+        ask("app", "INSERT INTO notes (id) VALUES (1)", {"error": "foreign_key_violation"}),
+        "failed",
+        "refused with unique_violation (PostgreSQL says: duplicate key value",
+    ),
+    "not_refused": (ask("app", "DELETE FROM notes", {"error": "23503"}), "failed", "nothing was refused, expected the"),
+    "deferred": (ask("app", "INSERT INTO links VALUES (77)", {"error": "foreign_key_violation"}), "passed", ""),
+    "first_fails": (ask("app", ["SELECT 1/0", "SELECT 1"], 1), "not run", "statement 1 of 2 was refused: PostgreSQL"),
+    "in_order": (ask("app", ["UPDATE notes SET kind = 'z'", f"{COUNT} WHERE kind = 'z'"], 3), "passed", ""),
+    "similar": (ask("app", "SELECT id FROM notes ORDER BY embedding <-> '[1,0,0]' LIMIT 2", [1, 2]), "passed", ""),
+    "slow": (ask("app", ["DELETE FROM notes", "SELECT pg_sleep(9)"], timeout="200ms"), "not run", "statement"),
+    "node_twice": (ask("graph", "CREATE (:Note {id: 1})", {"error": "ConstraintValidationFailed"}), "passed", ""),
+    "nodes": (ask("graph", ["CREATE (:Note {id: 7})", "MATCH (n:Note) RETURN count(n)"], 3), "passed", ""),
+    "all_nodes": (ask("graph", "MATCH (n) DETACH DELETE n"), "passed", ""),
+    "no_error": (ask("graph", "RETURN 1", {"error": "ConstraintValidationFailed"}), "failed", "nothing was refused"),
+    "near": (ask("vectors", "notes", {"rows": {"at_least": 3}}), "passed", "4 rows"),
+    "near_some": (ask("vectors", "notes", {"rows": 4}, filter=EN), "failed", "3 rows, expected 4 rows"),
+    "near_absent": (ask("vectors", "absent"), "not run", "absent"),
+}  # fmt: skip
+
+
+def test_probes_leave_nothing_behind(folder: Folder) -> None:
+    """Each is judged, and taken back: also where the tool is killed in the middle."""
+    sql(folder, "CREATE TABLE links (note bigint REFERENCES notes DEFERRABLE INITIALLY DEFERRED)")
+    folder.settings["probes"] = {name: declared for name, (declared, _, _) in PROBES.items()}
+    counts = "SELECT (SELECT count(*) FROM notes WHERE kind IS DISTINCT FROM 'z'), (SELECT count(*) FROM links)"
+    held = [sql(folder, counts), run_cypher(folder, "MATCH (n) RETURN count(n)")]
+    report = workflow.verify(folder.declare().load(), list(PROBES), phase="schema")
+    found = {r["name"]: r for r in report["checks"]}
+    wrong = [
+        (name, found[name]["outcome"], found[name]["what"])
+        for name, (_, outcome, what) in PROBES.items()
+        if found[name]["outcome"] != outcome or what not in found[name]["what"]
+    ]
+    assert not wrong
+    assert [sql(folder, counts), run_cypher(folder, "MATCH (n) RETURN count(n)")] == held
+    folder.settings["probes"] = {"long": ask("app", ["DELETE FROM notes", "SELECT pg_sleep(3)"])}
+    folder.declare()
+    killed = folder.start("verify", "long")
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND wait_event = 'PgSleep'"
+    while sql(folder, asleep) == [(0,)]:
+        assert killed.poll() is None, killed.communicate()
+        time.sleep(0.05)
+    killed.kill()
+    killed.communicate()
+    assert [sql(folder, counts), run_cypher(folder, "MATCH (n) RETURN count(n)")] == held
