@@ -21,6 +21,7 @@ from reconcile.migrations import change as migrations
 from reconcile.order import Choice
 from reconcile.plan import Plan
 from reconcile.stores.base import Ends
+from reconcile.stores.refreshing import Refreshes
 from reconcile.survey import Reading, Survey, open_ledger, reading, reread, rows, survey, world_of
 from reconcile.workflow import asserting, pausing, undoing
 from reconcile.workflow.admission import admit, no_unfinished, refuse_large
@@ -203,6 +204,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
                 return Outcome(run, carried, 0, time.monotonic() - began, how.until.value, tuple(results))
             after = _proved(made, found, run)
             on_event(Event("verified"))
+            _refreshed(made, found, on_event)
             results += _asserted_after(made, found, moments)
         except BaseException as error:
             stopped = isinstance(error, PartialError) or not isinstance(error, ReconcileError) or bool(resumed)
@@ -245,6 +247,14 @@ def _asserted_before(made: Plan, found: Reading, unfinished: Run | None, on_even
     asserting.tell(results, on_event)
     asserting.refuse(results)
     return results
+
+
+def _refreshed(made: Plan, found: Reading, on_event: OnEvent) -> None:
+    """What the stores plan queries by, brought up to date; what could not be is told."""
+    for name, store in found.stores.items():
+        if isinstance(store.session, Refreshes):
+            for line in store.session.refresh([s for s in made.steps if s.address.store == name]):
+                on_event(Event("warning", detail=f"store {name}: {line}"))
 
 
 def _asserted_after(made: Plan, found: Reading, moments: Moments) -> list[Result]:

@@ -177,6 +177,13 @@ class PostgresSession(Saving, Answering):
         with self._translated():
             return of_commands(self.connection, server, self._spec.settings, steps, prefix, ledger)
 
+    def refresh(self, steps: Sequence[Step]) -> Sequence[str]:
+        """See `stores.refreshing.Refreshes`: ANALYZE."""
+        from reconcile.stores.postgres.analyzing import refresh
+
+        with self._translated():
+            return refresh(self.connection, [step.address for step in steps])
+
     def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """See `stores.base.Verifies`: constraints the server does not enforce on all rows, sizes of vectors."""
         from reconcile.stores.postgres.verifying import verify
