@@ -144,6 +144,8 @@ def files(project: Project, problems: list[Problem]) -> list[tuple[Path, str]]:
             for name in _matches(pattern, project)
             if (project.directory / name).is_file()
         } - {"reconcile.yaml"}
+        if not matched and project.migrations and not project.includes:
+            continue  # a project that has migrations alone
         if not matched:
             hint = "write one, or have `reconcile import` write it from the stores, or mend `include:`"
             if pattern.endswith(".yaml") and _matches(pattern[:-5] + ".yml", project):

@@ -66,6 +66,8 @@ class Project:
     backup: Wanted = field(default_factory=lambda: Wanted(Path(BACKUPS)))
     variables: Mapping[str, Any] | None = None
     include: tuple[str, ...] = DEFAULT_INCLUDE
+    includes: bool = False
+    """Whether `include:` is written out."""
     hooks: tuple[moments.Hook, ...] = ()
     notices: tuple[notices.Receiver, ...] = ()
     """Who is told of runs."""
@@ -333,6 +335,7 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         backup=_backup(merged.get("backup") or {}, directory),
         variables=dict(merged.get("variables") or {}),
         include=tuple(merged.get("include", DEFAULT_INCLUDE)),
+        includes="include" in merged,
         hooks=tuple(moments.declared(merged.get("hooks") or {})),
         notices=_receivers(merged.get("notify")),
         contacts=tuple(merged.get("contacts") or ()),

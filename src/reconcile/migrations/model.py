@@ -126,9 +126,9 @@ class Migration:
             numbers |= {str(self.order[0]), f"V{self.order[0]}"}
         return frozenset({*numbers, self.name, self.path.name, self.title, self.path.stem})
 
-    def entry(self, milliseconds: int | None = None) -> Entry:
+    def entry(self) -> Entry:
         """What is recorded of it."""
-        return Entry(self.name, self.path.name, self.number, self.title, self.checksums, self.description, milliseconds)
+        return Entry(self.name, self.path.name, self.number, self.title, self.checksums, self.description)
 
     def permit(self, found: Found) -> Permit | None:
         """What allows a danger, if anything does."""

@@ -6,9 +6,10 @@ sent in one transaction, or one statement that cannot be in any.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
@@ -205,9 +206,15 @@ class Part:
     """Whether an earlier try had begun it."""
     entry: Entry | None
     """What the last part records; None: the row is taken out (the way back)."""
+    began: float
+    """When the first part of this try did, by the monotonic clock."""
     remove: Row | None = None
     like: tuple[Row, Mapping[str, str]] | None = None
     """A row of the table and the forms in which it names its migration, which new rows follow."""
+
+    def timed(self, entry: Entry) -> Entry:
+        """The entry with the time that it took until now."""
+        return replace(entry, execution_time_ms=round((time.monotonic() - self.began) * 1000))
 
 
 class Asker(Protocol):

@@ -223,10 +223,9 @@ class Work:
             if not self.now.held():
                 raise RefusedError(f"the lock of run {self.now.run} was lost", where=self.now.ledger.placement)
             self.alone = group is not None and group.alone
-            took = round((time.monotonic() - began) * 1000)
-            final = None if entry is None else migration.entry(took)
             last = at == len(todo) - 1
-            part = Part(name, migration.checksum, at, group, last, begun and at == done, final, remove, example)
+            again = begun and at == done
+            part = Part(name, migration.checksum, at, group, last, again, entry, began, remove, example)
             self.session.carry(table, part, judging)
             self.through = at + 1
 

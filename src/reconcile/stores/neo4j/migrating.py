@@ -113,7 +113,7 @@ class Neo4jMigrations:
             for name in {part.name, *([part.remove.name] if part.remove is not None and part.remove.name else [])}:
                 _sent(transaction, f"MATCH (m:{_NODE}) DELETE m", table=table, name=name)
             if part.entry is not None:
-                _applied(transaction, table, part.entry)
+                _applied(transaction, table, part.timed(part.entry))
 
     def _run(self, transaction: neo4j.Transaction, group: Group) -> None:
         if group.code is not None:

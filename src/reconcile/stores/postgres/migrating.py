@@ -143,7 +143,7 @@ class PostgresMigrations:
                 if part.remove is not None:
                     tracking.delete(self.connection, found, part.remove)
                 if part.entry is not None:
-                    tracking.insert(self.connection, found, part.entry, part.like)
+                    tracking.insert(self.connection, found, part.timed(part.entry), part.like)
                 self._settled(found, part.name)
         self.close()  # what the file has set for its session ends here
 

@@ -111,7 +111,8 @@ def read(connection: Connection, schema: str, name: str) -> Table | None:
             hint="name another table with `table:` of the folder",
         )
     told = [f"{ours} is its column {c.name}" for ours, c in columns.items() if c.name != ours]
-    told += [f"it has no {ours}, which is not recorded" for ours in NAMES if ours not in columns]
+    if lacking := [ours for ours in NAMES if ours not in columns]:
+        told.append(f"it has no {', '.join(lacking)}: not recorded there")
     known = list(columns.values())
     foreign = tuple(c for c in found if c.required and c not in known)
     return Table(schema, name, columns, tuple(told), foreign)
