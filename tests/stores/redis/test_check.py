@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,33 @@ def test_what_a_ticket_needs(project: Make, cache: Commands) -> None:
         assert line in told.stdout, told.stdout
     url = str(folder.stores["cache"]["url"])
     assert url.split("@")[0].rpartition(":")[2] not in told.stdout + told.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"url": "redis://:geheim@127.0.0.1:1/0"}, "cannot reach Redis at 127.0.0.1:1/0: "),
+        ({"url": "http://127.0.0.1:6379"}, "is http://127.0.0.1:6379, not an address of a redis server"),
+        ({"url": "127.0.0.1:6379"}, "redis://127.0.0.1:6379/0"),
+        ({"url": "redis://127.0.0.1/x"}, '"x" is no number of a database'),
+        ({"password": "geheim"}, "check `user:` and `password:` of the store"),
+        ({"database": 99}, "DB index is out of range"),
+    ],
+)
+def test_what_keeps_it_from_the_server_is_told(
+    project: Make, redis_server: str, settings: dict[str, object], message: str
+) -> None:
+    folder = project(**settings).declare(cache="config: {timeout: 9}")
+    with pytest.raises(ReconcileError) as caught:
+        folder.plan()
+    said = str(caught.value)
+    assert message in said and "geheim" not in said and redis_server.split("@")[0].rpartition(":")[2] not in said
+
+
+def test_without_the_driver_the_extra_is_named(project: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ReconcileError, match=r"pip install 'reconcile-schema\[redis\]'"):
+        project().declare(cache="config: {timeout: 9}").plan()
 
 
 def test_a_replica_takes_no_steps(project: Make, cache: Commands) -> None:

@@ -79,9 +79,9 @@ class Wire:
         Raises:
             RedisError: one of them was refused, or none was answered.
         """
+        client = self._connected()
         import redis
 
-        client = self._connected()
         try:
             with client.pipeline(transaction=False) as pipeline:
                 pipeline.response_callbacks.clear()  # what a driver makes of answers differs with its version
