@@ -10,21 +10,47 @@ from reconcile.backfills.change import RunBackfill
 from reconcile.backfills.definition import Backfill
 from reconcile.diff import Difference
 from reconcile.migrations.change import RunMigration
-from reconcile.model import Json, State
+from reconcile.model import Json, Resource, State
 from reconcile.narrow import Options, select
+from reconcile.stores.base import Package
+from reconcile.stores.rows import Rows
 
 _NOTE = "what migrations make is not declared by that: after the apply, `reconcile import` writes it as YAML"
 
 
-def parted(desired: State) -> tuple[State, list[Backfill]]:
-    """What a store's package knows, and the backfills."""
-    found = [resource for resource in desired.values() if isinstance(resource, Backfill)]
-    return (desired.filter(lambda r: not isinstance(r, Backfill)) if found else desired), found
+def parted(desired: State) -> tuple[State, list[Backfill], list[Rows]]:
+    """What a store's schema is made of, the backfills, and the reference rows."""
+    backfills = [resource for resource in desired.values() if isinstance(resource, Backfill)]
+    rows = [resource for resource in desired.values() if isinstance(resource, Rows)]
+    if backfills or rows:
+        desired = desired.filter(lambda r: not isinstance(r, Backfill | Rows))
+    return desired, backfills, rows
 
 
-def live(known: Mapping[str, Json], store: str, state: State) -> State:
-    """What is live in a store, with the backfills that are done."""
-    found = [backfill for backfill in progress.done(known) if backfill.address.store == store]
+def rows_planned(
+    difference: Difference, declared: Sequence[Rows], live: Sequence[Rows], package: Package, options: Options
+) -> Difference:
+    """A store's difference with the reference rows that are not as declared."""
+    if not declared:
+        return difference
+    there = {rows.address: rows for rows in live}
+    found = [package.change(there.get(rows.address), rows) for rows in declared]
+    changes = [change for change in found if change is not None]
+    chosen = select(list(changes), options)
+    return replace(
+        difference,
+        changes=(*difference.changes, *chosen),
+        found=(*difference.found, *changes),
+        live=difference.live.add(*live),
+        seen=None if difference.seen is None else difference.seen.add(*live),
+        complete=difference.complete and len(chosen) == len(changes),
+    )
+
+
+def live(known: Mapping[str, Json], store: str, state: State, rows: Sequence[Rows] = ()) -> State:
+    """What is live in a store, with the backfills that are done and the reference rows."""
+    found: list[Resource] = [backfill for backfill in progress.done(known) if backfill.address.store == store]
+    found += rows
     return state.add(*found) if found else state
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from reconcile import kept, memo, pending, rolled
@@ -23,6 +24,7 @@ from reconcile.narrow import follow
 from reconcile.plan import fingerprint
 from reconcile.stores import package
 from reconcile.stores.base import Canonical
+from reconcile.stores.rows import HoldsRows, Rows
 from reconcile.waits import waits
 
 if TYPE_CHECKING:
@@ -49,10 +51,23 @@ class Reading:
             return self.applied
         return {a: row for a, row in self.applied.items() if a.store == store}
 
+    @cached_property
+    def rows(self) -> Mapping[str, Sequence[Rows]]:
+        """By store what stands there of declared reference rows; asked for when it is first needed."""
+        found: dict[str, Sequence[Rows]] = {}
+        for name, store in self.stores.items():
+            declared = [r for r in self.desired.values() if isinstance(r, Rows) and r.address.store == name]
+            if declared and isinstance(store.session, HoldsRows):
+                found[name] = store.session.rows(declared, store.live.state)
+        return found
+
     @property
     def lives(self) -> dict[str, State]:
         """Live state by store."""
-        return {name: pending.live(self.known, name, store.live.state) for name, store in self.stores.items()}
+        return {
+            name: pending.live(self.known, name, store.live.state, self.rows.get(name, ()))
+            for name, store in self.stores.items()
+        }
 
     def not_modelled(self) -> list[Json]:
         """What was left out of the live states, in JSON form."""
@@ -218,7 +233,7 @@ def survey(reading: Reading, options: Options) -> Survey:
         own = reading.desired
         if len(reading.stores) > 1:
             own = State.of(r for r in own.values() if r.address.store == name)
-        own, backfills = pending.parted(own)
+        own, backfills, rows = pending.parted(own)
         problems += store.session.unsupported(own)
         if problems:
             continue
@@ -240,6 +255,7 @@ def survey(reading: Reading, options: Options) -> Survey:
                 options,
                 canonical[name].same,
             )
+            found = pending.rows_planned(found, rows, reading.rows.get(name, ()), store.package, options)
             found = pending.planned(found, backfills, reading.known, options)
             differences[name] = pending.beside(found, waiting.get(name, ()), options)
         except PlanError as error:

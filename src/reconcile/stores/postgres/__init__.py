@@ -10,6 +10,7 @@ from reconcile.change import Change, Server, Step
 from reconcile.model import Address, Resource, Source, State
 from reconcile.stores.asking import Ask
 from reconcile.stores.base import Context, Live, Session, Side, StoreSpec
+from reconcile.stores.rows import Rows
 
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
@@ -46,6 +47,7 @@ _ORDER = (
     "event_trigger",
     "grant",
     "default_privileges",
+    "rows",
 )
 
 
@@ -89,6 +91,10 @@ class PostgresPackage:
         """The change of one address, None where nothing differs: most often, and then `changes` is not imported."""
         if before is not None and after is not None and before == after and before.container == after.container:
             return None
+        if isinstance(after, Rows) and (before is None or isinstance(before, Rows)):
+            from reconcile.stores.postgres.rows import SyncRows
+
+            return SyncRows(before, after)
         from reconcile.stores.postgres.changes import change
 
         return change(before, after)

@@ -38,6 +38,7 @@ from reconcile.stores.postgres.violations import violations
 if TYPE_CHECKING:
     from reconcile.stores.filling import Filling, Receiving, Wanted
     from reconcile.stores.postgres.lent import Lent
+    from reconcile.stores.rows import Rows
 
 _CONCURRENT = re.compile(r"^\s*(CREATE (?:UNIQUE )?INDEX|DROP INDEX|REINDEX INDEX) CONCURRENTLY ", re.I)
 _NAME = r'"((?:[^"]|"")+)"'
@@ -315,6 +316,14 @@ class PostgresSession(Saving, Answering):
 
         with self._translated():
             return PostgresFilling(self, wanted)
+
+    def rows(self, declared: Sequence[Rows], live: State) -> Sequence[Rows]:
+        """See `stores.rows.HoldsRows`."""
+        from reconcile.stores.postgres.rows import live_rows
+
+        with self._translated():
+            self.fix_path()
+            return live_rows(self.connection, declared, live)
 
     def receiving(self, into: Address, key: str | None) -> Receiving:
         """See `stores.filling.Receives`."""

@@ -17,9 +17,11 @@ from reconcile.stores.postgres.parse.scope import Scope, as_map, comment_of
 from reconcile.stores.postgres.parse.sequences import identity as sequence_identity
 from reconcile.stores.postgres.parse.statistics import statistics
 from reconcile.stores.postgres.parse.vectors import column_type
+from reconcile.stores.postgres.rows import parse as parse_rows
 from reconcile.stores.postgres.sqltables import INDEX
 from reconcile.stores.postgres.sqltokens import as_default, tokens
 from reconcile.stores.postgres.sqltypes import SERIALS, read
+from reconcile.stores.rows import Rows
 from reconcile.yamlio import Map
 
 _CONSTANTS_WORDS = """
@@ -87,9 +89,15 @@ class _Table:
             *triggers(self.value, self.address, self.scope),
             *index_names(self.value, self.address, self.scope),
             *self.partitions(),
+            *self.rows(key),
         ]
         self.value.spend("columns", "unique", "checks", "foreign_keys", "indexes")
         return found
+
+    def rows(self, key: r.PrimaryKey | None) -> list[Rows]:
+        """`rows:`, found again by the primary key or a unique constraint."""
+        unique = [v["columns"] if isinstance(v, Map) else v for v in as_map(self.value.get("unique")).values()]
+        return parse_rows(self.value, self.address, [*([key.columns] if key else []), *unique], self.scope)
 
     def partitions(self) -> list[Resource]:
         """`partitions:`, each with what it has of its own and its partitions."""
