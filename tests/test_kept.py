@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,3 +175,52 @@ def killed_at_each_boundary(folder: Folder, make: Callable[[], Plan]) -> str:
         if os.WIFEXITED(status):
             assert os.WEXITSTATUS(status) == 0
             return run
+
+
+VECTORS = """
+collections:
+  passages: {vector: {dimensions: 3, distance: dot}, payload_indexes: {tenant: keyword}}
+  plain: {versioned: false, vector: {dimensions: 3, distance: dot}}
+aliases: {live: passages}
+"""
+
+
+def test_collections_are_kept_and_come_back(
+    tmp_path: Path, qdrant_server: str, wipe_qdrant: Callable[[], None]
+) -> None:
+    """One behind an alias and a plain one, their vectors and payload included."""
+    wipe_qdrant()
+    folder = Folder(tmp_path, {"v": {"kind": "qdrant", "url": qdrant_server}}, {"ledger": {"file": "ledger.db"}})
+    folder.declare(v=VECTORS).apply()
+
+    def points(name: str) -> Any:
+        body = {"limit": 100, "with_vector": True, "with_payload": True}
+        return ask(f"{qdrant_server}/collections/{name}/points/scroll", "POST", body)["points"]
+
+    for name in ("passages", "plain"):
+        sent = [{"id": n, "vector": [n, 0.5, -n], "payload": {"tenant": f"t{n}"}} for n in range(20)]
+        ask(f"{qdrant_server}/collections/{name}/points?wait=true", "PUT", {"points": sent})
+    before, held = folder.live(), {name: points(name) for name in ("passages", "plain", "live")}
+    run = killed_at_each_boundary(folder.declare(v=""), lambda: folder.plan(allow=("breaks-clients",)))
+    assert not folder.plan().steps and not folder.live() and not moved(folder)
+    assert {row["address"] for row in workflow.kept_list(folder.load())} == {
+        "v.collection.passages",
+        "v.collection.plain",
+    }
+    assert points("passages__v1") == held["passages"]
+    killed_at_each_boundary(folder, lambda: workflow.rollback(folder.load(), run, allow=("breaks-clients",)))
+    assert folder.live() == before
+    assert {name: points(name) for name in held} == held
+    assert not workflow.kept_list(folder.load()) and not folder.plan().steps
+
+    workflow.let_go(folder.load(), [run])
+    workflow.apply(folder.load(), folder.plan(allow=("breaks-clients",)))
+    workflow.apply(folder.load(), workflow.purge(folder.load(), ["v.*"]))
+    assert ask(f"{qdrant_server}/collections", "GET")["collections"] == [{"name": "_reconcile"}]
+
+
+def ask(url: str, method: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request) as reply:
+        return json.load(reply)["result"]

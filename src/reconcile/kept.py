@@ -92,6 +92,8 @@ def unseen(live: Live, store: str, known: Mapping[str, Json]) -> Live:
     hidden = set()
     for row in rows:
         address = Address.parse(row.address)
+        if row.name == address.parts[-1]:
+            continue  # a store that has no other name for it tells by itself that it is kept
         hidden.add(Address(address.store, address.kind, (*address.parts[:-1], row.name)))
 
     def stays(resource: Resource) -> bool:

@@ -58,7 +58,7 @@ def test_a_snapshot_is_restored_and_compared_before_points_go(store: Store, way:
         more = "shard_number: 2, on_change: empty" if way == "plain" else "on_change: copy, writes: frozen"
         versioned = str(way == "adopted").lower()
         store.collection(f"versioned: {versioned}, vector: {{dimensions: 4, distance: cosine}}, {more}")
-    assert any({"deletes-data", "needs-space"} <= {str(h) for h in step.hazards} for step in store.plan().steps)
+    assert any({"deletes-data", "needs-space"} <= {str(h) for h in step.hazards} for step in store.plan("all").steps)
     (told,) = apply(store)
     assert told.endswith("; restored and compared: 120 points")
     assert "_reconcile_restored" not in store.names()

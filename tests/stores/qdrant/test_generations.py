@@ -129,7 +129,8 @@ def test_dropping_needs_leave(store: Store) -> None:
     store.declare("collections: {}")
     assert {h for s in store.plan().steps for h in s.hazards} == {"not-transactional"}, "empty: no data goes"
     store.fill()
-    assert "deletes-data" in {h for s in store.plan().steps for h in s.hazards}
+    assert {h for s in store.plan().steps for h in s.hazards} == {"breaks-clients", "not-transactional"}, "it is kept"
+    assert "deletes-data" in {h for s in store.plan("deletes-data").steps for h in s.hazards}
     store.apply()
     assert (store.names(), store.aliases()) == ([], {})
 

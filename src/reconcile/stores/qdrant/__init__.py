@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from reconcile.change import Change, Server
+from reconcile.change import Change, Server, Step
 from reconcile.errors import PlanError
 from reconcile.model import Address, Resource, State
 from reconcile.stores.asking import Ask
@@ -82,6 +82,18 @@ class QdrantPackage:
             PlanError: always.
         """
         raise PlanError(f"{before.address} cannot become {after.address}: Qdrant cannot rename")
+
+    def restored(self, live: State, parts: Sequence[Resource], name: str) -> tuple[Change, State]:
+        """What brings a kept collection back, and the live state as it is after it."""
+        from reconcile.stores.qdrant.changes.keeping import restored
+
+        return restored(live, parts, name)
+
+    def purged(self, address: Address, name: str) -> Step:
+        """The step that deletes a kept collection."""
+        from reconcile.stores.qdrant.changes.keeping import purged
+
+        return purged(address, name)
 
     def side(self, kind: str, entry: Map, desired: State, context: Context) -> Side | None:
         """A side of a mirror: a collection, and the payload field that is the id, if it is not the point's own."""

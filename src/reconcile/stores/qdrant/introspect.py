@@ -81,12 +81,13 @@ def introspect(
     """All collections, payload indexes and aliases.
 
     Args:
-        infos: physical name -> `result` of GET /collections/NAME, without the tool's own collection.
+        infos: physical name -> `result` of GET /collections/NAME, without the tool's own collection; what is kept of
+            removals is not looked at.
         aliases: alias -> physical name.
         partial: why not all can be seen.
         version: the server's.
     """
-    partial = tuple(partial)
+    partial, infos = tuple(partial), {name: info for name, info in infos.items() if not wire.kept(info["config"])}
     names = naming(infos, aliases, not partial)
     targets = set(aliases.values())
     filled = _filled(infos)

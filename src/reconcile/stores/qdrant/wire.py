@@ -200,6 +200,16 @@ def stage_of(physical: str, config: Mapping[str, Json]) -> Mapping[str, Json]:
     return entry if "copy" in entry or "retired" in entry else {}
 
 
+KEPT = "kept"
+"""Key of our metadata entry in a collection that went and is kept: it is nobody's then."""
+
+
+def kept(config: Mapping[str, Json]) -> bool:
+    """Whether a collection is kept of a removal."""
+    mark = (config.get("metadata") or {}).get(options.OURS)
+    return isinstance(mark, dict) and mark.get(KEPT) is True
+
+
 def ours(config: Mapping[str, Json]) -> tuple[str, int] | None:
     """(logical name, generation) where the metadata says that a collection is a generation of ours."""
     mark = (config.get("metadata") or {}).get(options.OURS)

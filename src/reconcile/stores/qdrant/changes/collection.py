@@ -17,11 +17,13 @@ from reconcile.stores.qdrant.changes.common import (
     aliases_of,
     create_calls,
     differences,
+    drop_call,
     indexes_of,
     moved_aliases,
     patch,
     shown,
 )
+from reconcile.stores.qdrant.changes.keeping import keep_calls, kept_name
 from reconcile.stores.qdrant.resources import Collection
 from reconcile.stores.qdrant.settings import COLLECTION, SPARSE, VECTOR
 
@@ -120,9 +122,12 @@ class DropCollection(CollectionChange):
         if any(not a.own for a in going):
             hazards.add(Hazard.BREAKS_CLIENTS)
         indexes = indexes_of(world.live, self.address)
-        name = self.collection.name
+        name, kept = self.collection.name, kept_name(world, self.collection)
         calls: list[Call] = [Op("drop_if_empty", {"collection": n}) for n in self.collection.leftovers]
-        if empty:
+        if kept is not None:
+            calls += keep_calls(self.collection, going)
+            hazards = {Hazard.NOT_TRANSACTIONAL, Hazard.BREAKS_CLIENTS}
+        elif empty:
             calls.append(Op("drop_if_empty", {"collection": name}))
         else:
             known = [a.address.parts[-1] for a in going]
@@ -131,15 +136,16 @@ class DropCollection(CollectionChange):
             calls.append(drop_call(name))
         return [
             Step(
-                id=f"{self.address}/1-drop",
+                id=f"{self.address}/1-{'drop' if kept is None else 'keep'}",
                 address=self.address,
                 calls=tuple(calls),
+                keeps=kept,
                 phase=Phase.CONTRACT,
                 needs=frozenset({has(self.address), *(ok(a.address) for a in moved)}),
                 gives=frozenset({no(r.address) for r in (self.collection, *indexes, *going)}),
                 transactional=False,
                 hazards=frozenset(hazards),
-                timeouts=Timeouts(wall="2m" if empty else "6h"),  # a snapshot is made first
+                timeouts=Timeouts(wall="2m" if empty or kept is not None else "6h"),  # a snapshot is made first
             )
         ]
 
@@ -309,16 +315,6 @@ def finish_calls(live: Collection) -> list[Call]:
     name = live.address.parts[-1]
     args = {"from": live.unfinished, "to": live.name, "name": name, "generation": live.generation}
     return [alias_call({name: live.name}), Op("finish_copy", args)]
-
-
-def drop_call(name: str) -> Http:
-    """DELETE by physical name; through an alias the server would answer false and do nothing."""
-    return Http(
-        "DELETE",
-        wire.collection_path(name),
-        read=wire.collection_path(name, "/exists"),
-        expect={"exists": False},
-    )
 
 
 def outline(collection: Collection) -> str:

@@ -106,6 +106,16 @@ def alias_call(targets: Mapping[str, str]) -> Http:
     return Http("POST", "/collections/aliases", {"actions": actions}, "/aliases", {"aliases": shown})
 
 
+def drop_call(name: str) -> Http:
+    """DELETE by physical name; through an alias the server would answer false and do nothing."""
+    return Http(
+        "DELETE",
+        wire.collection_path(name),
+        read=wire.collection_path(name, "/exists"),
+        expect={"exists": False},
+    )
+
+
 def differences(before: Json, after: Json, path: Path = ()) -> Iterator[tuple[Path, Json, Json]]:
     """Where two attribute trees differ: (path, old, new); another quantization variant counts as one."""
     mappings = isinstance(before, Mapping) and isinstance(after, Mapping)

@@ -16,11 +16,12 @@ from reconcile.hazards import Hazard
 from reconcile.model import Address, Json
 from reconcile.stores.qdrant import options
 from reconcile.stores.qdrant.canonical import fixed_paths
-from reconcile.stores.qdrant.changes.collection import CollectionChange, drop_call, finish_calls
+from reconcile.stores.qdrant.changes.collection import CollectionChange, finish_calls
 from reconcile.stores.qdrant.changes.common import (
     alias_call,
     aliases_of,
     create_calls,
+    drop_call,
     indexes_of,
     moved_aliases,
 )
