@@ -220,6 +220,34 @@ def test_before_and_after_an_apply(small: Folder) -> None:
     assert [r.name for r in outcome.results] == ["enough", "smoke", "smoke"]
 
 
+def test_killed_while_it_asks_an_apply_can_be_resumed(small: Folder) -> None:
+    """All steps are done by then: the checks are asked again, and those from before are still known."""
+    waits = "echo asked >> log; while [ ! -e go ]; do sleep .1; done; grep -c asked log"
+    small.settings["checks"] = {
+        "before": ask("app", COUNT, 3, when="before"),
+        "waits": {"command": ["sh", "-c", waits], "timeout": "1min"},
+        "later": ask("app", "select count(lang) from notes", 3),
+    }
+    small.declare(app=APP.replace("kind: text,", "kind: text, lang: text,"))
+    killed = small.start("apply", "--auto-approve")
+    while not (small.path / "log").exists():
+        assert killed.poll() is None, killed.communicate()
+        time.sleep(0.05)
+    killed.kill()
+    (small.path / "go").touch()  # which ends what it had started too
+    killed.communicate()
+    workflow.unlock(small.load(), workflow.history(small.load())[0]["id"])
+    done = small.command("apply", "--resume")
+    assert done.returncode == Exit.PARTIAL, done.stdout + done.stderr
+    assert "check waits: sh ended with 0: 2" in done.stdout and "check later: 0, expected 3" in done.stderr
+    run = workflow.history(small.load())[0]
+    ledger = open_ledger(small.load())
+    kept = [(r["when"], r["name"]) for r in ledger.asserted(run["id"])]
+    ledger.close()
+    assert run["outcome"] == "done" and kept == [("before", "before"), ("after", "waits"), ("after", "later")]
+    assert not small.plan().steps
+
+
 DOCUMENTS = """
 tables:
   owners: {columns: {id: {type: bigint, not_null: true}}, primary_key: [id]}

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from reconcile import workflow
+from reconcile.errors import ReconcileError
 from reconcile.exits import Exit
 from reconcile.survey import open_ledger
 from tests.projects import Folder, three_stores
@@ -186,3 +187,19 @@ def test_files_speed_and_phases(tmp_path: Path, postgres_database: str) -> None:
     assert [c["name"] for c in data["checks"]] == ["one"] and data["clean"]
     one = workflow.verify(folder.load(), ["queries/one*"])
     assert [c["outcome"] for c in one["checks"]] == ["passed"]
+
+
+def test_what_waits_for_its_release_breaks_nothing_yet(tmp_path: Path, postgres_database: str) -> None:
+    """A drop that is held back leaves the column; its release is stopped."""
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
+    table = "tables: {notes: {columns: {id: bigint, old: text}}}"
+    folder.declare(app=table).apply()
+    folder.settings = {
+        "policy": {"contract": "held", "allow": ["all"]},
+        "queries": {"old": {"store": "app", "sql": "select old from notes"}},
+    }
+    outcome = folder.declare(app=table.replace("old: text", "new: text")).apply()
+    assert [(r.when, r.what) for r in outcome.results] == [("before", "will work"), ("after", "works")]
+    released = workflow.release(folder.load(), ["*"])
+    with pytest.raises(ReconcileError, match=r'column "old" does not exist; .* is taken by'):
+        workflow.apply(folder.load(), released)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconcile import held, kept, planfile
-from reconcile.apply import Event, OnEvent, Own, execute
+from reconcile.apply import Event, OnEvent, Own, execute, heartbeat
 from reconcile.backfills.change import OP
 from reconcile.change import Phase
 from reconcile.checkup import stopping
@@ -204,8 +204,9 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
                 return Outcome(run, carried, 0, time.monotonic() - began, how.until.value, tuple(results))
             after = _proved(made, found, run)
             on_event(Event("verified"))
-            _refreshed(made, found, on_event)
-            results += _asserted_after(made, found, moments)
+            with heartbeat(ledger):  # they may take longer than the lock holds
+                _refreshed(made, found, on_event)
+                results += _asserted_after(made, found, moments)
         except BaseException as error:
             stopped = isinstance(error, PartialError) or not isinstance(error, ReconcileError) or bool(resumed)
             outcome = "stopped" if stopped else "undone"
