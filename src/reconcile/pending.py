@@ -54,8 +54,12 @@ def live(known: Mapping[str, Json], store: str, state: State, rows: Sequence[Row
     return state.add(*found) if found else state
 
 
-def beside(difference: Difference, changes: Sequence[RunMigration], options: Options) -> Difference:
-    """A store's difference with the migrations that are to run."""
+def beside(difference: Difference, changes: Sequence[RunMigration], options: Options, told: bool) -> Difference:
+    """A store's difference with the migrations that are to run.
+
+    Args:
+        told: whether another store's has said already what that means.
+    """
     if not changes:
         return difference
     chosen = select(list(changes), options)
@@ -63,7 +67,7 @@ def beside(difference: Difference, changes: Sequence[RunMigration], options: Opt
         difference,
         changes=(*difference.changes, *chosen),
         found=(*difference.found, *changes),
-        notes=(*difference.notes, *([_NOTE] if chosen else [])),
+        notes=(*difference.notes, *([_NOTE] if chosen and not told else [])),
         complete=difference.complete and len(chosen) == len(changes),
     )
 

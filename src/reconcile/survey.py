@@ -257,7 +257,9 @@ def survey(reading: Reading, options: Options) -> Survey:
             )
             found = pending.rows_planned(found, rows, reading.rows.get(name, ()), store.package, options)
             found = pending.planned(found, backfills, reading.known, options)
-            differences[name] = pending.beside(found, waiting.get(name, ()), options)
+            differences[name] = pending.beside(
+                found, waiting.get(name, ()), options, any(s in waiting for s in differences)
+            )
         except PlanError as error:
             errors.append(str(error))
     if problems:
