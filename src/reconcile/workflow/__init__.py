@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconcile.backups import remove as remove_backup
     from reconcile.diff import Options
     from reconcile.workflow.admission import admit
-    from reconcile.workflow.apply import Outcome, apply, resume
+    from reconcile.workflow.apply import apply, resume
     from reconcile.workflow.backfill import backfills, chosen, down, preview, redo
     from reconcile.workflow.backup import back_up, list_backups
     from reconcile.workflow.backup import chosen as chosen_backup
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reconcile.workflow.backup import outdated as outdated_backups
     from reconcile.workflow.backup import place as backup_place
     from reconcile.workflow.backup import to_json as backup_to_json
+    from reconcile.workflow.carrying import Outcome
     from reconcile.workflow.check import check, grants
     from reconcile.workflow.drift import drift
     from reconcile.workflow.import_ import Imported, import_
@@ -91,7 +92,7 @@ _FROM = {
     "Imported": ("workflow.import_", "Imported"),
     "OnEvent": ("apply", "OnEvent"),
     "Options": ("diff", "Options"),
-    "Outcome": ("workflow.apply", "Outcome"),
+    "Outcome": ("workflow.carrying", "Outcome"),
     "abandon": ("workflow.records", "abandon"),
     "admit": ("workflow.admission", "admit"),
     "adopt": ("workflow.restore", "adopt"),
