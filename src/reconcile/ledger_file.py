@@ -96,6 +96,16 @@ class SqliteDatabase:
                 raise
             self.execute("COMMIT")
 
+    @contextmanager
+    def hastily(self) -> Iterator[None]:
+        """See `Database`: https://www.sqlite.org/pragma.html#pragma_synchronous"""
+        with self._guard:
+            self.execute("PRAGMA synchronous = NORMAL")
+            try:
+                yield
+            finally:
+                self.execute("PRAGMA synchronous = FULL")
+
     def close(self) -> None:
         """See `Database`."""
         if self._connection is not None:

@@ -47,6 +47,9 @@ class Database(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """A transaction over the statements inside."""
 
+    def hastily(self) -> AbstractContextManager[None]:
+        """What is written inside outlives the process at once, and a power cut only a moment later."""
+
     def close(self) -> None:
         """End the connection."""
 

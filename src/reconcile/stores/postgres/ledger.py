@@ -177,6 +177,18 @@ class PostgresDatabase:
         with self._guard, self._open().transaction():
             yield
 
+    @contextmanager
+    def hastily(self) -> Iterator[None]:
+        """See `Database`; within another's transaction that one decides."""
+        with self._guard:
+            if not self._borrowed:
+                self.execute("SET synchronous_commit = off")
+            try:
+                yield
+            finally:
+                if not self._borrowed and self._connection is not None and not self._connection.closed:
+                    self.execute("RESET synchronous_commit")
+
     def close(self) -> None:
         """See `Database`."""
         if self._connection is not None and not self._borrowed:
