@@ -77,6 +77,7 @@ FULL = """
 config_file: rewrite
 config: {timeout: 9}
 families: {a: {pattern: "a:{x}", renamed_from: "b:{x}", type: string}}
+indexes: {i: {prefixes: ["a:"], fields: {t: text}}}
 """
 
 
@@ -98,6 +99,13 @@ def test_the_rights_that_check_prints_are_enough_and_no_more(project: Make, cach
         folder.stores["cache"] |= {"user": "rec_apply"}
         folder.declare().apply("all")
         assert cache.config("timeout") == "9" and cache.client.get("a:1") == "x"
+        cache.run("ACL SETUSER rec_drift resetkeys -scan -ft._list")
+        folder.stores["cache"] |= {"user": "rec_drift"}
+        assert folder.declare(cache="config: {timeout: 9}").command("drift").returncode == 0, "keys are not needed"
+        with pytest.raises(
+            ReconcileError, match=r'whether there is an index "i" is not known: FT\._LIST is not allowed'
+        ):
+            folder.declare(cache=FULL.replace("families", "# families")).plan()
     finally:
         cache.run("ACL DELUSER rec_plan rec_drift rec_apply\nCONFIG SET timeout 0\nCONFIG REWRITE")
 

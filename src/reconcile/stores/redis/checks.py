@@ -31,6 +31,7 @@ def unsupported(
     config: Mapping[str, str] | None,
     why_fixed: Callable[[str, str], str | None],
     modules: Mapping[str, str],
+    listed: bool,
 ) -> list[Problem]:
     """What is declared and cannot be had here, each with its YAML line.
 
@@ -38,7 +39,8 @@ def unsupported(
         info: what INFO tells.
         config: what CONFIG GET tells; None where it is not allowed.
         why_fixed: what the server says against setting a parameter at run time.
-        modules: by name their versions.
+        modules: by name their versions; none where they are not shown.
+        listed: whether the server told which indexes there are.
     """
     problems = []
     for resource in desired.values():
@@ -53,7 +55,7 @@ def unsupported(
         elif isinstance(resource, Parameter) and config is not None:
             problems += list(_parameter(resource, info, config, why_fixed))
         elif isinstance(resource, Index):
-            problems += list(_index(resource, modules))
+            problems += list(_index(resource, modules, listed))
         elif isinstance(resource, Family) and resource.old is not None and info.get("redis_mode") == "cluster":
             problems.append(
                 Problem(
@@ -94,22 +96,28 @@ def _parameter(
         )
 
 
-def _index(wanted: Index, modules: Mapping[str, str]) -> Iterator[Problem]:
+def _index(wanted: Index, modules: Mapping[str, str], listed: bool) -> Iterator[Problem]:
     name = wanted.address.parts[0]
-    if "search" not in modules:
+    if not listed and "search" in modules:
+        yield Problem(
+            f'whether there is an index "{name}" is not known: FT._LIST is not allowed',
+            where=wanted.source,
+            hint="let the user ask (reconcile check --grants), or take `indexes:` out",
+        )
+        return
+    if not listed:
         yield Problem(
             f'index "{name}" needs the module RediSearch, which the server has not loaded',
             where=wanted.source,
             hint="Redis 8 comes with it; before, start the server with `loadmodule …/redisearch.so` (Redis Stack)",
         )
         return
-    if wanted.on == "json" and "ReJSON" not in modules:
+    if wanted.on == "json" and modules and "ReJSON" not in modules:
         what = f'index "{name}" is on JSON documents, and the server has not loaded the module RedisJSON'
         yield Problem(what, where=wanted.source, hint="load it, or index hashes: `on: hash`")
-    version = tuple(int(part) for part in modules["search"].split("."))
+    told = modules.get("search", "2.10")
+    version = tuple(int(part) for part in told.split("."))
     half = [field for field, made in wanted.fields.items() if made.get("element") == "float16"]
     if half and version < (2, 10):
-        what = (
-            f'index "{name}": vectors of float16 ({", ".join(half)}) need RediSearch 2.10, this is {modules["search"]}'
-        )
+        what = f'index "{name}": vectors of float16 ({", ".join(half)}) need RediSearch 2.10, this is {told}'
         yield Problem(what, where=wanted.source, hint="take an embedding with `element: float32`")

@@ -26,7 +26,8 @@ def of_commands(store: str, steps: Iterable[Step], prefix: str, *, search: bool)
 def _lines(store: str, command: str, steps: Sequence[Step], prefix: str, search: bool) -> Iterator[str]:
     yield f"# {store}: the user of `{command}`; put a password of yours for PASSWORD"
     writes = [needed for needed in needs(steps) if command == "apply"]
-    keys = ["~*"] if any(call for s in steps for call in s.calls) and command == "apply" else ["%R~*"]
+    # RediSearch 2.10 takes the name of an index for a key that is written, even where it is only asked about
+    keys = ["~*"] if search or (steps and command == "apply") else ["%R~*"]
     words = [f"on >PASSWORD resetkeys {' '.join(keys)} -@all {_READ}"]
     if search:
         words.append(_SEARCH)

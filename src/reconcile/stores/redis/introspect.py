@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from reconcile.model import Address, State
 from reconcile.stores.base import Live, NotModelled
@@ -14,13 +14,16 @@ from reconcile.stores.redis.values import SECRETS
 from reconcile.stores.redis.wire import Answer
 
 
-def introspect(store: str, config: Mapping[str, str], sample: Sample, indexes: Mapping[str, Answer]) -> Live:
+def introspect(
+    store: str, config: Mapping[str, str], sample: Sample, indexes: Mapping[str, Answer], unseen: Sequence[str] = ()
+) -> Live:
     """All parameters but secrets, all indexes, and what the keys look like.
 
     Parameters and keys are no difference where they are not declared: those are the server's own, these are content.
 
     Args:
         indexes: by name what `FT.INFO` says.
+        unseen: why there may be more of them.
     """
     parameters = [
         Parameter(address=config_address(store, name), value=value)
@@ -40,4 +43,4 @@ def introspect(store: str, config: Mapping[str, str], sample: Sample, indexes: M
     found = [search.read(store, name, info) for name, info in sorted(indexes.items())]
     known = [index for index in found if not isinstance(index, NotModelled)]
     unknown = tuple(index for index in found if isinstance(index, NotModelled))
-    return Live(State.of([*parameters, *known, *keys]), unknown)
+    return Live(State.of([*parameters, *known, *keys]), unknown, tuple(unseen))

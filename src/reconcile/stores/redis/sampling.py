@@ -14,6 +14,8 @@ MARK = "reconcile:mark"
 KEYS, SECONDS = 10_000, 5.0
 """How many are looked at, and for how long, unless the store's `sample:` says otherwise."""
 AT_ONCE = 500
+TYPES = {"ReJSON-RL": "json", "TSDB-TYPE": "timeseries", "MBbloom--": "bloom"}
+"""What `TYPE` says of modules' own structures, and what they are called here."""
 
 
 @dataclass(frozen=True)
@@ -78,4 +80,4 @@ def _told(wire: Wire, names: list[str]) -> Iterator[Key]:
     answers = iter(wire.pipe(words)) if words else iter(())
     for name, kind, ttl in zip(names, answers, answers, strict=True):
         if ttl != -2:  # it is gone meanwhile
-            yield Key(name, text(kind), int(ttl))
+            yield Key(name, TYPES.get(text(kind), text(kind)), int(ttl))

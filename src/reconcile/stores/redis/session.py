@@ -38,6 +38,8 @@ class RedisSession:
         self._config: dict[str, str] | None = None
         """None where it may not be read."""
         self._sample: sampling.Sample | None = None
+        self._listed = False
+        """Whether the server told which indexes there are."""
         self.tell: Callable[[str], None] = lambda detail: None
         self.report: Callable[[str], None] = lambda line: None
 
@@ -61,9 +63,10 @@ class RedisSession:
         """The configuration in one round trip; of the keys a bounded sample, which `import` and notes are made from."""
         found = self.wire.tried("CONFIG", "GET", "*")
         self._config = None if found is None else {name: text(v) for name, v in pairs(found).items()}
-        sample = sampling.look(self.wire, *sampling.bounds(self.spec.settings))
-        self._sample = verify.visible(sample, self.spec.name, self.spec.settings)
-        return introspect(self.spec.name, self._config or {}, self._sample, self._indexes())
+        self._sample = self._some_keys()
+        indexes = self._indexes()
+        unseen = () if self._listed or "search" not in self._modules() else ("FT._LIST is not allowed to the user",)
+        return introspect(self.spec.name, self._config or {}, self._sample, indexes, unseen)
 
     def canonical(self, desired: State, live: Live, known: Mapping[str, Json]) -> Canonical:
         """Values in the server's spelling; families of which there are keys under old names as such."""
@@ -74,7 +77,7 @@ class RedisSession:
 
     def unsupported(self, desired: State) -> Sequence[Problem]:
         """Parameters that this server does not have, or reads only when it starts."""
-        return checks.unsupported(desired, self._told(), self._config, self._why_fixed, self._modules())
+        return checks.unsupported(desired, self._told(), self._config, self._why_fixed, self._modules(), self._listed)
 
     def is_empty(self, address: Address) -> bool:
         """Whether an index holds no document."""
@@ -195,9 +198,20 @@ class RedisSession:
         found = [pairs(module) for module in self.wire.tried("MODULE", "LIST") or ()]
         return {text(m["name"]): values.version(int(m["ver"])) for m in found}
 
+    def _some_keys(self) -> sampling.Sample:
+        """The sample that plans note something of; none where the user may not look at keys: they need none."""
+        try:
+            found = sampling.look(self.wire, *sampling.bounds(self.spec.settings))
+        except RedisError as error:
+            if error.code != "NOPERM":
+                raise
+            found = sampling.Sample((), 0, False)
+        return verify.visible(found, self.spec.name, self.spec.settings)
+
     def _indexes(self) -> dict[str, Answer]:
-        """By name what FT.INFO says of each index; two round trips, none without the module."""
-        names = self.wire.tried("FT._LIST") if "search" in self._modules() else None
+        """By name what FT.INFO says of each index; two round trips, one where there are none."""
+        names = self.wire.tried("FT._LIST")
+        self._listed = names is not None
         if not names:
             return {}
         answers = self.wire.pipe([("FT.INFO", name) for name in names], passing=search.UNKNOWN)
