@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -224,3 +227,19 @@ def ask(url: str, method: str, body: Any = None) -> Any:
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     with urllib.request.urlopen(request) as reply:
         return json.load(reply)["result"]
+
+
+def test_the_commands_of_the_page(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them, in their order, after a removal."""
+    folder.settings["policy"] = {"allow": ["breaks-clients"]}
+    folder.declare(app=NEW).apply()
+    page = (Path(__file__).parents[1] / "docs" / "rollback.md").read_text(encoding="utf-8")
+    first, second = re.findall(r"```bash\n(.*?)```", page, re.S)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    again = "reconcile apply --auto-approve"  # what the first block let go
+    line = ["bash", "-euxc", f"{first}{again}\n{second}"]
+    done = subprocess.run(line, cwd=folder.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "held since the rollback of run" in done.stdout
+    assert sql(folder, "SELECT count(*) FROM pg_class WHERE relname LIKE 'kept%'") == [(0,)]  # its indexes too
+    assert sql(folder, "SELECT count(*) FROM notes") == [(9,)]

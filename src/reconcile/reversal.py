@@ -156,7 +156,7 @@ class Undone:
 
     def _bring_back(self, was: Resource, run: Sequence[Past], name: str) -> None:
         assert isinstance(self.package, Keeps)
-        inside = [p.was for p in run if p.was is not None and _in_or_of(p.was, was.address)]
+        inside = [p.was for p in run if p.was is not None and in_or_of(p.was, was.address)]
         change, self.state = self.package.restored(self.state, [was, *inside], name)
         self.brought.append((change, name))
 
@@ -237,7 +237,7 @@ def _inside(address: Address, whole: Address) -> bool:
     )  # fmt: skip
 
 
-def _in_or_of(part: Resource, whole: Address) -> bool:
+def in_or_of(part: Resource, whole: Address) -> bool:
     """Whether it was nested in something, or went with it (a sequence that a column owns)."""
     own = {whole, *(a for a in part.refers if _inside(a, whole))}
     return part.container == whole or (part.container is None and part.address.kind == "sequence" and len(own) > 1)

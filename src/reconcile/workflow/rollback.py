@@ -18,7 +18,7 @@ from reconcile.order import ALL
 from reconcile.plan import Plan
 from reconcile.planfile import from_json
 from reconcile.policy import Allowance
-from reconcile.reversal import Past, Undone, back, overlaps, pasts, renames
+from reconcile.reversal import Past, Undone, back, in_or_of, overlaps, pasts, renames
 from reconcile.stores.base import Canonical, Live
 from reconcile.survey import Reading, Survey, reading
 from reconcile.workflow.plan import shaped
@@ -119,11 +119,23 @@ def _taken_back(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def _asked(run: Sequence[Past], only: Sequence[str]) -> list[Past]:
-    """What `--only` names, with what is in what it names."""
+    """What `--only` names, with what is in what it names, and what of the run those need to be there again."""
     if not only:
         return list(run)
-    named = [p.address for p in run if any(fnmatchcase(str(p.address), glob) for glob in only)]
-    return [p for p in run if any(p.address == a or _in(p.address, a) for a in named)]
+    gone = {p.at: p for p in run if p.was is not None}
+    found, todo = set[Address](), [p.address for p in run if any(fnmatchcase(str(p.address), g) for g in only)]
+    while todo:
+        named = todo.pop()
+        own = [p for p in run if p.address not in found and _belongs(p, named)]
+        found |= {p.address for p in own}
+        todo += [gone[a].address for p in own if p.was is not None for a in p.was.refers if a in gone]
+    return [p for p in run if p.address in found]
+
+
+def _belongs(past: Past, whole: Address) -> bool:
+    """Whether it is about something, or about what was in it."""
+    inside = past.address == whole or _in(past.address, whole)
+    return inside or (past.was is not None and in_or_of(past.was, whole))
 
 
 def _in(address: Address, whole: Address) -> bool:
