@@ -298,8 +298,7 @@ def _prepare(folder: Path) -> None:
             made.chmod(0o700)
             if made == new:
                 break
-        if new != folder or not any(p.name == ".git" for p in new.parent.iterdir()):
-            write(new / ".gitignore", b"*\n")
+        write(new / ".gitignore", b"*\n")
 
 
 def _free_name(folder: Path, now: float) -> str:

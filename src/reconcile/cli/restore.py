@@ -62,7 +62,7 @@ def command(
         return Exit.CLEAN
     found = workflow.chosen_backup(project, name, to)
     if test:
-        return _tried(project, workflow.try_restore(project, found, only, told))
+        return _tried(workflow.try_restore(project, found, only, told))
     with workflow.restoring(project, found, only, adopt) as asked:
         if not replace:
             workflow.refuse_held(asked)
@@ -75,9 +75,11 @@ def command(
     return Exit.CLEAN
 
 
-def _tried(project: Project, findings: dict[str, list[str]]) -> int:
-    del project
+def _tried(findings: dict[str, list[str] | None]) -> int:
     for store, lines in findings.items():
+        if lines is None:
+            click.echo(f"{store}: saved by a program, which is not tried")
+            continue
         click.echo(f"{store}: {'restored into a scratch place and compared: equal' if not lines else 'differs'}")
         for line in lines:
             click.echo(f"  {line}")

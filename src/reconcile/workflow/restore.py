@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconcile.apply import heartbeat
@@ -128,16 +126,19 @@ def carry_out(asked: Restoring, replace: bool, on_told: OnTold = lambda store, d
         refuse_held(asked)
     project, ledger = asked.project, open_ledger(asked.project)
     run = f"restore-{uuid.uuid4().hex[:8]}"
+    there = False
     try:
-        there = ledger.exists()
-        if there:
+        if ledger.exists():
+            ledger.ensure()
             ledger.lock(run)
+            there = True
         with heartbeat(ledger) if there else nullcontext():
             notes = _each(asked, replace, on_told)
             _refuse_different(asked, on_told)
     finally:
-        if project.ledger.store not in asked.stores and ledger.exists():
-            ledger.release()
+        if there:
+            with suppress(ReconcileError):  # it may be another ledger by now, which nobody has locked
+                ledger.release()
         ledger.close()
     return notes + _adopted(project, asked.sessions)
 
@@ -252,14 +253,14 @@ def adopt(project: Project) -> list[str]:
 
 def tried(
     project: Project, found: Found, only: Sequence[str] = (), on_told: OnTold = lambda store, detail: None
-) -> dict[str, list[str]]:
-    """Restore into scratch places and compare: by store what differs. Stores saved by a program are not tried.
+) -> dict[str, list[str] | None]:
+    """Restore into scratch places and compare: by store what differs; None of those saved by a program, not tried.
 
     Raises:
         ReconcileError: the backup is damaged, or there is no place to try it in.
     """
-    findings: dict[str, list[str]] = {}
     with restoring(project, found, only, adopt=True) as asked:
+        findings: dict[str, list[str] | None] = dict.fromkeys(asked.stores)
         for name, session in asked.sessions.items():
             made = made_of(asked.stores[name])
             assert isinstance(session, BacksUp)
@@ -268,11 +269,3 @@ def tried(
                 on_told(name, "comparing")
                 findings[name] = made.contents.differs(other.contents(made))
     return findings
-
-
-def latest_age(found: Found) -> float:
-    """Seconds since it was made."""
-    return found.age(time.time())
-
-
-__all__ = ["Path", "Restoring", "adopt", "carry_out", "refuse_held", "restoring", "shown", "tried"]

@@ -7,7 +7,8 @@ database is as it was. https://www.postgresql.org/docs/current/app-pgdump.html
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from reconcile.stores.postgres.contents import (
     table_contents,
 )
 from reconcile.stores.postgres.dumping import Dump, collected
-from reconcile.stores.postgres.emptying import emptied
+from reconcile.stores.postgres.emptying import Emptied, emptied
 from reconcile.stores.postgres.sqltext import ident
 
 DUMP, TABLES = "database.dump", "tables.dump"
@@ -152,7 +153,15 @@ class Backup:
         wanted = [str(role) for role in facts["roles"]]
         rows = self.connection.execute("SELECT rolname::text FROM pg_roles WHERE rolname = ANY (%s)", (wanted,))
         missing = sorted(set(wanted) - {str(r[0]) for r in rows.fetchall()})
-        head = emptied(self.connection, bool(facts["public"])) if replace else ""
+        if missing and not self._may_make_roles():
+            raise StoreError(
+                f"roles of the backup are not here: {', '.join(missing)}; nothing was changed",
+                where=f"store {self.spec.name}",
+                hint="create them, or restore as a superuser:  "
+                + "  ".join(f"CREATE ROLE {ident(r)};" for r in missing),
+            )
+        empty = emptied(self.connection, bool(facts["public"])) if replace else Emptied("")
+        head = empty.statements
         if not facts["public"] and not replace:
             head = "DROP SCHEMA IF EXISTS public;\n"
         role, tail = self.spec.resolve("role"), ""
@@ -166,18 +175,37 @@ class Backup:
             tail += f"REASSIGN OWNED BY {ident(name)} TO CURRENT_USER;\nDROP OWNED BY {ident(name)};\n"
             tail += f"DROP ROLE {ident(name)};\n"
         tell(f"pg_restore {tools.version}")
-        self._play(tools, folder / DUMP, head, tail)
+        self._play(tools, folder / DUMP, head, tail, empty.staying)
         return [
             f"role {name} does not exist here: what it owned belongs to who restored it, and what it was granted is"
             " left out; to keep both, create it and restore again"
             for name in missing
         ]
 
-    def _play(self, tools: programs.Programs, dump: Path, head: str, tail: str) -> None:
+    def _may_make_roles(self) -> bool:
+        """Whether roles can be made for the time of the restore: objects that name them could not be made else."""
+        row = self.connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+        return bool(row and row[0])
+
+    def _play(self, tools: programs.Programs, dump: Path, head: str, tail: str, staying: Set[str]) -> None:
         """Send the statements of a dump between `head` and `tail`; committed only if all of it came through."""
         where, environment = programs.connection(self.spec)
+        with tempfile.NamedTemporaryFile("w", suffix=".list") as chosen:
+            chosen.write(_entries(tools, dump, self.spec, staying))
+            chosen.flush()
+            self._piped(tools, ["--file=-", f"--use-list={chosen.name}", str(dump)], where, environment, head, tail)
+
+    def _piped(
+        self,
+        tools: programs.Programs,
+        asked: list[str],
+        where: str,
+        environment: Mapping[str, str],
+        head: str,
+        tail: str,
+    ) -> None:
         reader = subprocess.Popen(
-            tools.line("pg_restore", "--file=-", str(dump)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            tools.line("pg_restore", *asked), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         writer = subprocess.Popen(
             tools.line("psql", "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null",
@@ -242,6 +270,19 @@ class Backup:
         if locale and provider in ("builtin", "icu"):
             parts.append(f"{'BUILTIN_LOCALE' if provider == 'builtin' else 'ICU_LOCALE'} {literal(locale)}")
         return " ".join(parts)
+
+
+def _entries(tools: programs.Programs, dump: Path, spec: StoreSpec, staying: Set[str]) -> str:
+    """The table of contents without comments on extensions: those set them themselves, and only their owner may.
+
+    Args:
+        staying: schemas that are there.
+    """
+    done = programs.run(tools.line("pg_restore", "--list", str(dump)))
+    if done.returncode:
+        raise programs.refusal(done.stderr, "pg_restore cannot read the dump", spec, "nothing was changed")
+    left_out = (" COMMENT - EXTENSION ", *(f" SCHEMA - {name} " for name in staying))
+    return "".join(f"{line}\n" for line in done.stdout.splitlines() if not any(w in line for w in left_out))
 
 
 def _dump_hint(said: str) -> str | None:
