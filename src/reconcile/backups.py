@@ -323,13 +323,14 @@ def finish(part: Path, manifest: Manifest) -> Path:
 
 def files_in(part: Path, inside: Path) -> tuple[File, ...]:
     """The files under `inside`, each on disk and for its owner alone from now on, as the manifest has them."""
-    found = []
-    for path in sorted(inside.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            path.chmod(0o600)
-            _sync(path)
-            found.append(File(str(path.relative_to(part)), path.stat().st_size, sha256(path)))
-    return tuple(found)
+    return tuple(file_at(part, p) for p in sorted(inside.rglob("*")) if p.is_file() and not p.is_symlink())
+
+
+def file_at(part: Path, path: Path) -> File:
+    """One of them."""
+    path.chmod(0o600)
+    _sync(path)
+    return File(str(path.relative_to(part)), path.stat().st_size, sha256(path))
 
 
 def write(path: Path, content: bytes) -> None:

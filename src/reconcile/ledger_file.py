@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from reconcile.errors import ReconcileError
@@ -116,3 +116,21 @@ class SqliteDatabase:
 def open_file(path: Path) -> Ledger:
     """The ledger in an SQLite file, made at the first write."""
     return Ledger(SqliteDatabase(path))
+
+
+def copy(path: Path, target: Path) -> None:
+    """A whole copy of a ledger, also while somebody writes it; without its lock, which `Ledger.ensure` makes again.
+
+    Raises:
+        ReconcileError: it cannot be read.
+        OSError: the copy cannot be written.
+    """
+    target.touch(mode=0o600)
+    try:
+        with closing(sqlite3.connect(path, timeout=10)) as source, closing(sqlite3.connect(target)) as made:
+            source.backup(made)
+            made.execute("DELETE FROM lock")
+            made.commit()
+            made.execute("PRAGMA journal_mode = DELETE")  # one file, and nothing beside it
+    except sqlite3.Error as error:
+        raise ReconcileError(f"the ledger cannot be copied: {error}", where=str(path)) from error

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from reconcile import __version__, backups, units
 from reconcile.backups import Found, Manifest, Saved
 from reconcile.errors import ReconcileError, StoreError
+from reconcile.ledger_file import copy
 from reconcile.ledger_runs import holder
 from reconcile.machine import seconds_of
 from reconcile.model import Json
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 OnTold = Callable[[str, str], None]
 """Takes a store and how far it has come."""
+LEDGER = "ledger.db"
+"""The copy of a ledger that is a file."""
 FOLDER = "RECONCILE_BACKUP_FOLDER"
 """The variable that tells a program of the user's where its files go, or are."""
 
@@ -183,9 +186,13 @@ def run_command(spec: StoreSpec, key: str, folder: Path) -> list[str]:
 
 
 def _paths(project: Project, part: Path) -> tuple[backups.File, ...]:
-    """What `paths:` names, each packed."""
+    """What `paths:` names, each packed; a ledger that is a file."""
+    ledger: tuple[backups.File, ...] = ()
+    if project.ledger.file is not None and project.ledger.file.exists():
+        copy(project.ledger.file, part / LEDGER)
+        ledger = (backups.file_at(part, part / LEDGER),)
     if not project.backup.paths:
-        return ()
+        return ledger
     folder = part / "paths"
     folder.mkdir(mode=0o700)
     for number, text in enumerate(project.backup.paths, 1):
@@ -194,7 +201,7 @@ def _paths(project: Project, part: Path) -> tuple[backups.File, ...]:
             raise ReconcileError(f"{text} is not there", where="backup: paths", hint="mend `backup: {paths: …}`")
         with tarfile.open(folder / f"{number}-{source.resolve().name}.tar.gz", "w:gz") as archive:
             archive.add(source, arcname=source.resolve().name)
-    return backups.files_in(part, folder)
+    return ledger + backups.files_in(part, folder)
 
 
 def made_of(saved: Saved) -> Made:

@@ -12,13 +12,14 @@ from reconcile.apply import heartbeat
 from reconcile.backups import Found, Saved
 from reconcile.errors import PartialError, ReconcileError, RefusedError
 from reconcile.ledger import Ledger
+from reconcile.ledger_file import copy
 from reconcile.ledger_rows import World
 from reconcile.stores import package
 from reconcile.stores.backups import BacksUp
 from reconcile.stores.base import Session
 from reconcile.suggest import meant
 from reconcile.survey import open_ledger
-from reconcile.workflow.backup import OnTold, command, looked_into, made_of, run_command
+from reconcile.workflow.backup import LEDGER, OnTold, command, looked_into, made_of, run_command
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -140,7 +141,19 @@ def carry_out(asked: Restoring, replace: bool, on_told: OnTold = lambda store, d
             with suppress(ReconcileError):  # it may be another ledger by now, which nobody has locked
                 ledger.release()
         ledger.close()
-    return notes + _adopted(project, asked.sessions)
+    return notes + _ledger_file(asked) + _adopted(project, asked.sessions)
+
+
+def _ledger_file(asked: Restoring) -> list[str]:
+    """A ledger that is a file comes back where there is none; one that is there is nobody's to overwrite."""
+    place, saved = asked.project.ledger.file, asked.found.folder / LEDGER
+    if place is None or not saved.exists():
+        return []
+    if place.exists():
+        return [f"the ledger {place} was left as it is; that of the backup is {saved}"]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    copy(saved, place)
+    return []
 
 
 def _each(asked: Restoring, replace: bool, on_told: OnTold) -> list[str]:
