@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from reconcile import workflow
-from reconcile.errors import ReconcileError
+from reconcile.errors import BlockedError, ReconcileError
 from reconcile.sandbox.scratch import Neo4jDatabase, Scratch, postgres_database, wipe_qdrant
 from reconcile.survey import open_ledger
 from tests.backing import APP, Everything, destroy, everything, graph, http, project
@@ -127,18 +127,33 @@ def test_what_is_there_is_replaced(folder: Folder, before: Everything) -> None:
     assert everything(folder) == before
 
 
-@pytest.mark.parametrize("name", ["app/database.dump", "graph/nodes.jsonl.gz", "vectors/collection-1.snapshot"])
-def test_a_spoiled_file_is_found_and_nothing_touched(folder: Folder, copy: Path, name: str) -> None:
-    content = bytearray((copy / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (copy / name).write_bytes(content)
+def test_a_spoiled_file_is_found_and_nothing_touched(folder: Folder, copy: Path, before: Everything) -> None:
+    project = folder.load()
+    for name in ("app/database.dump", "graph/nodes.jsonl.gz", "vectors/collection-1.snapshot"):
+        whole = (copy / name).read_bytes()
+        content = bytearray(whole)
+        content[len(content) // 2] ^= 1
+        (copy / name).write_bytes(content)
+        found = workflow.chosen_backup(project, copy.name)
+        assert workflow.verify_backup(found) == [f"{name}: another sha256 than when it was made"]
+        with (
+            pytest.raises(ReconcileError, match="cannot be relied on; nothing was changed"),
+            workflow.restoring(project, found),
+        ):
+            pass
+        (copy / name).write_bytes(whole)
+    (copy / "app" / "database.dump").unlink()
+    (copy / "app" / "stray").write_text("")
     verified = folder.command("backup", "verify", copy.name)
     assert verified.returncode == 2
-    assert f"{name}: another sha256" in verified.stdout
-    refused = folder.command("restore", copy.name, "--replace", "--yes")
-    assert refused.returncode == 1
-    assert "cannot be relied on; nothing was changed" in refused.stderr
+    assert "app/database.dump: is missing\n  app/stray: is none of its files" in verified.stdout
     assert "damaged" in folder.command("backup", "list").stdout
+    manifest = (copy / "manifest.json").read_text()
+    (copy / "manifest.json").write_text(
+        manifest.replace('"public"', '"publik"').replace("table public.", "table publik.")
+    )
+    assert "it was altered" in (workflow.chosen_backup(project, copy.name).why or "")
+    assert everything(folder) == before
 
 
 def test_a_killed_backup_is_none(folder: Folder, backup: Path) -> None:
@@ -172,27 +187,38 @@ def test_old_ones_are_pruned(folder: Folder, backup: Path, copy: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_one_line(folder: Folder, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    told = folder.command("backup", "--to", str(tmp_path / "file" / "inside")).stderr
-    assert "the backup cannot be written: Not a directory" in told
-    assert "Traceback" not in told
+    with pytest.raises(ReconcileError, match=r"^\S+: the backup cannot be written: Not a directory\n.*--to FOLDER$"):
+        workflow.back_up(folder.load(), to=tmp_path / "file" / "inside")
+
+
+def test_a_disk_that_is_full_leaves_nothing(folder: Folder, tmp_path: Path) -> None:
+    """What one process may write into a file stands in for it."""
+    limited = "ulimit -f 8; trap '' XFSZ; exec \"$@\""
+    line = ["bash", "-c", limited, "-", *folder.line("backup", "--only", "app", "--to", str(tmp_path))]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "the backup cannot be written: File too large" in done.stderr
+    assert not list((tmp_path / "trial" / "default").iterdir())
 
 
 def test_programs_that_are_too_old_or_missing_are_named(folder: Folder, tmp_path: Path) -> None:
     fake = tmp_path / "bin"
     fake.mkdir()
-    folder.stores["app"]["backup"] = {"programs": str(fake)}
-    folder.declare()
-    try:
-        told = folder.command("backup", "--only", "app").stderr
-        assert "no pg_dump of version 18 or later is found" in told and "postgresql-client-18" in told
-        for name in ("pg_dump", "pg_restore", "psql"):
-            (fake / name).write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 12.3'\n")
-            (fake / name).chmod(0o755)
-        told = folder.command("backup", "--only", "app").stderr
-        assert f"{fake}/pg_dump is 12.3" in told
-    finally:
-        del folder.stores["app"]["backup"]
+    for name in ("pg_dump", "pg_restore", "psql"):
+        (fake / name).write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 12.3'\n")
+        (fake / name).chmod(0o755)
+    found = {fake: f": {fake}/pg_dump is 12.3\n", tmp_path: "\n"}
+    for programs, seen in found.items():
+        folder.stores["app"]["backup"] = {"programs": str(programs)}
         folder.declare()
+        try:
+            with pytest.raises(ReconcileError) as raised:
+                workflow.back_up(folder.load(), ["app"])
+        finally:
+            del folder.stores["app"]["backup"]
+            folder.declare()
+        assert f"no pg_dump of version 18 or later is found{seen}" in str(raised.value)
+        assert "postgresql-client-18" in str(raised.value)
 
 
 def test_no_argument_holds_the_password(folder: Folder) -> None:
@@ -225,13 +251,11 @@ def test_policy_wants_one_and_an_apply_can_make_it(folder: Folder, backup: Path)
     folder.declare(app=APP.replace("score: float8", "score: float8, note: text"))
     verified = (backup / "verified.json").read_text()
     (backup / "verified.json").unlink()
-    refused = folder.command("apply", "--auto-approve")
-    assert refused.returncode == 1
-    assert f"the files of backup {backup.name} are not verified" in refused.stderr
-    assert "reconcile apply --backup;" in refused.stderr
+    with pytest.raises(BlockedError, match=f"the files of backup {backup.name} are not verified") as refused:
+        folder.apply()
+    assert "reconcile apply --backup;" in str(refused.value)
     (backup / "verified.json").write_text(verified)
-    done = folder.command("apply", "--auto-approve")
-    assert done.returncode == 0, done.stderr
+    folder.apply()
     assert f"backup {backup.name} of" in recorded(folder)["backup"]
     folder.declare(app=APP)
     own = folder.command("apply", "--auto-approve", "--backup", "--allow", "all")
@@ -272,12 +296,13 @@ def test_a_cloned_ledger_is_adopted(folder: Folder) -> None:
         try:
             folder.stores["app"]["url"] = url + "_clone"
             folder.declare()
-            refused = folder.command("plan")
-            assert "restore --adopt" in refused.stderr
+            with pytest.raises(ReconcileError, match=r"restore --adopt"):
+                folder.plan()
             assert "no terminal" in folder.command("restore", "--adopt").stderr
-            adopted = folder.command("restore", "--adopt", "--yes")
-            assert adopted.returncode == 0, adopted.stderr
-            assert folder.command("plan").returncode == 0
+            assert workflow.adopt(folder.load()) == []
+            assert [step.id for step in folder.plan().steps] == [
+                "app.column.public.users.note/1-drop"
+            ]  # as it was left
         finally:
             folder.stores["app"]["url"] = url
             folder.declare()
