@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -40,7 +41,7 @@ def test_what_the_page_shows_is_read(tmp_path: Path) -> None:
 def test_the_first_rule_that_fits_gives_the_value() -> None:
     cases = [{"when": {"text": "^a", "labels": "^Person$"}, "value": 1}, {"when": {"text": "b"}, "value": 2}]
     table = Table.of({"set": "kind", "cases": cases})
-    rows = [
+    rows: list[tuple[dict[str, Any], object]] = [
         ({"text": "ab", "labels": ["Entity", "Person"]}, 1),
         ({"text": "ab", "labels": ["Entity", "Persona"]}, 2),
         ({"text": None, "labels": ["Person"]}, NOTHING),
