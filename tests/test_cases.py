@@ -107,7 +107,8 @@ def stable(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def stable_text(document: dict[str, Any]) -> str:
-    rendered = text_format.render(document, colour=False)
+    observed = {k: v for k, v in document["observed"].items() if k != "reverse"}  # said of each class by its own tests
+    rendered = text_format.render({**document, "observed": observed}, colour=False)
     rendered = re.sub(r"Digest [0-9a-f]+", "Digest …", rendered)
     return re.sub(r"read in [0-9.]+ s", "read in … s", rendered)
 

@@ -194,6 +194,7 @@ def test_an_emergency_asks_for_nothing_but_what_is_protected(folder: Folder) -> 
     folder.settings["policy"] = {"require_backup": True}
     folder.declare()
     plan = workflow.rollback(folder.load(), run)
+    assert plan.observed["reverse"]["counts"] == {"make": 1}
     with pytest.raises(BlockedError, match="breaks-clients"):
         workflow.apply(folder.load(), plan)
     folder.settings["protect"] = ["app.table.public.a"]

@@ -292,6 +292,11 @@ def _notes(plan: Json) -> tuple[str, ...]:
     for hook in plan.get("hooks", ()):
         where = "" if hook["on_failure"] == "stop" else " (a failure is only told)"
         notes.append(f"hook {hook['at']}: {shlex.join(hook['command'])}{where}")
+    cannot = (observed.get("reverse") or {}).get("cannot", {})
+    for address, why in list(cannot.items())[:EACH]:
+        notes.append(f"a rollback would not undo {address}: {why}")
+    if len(cannot) > EACH:
+        notes.append(f"… nor {len(cannot) - EACH} more (--format json has them)")
     narrowed = [f"--{name} {words.value(glob)}" for name in ("only", "exclude") for glob in plan["selection"][name]]
     if narrowed:
         notes.insert(0, f"not the whole plan: {' '.join(narrowed)}.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconcile import held, kept, load, moments, rolled, rules
 from reconcile.causes import causes
-from reconcile.change import Change, Keeping, Phase, Step
+from reconcile.change import Change, Irreversible, Keeping, Phase, Step
 from reconcile.diff import Options
 from reconcile.errors import PlanError, Problem, ReconcileError
 from reconcile.hazards import Hazard
@@ -270,6 +270,7 @@ def _observed(found: Survey, built: Steps, read_seconds: float, rows: Mapping[st
         "causes": why,
         "costs": _costs(found.reading, built),
         "drift": drifted,
+        **({"reverse": _reverse(built)} if built.resource_changes else {}),
         **({"held": since} if since else {}),
         **({"rolled": _rolled(found)} if any(d.rolled for _, d in differences) else {}),
         "kept": [str(a) for _, d in differences for a in d.kept],
@@ -291,6 +292,24 @@ def _observed(found: Survey, built: Steps, read_seconds: float, rows: Mapping[st
         "records": sum(1 for _ in unrecorded(found)),
         "inputs": {"desired": load.digest(project), "variables": dict(project.variables or {})},
         "blocked": [],
+    }
+
+
+def _reverse(built: Steps) -> dict[str, Json]:
+    """What a rollback of it would do, in short, and what it could not undo."""
+    words: dict[tuple[str, ...], str] = {("create",): "drop", ("delete",): "make"}
+    counts: dict[str, int] = {}
+    for change in built.resource_changes:
+        if change.part_of is None and change.companion_of is None:
+            word = words.get(change.actions, "change")
+            counts[word] = counts.get(word, 0) + 1
+    final = {c.address for c in built.resource_changes if not c.reversible}
+    why = ((c.address, c.reverse()) for c in built.changes if c.address in final)
+    cannot = {str(a): back.reason for a, back in why if isinstance(back, Irreversible)}
+    gone = (s.id.rpartition("/")[0] for s in built.steps if Hazard.DELETES_DATA in s.hazards)
+    return {
+        "counts": counts,
+        "cannot": {**dict.fromkeys(gone, "the data that it deletes does not come back"), **cannot},
     }
 
 
