@@ -17,7 +17,7 @@ demo: setup ## The main job, from YAML to applied to drift, on real servers
 
 .PHONY: test
 test: setup ## Everything, on real servers, two workers with servers of their own
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 3
 
 .PHONY: versions
 versions: setup ## All that is about PostgreSQL, on every version there are servers of: 18, 16, Debian's 15

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconcile import planfile
-from reconcile.apply import Event, OnEvent
+from reconcile.apply import Event, OnEvent, heartbeat
 from reconcile.change import Phase
 from reconcile.checkup import stopping
 from reconcile.errors import ReconcileError
@@ -125,6 +125,7 @@ def _apply(found: Reading, made: Plan, epoch: int | None, unfinished: Run | None
         if epoch is not None and ledger.lock_state().epoch != epoch + 1:
             found = reread(found)  # somebody else's run came in between
             no_unfinished(undoing.other(ledger.unfinished(), made))
-        return Carrying(found, made, run, unfinished, how, recorder, results, began).go()
+        with heartbeat(ledger):  # hooks, backups and the proof may take longer than the lock holds
+            return Carrying(found, made, run, unfinished, how, recorder, results, began).go()
     finally:
         ledger.release()

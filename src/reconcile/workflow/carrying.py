@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconcile import kept, planfile
-from reconcile.apply import Event, OnEvent, Own, execute, heartbeat
+from reconcile.apply import Event, OnEvent, Own, execute
 from reconcile.backfills.change import OP
 from reconcile.change import Phase
 from reconcile.errors import HookError, PartialError, ReconcileError
@@ -87,9 +87,8 @@ class Carrying:
                 return self._paused(carried, moments)
             after = proved(self.made, self.found, self.run)
             self.recorder(Event("verified"))
-            with heartbeat(self.found.ledger):  # they may take longer than the lock holds
-                self._refreshed()
-                self.results += self._asserted(moments)
+            self._refreshed()
+            self.results += self._asserted(moments)
         except BaseException as error:
             self._failed(error, moments)
             raise

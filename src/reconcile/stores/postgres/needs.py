@@ -85,6 +85,7 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
     "ALTER": (
         _rule("ALTER @RELATION (?:ONLY )?(?P<a>@N)", ("a", "relation", OWNER)),
         _rule("ALTER @RELATION (?P<a>@N) RENAME TO ", ("a", "in", "CREATE")),
+        _rule("ALTER @RELATION @N SET SCHEMA (?P<a>@Q)", ("a", "schema", "CREATE")),
         _rule("ALTER @RELATION (?P<a>@N) (?:ATTACH|DETACH) PARTITION (?P<b>@N)", ("b", "relation", OWNER)),
         _rule("ALTER TABLE @N .*? REFERENCES (?P<a>@N)", ("a", "relation", "REFERENCES")),
         _rule(r"ALTER TABLE (?P<a>@N) ADD CONSTRAINT @Q (?:UNIQUE|PRIMARY KEY|EXCLUDE)[^()]*\(", ("a", "in", "CREATE")),
