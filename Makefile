@@ -16,7 +16,7 @@ demo: setup ## The main job, from YAML to applied to drift, on real servers
 	@scripts/demo.sh
 
 .PHONY: test
-test: setup ## Everything, on real servers, two workers with servers of their own
+test: setup ## Everything, on real servers, three workers with servers of their own
 	@$(BIN)/pytest -n 3
 
 .PHONY: versions
