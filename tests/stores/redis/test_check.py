@@ -114,7 +114,8 @@ def test_the_rights_that_check_prints_are_enough_and_no_more(project: Make, cach
 def bare(tmp_path: Path) -> Iterator[str]:
     """The URL of a node of a cluster, without modules and without a password."""
     port = free_port()
-    words = f"--bind 127.0.0.1 --port {port} --cluster-enabled yes --save".split()
+    bus = free_port()  # by default 10,000 more than the port, which may be no port at all
+    words = f"--bind 127.0.0.1 --port {port} --cluster-port {bus} --cluster-enabled yes --save".split()
     with subprocess.Popen([str(binary()), *words, "", "--dir", str(tmp_path)], stdout=subprocess.DEVNULL) as process:
         try:
             commands = Commands(f"redis://127.0.0.1:{port}")

@@ -426,6 +426,7 @@ class PostgresSession(Saving, Answering):
 
     def close(self) -> None:
         """See `Session.close`."""
+        self._give_back()
         if self._open is not None:
             self._open.close()
             self._open = None
