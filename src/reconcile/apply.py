@@ -92,14 +92,12 @@ def execute(
         How many steps were carried out.
 
     Raises:
-        PartialError: a step failed, or the run was stopped, after stores were changed; says what is done, half done
-            and not begun.
+        PartialError: it stopped after stores were changed; says what is done, half done and not begun.
         ReconcileError: a step failed and nothing was changed.
     """
-    total = len(plan.steps)
     numbers = {step.id: i for i, step in enumerate(plan.steps, 1)}
     finished = [s.id for s in plan.steps if s.id not in pending]
-    carried = 0
+    already = len(finished)
     with heartbeat(ledger) as held, _interrupted(plan, run, finished):
         for phase, groups in groupby(plan.groups, key=lambda steps: steps[0].phase):
             before, after = around(phase)
@@ -116,12 +114,7 @@ def execute(
                 if not entered:
                     _reach(reach, before, plan, run, finished)
                     entered = True
-                for step in todo:
-                    on_event(Event("step_started", step, numbers[step.id], total))
-                if isinstance(group.session, Telling):
-                    group.session.tell = partial(_tell, on_event, todo[-1])
-                if isinstance(group.session, Reporting):
-                    group.session.report = partial(_report, on_event, todo[-1])
+                group.tell_of(numbers)
                 try:
                     if not held():
                         raise RefusedError(f"the lock of run {run} was lost", where=ledger.placement)
@@ -129,12 +122,11 @@ def execute(
                 except (ReconcileError, KeyboardInterrupt) as error:
                     raise group.stopped(plan, finished, error) from error
                 finished += [s.id for s in todo]
-                carried += len(todo)
                 for step in todo:
-                    on_event(Event("step_done", step, numbers[step.id], total, group.seconds))
+                    on_event(Event("step_done", step, numbers[step.id], len(numbers), group.seconds))
             if entered or journal:
                 _reach(reach, after, plan, run, finished)
-    return carried
+    return len(finished) - already
 
 
 @contextmanager
@@ -180,6 +172,19 @@ class _Group:
     def seconds(self) -> float:
         """Since it began."""
         return time.monotonic() - self.began
+
+    def tell_of(self, numbers: Mapping[str, int]) -> None:
+        """Tell that these steps begin, and have the session tell how far they are and what they did.
+
+        Args:
+            numbers: by id the place of each step of the plan.
+        """
+        for step in self.steps:
+            self.on_event(Event("step_started", step, numbers[step.id], len(numbers)))
+        if isinstance(self.session, Telling):
+            self.session.tell = partial(_tell, self.on_event, self.steps[-1])
+        if isinstance(self.session, Reporting):
+            self.session.report = partial(_report, self.on_event, self.steps[-1])
 
     def carry_out(self, again: bool) -> None:
         """Journal, run, wait, journal. `again`: an earlier try may have left something, or still be at it."""

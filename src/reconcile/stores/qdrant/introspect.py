@@ -101,11 +101,7 @@ def introspect(
         if unknown:
             unmodelled.append(NotModelled(address, f"collection settings {', '.join(unknown)}"))
             continue
-        spare = [
-            p
-            for p in names.others.get(name, ())
-            if p not in targets and not infos[p].get("points_count") and not wire.stage_of(p, infos[p]["config"])
-        ]
+        spare = [p for p in names.others.get(name, ()) if p not in targets and _left_over(p, infos[p])]
         current = physical in names.generation
         fields |= _stage(store, physical, info["config"], current) | filled.get(physical, {})
         fields |= _restored(info["config"], infos)
@@ -132,6 +128,11 @@ def introspect(
                 resources.append(found)
     resources += (_alias(store, names, *pair) for pair in sorted(aliases.items()))
     return Live(State.of(resources), tuple(unmodelled), partial)
+
+
+def _left_over(physical: str, info: Json) -> bool:
+    """Whether it is empty and nothing of ours that is under way."""
+    return not info.get("points_count") and not wire.stage_of(physical, info["config"])
 
 
 def _alias(store: str, names: Naming, alias: str, physical: str) -> Alias:
