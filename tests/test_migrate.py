@@ -241,6 +241,20 @@ def test_yaml_and_python_migrations_dangers_and_reasons(folder: Folder) -> None:
     gone = call(folder, "migrate", "forget", "2", "--reason", "undone by hand")
     assert gone.returncode == 0 and "1 applied, 1 pending" in call(folder, "migrate", "status").stdout
     assert "forgotten by" in call(folder, "migrate", "info", "2").stdout
+    runs = json.loads(call(folder, "history", "--format", "json").stdout)
+    told = [(r["number"], r["command"], [(m["name"], m["outcome"]) for m in r["migrations"]]) for r in runs]
+    assert told == [
+        (2, "migrate forget 2", [("002_rows", "forgotten")]),
+        (1, "migrate apply-all", [("001_cache", "applied"), ("002_rows", "applied")]),
+    ]
+    shown = call(folder, "show", "1").stdout
+    assert "done in" in shown and "applied; allowed truncate (line 4): filled at night" in shown
+    assert call(folder, "history", "--pages", str(folder.path / "pages")).returncode == 0
+    pages = (folder.path / "pages" / "README.md").read_text()
+    assert "| main/002_rows | rows from code | forgotten |" in pages and "[1](run-0001.md)" in pages
+    assert call(folder, "show", "1", "--plan").returncode == 0
+    back = call(folder, "rollback", runs[1]["id"]).stdout
+    assert "not undone: s.migration.main.001: what a migration did is taken back by its way back" in back
     made = call(folder, "migrate", "new", "More rows").stdout
     assert made == "wrote migrations/003_more_rows.sql\n"
 
@@ -266,6 +280,8 @@ def test_a_failure_takes_its_own_migration_back(statement: str, told: str, folde
     assert "done: main/001" in done.stderr and "rolled back" in done.stderr
     assert ask(folder, "SELECT name FROM schema_migrations") == [("001_a",)]
     assert not ask(folder, "SELECT 1 FROM pg_class WHERE relname = 'b'")
+    shown = call(folder, "show", "1").stdout
+    assert "failed, part of it done" in shown and "001_a  a      applied" in shown and "002_b  b      failed" in shown
 
 
 def test_killed_while_an_index_is_built_it_goes_on_there(folder: Folder) -> None:
@@ -289,6 +305,8 @@ def test_killed_while_an_index_is_built_it_goes_on_there(folder: Folder) -> None
     assert call(folder, "unlock", run_of(folder)).returncode == 0
     done = call(folder, "migrate", "apply-all")
     assert done.returncode == 0, done.stdout + done.stderr
+    runs = json.loads(call(folder, "history", "--format", "json").stdout)
+    assert [(r["outcome"], r["message"]) for r in runs] == [("done", ""), ("partly", "its process ended before it did")]
     assert ask(folder, "SELECT array_agg(id ORDER BY id) FROM a") == [([1, 2],)]
     assert ask(folder, "SELECT indisvalid FROM pg_index WHERE indrelid = 'a'::regclass") == [(True,)]
 

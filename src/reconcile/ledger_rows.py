@@ -102,7 +102,8 @@ class Run:
     finished: float | None
     outcome: str
     """`running`, `done`, `stopped` (part-way), `paused` (between phases, as asked), `undone` (failed before anything
-    changed), `abandoned`."""
+    changed), `abandoned`; of hand-written migrations alone also `migrating` (under way) and `partly` (some ran, or a
+    part of one; no run has to go on with it, the next that migrates does)."""
     message: str
     plan: Json = None
 

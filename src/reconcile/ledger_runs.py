@@ -30,17 +30,30 @@ def holder() -> str:
 class Runs(Tables):
     """Runs and their journal."""
 
-    def begin(self, run: str, digest: str, plan: Json) -> int:
+    def begin(self, run: str, digest: str, plan: Json, outcome: str = "running") -> int:
         """Record the start of a run; its number."""
         rows = self._sql(
             "INSERT INTO {t}runs (id, number, digest, plan, who, started, outcome)"
-            " SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, {now}, 'running' FROM {t}runs RETURNING number",
+            " SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, {now}, ? FROM {t}runs RETURNING number",
             run,
             digest,
             json.dumps(plan),
             holder(),
+            outcome,
         )
         return int(str(rows[0][0]))
+
+    def end_broken(self, outcome: str, ended: str) -> None:
+        """Of runs that were left with an outcome which only running ones have: say that they are over.
+
+        For who holds the lock: none of their processes does.
+        """
+        self._sql(
+            "UPDATE {t}runs SET outcome = ?, finished = {now}, message = ? WHERE outcome = ?",
+            ended,
+            "its process ended before it did",
+            outcome,
+        )
 
     def finish(self, run: str, outcome: str, message: str = "") -> None:
         """Record the end of a run."""

@@ -341,14 +341,25 @@ def _wait_for_names(steps: list[Step], changes: Sequence[Change], world: World) 
 def _record(
     change: Change, own: Sequence[Step], cause: Address | None, there: Set[Address], removed: frozenset[Address]
 ) -> ResourceChange:
-    resource = change.resource
-    container = resource.container
+    container = change.resource.container
     folded = not own and container is not None and container in there
     reason = change.reason
     if reason is None and cause is not None:
         reason = "companion_of_replacement"
     if reason is None and change.after is None and not folded:
         reason = "delete_because_removed" if change.address in removed else "delete_because_pruned"
+    return recorded(change, reason, cause, container if folded else None)
+
+
+def recorded(
+    change: Change, reason: str | None = None, cause: Address | None = None, part_of: Address | None = None
+) -> ResourceChange:
+    """A change as data.
+
+    Args:
+        cause: the address of which it is a companion.
+        part_of: the container whose step carries it out.
+    """
     return ResourceChange(
         address=change.address,
         actions=tuple(change.action.actions),
@@ -360,7 +371,7 @@ def _record(
         strategy=change.strategy,
         declared=None if change.after is None else change.after.declared,
         companion_of=cause,
-        part_of=container if folded else None,
+        part_of=part_of,
         reversible=not isinstance(change.reverse(), Irreversible),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -15,6 +15,8 @@ from reconcile.stores.figures import Count
 FORMAT_VERSION = "1.0"
 _GONE = frozenset({Hazard.DELETES_DATA, Hazard.IRREVERSIBLE})
 """What such a step takes does not come back, though its definition may."""
+_MIGRATION = "migration"
+"""The kind of addresses of hand-written migrations."""
 UNITS = {"table": "rows", "label": "nodes", "relationship_type": "relationships", "collection": "points"}
 """What there is of each kind of thing that is counted."""
 
@@ -89,7 +91,10 @@ def report(plan: Plan, told: Told) -> dict[str, Json]:
             for server in plan.stores
         ],
         "counts": list(_counts(told.before.counts, told.after.counts)),
+        "command": plan.observed.get("command"),
+        "reason": plan.observed.get("reason"),
         "changes": [_change(change) for change in plan.resource_changes if change.part_of is None],
+        "migrations": list(_migrations(plan, told)),
         "groups": _groups(plan, told),
         "hooks": list(told.hooks),
         "checks": list(told.checks),
@@ -126,6 +131,29 @@ def _change(change: ResourceChange) -> Json:
     return {"address": str(change.address), "actions": list(change.actions), "describe": change.describe}
 
 
+def _migrations(plan: Plan, told: Told) -> Iterator[Json]:
+    """Hand-written migrations of the plan, each with what became of it."""
+    steps = {step.id.rpartition("/")[0]: step.id for step in plan.steps}
+    for change in plan.resource_changes:
+        if change.address.kind != _MIGRATION:
+            continue
+        step = steps.get(str(change.address), "")
+        state = told.states.get(step, "not begun")
+        seconds = told.seconds.get(step)
+        yield {
+            "store": change.address.store,
+            "folder": change.address.parts[0],
+            "number": change.address.parts[1],
+            "name": change.after["file"].rpartition("/")[2].rpartition(".")[0],
+            "file": change.after["file"],
+            "title": change.describe.partition("; allowed ")[0],
+            "checksum": change.after["checksum"],
+            "outcome": plan.observed.get("migrations") or {"done": "applied"}.get(state, state),
+            "seconds": None if seconds is None else round(seconds, 3),
+            "allowed": list(change.after.get("allowed", ())),
+        }
+
+
 def _groups(plan: Plan, told: Told) -> list[Json]:
     """One entry for each unit of transaction: its steps, state and time."""
     found = []
@@ -149,6 +177,7 @@ def _groups(plan: Plan, told: Told) -> list[Json]:
 def _rollback(plan: Plan, told: Told) -> Json:
     """Whether the run can be undone, by which command, and what cannot."""
     changed = any(state != "failed" for state in told.states.values())
+    changed = changed and any(change.address.kind != _MIGRATION for change in plan.resource_changes)
     lost = {str(change.address) for change in plan.resource_changes if not change.reversible}
     lost |= {step.id.rpartition("/")[0] for step in plan.steps if step.hazards & _GONE}
     command = f"reconcile rollback {told.run}" if changed and told.outcome in ("done", "stopped") else None
@@ -162,6 +191,8 @@ def _next(plan: Plan, told: Told) -> list[str]:
             "Go on with it once the cause is gone: reconcile apply --resume",
             f"Or leave it, and plan again: reconcile apply --abandon {told.run}",
         ]
+    if told.outcome == "partly":
+        return ["Go on once the cause is gone: reconcile migrate apply-all"]
     if told.outcome == "paused":
         return [f"It has paused after its phase {told.paused}. Go on with: reconcile apply --phase contract"]
     if told.outcome == "undone":

@@ -28,6 +28,7 @@ def command(invocation: Invocation, pages: Path | None, format_: str) -> None:
     project = invocation.project()
     runs = workflow.history(project)
     if pages is not None:
+        terminal.make_folder(pages)
         for run in runs:
             told, _ = workflow.shown(project, run["id"])
             terminal.write_file(pages / status.page(run), report.render(told, "markdown"))

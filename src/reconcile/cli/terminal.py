@@ -51,6 +51,18 @@ def write(text: str) -> None:
         raise ReconcileError(f"cannot write the output: {error.strerror}") from error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder the user named, if it is not there.
+
+    Raises:
+        ReconcileError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReconcileError(f"cannot make {path}: {error.strerror}", hint="Name another folder.") from error
+
+
 def write_file(path: Path, text: str) -> None:
     """Write a file the user named.
 

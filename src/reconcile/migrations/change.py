@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -56,25 +56,33 @@ class RunMigration(Change):
     def steps(self, world: World) -> Sequence[Step]:
         """One, journalled: the store's table of migrations knows that it is done."""
         del world
+        return [self.step]
+
+    @property
+    def step(self) -> Step:
+        """What is journalled."""
         hazards = {Hazard.NOT_TRANSACTIONAL} if self.pending.transactions > 1 else set()
-        return [
-            Step(
-                id=f"{self.address}/1-run",
-                address=self.address,
-                calls=(Op(OP, self.pending.call),),
-                phase=Phase.MIGRATE,
-                needs=frozenset(ok(address) for address in self.pending.refers),
-                gives=frozenset({ok(self.address)}),
-                transactional=False,
-                journalled=True,
-                hazards=frozenset(hazards),
-                retry=False,
-            )
-        ]
+        return Step(
+            id=step_id(self.address),
+            address=self.address,
+            calls=(Op(OP, self.pending.call),),
+            phase=Phase.MIGRATE,
+            needs=frozenset(ok(address) for address in self.pending.refers),
+            gives=frozenset({ok(self.address)}),
+            transactional=False,
+            journalled=True,
+            hazards=frozenset(hazards),
+            retry=False,
+        )
 
     def reverse(self) -> Irreversible:
         """None within a plan."""
         return Irreversible("what a migration did is taken back by its way back: reconcile migrate redo, or by hand")
+
+
+def step_id(address: Address) -> str:
+    """Of the step that runs the migration of this address."""
+    return f"{address}/1-run"
 
 
 def address(migration: Migration) -> Address:
@@ -93,12 +101,18 @@ def waiting(project: Project) -> Mapping[str, tuple[RunMigration, ...]]:
         return {}
     found: dict[str, list[RunMigration]] = {}
     with looked(project) as seen:
-        before: dict[str, Address] = {}
-        for migration in chosen(seen, None):
-            change = RunMigration(None, _resource(migration, seen, before.get(migration.folder.name)))
-            before[migration.folder.name] = change.address
-            found.setdefault(migration.folder.store, []).append(change)
-    return {store: tuple(changes) for store, changes in found.items()}
+        for change in changes(seen, chosen(seen, None)):
+            found.setdefault(change.address.store, []).append(change)
+    return {store: tuple(own) for store, own in found.items()}
+
+
+def changes(seen: Looked, wanted: Sequence[Migration]) -> Iterator[RunMigration]:
+    """Migrations as changes, each after the one before it in its folder and after what it depends on."""
+    before: dict[str, Address] = {}
+    for migration in wanted:
+        change = RunMigration(None, _resource(migration, seen, before.get(migration.folder.name)))
+        before[migration.folder.name] = change.address
+        yield change
 
 
 def _resource(migration: Migration, seen: Looked, before: Address | None) -> Pending:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 
 from reconcile.model import Json
+from reconcile.render import words
 
 _MARKS = {"applied": " ", "pending": "+", "changed": "!", "unfinished": "~", "missing": "?"}
 
@@ -72,15 +73,11 @@ def markdown(found: Json) -> str:
     for one in found["migrations"]:
         when = (one["executed_at"] or "")[:10]
         took = _duration(one["execution_time_ms"]) if one["execution_time_ms"] is not None else ""
-        title = _cell(one["description"] or one["title"] or "")
-        name = _cell(str(one["id"] or one["number"] or ""))
+        title = words.cell(one["description"] or one["title"] or "")
+        name = words.cell(str(one["id"] or one["number"] or ""))
         linked = f"[{name}]({one['file'].replace(' ', '%20')})" if one["file"] else name
         lines.append(f"| {linked} | {title} | {one['state']} | {when} | {took} |")
     return "\n".join(lines) + "\n"
-
-
-def _cell(text_: str) -> str:
-    return " ".join(text_.replace("|", "\\|").split())
 
 
 def as_json(found: Json) -> str:

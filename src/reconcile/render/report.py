@@ -69,6 +69,9 @@ def parts(report: Json) -> list[Table | Lines]:
         _steps(report),
         Table("Hooks", ("when", "command", "took>", ""), tuple(map(_hook, report["hooks"]))),
         Table("Checks and probes", ("", "when", "took>", ""), tuple(map(_check, report["checks"]))),
+        Table(
+            "Migrations", ("", "title", "", "took>", "checksum"), tuple(map(_migration, report.get("migrations", ())))
+        ),
         Table("Changes", ("", "address", ""), tuple(map(_change, report["changes"]))),
         Table("Allowed", ("hazard", "address", "by", "why"), tuple(map(_permitted, report["permitted"]))),
         Lines("Issues", tuple(dict.fromkeys(report["issues"]))),
@@ -83,6 +86,10 @@ def parts(report: Json) -> list[Table | Lines]:
 def _facts(report: Json) -> Iterator[tuple[str, str]]:
     yield "run", report["run"]
     yield "plan", report["digest"].removeprefix("sha256:")[:12]
+    if report.get("command"):
+        yield "command", report["command"]
+    if report.get("reason"):
+        yield "reason", report["reason"]
     yield "who", report["who"]
     if report["commit"]:
         yield "commit", report["commit"][:12]
@@ -143,6 +150,12 @@ def _check(check: Json) -> tuple[str, ...]:
 def _change(change: Json) -> tuple[str, ...]:
     described = words.shortened(" ".join(change["describe"].split()), 100)
     return words.action(change["actions"]).value, change["address"], described
+
+
+def _migration(one: Json) -> tuple[str, ...]:
+    took = "" if one["seconds"] is None else _took(one["seconds"])
+    told = "; ".join((one["outcome"], *(f"allowed {a}" for a in one["allowed"])))
+    return f"{one['folder']}/{one['name']}", one["title"], told, took, one["checksum"][:12]
 
 
 def _permitted(entry: Json) -> tuple[str, ...]:

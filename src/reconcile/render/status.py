@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from reconcile import units
@@ -21,6 +21,8 @@ OUTCOMES = {
     "paused": "paused",
     "undone": "failed, nothing changed",
     "abandoned": "abandoned",
+    "migrating": "migrating",
+    "partly": "failed, part of it done",
 }
 """How a run's outcome is told."""
 
@@ -101,7 +103,15 @@ def history(runs: Sequence[Json]) -> str:
             f"  {run['number']:>4}  {_time(run['started'])}  {outcome:<24}  {took:>8}  plan {digest}  run {run['id']}"
             f"  {run['who']}"
         )
+        if run.get("command"):
+            lines.append(f"{'':8}{run['command']}" + (f": {run['reason']}" if run.get("reason") else ""))
+        lines += [f"{'':8}{_migration(one)}" for one in run.get("migrations") or ()]
     return "\n".join(lines) + "\n"
+
+
+def _migration(one: Json) -> str:
+    took = "" if one["seconds"] is None else f"  {units.duration(one['seconds'])}"
+    return f"{one['folder']}/{one['number']}  {one['name']}  {one['outcome']}{took}  checksum {one['checksum'][:12]}"
 
 
 def page(run: Json) -> str:
@@ -111,20 +121,39 @@ def page(run: Json) -> str:
 
 def index(runs: Sequence[Json], *, linked: bool = False) -> str:
     """The runs as a table of Markdown, newest first; `linked` to a page of each."""
-    rows = ["| run | date | status | changes | duration | plan | who |", "|--:|---|---|---|--:|---|---|"]
+    rows = ["| run | date | status | changes | duration | plan | who | commit |", "|--:|---|---|---|--:|---|---|---|"]
     for run in runs:
         took = units.duration(run["finished"] - run["started"]) if run["finished"] else "–"
         number = f"[{run['number']}]({page(run)})" if linked else run["number"]
-        counts = (
-            ", ".join(f"{n} to {verb}" for verb, n in (run.get("summary") or {}).items() if n and isinstance(n, int))
-            or "–"
-        )
+        counts = [f"{n} to {verb}" for verb, n in (run.get("summary") or {}).items() if n and isinstance(n, int)]
+        counts = [run["command"]] if run.get("command") else counts
         digest = run["digest"].removeprefix("sha256:")[:12]
         outcome = OUTCOMES.get(run["outcome"], run["outcome"])
         rows.append(
-            f"| {number} | {_time(run['started'])} | {outcome} | {counts} | {took} | `{digest}` | {run['who']} |"
+            f"| {number} | {_time(run['started'])} | {outcome} | {', '.join(counts) or '–'} | {took} | `{digest}` |"
+            f" {run['who']} | {(run.get('commit') or '')[:12]} |"
         )
-    return "\n".join(rows) + "\n"
+    return "\n".join([*rows, *_migrations(runs, linked)]) + "\n"
+
+
+def _migrations(runs: Sequence[Json], linked: bool) -> Iterator[str]:
+    """What the runs did with hand-written migrations, as another table."""
+    found = [(run, one) for run in runs for one in run.get("migrations") or ()]
+    if not found:
+        return
+    yield from (
+        "",
+        "| migration | title | status | date | duration | checksum | run |",
+        "|---|---|---|---|--:|---|--:|",
+    )
+    for run, one in found:
+        number = f"[{run['number']}]({page(run)})" if linked else run["number"]
+        took = "–" if one["seconds"] is None else units.duration(one["seconds"])
+        name, title = (words.cell(f"{one['folder']}/{one['name']}"), words.cell(one["title"]))
+        yield (
+            f"| {name} | {title} | {one['outcome']} | {_time(run['started'])} | {took} | `{one['checksum'][:12]}` |"
+            f" {number} |"
+        )
 
 
 def _time(seconds: float) -> str:

@@ -208,3 +208,8 @@ def dotted(path: Sequence[str | int]) -> str:
 def digest(plan: Json) -> str:
     """The short form of a plan's digest, as `--expect` takes it."""
     return str(plan["digest"]).removeprefix("sha256:")[:12]
+
+
+def cell(text: str) -> str:
+    """Text for a cell of a table of Markdown, in one line."""
+    return printable(" ".join(text.replace("|", "\\|").split()))

@@ -15,6 +15,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any, Protocol, runtime_checkable
 
+from reconcile.change import Server
 from reconcile.errors import StoreError
 from reconcile.stores.base import StoreSpec
 
@@ -292,8 +293,8 @@ class Migrates(Protocol):
     def rehearsing(self) -> AbstractContextManager[Callable[[Group], None]]:
         """A transaction that is rolled back, and what runs a group in it."""
 
-    def identity(self) -> str:
-        """Of the database, as `Server.identity` has it."""
+    def server(self) -> Server:
+        """What is known of the server; its identity is the database's."""
 
     def close(self) -> None:
         """End the connection."""

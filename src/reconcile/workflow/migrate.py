@@ -22,6 +22,7 @@ from reconcile.model import Json
 from reconcile.stores.migrating import Entry, Group, Part, Row, Script, groups
 from reconcile.survey import open_ledger, same_world
 from reconcile.workflow.admission import no_unfinished
+from reconcile.workflow.migrating_runs import run_of, step_of
 from reconcile.workflow.verifying import Verdicts, judge
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def running(project: Project, found: Looked, lock_timeout: float, tell: Tell) ->
     """
     ledger = open_ledger(project)
     try:
-        identities = {name: session.identity() for name, session in found.sessions.items()}
+        identities = {name: session.server().identity for name, session in found.sessions.items()}
         same_world(project, ledger, identities)
         ledger.ensure()
         run = uuid.uuid4().hex[:12]
@@ -145,8 +146,11 @@ def apply(project: Project, name: str | None, lock_timeout: float, tell: Tell) -
             wanted = chosen(found, name)
             for line in out_of_order(found, wanted):
                 tell(line)
-            for migration in wanted:
-                carry_out(now, migration, wanted)
+            if wanted:
+                with run_of(now, f"migrate apply {name}" if name else "migrate apply-all", wanted):
+                    for migration in wanted:
+                        with step_of(now, migration):
+                            carry_out(now, migration, wanted)
             return Done(now.run, tuple(now.done), time.monotonic() - began)
 
 

@@ -18,8 +18,9 @@ from reconcile.migrations.order import find
 from reconcile.migrations.safety import refusals
 from reconcile.model import Json
 from reconcile.stores import package
-from reconcile.stores.migrating import Scripted, groups
+from reconcile.stores.migrating import Row, Scripted, groups
 from reconcile.workflow.migrate import (
+    Running,
     Tell,
     Work,
     back_refusals,
@@ -29,6 +30,7 @@ from reconcile.workflow.migrate import (
     running,
     stopped,
 )
+from reconcile.workflow.migrating_runs import run_of, step_of
 from reconcile.workflow.verifying import Verdicts
 
 if TYPE_CHECKING:
@@ -132,23 +134,26 @@ def baseline(project: Project, name: str | None, only: bool, reason: str, lock_t
             wanted = [m for m in same if m.order <= target.order]
         else:
             wanted = list(found.migrations)
-        done = []
-        for migration in wanted:
-            standing = found.of(migration)
-            changed = standing.state is State.CHANGED and only
-            if not standing.pending and not changed:
-                continue
-            session, table = found.sessions[migration.folder.store], migration.folder.table
-            example = forms(found.beside(migration), migration)
-            entry = migration.entry()
-            session.prepare(table, entry, example)
-            if changed or standing.progress is not None:
-                session.forget(table, standing.row, migration.name)
-            session.record(table, entry, example)
-            now.note(migration, outcome="baseline", reason=reason)
-            tell(f"recorded {migration.file} as applied")
-            done.append(migration.id)
-        return done
+        todo = [m for m in wanted if found.of(m).pending or (found.of(m).state is State.CHANGED and only)]
+        if todo:
+            with run_of(now, f"migrate baseline {name or ''}".strip(), todo, how="recorded, not run", reason=reason):
+                _baselined(now, todo, reason)
+        return [migration.id for migration in todo]
+
+
+def _baselined(now: Running, wanted: Sequence[Migration], reason: str) -> None:
+    found = now.found
+    for migration in wanted:
+        standing = found.of(migration)
+        session, table = found.sessions[migration.folder.store], migration.folder.table
+        example = forms(found.beside(migration), migration)
+        entry = migration.entry()
+        session.prepare(table, entry, example)
+        if standing.row is not None or standing.progress is not None:
+            session.forget(table, standing.row, migration.name)
+        session.record(table, entry, example)
+        now.note(migration, outcome="baseline", reason=reason)
+        now.tell(f"recorded {migration.file} as applied")
 
 
 def forget(project: Project, name: str, reason: str, lock_timeout: float, tell: Tell) -> str:
@@ -162,7 +167,8 @@ def forget(project: Project, name: str, reason: str, lock_timeout: float, tell: 
         strangers = [s for s in found.strangers if name in (s[2].name, s[2].number)]
         if len(strangers) == 1 and not find(name, found.migrations):
             store, table, row = strangers[0]
-            found.sessions[store].forget(table, row, row.name or "")
+            with run_of(now, f"migrate forget {name}", (), how="forgotten", reason=reason):
+                found.sessions[store].forget(table, row, row.name or "")
             event = {"run": now.run, "who": holder(), "at": time.time(), "outcome": "forgotten", "reason": reason}
             now.ledger.record((), (), {f"migration {store} {table} {row.name or row.number}": {"events": [event]}})
             return str(row.name or row.number)
@@ -170,10 +176,10 @@ def forget(project: Project, name: str, reason: str, lock_timeout: float, tell: 
         standing = found.of(migration)
         if standing.row is None and standing.progress is None:
             raise ReconcileError(f"{migration.file} has not run: there is nothing to forget")
-        now.note(
-            migration, outcome="forgotten", reason=reason, checksum=standing.row.checksum if standing.row else None
-        )
-        found.sessions[migration.folder.store].forget(migration.folder.table, standing.row, migration.name)
+        recorded = standing.row.checksum if standing.row else None
+        with run_of(now, f"migrate forget {name}", [migration], how="forgotten", reason=reason):
+            now.note(migration, outcome="forgotten", reason=reason, checksum=recorded)
+            found.sessions[migration.folder.store].forget(migration.folder.table, standing.row, migration.name)
         return migration.file
 
 
@@ -205,21 +211,26 @@ def redo(project: Project, name: str, reason: str, lock_timeout: float, tell: Te
             )
         if problems := [*refusals([migration]), *back_refusals(found, migration)]:
             raise ProjectError(problems)
-        now.note(migration, outcome="redo", reason=reason)
-        work = Work(now, migration, Verdicts())
-        work.file = migration.down_file or migration.file
-        down = migration.down or migration.up
-        name_ = f"{migration.name} down"
-        began = time.monotonic()
-        try:
-            work.way(down, migration.down_code, name_, 0, False, None, standing.row)
-        except BaseException as error:
-            raise stopped(error, work, [migration]) from error
-        now.done.append(f"{migration.id} back")
-        tell(f"ran {work.file} in {time.monotonic() - began:.1f} s")
-        refresh(project, found)
-        carry_out(now, migration, [migration])
+        with run_of(now, f"migrate redo {name}", [migration], reason=reason), step_of(now, migration):
+            _redone(now, migration, standing.row, reason)
         return migration.file
+
+
+def _redone(now: Running, migration: Migration, row: Row, reason: str) -> None:
+    now.note(migration, outcome="redo", reason=reason)
+    work = Work(now, migration, Verdicts())
+    work.file = migration.down_file or migration.file
+    down = migration.down or migration.up
+    name_ = f"{migration.name} down"
+    began = time.monotonic()
+    try:
+        work.way(down, migration.down_code, name_, 0, False, None, row)
+    except BaseException as error:
+        raise stopped(error, work, [migration]) from error
+    now.done.append(f"{migration.id} back")
+    now.tell(f"ran {work.file} in {time.monotonic() - began:.1f} s")
+    refresh(now.project, now.found)
+    carry_out(now, migration, [migration])
 
 
 def _depends(user: Migration, on: Migration, found: Looked) -> bool:

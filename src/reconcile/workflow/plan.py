@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -20,7 +20,7 @@ from reconcile.looking import Look
 from reconcile.machine import seconds_of
 from reconcile.model import Address, Json
 from reconcile.order import Choice
-from reconcile.plan import Plan, Steps, StoreView, build
+from reconcile.plan import Plan, ResourceChange, Steps, StoreView, build
 from reconcile.policy import Allowance, blocked, matches
 from reconcile.stores.base import Receipt, Shared
 from reconcile.suggest import meant
@@ -263,7 +263,7 @@ def _observed(found: Survey, built: Steps, read_seconds: float, rows: Mapping[st
     return {
         "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "read_seconds": f"{read_seconds:.1f}",
-        "summary": _summary(built),
+        "summary": summary(built.resource_changes),
         "sources": {
             str(c.address): c.resource.source.to_json() for c in built.changes if c.resource.source is not None
         },
@@ -329,7 +329,7 @@ def _receipt(receipt: Receipt) -> Json:
     return {k: str(v) for k, v in vars(receipt).items() if v is not None}
 
 
-def _summary(built: Steps) -> dict[str, Json]:
+def summary(changes: Iterable[ResourceChange]) -> dict[str, Json]:
     """Counts of the summary line; what a container's step carries out, and companions, are not counted."""
     words = {
         ("create",): "add",
@@ -342,7 +342,7 @@ def _summary(built: Steps) -> dict[str, Json]:
     }
     totals: dict[str, int] = dict.fromkeys(words.values(), 0)
     kinds: dict[str, dict[str, int]] = {}
-    for change in built.resource_changes:
+    for change in changes:
         if change.part_of is None and change.companion_of is None:
             word = words[change.actions]
             totals[word] += 1

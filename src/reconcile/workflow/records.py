@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconcile import held, kept, planfile, report, rolled
+from reconcile import held, kept, planfile, rolled
 from reconcile.apply import Event, OnEvent
 from reconcile.change import Step
 from reconcile.errors import ReconcileError
@@ -19,7 +19,7 @@ from reconcile.model import Address, Json
 from reconcile.suggest import meant
 from reconcile.survey import open_ledger
 from reconcile.workflow import watching
-from reconcile.workflow.reporting import stated
+from reconcile.workflow.reporting import plain, stated
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -112,30 +112,9 @@ def shown(project: Project, name: str) -> tuple[Json, Json]:
         if whole is None:
             ids = [known.id for known in ledger.runs()]
             raise ReconcileError(f"there is no run {name}", hint=meant(name, ids) or "see: reconcile history")
-        return ledger.report(whole.id) or _bare(whole, ledger.journal(whole.id), ledger.seconds(whole.id)), whole.plan
+        return ledger.report(whole.id) or plain(project, ledger, whole), whole.plan
     finally:
         ledger.close()
-
-
-def _bare(run: Run, states: Mapping[str, str], seconds: Mapping[str, float]) -> Json:
-    """What can be told of a run that left no report: it recorded only, is under way, or is older than reports."""
-    plan = planfile.from_json(run.plan)
-    told = report.Told(
-        run=run.id,
-        number=run.number,
-        digest=run.digest,
-        outcome=run.outcome,
-        who=run.who,
-        commit=None,
-        started=run.started,
-        finished=run.finished or time.time(),
-        message=run.message,
-        states=states,
-        seconds=seconds,
-        before=report.Figures(),
-        after=report.Figures(),
-    )
-    return report.report(plan, told)
 
 
 def history(project: Project, limit: int = 50) -> list[Json]:
@@ -144,6 +123,9 @@ def history(project: Project, limit: int = 50) -> list[Json]:
     try:
         runs = ledger.runs(limit)
         reports = ledger.reports([run.id for run in runs])
+        for run in runs:
+            if run.outcome in ("migrating", "partly") and run.id not in reports and (whole := ledger.run(run.id)):
+                reports[run.id] = plain(project, ledger, whole)  # it was killed, or is under way
         return [{**_run(run), **_outline(reports.get(run.id))} for run in runs]
     finally:
         ledger.close()
@@ -154,7 +136,8 @@ def _outline(document: Json) -> dict[str, Json]:
     if document is None:
         return {}
     versions = {s["name"]: s["schema_version"] for s in document["stores"] if s["schema_version"]}
-    return {"summary": document["summary"], "commit": document["commit"], "schema_versions": versions}
+    told = {key: document.get(key) for key in ("command", "reason", "migrations")}  # older reports have none
+    return {"summary": document["summary"], "commit": document["commit"], "schema_versions": versions, **told}
 
 
 def _run(run: Run) -> Json:

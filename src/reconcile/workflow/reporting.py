@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconcile import report
+from reconcile import planfile, report
 from reconcile.apply import Event, OnEvent
 from reconcile.errors import ReconcileError, StoreError
 from reconcile.model import Address, Json
@@ -19,6 +19,8 @@ from reconcile.references import masked, secrets
 from reconcile.stores.figures import SECONDS, Count, Sized
 
 if TYPE_CHECKING:
+    from reconcile.ledger import Ledger
+    from reconcile.ledger_rows import Run
     from reconcile.project import Project
     from reconcile.survey import Reading
     from reconcile.workflow.moments import Moments
@@ -110,6 +112,28 @@ class Recorder:
         document = report.report(self.plan, told)
         ledger.keep_report(run.id, document)
         return document
+
+
+def plain(project: Project, ledger: Ledger, run: Run) -> dict[str, Json]:
+    """The report of a run of which nothing but the ledger's own rows is known: no figures, no hooks."""
+    plan = planfile.from_json(run.plan)
+    hidden = tuple(value for spec in project.stores.values() for value in secrets(spec))
+    told = report.Told(
+        run=run.id,
+        number=run.number,
+        digest=run.digest,
+        outcome=run.outcome,
+        who=run.who,
+        commit=plan.observed.get("commit"),
+        started=run.started,
+        finished=run.finished or time.time(),
+        message=masked(run.message, hidden),
+        states=ledger.journal(run.id),
+        seconds=ledger.seconds(run.id),
+        before=report.Figures(),
+        after=report.Figures(),
+    )
+    return report.report(plan, told)
 
 
 def _containers(plan: Plan, found: Reading, store: str) -> set[Address]:

@@ -12,6 +12,7 @@ from reconcile import kept
 from reconcile.diff import Options
 from reconcile.errors import ReconcileError, RefusedError
 from reconcile.facts import Verb
+from reconcile.migrations.change import KIND as MIGRATION
 from reconcile.model import Address, Json, State
 from reconcile.moments import of_run
 from reconcile.order import ALL
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from reconcile.ledger_rows import Run
     from reconcile.project import Project
 
-_REVERSED = ("done", "stopped", "paused", "abandoned", "running")
+_REVERSED = ("done", "stopped", "paused", "abandoned", "running", "migrating", "partly")
 """Outcomes of runs that may have changed something."""
 
 
@@ -147,7 +148,8 @@ def _refuse_overlaps(runs: Sequence[_Back], later: Sequence[Run]) -> None:
     lines, first, own = [], None, {r.run.id for r in runs}
     later = [run for run in later if not (_runs_of(run) and own.issuperset(_runs_of(run)))]  # a part is back already
     for run in sorted(later, key=lambda r: -r.number):
-        touched = list(overlaps([p for r in runs for p in r.pasts], pasts(run)))
+        undone = [p for r in runs for p in r.pasts if p.address.kind != MIGRATION]  # those stay as they are anyway
+        touched = list(overlaps(undone, pasts(run)))
         lines += [f"  {address}: changed again by run {run.id}" for address in touched[:8]]
         first = first or (run.id if touched else None)
     if first is not None:

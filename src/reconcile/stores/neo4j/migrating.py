@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from reconcile.change import Server
 from reconcile.errors import RefusedError, StoreError
 from reconcile.stores.base import StoreSpec
 from reconcile.stores.migrating import Entry, Group, History, Judge, Part, Progress, Row, Statement, StatementError
@@ -40,9 +41,9 @@ class Neo4jMigrations:
         self.name = spec.name
         self._session = Neo4jSession(spec)
 
-    def identity(self) -> str:
+    def server(self) -> Server:
         """See `Migrates`."""
-        return self._session.server().identity
+        return self._session.server()
 
     def close(self) -> None:
         """See `Migrates`."""

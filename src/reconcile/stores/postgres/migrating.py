@@ -14,6 +14,7 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import TupleRow
 
+from reconcile.change import Server
 from reconcile.errors import RefusedError, StoreError
 from reconcile.model import Address
 from reconcile.stores.base import StoreSpec
@@ -62,10 +63,10 @@ class PostgresMigrations:
             self._open.close()
             self._open = None
 
-    def identity(self) -> str:
+    def server(self) -> Server:
         """See `Migrates`."""
         with self._translated():
-            return checks.server(self.connection, self.name).identity
+            return checks.server(self.connection, self.name)
 
     def _table(self, table: str) -> tracking.Table | None:
         return tracking.read(self.connection, *tracking.placed(table, self.schemas))
