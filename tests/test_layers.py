@@ -36,6 +36,7 @@ LAYERS = (
         "commands",
         "moments",
         "notices",
+        "filled",
         "change",
         "yamlio",
         "yamldump",

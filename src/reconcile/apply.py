@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from types import MappingProxyType
 
 from reconcile.change import Op, Step
-from reconcile.errors import ReconcileError, RefusedError
+from reconcile.errors import ReconcileError, RefusedError, Unchecked
 from reconcile.ledger import LOCK_SECONDS, Ledger
 from reconcile.moments import Moment, around
 from reconcile.plan import Plan
@@ -197,6 +197,7 @@ class _Group:
                 self.settle()
                 return
             self.session.clean([a for s in self.steps for a in s.debris])
+        self._ask()
         detail = "" if self.transactional else self.session.note(self.steps)
         self.ledger.write(self.run, self.ids, "begun", detail=detail)
 
@@ -217,6 +218,20 @@ class _Group:
         journalled = tries(self._attempt)
         self.committed = True
         self.settle(journalled)
+
+    def _ask(self) -> None:
+        """Of what comes after a change of data, whether its rows allow it: that could not be asked before the run.
+
+        Raises:
+            ReconcileError: they do not; names all of them.
+        """
+        late = [replace(step, asked_after=()) for step in self.steps if step.asked_after]
+        problems = list(self.session.preflight(late)) if late else []
+        for problem in problems:
+            if isinstance(problem, Unchecked):
+                self.on_event(Event("unchecked", detail=str(problem)))
+        if stops := [str(p) for p in problems if not isinstance(p, Unchecked)]:
+            raise ReconcileError("\n".join(stops), hint="mend the rows, then: reconcile apply --resume")
 
     def _attempt(self) -> bool:
         """Run the calls; True where *done* was written in the same transaction."""

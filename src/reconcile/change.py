@@ -13,11 +13,14 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 from reconcile.facts import Fact
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Json, Resource, State
+
+if TYPE_CHECKING:
+    from reconcile.filled import Writing
 
 _T = TypeVar("_T")
 
@@ -129,6 +132,8 @@ class Step:
     preconditions: tuple[Call, ...] = ()
     """Asked by `Session.preflight` before anything is changed: `Op("no_rows", {sql, what, unit, fix})` holds where
     the query finds nothing. What it finds is an error, never a hazard."""
+    asked_after: tuple[Address, ...] = ()
+    """Changes of data of this plan that write the rows it is about: only after them is it asked about those."""
     hazards: frozenset[Hazard] = frozenset()
     timeouts: Timeouts = Timeouts()
     retry: bool = True
@@ -202,6 +207,8 @@ class World:
     desired: State = field(default_factory=State)
     """What is declared; of something that stays, `target` has what is live instead: the same, in the server's words."""
     keeping: Keeping = DELETING
+    fills: Callable[[Resource], bool] = lambda resource: False
+    """Whether a change of data of this plan writes rows that something is about."""
     _known: dict[str, dict[Any, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def once(self, question: str, key: Hashable, answer: Callable[[], _T]) -> _T:
@@ -343,6 +350,10 @@ class Change(_Frozen, ABC):
         Raises:
             PlanError: it cannot be done as declared; says what to do instead.
         """
+
+    def writes(self) -> Iterable[Writing]:
+        """Rows that it writes, of a change of data."""
+        return ()
 
     def remarks(self, world: World) -> Iterable[str]:
         """Sentences for the reader of the plan: what no step does and somebody may have to."""

@@ -219,6 +219,16 @@ class Resource(Record):
         return False
 
     @property
+    def about(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of what has the rows it is about, and of their fields that it depends on; () where it may be any."""
+        if self.container is None:
+            return (), ()
+        home = self.container.parts
+        own = [self.address] if not self.refers or self.address.parts[:-1] == home else []
+        inside = (a for a in (*own, *self.refers) if a.parts[:-1] == home)
+        return (self.container.parts[-1],), tuple(dict.fromkeys(a.parts[-1] for a in inside))
+
+    @property
     def place(self) -> int:
         """Where it stands among those of its kind in its container, for the order in which they are made."""
         return 0

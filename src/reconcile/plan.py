@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
+from reconcile import filled
 from reconcile.change import DELETING, Change, Irreversible, Keeping, Server, Step, World, applied
 from reconcile.diff import Difference, Options
 from reconcile.errors import PlanError
@@ -173,9 +174,10 @@ def build(
     before = set[Fact]()
     remarks: list[str] = []
     errors: list[PlanError] = []
+    written = [w for v in views for own in filled.writings(v.difference.changes).values() for w in own]
     for view in views:
         asked: dict[Address, bool] = {}
-        found, causes, world = _with_companions(view, asked)
+        found, causes, world = _with_companions(view, asked, written)
         lives[view.name] = view.difference.live
         there = {change.address for change in found}
         for change in found:
@@ -193,7 +195,8 @@ def build(
         fingerprints |= _fingerprints(found, steps, view, world, asked)
     if errors:
         raise errors[0] if len(errors) == 1 else PlanError("\n".join(map(str, errors)))
-    steps, added = waited(steps, changes, waits, lives)
+    steps, added = waited(filled.marked(steps, changes), changes, waits, lives)
+    steps = filled.settled(steps)
     limits = {view.name: int(view.server.facts.get("max_steps_per_group", STEPS_PER_GROUP)) for view in views}
     parts = parted(steps, _holds(lives, external, before), _key(views, lives, changes), added, choice)
     runs, held = (tuple(group(part, lambda step: limits[step.address.store])) for part in parts)
@@ -258,7 +261,9 @@ def _key(views: Sequence[StoreView], lives: Mapping[str, State], changes: Iterab
     return key
 
 
-def _with_companions(view: StoreView, asked: dict[Address, bool]) -> tuple[list[Change], dict[Address, Address], World]:
+def _with_companions(
+    view: StoreView, asked: dict[Address, bool], written: Sequence[filled.Writing]
+) -> tuple[list[Change], dict[Address, Address], World]:
     """The view's changes and all that must be made around them, until nothing is added."""
 
     found = view.difference
@@ -271,12 +276,24 @@ def _with_companions(view: StoreView, asked: dict[Address, bool]) -> tuple[list[
             asked[address] = view.empty(where)
         return asked[address]
 
+    def fills(resource: Resource) -> bool:
+        return any(writing.concerns(resource) for writing in written)
+
     changes = list(found.changes)
     causes: dict[Address, Address] = {}
     while True:
         target = applied(changes, found.live)
         world = World(
-            view.name, view.server, found.live, target, view.settings, empty, found.raw, found.desired, view.keeping
+            view.name,
+            view.server,
+            found.live,
+            target,
+            view.settings,
+            empty,
+            found.raw,
+            found.desired,
+            view.keeping,
+            fills,
         )
         there = {change.address for change in changes}
         more: list[Change] = []

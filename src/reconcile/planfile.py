@@ -216,6 +216,7 @@ def _step(step: Step) -> Json:
         "timeouts": {k: v for k, v in asdict(step.timeouts).items() if v is not None},
         "retry": step.retry,
         **({"keeps": step.keeps} if step.keeps is not None else {}),
+        **({"asked_after": [str(a) for a in step.asked_after]} if step.asked_after else {}),
         **({"preconditions": [call_to_json(c) for c in step.preconditions]} if step.preconditions else {}),
     }
 
@@ -234,6 +235,7 @@ def _read_step(entry: Json) -> Step:
         journalled=entry["journalled"],
         after_commit=tuple(map(call_from_json, entry["after_commit"])),
         preconditions=tuple(map(call_from_json, entry.get("preconditions", ()))),
+        asked_after=tuple(map(Address.parse, entry.get("asked_after", ()))),
         keeps=entry.get("keeps"),
         hazards=frozenset(map(Hazard, entry["hazards"])),
         timeouts=Timeouts(**entry["timeouts"]),

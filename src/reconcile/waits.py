@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from itertools import takewhile
 from typing import NamedTuple
 
 from reconcile.change import Change, Step
@@ -214,11 +215,18 @@ def waited(
         for target in targets:
             for other in covered.get(target, ()):
                 if other in own and other != maker[address]:
-                    added[first.id] = added.get(first.id, frozenset()) | _finished(other, own[other], given)
+                    found = _finished(other, own[other], given, maker[address])
+                    added[first.id] = added.get(first.id, frozenset()) | found
     return [replace(s, needs=s.needs | added[s.id]) if s.id in added else s for s in steps], added
 
 
-def _finished(address: Address, own: Sequence[Step], given: Set[Fact]) -> frozenset[Fact]:
-    """What holds once the steps of a change are done: that the address is as declared, else what the last one gives."""
+def _finished(address: Address, own: Sequence[Step], given: Set[Fact], waiting: Address) -> frozenset[Fact]:
+    """What holds once the steps of a change are done: that the address is as declared, else what the last one gives.
+
+    Of a change whose later steps come after the one that waits, only the steps before those are meant.
+    """
+    sooner = list(takewhile(lambda step: waiting not in step.asked_after, own))
+    if 0 < len(sooner) < len(own):
+        return sooner[-1].gives
     ready = ok(address)
     return frozenset({ready}) if ready in given else own[-1].gives

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reconcile.backfills.definition import FORMS, Backfill
+from reconcile.backfills.definition import FORMS, Backfill, other_store
 from reconcile.change import Action, Change, Irreversible, Op, Phase, Step, World
 from reconcile.facts import ok
+from reconcile.filled import Writing, words
 from reconcile.hazards import Hazard
 
 OP = "backfill_rows"
 """The operation that the core carries out itself, over `stores.filling`."""
 _SHOWN = 60
+_SETS = re.compile(r"\bSET\b", re.I)
+"""A statement without it makes or deletes rows whole."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,23 @@ class RunBackfill(Change):
                 retry=False,
             )
         ]
+
+    def writes(self) -> Iterable[Writing]:
+        """What the statement names, or the fields that are set; whatever a function or a program sets."""
+        entry, target = self.declared.definition, other_store(self.declared.definition.get("into"), self.address.store)
+        statement, rules = entry.get("statement"), entry.get("rules")
+        fields: frozenset[str] | None = None
+        if statement is not None and _SETS.search(statement) and not entry.get("deletes"):
+            fields = words(statement)
+        elif rules is not None or "copy" in entry:
+            fields = words(*(entry["copy"] if rules is None else [rules["set"]]), entry.get("into_key"))
+        if target is not None:
+            yield Writing(target.store, words(target.parts[-1]), fields)
+        else:
+            places = words(entry.get("into"), statement, entry.get("collection"))
+            yield Writing(
+                self.address.store, places | (words(entry["select"]) if "into" not in entry else set()), fields
+            )
 
     def reverse(self) -> Irreversible:
         """None within a plan."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from reconcile.change import Action, Change, Irreversible, Op, Phase, Step, World
 from reconcile.facts import ok
+from reconcile.filled import Writing, words
 from reconcile.hazards import Hazard
 from reconcile.migrations.looked import Looked, chosen, looked
 from reconcile.migrations.model import Migration
@@ -74,6 +75,10 @@ class RunMigration(Change):
             hazards=frozenset(hazards),
             retry=False,
         )
+
+    def writes(self) -> Iterable[Writing]:
+        """Whatever its statements name."""
+        yield Writing(self.address.store, words(self.pending.call), None)
 
     def reverse(self) -> Irreversible:
         """None within a plan."""

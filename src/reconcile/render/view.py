@@ -184,6 +184,8 @@ def _clauses(
         clauses.append(REASONS.get(reason, reason))
     if change.get("strategy") and not parent:
         clauses.append(change["strategy"])
+    after = dict.fromkeys(a for step in steps for a in step.get("asked_after", ()))
+    clauses += [f"its rows are looked at after {' and '.join(after)}"] if after else []
     clauses += [f"kept with its data as {step['keeps']}" for step in steps if step.get("keeps")]
     costs = observed.get("costs", {})
     measured: dict[str, int] = {}

@@ -12,6 +12,7 @@ from reconcile.change import Step
 from reconcile.checkup import Check, Topic, Verdict, of_problem, stopping
 from reconcile.diff import Options
 from reconcile.errors import Problem, ProjectError, ReconcileError, StoreError
+from reconcile.filled import now_asked
 from reconcile.findings import Result
 from reconcile.plan import Plan
 from reconcile.stores import package
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 def examined(found: Reading, steps: Iterable[Step]) -> dict[str, list[Check]]:
     """By store what it says about the steps that are to run there."""
     by_store: dict[str, list[Step]] = {name: [] for name in found.stores}
-    for step in steps:
+    for step in now_asked(steps):
         by_store[step.address.store].append(step)
     return {name: _examined(found, name, own) for name, own in by_store.items()}
 

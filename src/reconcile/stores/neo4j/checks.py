@@ -54,7 +54,7 @@ def violations(steps: Sequence[Step], query: Query, server: Server) -> list[Prob
     for step in steps:
         for call in step.calls:
             required = read_constraint(call) if isinstance(call, Cypher) else None
-            if required is None:
+            if required is None or step.asked_after:
                 continue
             where = str(step.address)
             try:

@@ -48,6 +48,11 @@ class SchemaObject(Resource):
         return self.labels or self.relationships
 
     @property
+    def about(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """See `Resource.about`."""
+        return self.tokens, self.properties
+
+    @property
     def schema(self) -> tuple[object, ...]:
         """(nodes or relationships, labels or types, properties): order counts where the server says so."""
         return ("node" if self.on_nodes else "relationship", self.tokens, self.properties)

@@ -92,12 +92,18 @@ class AddColumn(Creation):
         conditions = domains_of(world, column)
         default = column.default or next((d.default for d in conditions[:1]), None)
         filled = default is not None or column.identity or column.generated is not None
+        later: Sequence[Step] = ()
         if not small(world, column.table):
-            if (column.not_null or any(d.not_null for d in conditions)) and not filled:
+            if column.not_null and not filled and not any(d.not_null for d in conditions) and world.fills(column):
+                from reconcile.stores.postgres.changes.column_filled import hardened, open_column
+
+                later = hardened(world, column, requires(world, [column.table]))
+                column = open_column(column)
+            elif (column.not_null or any(d.not_null for d in conditions)) and not filled:
                 raise PlanError(
                     f"{self.address} is not null and has no default, but {column.table} has rows",
                     where=column.source,
-                    hint="give it a default; or add it without not_null, fill it, and set not_null after that",
+                    hint="give it a default; or declare a backfill that fills it, in this plan or one before",
                 )
             looked_at = any(d.not_null or d.checks for d in conditions)  # the server writes rows to see that they fit
             stored = column.generated is not None and column.stored
@@ -110,10 +116,11 @@ class AddColumn(Creation):
                 "add",
                 added(world, column),
                 needs={no(self.address)} | requires(world, [column.table, *used(column)]),
-                gives=[has(self.address), ok(self.address)],
+                gives=[has(self.address), *([] if later else [ok(self.address)])],
                 hazards=hazards,
                 long=bool(hazards),
-            )
+            ),
+            *later,
         ]
 
 

@@ -198,7 +198,7 @@ def alter_steps(
         added = added_steps(change, world, after, len(steps), frozenset(needs), [] if retyped else identity)
         steps += preceded(added, nulls(world, [change.address]) if after.not_null_valid else ())
     elif hardens:
-        steps += _set_not_null(change, world, before, len(steps), [] if retyped else identity)
+        steps += set_not_null(change, world, before, len(steps), [] if retyped else identity)
     if validates:
         waits = frozenset({has(change.address)}) if steps else frozenset(needs)
         last = validate_step(change, world, before, after, len(steps) + 1, waits)
@@ -225,7 +225,7 @@ def _key_settled(world: World, column: Column) -> frozenset[Fact]:
     )
 
 
-def _set_not_null(
+def set_not_null(
     change: PostgresChange, world: World, before: Column, done: int, more: Sequence[str] = ()
 ) -> list[Step]:
     """Through a check, validated before: SET NOT NULL then scans nothing (PostgreSQL 12 and later)."""
