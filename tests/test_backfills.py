@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import shutil
-import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,57 +121,6 @@ def test_the_example_gives_every_relationship_its_type(graph: Graph) -> None:
     assert "reported relationships: 1200 before, 1200 after" in said
     assert "reported without_type: 1021 before, 0 after" in said
     assert workflow.plan(project).steps == ()
-
-
-COUNTED = """
-tables:
-  documents:
-    columns: {id: {type: bigint, not_null: true}, path: text, title: text, n: {type: int, not_null: true, default: 0}}
-    primary_key: [id]
-backfills:
-  counted:
-    select: SELECT id FROM documents
-    key: id
-    once: true
-    batch: 50
-    statement: UPDATE documents SET n = n + 1 WHERE id = ANY ($keys)
-    verify: [{query: SELECT count(*) FROM documents WHERE n <> 1, expect: 0}]
-"""
-
-
-def killed_again_and_again(folder: Folder, begun: Callable[[], int], seed: int) -> int:
-    """Apply, each time ended by SIGKILL at a random moment after it went on, until one comes to its end."""
-    dice, kills, resume = random.Random(seed), 0, False
-    while True:
-        before = begun()
-        process = folder.start("apply", *(["--resume"] if resume else ["--auto-approve"]))
-        while process.poll() is None and begun() <= before:
-            time.sleep(0.03)
-        time.sleep(dice.uniform(0, 0.3))
-        if kills < 3:
-            process.kill()
-        out = process.communicate()[0]
-        resume = True
-        if process.returncode == 0:
-            return kills
-        assert process.returncode == -signal.SIGKILL, out
-        kills += 1
-        if (lock := workflow.status(folder.load())["lock"]) is not None:
-            workflow.unlock(folder.load(), lock["run"])
-
-
-def test_killed_at_random_moments_every_row_is_changed_once(folder: Folder) -> None:
-    sql(folder, "INSERT INTO documents SELECT n, 'a/b/' || n FROM generate_series(2000, 20979) n")
-    folder.declare(app=COUNTED)
-
-    def begun() -> int:
-        if not sql(folder, "SELECT 1 FROM pg_attribute WHERE attname = 'n' AND attrelid = 'documents'::regclass"):
-            return 0
-        return int(sql(folder, "SELECT count(*) FROM documents WHERE n > 0")[0][0])
-
-    assert killed_again_and_again(folder, begun, 7) >= 3
-    assert sql(folder, "SELECT n, count(*) FROM documents GROUP BY n") == [(1, 20001)]
-    assert folder.plan().steps == ()
 
 
 FORMS = r"""
