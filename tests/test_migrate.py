@@ -21,6 +21,7 @@ import pytest
 from reconcile import cli, schemas
 from reconcile.sandbox.scratch import Neo4jDatabase
 from reconcile.stores.migrating import Danger
+from reconcile.stores.postgres import broken_builds
 from reconcile.survey import open_ledger
 from reconcile.workflow import migrate
 from tests.projects import Folder
@@ -284,10 +285,11 @@ def test_a_failure_takes_its_own_migration_back(statement: str, told: str, folde
     assert "failed, part of it done" in shown and "001_a  a      applied" in shown and "002_b  b      failed" in shown
 
 
-def test_killed_while_an_index_is_built_it_goes_on_there(folder: Folder) -> None:
+@pytest.mark.parametrize("named", ["a_id ", ""], ids=["named", "nameless"])
+def test_killed_while_an_index_is_built_it_goes_on_there(named: str, folder: Folder) -> None:
     files = {
         "001_a.sql": (
-            "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\nCREATE INDEX CONCURRENTLY a_id ON a (id);\n"
+            f"CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\nCREATE INDEX CONCURRENTLY {named}ON a (id);\n"
             "INSERT INTO a VALUES (2);\n"
         )
     }
@@ -309,6 +311,39 @@ def test_killed_while_an_index_is_built_it_goes_on_there(folder: Folder) -> None
     assert [(r["outcome"], r["message"]) for r in runs] == [("done", ""), ("partly", "its process ended before it did")]
     assert ask(folder, "SELECT array_agg(id ORDER BY id) FROM a") == [([1, 2],)]
     assert ask(folder, "SELECT indisvalid FROM pg_index WHERE indrelid = 'a'::regclass") == [(True,)]
+
+
+BUILDS = {
+    "named": ("CREATE INDEX CONCURRENTLY i ON a (id)", ["i"], False, ["old"]),
+    "named and ready": ("CREATE INDEX CONCURRENTLY i ON public.a (id)", [], True, ["i", "old"]),
+    "nameless": ("CREATE INDEX CONCURRENTLY ON a USING btree (id)", ["i"], False, ["old"]),
+    "nameless and ready": ("CREATE INDEX CONCURRENTLY ON a (id)", [], True, ["i", "old"]),
+    "nameless, another's": ("CREATE INDEX CONCURRENTLY ON a (id DESC)", ["i"], False, ["i", "old"]),
+    "nameless and unique": ("CREATE UNIQUE INDEX CONCURRENTLY ON ONLY a (id)", ["i"], False, ["i", "old"]),
+    "nameless, broken before": ("CREATE INDEX CONCURRENTLY ON a (id)", ["i", "old"], False, ["old"]),
+    "rebuilt": ("REINDEX TABLE CONCURRENTLY a", ["old_ccnew"], False, ["i", "old"]),
+    "rebuilt one": ("REINDEX (CONCURRENTLY) INDEX public.old", ["old_ccnew"], False, ["i", "old"]),
+    "rebuilt, another's": ("REINDEX TABLE CONCURRENTLY a", ["i"], False, ["i", "old"]),
+}
+
+
+@pytest.mark.parametrize("case", BUILDS, ids=list(BUILDS))
+def test_what_a_killed_build_has_left_is_told_from_what_others_have(case: str, folder: Folder) -> None:
+    statement, invalid, built, left = BUILDS[case]
+    asked = broken_builds.build(statement)
+    assert asked is not None
+    with psycopg.connect(folder.stores["s"]["url"], autocommit=True) as connection:
+        connection.execute("CREATE TABLE a (id int); CREATE INDEX old ON a (id)")
+        before = broken_builds.there(connection, asked)
+        connection.execute("CREATE INDEX i ON a (id)")
+        if "old_ccnew" in invalid:
+            connection.execute("CREATE INDEX old_ccnew ON a (id)")
+        connection.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid::regclass::text = ANY (%s)", (invalid,)
+        )
+        assert broken_builds.settled(connection, asked, before, "s") == built
+        there = connection.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'a'::regclass")
+        assert sorted(name for (name,) in there) == left
 
 
 def test_ten_at_once_run_each_migration_once(folder: Folder) -> None:
@@ -423,6 +458,30 @@ def test_an_apply_runs_them_in_its_migrate_phase(folder: Folder) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert ask(folder, "SELECT array_agg(id ORDER BY id) FROM notes") == [([2, 3],)]
     assert folder.plan().steps == () and "Nothing is pending." in call(folder, "migrate", "apply-all").stdout
+
+
+def test_a_file_is_mended_and_the_apply_resumed(folder: Folder) -> None:
+    """But for what of it is committed; and it may do nothing then that the plan did not show."""
+    begins = "INSERT INTO notes VALUES (1);\nCREATE INDEX CONCURRENTLY notes_id ON notes (id);\n"
+    files = {"001_a.sql": begins + "INSERT INTO notes VALUES ('x');\n", "002_b.sql": "INSERT INTO notes VALUES (3);\n"}
+    write(folder.path / "migrations", files)
+    folder.declare(s="tables:\n  notes: {columns: {id: bigint}}\n")
+    failed = call(folder, "apply", "--auto-approve")
+    assert failed.returncode == 3 and "2 of its 3 transactions are committed" in failed.stderr, failed.stderr
+    for text, code, told in (
+        (begins.replace("(1)", "(7)") + "SELECT 1;\n", 1, "has changed since a part of it ran, in that part"),
+        (begins + "TRUNCATE notes;\n", 1, "001_a.sql:3:1: truncate: TRUNCATE notes"),
+        (begins + "TRUNCATE notes; -- reconcile: allow truncate: why\n", 4, "the plan did not show: truncate: why"),
+        (begins + "INSERT INTO notes VALUES (2);\n", 0, "001_a.sql was mended: its checksum was"),
+    ):
+        write(folder.path / "migrations", {"001_a.sql": text})
+        done = call(folder, "apply", "--resume")
+        assert done.returncode == code and told in done.stdout + done.stderr, done.stdout + done.stderr
+    assert ask(folder, "SELECT array_agg(id ORDER BY id) FROM notes") == [([1, 2, 3],)]
+    assert folder.plan().steps == ()
+    ran = json.loads(call(folder, "history", "--format", "json").stdout)[0]["migrations"]
+    digest = hashlib.sha256((folder.path / "migrations" / "001_a.sql").read_bytes()).hexdigest()
+    assert [(m["outcome"], m["checksum"] == digest) for m in ran] == [("applied", True), ("applied", False)]
 
 
 PAGE = (Path(__file__).parents[1] / "docs" / "migrations.md").read_text(encoding="utf-8")

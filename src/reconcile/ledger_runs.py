@@ -59,6 +59,10 @@ class Runs(Tables):
         """Record the end of a run."""
         self._sql("UPDATE {t}runs SET finished = {now}, outcome = ?, message = ? WHERE id = ?", outcome, message, run)
 
+    def replan(self, run: str, digest: str, plan: Json) -> None:
+        """Record that a run goes on with another plan: the one it had, with what was mended since."""
+        self._sql("UPDATE {t}runs SET digest = ?, plan = ? WHERE id = ?", digest, json.dumps(plan), run)
+
     def go_on(self, run: str) -> None:
         """Record that a run which had paused goes on."""
         self._sql("UPDATE {t}runs SET finished = NULL, outcome = 'running' WHERE id = ?", run)

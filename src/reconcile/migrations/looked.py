@@ -14,7 +14,7 @@ from reconcile.migrations.model import Migration
 from reconcile.migrations.order import find, ordered
 from reconcile.migrations.safety import judged, refusals
 from reconcile.stores import package
-from reconcile.stores.migrating import History, Migrates, Row, Scripted
+from reconcile.stores.migrating import History, Migrates, Progress, Row, Scripted, groups, head
 
 if TYPE_CHECKING:
     from reconcile.project import Project
@@ -149,18 +149,27 @@ def refuse_changed(found: Looked) -> None:
             )
             what = f"has changed since it ran: its checksum was {row.checksum}, it is {now}"
             problems.append(Problem(what, where=migration.source, hint=hint))
-        elif progress is not None and progress.checksum != migration.checksum:
+        elif progress is not None and rewritten(migration, progress):
             hint = (
-                "put the file back as it was and apply again; or undo by hand what ran, then: reconcile migrate forget"
-                f" {migration.number} --reason …"
+                "put what ran back as it was, the rest may change, and apply again; or undo by hand what ran, then:"
+                f" reconcile migrate forget {migration.number} --reason …"
             )
             what = (
-                f"has changed since a part of it ran ({progress.done} of its transactions): its checksum was"
-                f" {progress.checksum}, it is {migration.checksum}"
+                f"has changed since a part of it ran, in that part ({progress.done} of its transactions): its checksum"
+                f" was {progress.checksum}, it is {migration.checksum}"
             )
             problems.append(Problem(what, where=migration.source, hint=hint))
     if problems:
         raise ProjectError(problems)
+
+
+def rewritten(migration: Migration, progress: Progress) -> bool:
+    """Whether a migration that stopped part-way is another one in what of it has run, or was begun."""
+    if progress.checksum == migration.checksum:
+        return False
+    if migration.up_code is not None:
+        return True
+    return head(groups(migration.up), progress.done + progress.begun) != progress.head
 
 
 def chosen(found: Looked, name: str | None) -> list[Migration]:

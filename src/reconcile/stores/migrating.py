@@ -6,6 +6,7 @@ sent in one transaction, or one statement that cannot be in any.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -138,6 +139,12 @@ def groups(script: Script) -> tuple[Group, ...]:
     return tuple(found)
 
 
+def head(parts: Sequence[Group], count: int) -> str:
+    """A checksum of the statements of the first parts of a migration."""
+    told = repr([(g.alone, g.kind, [s.text for s in g.statements]) for g in parts[:count]])
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Entry:
     """What is recorded of a migration that has run."""
@@ -178,6 +185,9 @@ class Progress:
     begun: bool
     """Whether the one after those was begun."""
     checksum: str
+    """Of the file at that time."""
+    head: str
+    """`head` of what ran, the part that was begun included: the rest of the file may be mended."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +209,8 @@ class Part:
     name: str
     """As progress is kept under it."""
     checksum: str
+    head: str
+    """`head` up to this part."""
     at: int
     group: Group | None
     """None: all groups are through, what is left is to verify and to record."""

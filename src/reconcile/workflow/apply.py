@@ -18,6 +18,7 @@ from reconcile.survey import Reading, open_ledger, reading, reread
 from reconcile.workflow import before, pausing, undoing
 from reconcile.workflow.admission import admit, no_unfinished, refuse_large
 from reconcile.workflow.carrying import Carrying, How, Outcome
+from reconcile.workflow.migrating import mended
 from reconcile.workflow.promotion import reached
 from reconcile.workflow.proving import holds_back
 from reconcile.workflow.reporting import OnReport, Recorder, brought
@@ -94,6 +95,9 @@ def resume(
         if run is None:
             raise ReconcileError("no run is unfinished", hint="plan and apply as usual")
         made, pause = planfile.from_json(run.plan), pausing.read(found.known, run.id)
+        made, told = mended(made, project, run.id, found.ledger.journal(run.id))
+        for line in told:
+            on_event(Event("warning", detail=line))
         last = pausing.limit(run, pause, None if until is None else Phase(until))
         how = How(on_event, end_idle, last, stop, on_report)
         if run.outcome == "paused":

@@ -112,6 +112,8 @@ class Carrying:
                 pausing.refuse_moved(run, pause, self.made, found.lives)
                 ledger.go_on(run)
             ledger.record((), (), pauses)
+            if document["digest"] != self.unfinished.digest:
+                ledger.replan(run, document["digest"], document)
         else:
             fresh(self.made, found)
             pending = {s.id for s in self.made.steps}

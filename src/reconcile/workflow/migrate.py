@@ -19,7 +19,7 @@ from reconcile.migrations.looked import Looked, chosen, looked, refresh
 from reconcile.migrations.model import Migration
 from reconcile.migrations.safety import dangers, refusal
 from reconcile.model import Json
-from reconcile.stores.migrating import Entry, Group, Part, Row, Script, groups
+from reconcile.stores.migrating import Entry, Group, Part, Row, Script, groups, head
 from reconcile.survey import open_ledger, same_world
 from reconcile.workflow.admission import no_unfinished
 from reconcile.workflow.migrating_runs import run_of, step_of
@@ -51,6 +51,8 @@ class Running:
     held: Callable[[], bool]
     tell: Tell
     done: list[str] = field(default_factory=list)
+    within: bool = False
+    """Whether it is a step of an apply, which tells by itself what is done and how to go on."""
 
     def note(self, migration: Migration, **facts: Json) -> None:
         """Keep what happened to a migration in the ledger, beside what it keeps of it already."""
@@ -170,6 +172,9 @@ def carry_out(now: Running, migration: Migration, wanted: Sequence[Migration]) -
         now.tell(f"  allowed: {one['danger']} at {migration.file}:{one['line']}: {one['reason']}")
     verdicts = Verdicts()
     progress = now.found.of(migration).progress
+    if progress is not None:
+        mended = " it was mended since:" if progress.checksum != migration.checksum else ""
+        now.tell(f"  {migration.file}:{mended} goes on after {progress.done} of its transactions")
     work = Work(now, migration, verdicts)
     try:
         work.way(migration.up, migration.up_code, migration.name, progress.done if progress else 0,
@@ -229,7 +234,8 @@ class Work:
             self.alone = group is not None and group.alone
             last = at == len(todo) - 1
             again = begun and at == done
-            part = Part(name, migration.checksum, at, group, last, again, entry, began, remove, example)
+            ran = head(groups(script), at + 1)
+            part = Part(name, migration.checksum, ran, at, group, last, again, entry, began, remove, example)
             self.session.carry(table, part, judging)
             self.through = at + 1
 
@@ -265,6 +271,11 @@ def stopped(error: BaseException, work: Work, wanted: Sequence[Migration]) -> Ba
     state = "its transaction was rolled back"
     if committed:
         state = f"{work.through} of its {work.total} transactions are committed, and it goes on after them"
+    if work.now.within:
+        mend = "if the file is at fault, mend it: `reconcile apply --resume` then runs it as it is"
+        kind = PartialError if committed else ReconcileError
+        left = "" if committed and work.through else f"\n  {mend}"
+        return kind(f"{work.file} failed: {what}", where=str(place), hint=f"{hint}{state}{left}")
     if not committed and not work.now.done:
         return ReconcileError(
             f"{work.migration.file} failed: {what}", where=str(place), hint=f"{hint}{state}: nothing was changed"

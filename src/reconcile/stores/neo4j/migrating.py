@@ -59,7 +59,9 @@ class Neo4jMigrations:
         ):
             node = found["m"]
             if node.get("state") != "applied":
-                progress[str(node["name"])] = Progress(int(node["done"]), bool(node["begun"]), str(node["checksum"]))
+                progress[str(node["name"])] = Progress(
+                    int(node["done"]), bool(node["begun"]), str(node["checksum"]), str(node.get("head", ""))
+                )
                 continue
             at = node.get("executed_at")
             took = node.get("execution_time_ms")
@@ -195,12 +197,14 @@ def _noted(transaction: neo4j.Transaction, table: str, part: Part, *, begun: boo
     """Keep how far a migration is that takes several transactions."""
     _sent(
         transaction,
-        f"MERGE (m:{_NODE}) SET m.state = 'running', m.done = $done, m.begun = $begun, m.checksum = $checksum",
+        f"MERGE (m:{_NODE}) SET m.state = 'running', m.done = $done, m.begun = $begun, m.checksum = $checksum,"
+        " m.head = $head",
         table=table,
         name=part.name,
         done=part.at if begun else part.at + 1,
         begun=begun,
         checksum=part.checksum,
+        head=part.head,
     )
 
 
@@ -208,7 +212,8 @@ def _applied(transaction: neo4j.Transaction, table: str, entry: Entry) -> None:
     _sent(
         transaction,
         f"MERGE (m:{_NODE}) SET m.state = 'applied', m.number = $number, m.executed_at = datetime(),"
-        " m.checksum = $checksum, m.description = $description, m.execution_time_ms = $took REMOVE m.done, m.begun",
+        " m.checksum = $checksum, m.description = $description, m.execution_time_ms = $took"
+        " REMOVE m.done, m.begun, m.head",
         table=table,
         name=entry.name,
         number=entry.number,

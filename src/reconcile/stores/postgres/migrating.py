@@ -16,13 +16,11 @@ from psycopg.rows import TupleRow
 
 from reconcile.change import Server
 from reconcile.errors import RefusedError, StoreError
-from reconcile.model import Address
 from reconcile.stores.base import StoreSpec
-from reconcile.stores.migrating import Entry, Group, History, Judge, Part, Progress, Row, Statement, StatementError
-from reconcile.stores.postgres import builders, checks, tracking
+from reconcile.stores.migrating import Entry, Group, History, Judge, Part, Row, Statement, StatementError
+from reconcile.stores.postgres import broken_builds, checks, progress, tracking
 from reconcile.stores.postgres.connect import Connection, connect, explained
-from reconcile.stores.postgres.scripts import Piece, scan, significant
-from reconcile.stores.postgres.sqltext import ident
+from reconcile.stores.postgres.scripts import scan, significant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,18 +83,9 @@ class PostgresMigrations:
             found = self._table(table)
             if found is None:
                 return History()
-            progress = {}
-            if self._has(found.progress):
-                for name, checksum, done, begun in self.connection.execute(
-                    f"SELECT name, checksum, done, begun FROM {found.progress}".encode()
-                ):
-                    progress[str(name)] = Progress(int(done), bool(begun), str(checksum))
+            under_way = progress.read(self.connection, found.progress)
             told = () if found.columns.keys() == tracking.NAMES.keys() and not found.told else found.told
-            return History(tuple(tracking.rows(self.connection, found)), True, progress, told)
-
-    def _has(self, quoted: str) -> bool:
-        row = self.connection.execute("SELECT to_regclass(%s) IS NOT NULL", (quoted,)).fetchone()
-        return bool(row and row[0])
+            return History(tuple(tracking.rows(self.connection, found)), True, under_way, told)
 
     def prepare(self, table: str, entry: Entry, like: tuple[Row, Mapping[str, str]] | None) -> None:
         """See `Migrates`."""
@@ -117,7 +106,7 @@ class PostgresMigrations:
             found = self._made(table)
             if row is not None:
                 tracking.delete(self.connection, found, row)
-            self._settled(found, name)
+            progress.forget(self.connection, found.progress, name)
 
     def carry(self, table: str, part: Part, judge: Judge) -> None:
         """See `Migrates`."""
@@ -125,9 +114,8 @@ class PostgresMigrations:
         with self._translated():
             found = self._made(table)
             if group is not None and group.alone:
-                self._note(found, part, begun=True)
-                self._alone(group.statements[0], part.again)
-                self._note(found, part, begun=False)
+                self._alone(found, part, group.statements[0])
+                progress.note(self.connection, found.progress, part, begun=False)
                 group = None
                 if not part.last:
                     return
@@ -138,14 +126,14 @@ class PostgresMigrations:
                     self._refuse_done(found, part)
                     self._run(group)
                 if not part.last:
-                    self._note(found, part, begun=False)
+                    progress.note(self.connection, found.progress, part, begun=False)
                     return
                 self._judged(judge)
                 if part.remove is not None:
                     tracking.delete(self.connection, found, part.remove)
                 if part.entry is not None:
                     tracking.insert(self.connection, found, part.timed(part.entry), part.like)
-                self._settled(found, part.name)
+                progress.forget(self.connection, found.progress, part.name)
         self.close()  # what the file has set for its session ends here
 
     def _refuse_done(self, table: tracking.Table, part: Part) -> None:
@@ -154,14 +142,9 @@ class PostgresMigrations:
         Raises:
             RefusedError: it has carried this part out.
         """
-        if self._has(table.progress):
-            row = self.connection.execute(
-                f"SELECT done FROM {table.progress} WHERE name = %s".encode(), (part.name,)
-            ).fetchone()
-            if row is not None and int(row[0]) > part.at:
-                raise RefusedError(
-                    f"a part of migration {part.name} ended meanwhile", hint="try again: it goes on there"
-                )
+        now = progress.read(self.connection, table.progress).get(part.name)
+        if now is not None and now.done > part.at:
+            raise RefusedError(f"a part of migration {part.name} ended meanwhile", hint="try again: it goes on there")
 
     def _run(self, group: Group) -> None:
         if group.code is not None:
@@ -181,62 +164,26 @@ class PostgresMigrations:
             self.connection.execute("SET TRANSACTION READ ONLY")
             judge(Asking(self))
 
-    def _note(self, table: tracking.Table, part: Part, *, begun: bool) -> None:
-        """Keep how far a migration is that takes several transactions."""
-        self.connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {table.progress} (name text PRIMARY KEY, checksum text NOT NULL,"
-            " done integer NOT NULL, begun boolean NOT NULL, at timestamptz NOT NULL DEFAULT now())".encode()
-        )
-        done = part.at if begun else part.at + 1
-        self.connection.execute(
-            f"INSERT INTO {table.progress} (name, checksum, done, begun) VALUES (%s, %s, %s, %s) ON CONFLICT (name)"
-            " DO UPDATE SET checksum = excluded.checksum, done = excluded.done, begun = excluded.begun,"
-            " at = now()".encode(),
-            (part.name, part.checksum, done, begun),
-        )
-
-    def _settled(self, table: tracking.Table, name: str) -> None:
-        """Forget the progress of a migration, and the table for it when it is empty."""
-        if self._has(table.progress):
-            self.connection.execute(f"DELETE FROM {table.progress} WHERE name = %s".encode(), (name,))
-            left = self.connection.execute(f"SELECT 1 FROM {table.progress} LIMIT 1".encode()).fetchone()
-            if left is None:
-                self.connection.execute(f"DROP TABLE {table.progress}".encode())
-
-    def _alone(self, statement: Statement, again: bool) -> None:
+    def _alone(self, table: tracking.Table, part: Part, statement: Statement) -> None:
         """Run what cannot be in a transaction; after a broken try, see first what that has left."""
-        tokens = significant(list(scan(statement.text)))
-        index = _concurrent_index(tokens) if again else None
-        if index is not None and self._built(*index):
-            return
+        again, asked = part.again, broken_builds.build(statement.text)
+        if again and asked is not None:
+            before = progress.indexes(self.connection, table.progress, part.name)
+            if broken_builds.settled(self.connection, asked, before, self.name):
+                return
+        there = None if asked is None else broken_builds.there(self.connection, asked)
+        progress.note(self.connection, table.progress, part, begun=True, there=there)
         self.connection.execute("SET client_min_messages = error")  # a build then outlives its client
         try:
             self.connection.execute(statement.text.encode())
         except _DONE as error:
-            if not (again and tokens[0].word in ("CREATE", "DROP", "ALTER")):
+            if not (again and _begins(statement.text) in ("CREATE", "DROP", "ALTER")):
                 raise located(error, f"store {self.name}", statement) from error
         except psycopg.Error as error:
             raise located(error, f"store {self.name}", statement) from error
         finally:
             if not self.connection.closed:
                 self.connection.execute("RESET client_min_messages")
-
-    def _built(self, index: str, table: str) -> bool:
-        """Whether an earlier try has built the index; one that it left unusable is dropped, after its builder ended."""
-        row = self.connection.execute(
-            "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE c.oid = to_regclass(%s)",
-            (table,),
-        ).fetchone()
-        if row is None:
-            return False
-        address = Address(self.name, "index", (str(row[0]), index))
-        builders.wait(self.connection, address, self.name)
-        state = builders.state(self.connection, address)
-        if state is not None and not state.valid:
-            quoted = f"{ident(str(row[0]))}.{ident(index)}"
-            self.connection.execute(f"DROP INDEX CONCURRENTLY {quoted}".encode())
-        return state is not None and state.valid
 
     @contextmanager
     def rehearsing(self) -> Iterator[Callable[[Group], None]]:
@@ -336,14 +283,5 @@ def located(error: psycopg.Error, where: str, statement: Statement) -> Statement
     return StatementError(told.what, line, where=where, hint=None if error.sqlstate is None else told.hint)
 
 
-def _concurrent_index(tokens: list[Piece]) -> tuple[str, str] | None:
-    """Index and table of CREATE INDEX CONCURRENTLY; None for any other statement."""
-    words = [t.word for t in tokens]
-    if words[0] != "CREATE" or "CONCURRENTLY" not in words or "ON" not in words:
-        return None
-    on = words.index("ON")
-    name = tokens[on - 1].name
-    after = on + 2 if words[on + 1] == "ONLY" else on + 1
-    end = after + 3 if words[after + 1 : after + 2] == ["."] else after + 1
-    table = "".join(t.text for t in tokens[after:end])
-    return (name, table) if name is not None and words[on - 1] != "CONCURRENTLY" else None
+def _begins(text: str) -> str:
+    return significant(list(scan(text)))[0].word

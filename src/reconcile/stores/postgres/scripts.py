@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from reconcile.stores.migrating import Comment, Fault, Script, Statement
-from reconcile.stores.postgres.sqltokens import _TOKEN
+from reconcile.stores.postgres.sqltokens import TOKEN
 
 _COMMENT_BEGINS = re.compile(r"--|/\*")
 _ESCAPE = re.compile(r"\\(\\|[0-9a-fA-F]{4}|\+[0-9a-fA-F]{6})")
@@ -56,7 +56,7 @@ def scan(text: str) -> Iterator[Piece]:
             yield Piece("space" if end else "broken", text[at : end or len(text)], at)
             at = end or len(text)
             continue
-        match = _TOKEN.match(text, at)
+        match = TOKEN.match(text, at)
         assert match is not None  # the last alternative takes any character
         kind, found = match.lastgroup or "other", match[0]
         kind = "string" if kind == "tag" else kind

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from reconcile.stores.postgres.names import as_shown
 from reconcile.stores.postgres.sqlnested import unflattened
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""
     (?P<space>\s+|--[^\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)
   | (?P<string>[eE]'(?:[^'\\]|\\.|'')*'|(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*'|\$(?P<tag>[^\W\d]\w*|)\$.*?\$(?P=tag)\$)
@@ -25,6 +25,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+"""Matches at any place: the kind is the name of the group, `tag` of a string in dollars."""
 
 
 _NESTED = re.compile(r"\)\)\s+(?:AND|OR)\b", re.IGNORECASE)
@@ -51,7 +52,7 @@ class Token(NamedTuple):
 @lru_cache(maxsize=64)
 def tokens(sql: str) -> tuple[Token, ...]:
     """All tokens in order, white space and comments included: joined they give `sql` again."""
-    found = ((match.lastgroup or "other", match[0]) for match in _TOKEN.finditer(sql))
+    found = ((match.lastgroup or "other", match[0]) for match in TOKEN.finditer(sql))
     return tuple([Token("string" if kind == "tag" else kind, text) for kind, text in found])
 
 
