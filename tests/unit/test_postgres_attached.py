@@ -12,6 +12,9 @@ from tests.stores.postgres.writing import (
     at,
     changes,
     column,
+    composite,
+    domain,
+    enum,
     function,
     planned,
     policy,
@@ -302,3 +305,25 @@ def test_a_trigger_keeps_the_function_it_calls() -> None:
     live = state(function("f()", "RETURNS trigger\nAS $function$x$function$"), table("a"))
     with pytest.raises(PlanError, match=r"calls app\.function\.public\.f\(\), which this plan drops"):
         planned(live, state(table("a"), trigger("a", "t", **AFTER)))
+
+
+@pytest.mark.parametrize("kind", ["domain", "composite"])
+def test_a_routine_waits_for_its_type_made_anew_for_another_whatever_else_changes_in_it(kind: str) -> None:
+    """A comment, or a field that goes, is what nobody else would have to wait for."""
+
+    def taken(*values: str, comment: str | None = None, **more: str) -> State:
+        inner, word, outer = at("enum", "inner"), at("domain", "word"), at("composite", "outer")
+        given = {"domain": word, "composite": outer}[kind]
+        return state(
+            enum("inner", *values),
+            domain("word", "inner", refers=(inner,), comment=comment),
+            composite("outer", field="word", **more).replace(refers=(word,)),
+            table("held"),
+            column("held", "value", "outer", position=1, refers=(outer,)),
+            function("made()", f"RETURNS {given.parts[1]} LANGUAGE sql AS 'select null'", refers=(given,)),
+        )
+
+    ids = [s.id for s in planned(taken("a", "b", gone="text"), taken("b", "a", comment="noted")).steps]
+    name = {"domain": "word", "composite": "outer"}[kind]
+    drop, create = (ids.index(f"app.function.public.made()/{part}") for part in ("1-drop", "2-create"))
+    assert drop < ids.index(f"app.{kind}.public.{name}/1-replace") < create

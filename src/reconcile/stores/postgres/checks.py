@@ -15,6 +15,7 @@ from reconcile.change import Server
 from reconcile.errors import Problem, StoreError
 from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.advice import numbers, stands_in, to_create, to_have
+from reconcile.stores.postgres.changes.casting import bare
 from reconcile.stores.postgres.checks_versions import NEWEST, VERSIONED, version_problems
 from reconcile.stores.postgres.resources import (
     Column,
@@ -47,7 +48,8 @@ SELECT current_setting('server_version'), current_database()::text, current_user
        current_setting('maintenance_work_mem'),
        (SELECT coalesce(jsonb_object_agg(name, requires), '{}') FROM pg_available_extension_versions
         WHERE requires IS NOT NULL),
-       (SELECT jsonb_agg(rolname) FROM pg_roles WHERE pg_has_role(oid, 'MEMBER'))
+       (SELECT jsonb_agg(rolname) FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')),
+       (SELECT jsonb_agg(jsonb_build_array(format_type(castsource, NULL), format_type(casttarget, NULL))) FROM pg_cast)
 """
 
 
@@ -81,6 +83,7 @@ def server(connection: psycopg.Connection[TupleRow], name: str) -> Server:
             "maintenance_work_mem": row[15],
             "required_extensions": row[16],
             "member_of": row[17],
+            "casts": frozenset((bare(source), bare(target)) for source, target in row[18]),
             "user": user,
             "database": database,
         },

@@ -47,7 +47,7 @@ class Second:
         self.judged = type_change(self.old.type, self.new.type)
         declared = self.new.using is not None
         self.narrows = not (self.judged.wider or declared or self.old.type == self.new.type)
-        value = self.new.using or fitted(self.old, self.new)
+        value = self.new.using or fitted(world.server, self.old, self.new)
         self.pair = Pair(self.table, self.name, self.beside.parts[-1], self.new, value)
         self.begun = begun(world, self.old)
         self.phase = Phase.CONTRACT if self.narrows else Phase.MIGRATE

@@ -72,7 +72,7 @@ def retype_steps(
     if after.collation:
         clause += f" COLLATE {dotted(after.collation)}"
     if judged is not None and judged.using:
-        clause += f" USING {cast_of(before, after)}"
+        clause += f" USING {cast_of(world.server, before, after)}"
     calls = [alter_statement(before, "DROP DEFAULT")] if before.default is not None else []
     if before.identity is not None and after.identity is None:
         gone = quick.index(alter_statement(before, "DROP IDENTITY")) + 1

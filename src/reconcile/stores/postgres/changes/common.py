@@ -258,8 +258,10 @@ def requires(world: World, addresses: Iterable[Address]) -> frozenset[Fact]:
             found.add(ok(address))  # renamed online: there are two until one takes over
         elif before is None or after is None or world.where(address) != address:
             found.add(has(address))
+        elif remade(world, address) or type_remade(world, address):
+            found.add(ok(address))
         elif before == after:
-            found.add(ok(address) if remade(world, address) or type_remade(world, address) else has(address))
+            found.add(has(address))
         elif not _unnoticed(before, after):
             found.add(ok(address))
         if isinstance(before, Column) and isinstance(after, Column):

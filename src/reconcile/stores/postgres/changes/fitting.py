@@ -44,8 +44,7 @@ def _misfit(name: str, before: Type, after: Type, new: str, version: tuple[int, 
         limited = after.args or after.base == "character"
         return f"rtrim(substr({name}::text, {length + 1}), ' ') <> ''" if limited else None
     if before.base in STRINGS:
-        known = version >= _INPUT_IS_VALID
-        return f"{name} IS NOT NULL AND NOT pg_input_is_valid({name}::text, {literal(new)})" if known else None
+        return as_text_misfit(name, new, version)
     if before.base in _INTEGERS or before.base in _FRACTIONS:
         return _number(name, before, after)
     if {before.base, after.base} <= {"bit", "bit varying"}:
@@ -54,6 +53,12 @@ def _misfit(name: str, before: Type, after: Type, new: str, version: tuple[int, 
             return f"length({name}) <> {length}"
         return f"length({name}) > {length}" if after.args else None
     return None
+
+
+def as_text_misfit(name: str, new: str, version: tuple[int, ...]) -> str | None:
+    """SQL that is true of values whose text the new type refuses; None where the server cannot be asked."""
+    known = version >= _INPUT_IS_VALID
+    return f"{name} IS NOT NULL AND NOT pg_input_is_valid({name}::text, {literal(new)})" if known else None
 
 
 def _number(name: str, before: Type, after: Type) -> str | None:

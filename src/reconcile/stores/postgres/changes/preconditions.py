@@ -12,9 +12,9 @@ from typing import cast
 
 from reconcile.change import Call, Op, Step, World
 from reconcile.model import Address
-from reconcile.stores.postgres.changes.casting import fitted
+from reconcile.stores.postgres.changes.casting import castable, fitted
 from reconcile.stores.postgres.changes.column import volatile
-from reconcile.stores.postgres.changes.fitting import STRINGS, misfit
+from reconcile.stores.postgres.changes.fitting import STRINGS, as_text_misfit, misfit
 from reconcile.stores.postgres.changes.homes import home, homes
 from reconcile.stores.postgres.changes.named import columns_used, mentions
 from reconcile.stores.postgres.changes.remaking import is_made_again, made_again, retyped
@@ -74,7 +74,7 @@ def converted(world: World, column: Address) -> str | None:
     if before.type == after.type:  # another collation
         return name
     condition = _misfit(world, before, after)
-    cast = fitted(before, after, name)
+    cast = fitted(world.server, before, after, name)
     return cast if condition is None else f"CASE WHEN {condition} THEN NULL ELSE {cast} END"
 
 
@@ -290,9 +290,12 @@ def _misfit(world: World, before: Column, after: Column) -> str | None:
     """SQL that is true of values that the new type refuses."""
     name = live_column(world, before.address)
     enum = next((r for a in after.refers if isinstance(r := world.target.get(a), Enum)), None)
-    if enum is not None and Type.of(before.type).base in STRINGS | _enums(world):
-        array = Type.of(after.type).array or Type.of(before.type).array
+    apart = not castable(world.server, before, after)
+    array = Type.of(after.type).array or Type.of(before.type).array
+    if enum is not None and (apart or Type.of(before.type).base in STRINGS | _enums(world)):
         return None if array else f"{name}::text NOT IN ({', '.join(map(literal, enum.values))})"
+    if apart and not array and not any(map(world.creates, after.refers)):
+        return as_text_misfit(name, after.type, world.server.numbers)
     return misfit(name, before.type, after.type, world.server.numbers)
 
 
