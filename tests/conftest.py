@@ -24,10 +24,13 @@ from reconcile.sandbox.scratch import Scratch, postgres_database
 from reconcile.stores import kinds
 from tests.everywhere import begun
 from tests.projects import Folder
+from tests.temporary import in_memory
 
 pytest_plugins = ["pytester"]
 
 _HERE = Path(__file__).parent
+# before pytest and the servers look where temporary files go
+in_memory(os.environ)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -141,10 +144,15 @@ def postgres_servers(reconcile_sandbox: Scratch) -> Iterator[Callable[[str], Scr
 @pytest.fixture
 def make_postgres_database(
     postgres_version: str, postgres_servers: Callable[[str], Scratch]
-) -> Iterator[Callable[[], str]]:
-    """As the plugin's, on the version that the test runs on."""
+) -> Iterator[Callable[..., str]]:
+    """As the plugin's, on the version that the test runs on; of a database's name, it makes a copy of that."""
     with ExitStack() as stack:
-        yield lambda: stack.enter_context(postgres_database(postgres_servers(postgres_version).postgres_url))
+
+        def make(template: str = "template0") -> str:
+            server = postgres_servers(postgres_version).postgres_url
+            return stack.enter_context(postgres_database(server, template=template))
+
+        yield make
 
 
 @pytest.fixture

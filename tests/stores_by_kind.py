@@ -8,8 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+
+from reconcile.sandbox.scratch import create_postgres_database
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,8 @@ class Target:
 
     settings: dict[str, Any]
     execute: Callable[[Path], None]
+    keep: Callable[[], Callable[[], None]] | None = None
+    """Keeps what it holds now, and gives what brings that back; None where it is quicker to make it again."""
 
 
 Fresh = Callable[[], Target]
@@ -26,6 +31,7 @@ Fresh = Callable[[], Target]
 def postgres(request: pytest.FixtureRequest) -> Fresh:
     """A new database each time."""
     import psycopg
+    from psycopg import sql
 
     make = request.getfixturevalue("make_postgres_database")
 
@@ -36,7 +42,18 @@ def postgres(request: pytest.FixtureRequest) -> Fresh:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(script.read_text())
 
-        return Target({"url": url}, execute)
+        def keep() -> Callable[[], None]:
+            name = urlsplit(url).path[1:]
+            kept = make(name)
+
+            def back() -> None:
+                with psycopg.connect(kept, autocommit=True) as connection:
+                    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+                    create_postgres_database(connection, name, urlsplit(kept).path[1:])
+
+            return back
+
+        return Target({"url": url}, execute, keep)
 
     return fresh
 

@@ -18,10 +18,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconcile.errors import ReconcileError
 from reconcile.sandbox import NAMES, PREFIX, Sandbox
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg import sql
 
 DISPOSABLE = PREFIX + "DISPOSABLE"
 
@@ -122,13 +126,27 @@ class Scratch:
         return variables[PREFIX + name] if default is None else variables.get(PREFIX + name, default)
 
 
+def create_postgres_database(
+    connection: psycopg.Connection[Any], name: str, template: str, options: sql.Composable | None = None
+) -> None:
+    """CREATE DATABASE, in the way that takes the server least time."""
+    from psycopg import sql
+
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    # copying files takes two checkpoints: half the time of writing all to the log, but only where nothing is synced
+    row = connection.execute("SELECT current_setting('fsync')").fetchone()
+    copied = row == ("off",) and connection.info.server_version >= 150000
+    connection.execute(create + (options or sql.SQL("")) + sql.SQL(" STRATEGY file_copy" if copied else ""))
+
+
 @contextmanager
-def postgres_database(server: str, encoding: str = "") -> Iterator[str]:
-    """The URL of a fresh empty database, dropped afterwards whoever is connected to it.
+def postgres_database(server: str, encoding: str = "", template: str = "template0") -> Iterator[str]:
+    """The URL of a fresh database, dropped afterwards whoever is connected to it.
 
     Args:
         server: URL of a role that may create databases.
         encoding: another than the cluster's.
+        template: the database that it is a copy of; by default it is empty.
     """
     import psycopg
     from psycopg import sql
@@ -140,7 +158,7 @@ def postgres_database(server: str, encoding: str = "") -> Iterator[str]:
             # the C locale goes with every encoding; the provider is chosen from 15 on
             provider = " LOCALE_PROVIDER libc" if connection.info.server_version >= 150000 else ""
             options = sql.SQL(f" ENCODING {{}}{provider} LOCALE 'C'").format(sql.Literal(encoding))
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0{}").format(sql.Identifier(name), options))
+        create_postgres_database(connection, name, template, options)
     try:
         yield urllib.parse.urlsplit(server)._replace(path=f"/{name}").geturl()
     finally:

@@ -17,7 +17,7 @@ from tests.stores.postgres.by_hand_types import TYPE_ROWS
 
 from reconcile import workflow
 from reconcile.errors import ReconcileError
-from reconcile.sandbox.scratch import Scratch
+from reconcile.sandbox.scratch import Scratch, create_postgres_database
 
 
 class Templates:
@@ -27,6 +27,8 @@ class Templates:
         self.server, self.path = server, path
         self.prefix = f"reconcile_by_hand_{secrets.token_hex(4)}"
         self.made: dict[str, str] = {}
+        self.objects: dict[str, dict[str, str]] = {}
+        """What is in each, as the test's own eyes see it."""
         with psycopg.connect(server) as connection:
             self.version = connection.info.server_version // 10000
 
@@ -52,11 +54,16 @@ class Templates:
                 with psycopg.connect(self.url(name), autocommit=True) as connection:
                     connection.execute(base.before.encode())
             self.folder(self.path / name, self.url(name), base).apply("all")
+            folder = self.folder(self.path / f"{name}_without_ledger", self.url(name), base)
+            for prune in ("none", "extra"):
+                assert [s.id for s in folder.plan(prune=prune).steps] == [], "applied, so there is nothing to do"
+            self.objects[base.name] = catalog.objects(self.url(name))
         return self.made[base.name]
 
     def copy(self, base: Base) -> str:
         name = f"{self.template(base)}_{secrets.token_hex(3)}"
-        self.execute(f"CREATE DATABASE {{}} TEMPLATE {self.made[base.name]}", name)
+        with psycopg.connect(self.server, autocommit=True) as connection:
+            create_postgres_database(connection, name, self.made[base.name])
         return name
 
     def drop(self, name: str) -> None:
@@ -87,8 +94,7 @@ def test_what_is_done_by_hand_is_seen_and_undone(row: ByHand, templates: Templat
     name = templates.copy(row.base)
     try:
         folder = templates.folder(tmp_path / "project", templates.url(name), row.base)
-        before = catalog.objects(templates.url(name))
-        assert [s.id for s in folder.plan(prune=row.prune).steps] == [], "applied, so there is nothing to do"
+        before = templates.objects[row.base.name]
         with psycopg.connect(templates.url(name), autocommit=True) as connection:
             if templates.version < row.since:
                 with pytest.raises(psycopg.Error):
@@ -99,8 +105,9 @@ def test_what_is_done_by_hand_is_seen_and_undone(row: ByHand, templates: Templat
         if row.named:
             assert is_named(folder)
             return
-        assert folder.plan(prune=row.prune).steps, "and so does the plan"
-        workflow.apply(folder.load(), folder.plan(prune=row.prune, allow=("all",)))
+        plan = folder.plan(prune=row.prune, allow=("all",))
+        assert plan.steps, "and so does the plan"
+        workflow.apply(folder.load(), plan)
         assert catalog.differences(before, catalog.objects(templates.url(name))) == []
         assert [s.id for s in folder.plan(prune=row.prune).steps] == []
     finally:
