@@ -32,6 +32,7 @@ LAYERS = (
         "expectations",
         "checkup",
         "backups",
+        "restoring",
         "machine",
         "commands",
         "moments",

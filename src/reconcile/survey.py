@@ -22,6 +22,7 @@ from reconcile.migrations import change as migrations
 from reconcile.model import Address, Json, Resource, State, declared_only
 from reconcile.narrow import follow
 from reconcile.plan import fingerprint
+from reconcile.restoring import refuse_half
 from reconcile.stores import package
 from reconcile.stores.base import Canonical
 from reconcile.stores.rows import HoldsRows, Rows
@@ -176,11 +177,15 @@ def same_project(project: Project, ledger: Ledger) -> Stamp | None:
 
 
 def _same_world(project: Project, ledger: Ledger, stores: Mapping[str, Store]) -> None:
-    """Refuse a ledger, or a store's mark, that another project or environment left, or a restored copy."""
+    """Refuse a ledger, or a store's mark, that another project or environment left, or a restored copy; a store that
+    is restored."""
+    marks = {name: store.session.mark(None) for name, store in stores.items()}
+    for name, mark in marks.items():
+        refuse_half(name, mark)
     same_world(project, ledger, {name: store.server.identity for name, store in stores.items()})
     ours = (project.name, project.environment)
     for name, store in stores.items():
-        mark = store.session.mark(None)
+        mark = marks[name]
         theirs = (mark.get("project"), mark.get("environment"))
         if mark and theirs != ours:
             raise ReconcileError(

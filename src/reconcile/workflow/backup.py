@@ -19,6 +19,7 @@ from reconcile.ledger_file import copy
 from reconcile.ledger_runs import holder
 from reconcile.machine import seconds_of
 from reconcile.model import Json
+from reconcile.restoring import refuse_half
 from reconcile.stores import package
 from reconcile.stores.backups import BacksUp, Inspects, Made
 from reconcile.stores.base import Session, StoreSpec
@@ -135,6 +136,7 @@ def _saved(
             said = run_command(spec, "command", folder)
             return Saved(spec.kind, "", None, "", "command", backups.files_in(part, folder), notes=tuple(said))
         server = session.server()
+        refuse_half(spec.name, session.mark(None))
         if not isinstance(session, BacksUp):
             note = (
                 f"not saved: this tool has no way to save {spec.kind}; name a program: `backup: {{command: [PROGRAM]}}`"

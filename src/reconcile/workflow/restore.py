@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconcile.apply import heartbeat
@@ -14,6 +14,7 @@ from reconcile.errors import PartialError, ReconcileError, RefusedError
 from reconcile.ledger import Ledger
 from reconcile.ledger_file import copy
 from reconcile.ledger_rows import World
+from reconcile.restoring import RESTORING, refuse_half
 from reconcile.stores import package
 from reconcile.stores.backups import BacksUp
 from reconcile.stores.base import Session
@@ -34,7 +35,16 @@ class Restoring:
     stores: Mapping[str, Saved]
     sessions: Mapping[str, Session] = field(repr=False)
     held: Mapping[str, Sequence[str]]
-    """By store what it holds now."""
+    """By store what it holds now and would lose."""
+    marks: Mapping[str, Mapping[str, str]]
+    """By store what its mark says."""
+    whole: frozenset[str] = frozenset()
+    """Stores that an earlier try of this restore has come to the end with: nothing is done there again."""
+
+    @property
+    def again(self) -> frozenset[str]:
+        """Stores that an earlier try of this restore had begun with: what they hold is its own."""
+        return frozenset(name for name, mark in self.marks.items() if mark.get(RESTORING) == self.found.name)
 
 
 @contextmanager
@@ -70,8 +80,20 @@ def restoring(project: Project, found: Found, only: Sequence[str] = (), adopt: b
                 spec = project.stores[name]
                 sessions[name] = package(spec.kind).connect(spec, project.name, project.environment)
                 stack.callback(sessions[name].close)
-        held = {name: s.in_the_way() for name, s in sessions.items() if isinstance(s, BacksUp)}
-        yield Restoring(project, found, chosen, sessions, {name: lines for name, lines in held.items() if lines})
+        marks = {name: session.mark(None) for name, session in sessions.items()}
+        asked = Restoring(project, found, chosen, sessions, {}, marks)
+        whole = frozenset(name for name in sessions if asked.again and _is_whole(asked, name))
+        held = {n: s.in_the_way() for n, s in sessions.items() if isinstance(s, BacksUp) and n not in whole}
+        yield replace(asked, held={name: lines for name, lines in held.items() if lines}, whole=whole)
+
+
+def _is_whole(asked: Restoring, name: str) -> bool:
+    """Whether a store holds exactly what the backup says. What is only half there may not even be readable."""
+    session, made = asked.sessions[name], made_of(asked.stores[name])
+    try:
+        return isinstance(session, BacksUp) and not made.contents.differs(session.contents(made))
+    except ReconcileError:
+        return False
 
 
 def _chosen(project: Project, stores: Mapping[str, Saved], only: Sequence[str]) -> dict[str, Saved]:
@@ -100,8 +122,8 @@ def refuse_held(asked: Restoring) -> None:
     Raises:
         ReconcileError: a store holds something.
     """
-    if asked.held:
-        lines = "\n".join(f"  {name}: {shown(held)}" for name, held in asked.held.items())
+    if refused := {name: held for name, held in asked.held.items() if name not in asked.again}:
+        lines = "\n".join(f"  {name}: {shown(held)}" for name, held in refused.items())
         raise ReconcileError(
             f"these stores are not empty; nothing was changed:\n{lines}",
             hint=f"to take all of that away and restore the backup in its place: reconcile restore {asked.found.name}"
@@ -118,6 +140,9 @@ def shown(held: Sequence[str], most: int = 8) -> str:
 def carry_out(asked: Restoring, replace: bool, on_told: OnTold = lambda store, detail: None) -> list[str]:
     """Restore, compare with the manifest, make the ledger this environment's; what a person should know of it.
 
+    Killed anywhere, it can be begun again: until the last store is compared, the marks of all say that they are
+    restored, every other command refuses them, and what an earlier try left is taken away first.
+
     Raises:
         RefusedError: another run holds the lock; nothing was changed.
         PartialError: stores were changed, and it did not come to its end.
@@ -127,21 +152,59 @@ def carry_out(asked: Restoring, replace: bool, on_told: OnTold = lambda store, d
         refuse_held(asked)
     project, ledger = asked.project, open_ledger(asked.project)
     run = f"restore-{uuid.uuid4().hex[:8]}"
-    there = False
+    with ExitStack() as stack:
+        stack.callback(ledger.close)
+        lock = _Lock(ledger, run, stack)
+        lock.take()
+        _mark(asked)
+        notes = _each(asked, replace, on_told, lock)
+        _refuse_different(asked, on_told)
+        return notes + _ledger_file(asked) + _adopted(project, asked.sessions)
+
+
+@dataclass
+class _Lock:
+    """The ledger's lock, if there is a ledger; to be taken again when that was restored, which nobody has locked."""
+
+    ledger: Ledger
+    run: str
+    stack: ExitStack
+    _held: bool = False
+
+    def take(self) -> None:
+        """
+        Raises:
+            RefusedError: another run holds it.
+        """
+        if self.ledger.exists() and not (self._held and self.ledger.renew()):
+            self.ledger.ensure()
+            self.ledger.lock(self.run)
+            if not self._held:
+                self.stack.callback(self._release)
+                self.stack.enter_context(heartbeat(self.ledger))
+                self._held = True
+
+    def _release(self) -> None:
+        with suppress(ReconcileError):
+            self.ledger.release()
+
+
+def _mark(asked: Restoring) -> None:
+    """Say in all stores, before anything is changed in one, that they are restored."""
+    ours = {"project": asked.project.name, "environment": asked.project.environment}
     try:
-        if ledger.exists():
-            ledger.ensure()
-            ledger.lock(run)
-            there = True
-        with heartbeat(ledger) if there else nullcontext():
-            notes = _each(asked, replace, on_told)
-            _refuse_different(asked, on_told)
-    finally:
-        if there:
-            with suppress(ReconcileError):  # it may be another ledger by now, which nobody has locked
-                ledger.release()
-        ledger.close()
-    return notes + _ledger_file(asked) + _adopted(project, asked.sessions)
+        for session in asked.sessions.values():
+            session.mark({**ours, RESTORING: asked.found.name})
+    except BaseException:
+        _as_before(asked)
+        raise
+
+
+def _as_before(asked: Restoring) -> None:
+    """Nothing was changed: nor are the marks."""
+    for name, session in asked.sessions.items():
+        with suppress(ReconcileError):
+            session.mark(asked.marks[name])
 
 
 def _ledger_file(asked: Restoring) -> list[str]:
@@ -152,29 +215,40 @@ def _ledger_file(asked: Restoring) -> list[str]:
     if place.exists():
         return [f"the ledger {place} was left as it is; that of the backup is {saved}"]
     place.parent.mkdir(parents=True, exist_ok=True)
-    copy(saved, place)
+    part = place.with_name(f"{place.name}.part")
+    part.unlink(missing_ok=True)
+    copy(saved, part)
+    part.rename(place)  # killed before, there is none, and not the half of one
     return []
 
 
-def _each(asked: Restoring, replace: bool, on_told: OnTold) -> list[str]:
+def _each(asked: Restoring, replace: bool, on_told: OnTold, lock: _Lock) -> list[str]:
     notes, done = [], []
     for name, saved in asked.stores.items():
         folder, session = asked.found.folder / name, asked.sessions.get(name)
         try:
-            if isinstance(session, BacksUp):
-                told = session.put_back(folder, made_of(saved), replace, _to(on_told, name))
+            if name in asked.whole:
+                told: Sequence[str] = ["was whole already"]
+            elif isinstance(session, BacksUp):
+                anew = replace or name in asked.again
+                told = session.put_back(folder, made_of(saved), anew, _to(on_told, name))
             else:
                 told = run_command(asked.project.stores[name], "restore", folder)
             notes += [f"{name}: {line}" for line in told]
             done.append(name)
+            if name == asked.project.ledger.store:
+                lock.take()
         except (ReconcileError, KeyboardInterrupt) as error:
             if not done and isinstance(error, ReconcileError) and _as_it_was(session, asked.held.get(name, ())):
+                _as_before(asked)
                 raise
             left = [n for n in asked.stores if n not in done]
+            again = "--replace" if replace else ""
             raise PartialError(
                 f"restored: {', '.join(done) or 'nothing'}; not, or not whole: {', '.join(left)}: "
                 f"{str(error) or 'interrupted'}",
-                hint=f"when that is mended: reconcile restore {asked.found.name} --replace --only {left[0]}",
+                hint="when that is mended, begin it again; what is whole stays:"
+                f" reconcile restore {asked.found.name} {again}".rstrip(),
             ) from error
     return notes
 
@@ -210,18 +284,20 @@ def _adopted(project: Project, restored: Mapping[str, Session]) -> list[str]:
     ledger = open_ledger(project)
     try:
         ours = {"project": project.name, "environment": project.environment}
-        for session in restored.values():
-            session.mark(ours)
-        if not ledger.exists():
-            return []
-        ledger.ensure()
-        stamp = ledger.world()
-        identities = {name: session.server().identity for name, session in restored.items()}
-        ledger.stamp(World(project.name, project.environment, identities))
         notes = []
-        if stamp is not None and (stamp.project, stamp.environment) != (project.name, project.environment):
-            notes.append(f"the ledger was that of {stamp.project}, {stamp.environment}: its runs are history here")
-        return notes + _history(ledger)
+        if ledger.exists():
+            ledger.ensure()
+            stamp = ledger.world()
+            for session in restored.values():
+                session.mark({**session.mark(None), **ours})  # which an identity may be made from
+            identities = {name: session.server().identity for name, session in restored.items()}
+            ledger.stamp(World(project.name, project.environment, identities))
+            if stamp is not None and (stamp.project, stamp.environment) != (project.name, project.environment):
+                notes.append(f"the ledger was that of {stamp.project}, {stamp.environment}: its runs are history here")
+            notes += _history(ledger)
+        for session in restored.values():
+            session.mark(ours)  # last of all: from here on the restore is over
+        return notes
     finally:
         ledger.close()
 
@@ -261,6 +337,7 @@ def adopt(project: Project) -> list[str]:
         for name, spec in project.stores.items():
             sessions[name] = package(spec.kind).connect(spec, project.name, project.environment)
             stack.callback(sessions[name].close)
+            refuse_half(name, sessions[name].mark(None))
         return _adopted(project, sessions)
 
 

@@ -21,6 +21,7 @@ from reconcile.findings import Finding, NotRun, Result, Rule, Sample, Verified
 from reconcile.idsets import NONE, IdSet, Part
 from reconcile.mirrors import Mirror, resolved
 from reconcile.model import Address, Json, Source, State
+from reconcile.restoring import refuse_half
 from reconcile.stores import package
 from reconcile.stores.base import Listing, Session, Side, Verifies
 from reconcile.suggest import meant
@@ -153,6 +154,7 @@ def _raise(errors: Sequence[BaseException]) -> None:
 def _look(kind: str, session: Session, states: tuple[State, State], files: Mapping[Side, Path], sample: int) -> _Looked:
     """Everything about one store, over its one connection: of (what was chosen, all that is declared)."""
     looked = _Looked(session.server())
+    refuse_half(looked.server.name, session.mark(None))
     chosen, declared = states
     if isinstance(session, Verifies):
         looked.verified = session.verify(chosen, sample, declared)

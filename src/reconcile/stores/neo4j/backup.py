@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ _LEVEL = 3
 _LATE = 100_000
 """So many nodes made after the scan may be the end of a relationship; more, and the graph is too busy."""
 _DELETED = 10_000
+_PUTTING_BACK = {"reconcile": "restore"}
+"""By which transactions of a restore that was killed are known: the server may still be at work on one."""
 _SUM = 1 << 64
 _MARK = f"`{introspect.MARK_LABEL}`"
 _ALL_NODES = (
@@ -46,6 +49,8 @@ _COUNTS = (
     f"CALL {{ MATCH (n) RETURN count(n) AS every }} CALL {{ MATCH (m:{_MARK}) RETURN count(m) AS marks }}"
     " CALL { MATCH ()-[r]->() RETURN count(r) AS relationships } RETURN every - marks AS nodes, relationships"
 )
+_TRANSACTIONS = "SHOW TRANSACTIONS YIELD transactionId AS id, metaData"
+_TERMINATE = "TERMINATE TRANSACTIONS $ids YIELD message RETURN message"
 _CONSTRAINTS = "SHOW CONSTRAINTS YIELD name, type, entityType, labelsOrTypes, properties, createStatement"
 _INDEXES = (
     "SHOW INDEXES YIELD name, type, entityType, labelsOrTypes, properties, options, state, owningConstraint,"
@@ -228,6 +233,7 @@ class Backup:
 
     def put_back(self, folder: Path, made: Made, replace: bool, tell: Tell) -> list[str]:
         """See `BacksUp.put_back`."""
+        self._end_others()
         if replace:
             self._empty(tell)
         with self._opened() as session, closing(Numbers()) as keys:
@@ -244,15 +250,25 @@ class Backup:
         del made
         return []
 
+    def _end_others(self) -> None:
+        """End what a restore that was killed still does, and wait until nothing of it is left."""
+        while True:
+            ids = [r["id"] for r in self._read(_TRANSACTIONS) if dict(r["metaData"] or {}) == _PUTTING_BACK]
+            if not ids:
+                return
+            self._read(_TERMINATE, ids=ids)
+            time.sleep(0.05)
+
     def _empty(self, tell: Tell) -> None:
+        """The tool's mark stays: it says that a restore is under way."""
         tell("deleting what there is")
         with self._opened() as session:
             for entry in self._schema():
                 if entry["type"] != "LOOKUP":
                     word = "CONSTRAINT" if entry["kind"] == "constraint" else "INDEX"
-                    session.run(f"{self._head}DROP {word} $name IF EXISTS", name=entry["name"]).consume()
-            statement = f"{self._head}MATCH (n) WITH n LIMIT {_DELETED} DETACH DELETE n"
-            while session.run(statement).consume().counters.nodes_deleted:
+                    _sent(session, f"{self._head}DROP {word} $name IF EXISTS", name=entry["name"])
+            statement = f"{self._head}MATCH (n) WHERE NOT n:{_MARK} WITH n LIMIT {_DELETED} DETACH DELETE n"
+            while _sent(session, statement).counters.nodes_deleted:
                 pass
 
     def _make_schema(self, session: neo4j.Session, schema: Sequence[Mapping[str, Any]], tell: Tell) -> None:
@@ -264,12 +280,19 @@ class Backup:
                 if wanted.get(entry["name"]) == entry["entityType"]:
                     there.add(entry["name"])
                 else:
-                    session.run(f"{self._head}DROP INDEX $name", name=entry["name"]).consume()
+                    _sent(session, f"{self._head}DROP INDEX $name", name=entry["name"])
         for made in schema:
             if made["name"] not in there:
                 tell(f"{made['kind']} {made['name']}")
-                session.run(str(made["statement"])).consume()
-        session.run(f"{self._head}CALL db.awaitIndexes(86400)").consume()
+                _sent(session, str(made["statement"]))
+        _sent(session, f"{self._head}CALL db.awaitIndexes(86400)")
+
+
+def _sent(session: neo4j.Session, statement: str, **parameters: Any) -> neo4j.ResultSummary:
+    import neo4j
+
+    query = neo4j.Query(statement, metadata=_PUTTING_BACK)
+    return session.run(query, parameters).consume()
 
 
 class _Writer:
@@ -306,7 +329,7 @@ class _Writer:
     def _send(self, kind: tuple[str, ...]) -> None:
         rows = self._waiting.pop(kind)
         self._bytes -= self._sizes.pop(kind)
-        with self._session.begin_transaction(timeout=0) as transaction:
+        with self._session.begin_transaction(metadata=_PUTTING_BACK, timeout=0) as transaction:
             if kind[0] == "node":
                 self._nodes(transaction, kind[1:], rows)
             else:

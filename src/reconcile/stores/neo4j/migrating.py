@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconcile.change import Server
 from reconcile.errors import RefusedError, StoreError
+from reconcile.restoring import refuse_half
 from reconcile.stores.base import StoreSpec
 from reconcile.stores.migrating import Entry, Group, History, Judge, Part, Progress, Row, Statement, StatementError
 from reconcile.stores.neo4j import faults
@@ -42,7 +43,12 @@ class Neo4jMigrations:
         self._session = Neo4jSession(spec)
 
     def server(self) -> Server:
-        """See `Migrates`."""
+        """See `Migrates`.
+
+        Raises:
+            RefusedError: a restore of this store has not come to its end.
+        """
+        refuse_half(self.name, self._session.mark(None))
         return self._session.server()
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,11 @@ SELECT 'schema ' || n.nspname FROM pg_namespace n WHERE n.nspname <> 'public' AN
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_namespace'::regclass AND d.objid = n.oid
                   AND d.deptype = 'e')
 ORDER BY 1
+"""
+_RESTORE = "reconcile restore"
+_END_OTHERS = f"""
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE application_name = '{_RESTORE}' AND datname = current_database() AND usename = session_user
 """
 
 
@@ -160,6 +166,7 @@ class Backup:
                 hint="create them, or restore as a superuser:  "
                 + "  ".join(f"CREATE ROLE {ident(r)};" for r in missing),
             )
+        self._end_others()
         empty = emptied(self.connection, bool(facts["public"])) if replace else Emptied("")
         head = empty.statements
         if not facts["public"] and not replace:
@@ -182,6 +189,11 @@ class Backup:
             for name in missing
         ]
 
+    def _end_others(self) -> None:
+        """End what a restore that was killed still does: its last statement may hold locks for long."""
+        while self.connection.execute(_END_OTHERS.encode()).fetchall():
+            time.sleep(0.05)
+
     def _may_make_roles(self) -> bool:
         """Whether roles can be made for the time of the restore: objects that name them could not be made else."""
         row = self.connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
@@ -189,7 +201,7 @@ class Backup:
 
     def _play(self, tools: programs.Programs, dump: Path, head: str, tail: str, staying: Set[str]) -> None:
         """Send the statements of a dump between `head` and `tail`; committed only if all of it came through."""
-        where, environment = programs.connection(self.spec)
+        where, environment = programs.connection(self.spec, _RESTORE)
         with tempfile.NamedTemporaryFile("w", suffix=".list") as chosen:
             chosen.write(_entries(tools, dump, self.spec, staying))
             chosen.flush()

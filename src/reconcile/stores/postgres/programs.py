@@ -84,8 +84,11 @@ def _look(folder: Path) -> Programs | None:
     return Programs(folder, int(version[1]), version[1] + (version[2] or "")) if version else None
 
 
-def connection(spec: StoreSpec) -> tuple[str, Mapping[str, str]]:
+def connection(spec: StoreSpec, name: str = "reconcile backup") -> tuple[str, Mapping[str, str]]:
     """How to reach the database: what may stand in a command line, and the environment with what may not.
+
+    Args:
+        name: what the server shows of who works.
 
     Raises:
         ReconcileError: see `connect`.
@@ -95,7 +98,7 @@ def connection(spec: StoreSpec) -> tuple[str, Mapping[str, str]]:
     environment = dict(os.environ)
     if given.get("password"):
         environment["PGPASSWORD"] = str(given["password"])
-    return conninfo.make_conninfo("", **{**shown, "application_name": "reconcile backup"}), environment
+    return conninfo.make_conninfo("", **{**shown, "application_name": name}), environment
 
 
 def refusal(error: str, what: str, spec: StoreSpec, hint: str | None = None) -> StoreError:
