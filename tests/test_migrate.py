@@ -437,7 +437,7 @@ def test_an_apply_runs_them_in_its_migrate_phase(folder: Folder) -> None:
     files = {
         "001_fill.sql": "INSERT INTO notes VALUES (1, 'a');\nTRUNCATE notes;\nINSERT INTO notes VALUES (2, 'b');\n"
         "-- reconcile: allow truncate: nothing is in it yet\n-- VERIFY: SELECT count(*) FROM notes => 1\n",
-        "002_more.sql": "INSERT INTO notes VALUES (3, 'c');\n",
+        "002_more.sql": "INSERT INTO notes VALUES (3, 'c');\nSET ROLE pg_read_all_data;\n",
     }
     write(folder.path / "migrations", files)
     folder.declare(s="tables:\n  notes: {columns: {id: bigint, title: text}, primary_key: [id]}\n")
@@ -462,7 +462,7 @@ def test_an_apply_runs_them_in_its_migrate_phase(folder: Folder) -> None:
 
 def test_a_file_is_mended_and_the_apply_resumed(folder: Folder) -> None:
     """But for what of it is committed; and it may do nothing then that the plan did not show."""
-    begins = "INSERT INTO notes VALUES (1);\nCREATE INDEX CONCURRENTLY notes_id ON notes (id);\n"
+    begins = "CREATE SCHEMA own; SET search_path = own, public; INSERT INTO notes VALUES (1);\nCREATE INDEX CONCURRENTLY notes_id ON notes (id);\n"
     files = {"001_a.sql": begins + "INSERT INTO notes VALUES ('x');\n", "002_b.sql": "INSERT INTO notes VALUES (3);\n"}
     write(folder.path / "migrations", files)
     folder.declare(s="tables:\n  notes: {columns: {id: bigint}}\n")
@@ -472,12 +472,17 @@ def test_a_file_is_mended_and_the_apply_resumed(folder: Folder) -> None:
         (begins.replace("(1)", "(7)") + "SELECT 1;\n", 1, "has changed since a part of it ran, in that part"),
         (begins + "TRUNCATE notes;\n", 1, "001_a.sql:3:1: truncate: TRUNCATE notes"),
         (begins + "TRUNCATE notes; -- reconcile: allow truncate: why\n", 4, "the plan did not show: truncate: why"),
-        (begins + "INSERT INTO notes VALUES (2);\n", 0, "001_a.sql was mended: its checksum was"),
+        (
+            begins + "CREATE TABLE own AS SELECT 1; INSERT INTO notes VALUES (2);\n",
+            0,
+            "001_a.sql was mended: its checksum was",
+        ),
     ):
         write(folder.path / "migrations", {"001_a.sql": text})
         done = call(folder, "apply", "--resume")
         assert done.returncode == code and told in done.stdout + done.stderr, done.stdout + done.stderr
     assert ask(folder, "SELECT array_agg(id ORDER BY id) FROM notes") == [([1, 2, 3],)]
+    assert ask(folder, "SELECT 1 FROM own.own"), "what the file has set for its session holds after a resume"
     assert folder.plan().steps == ()
     ran = json.loads(call(folder, "history", "--format", "json").stdout)[0]["migrations"]
     digest = hashlib.sha256((folder.path / "migrations" / "001_a.sql").read_bytes()).hexdigest()

@@ -45,9 +45,9 @@ _SENTENCES = {
     Danger.DROP_SCHEMA: "removes a whole schema, or all that a role owns",
     Danger.TRUNCATE: "empties a table",
     Danger.DELETE_ALL: "deletes without a condition: every row of a table, every node or relationship of the graph",
-    Danger.UPDATE_ALL: "updates every row of a table",
+    Danger.UPDATE_ALL: "updates every row of a table, every node or relationship of the graph",
     Danger.SERVER_FILE: "reads or writes files of the server, or starts its programs",
-    Danger.SERVER_CALL: "calls procedures that change the server's settings, or write outside the graph",
+    Danger.SERVER_CALL: "changes the server's settings, or rights over it, or calls what works outside the database",
     Danger.DYNAMIC: "runs statements put together at run time, which nobody can look into before",
     Danger.UNPARSED: "cannot be read, so that nobody can say what it does",
 }
@@ -222,6 +222,8 @@ class Part:
     began: float
     """When the first part of this try did, by the monotonic clock."""
     remove: Row | None = None
+    earlier: tuple[Group, ...] = ()
+    """What an earlier try carried out, for the first part of this one: what that set for its session is gone."""
     like: tuple[Row, Mapping[str, str]] | None = None
     """A row of the table and the forms in which it names its migration, which new rows follow."""
 

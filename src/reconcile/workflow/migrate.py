@@ -235,7 +235,8 @@ class Work:
             last = at == len(todo) - 1
             again = begun and at == done
             ran = head(groups(script), at + 1)
-            part = Part(name, migration.checksum, ran, at, group, last, again, entry, began, remove, example)
+            earlier = tuple(groups(script)[:done]) if at == rest[0][0] else ()
+            part = Part(name, migration.checksum, ran, at, group, last, again, entry, began, remove, earlier, example)
             self.session.carry(table, part, judging)
             self.through = at + 1
 

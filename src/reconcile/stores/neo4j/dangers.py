@@ -14,8 +14,8 @@ Spot = tuple[Danger, str, int]
 _DYNAMIC = re.compile(r"apoc\.(?:cypher|periodic|do|when|case|trigger|custom|refactor\.rename\w*)(?:\.|\Z)", re.I)
 """Procedures that are given statements as text: https://neo4j.com/docs/apoc/current/overview/"""
 _OUTSIDE = re.compile(
-    r"apoc\.(?:export|load|import|config|systemdb|log|nodes\.delete|schema\.assert|util\.sleep|bolt|es|mongo\w*|uuid|ttl)"
-    r"(?:\.|\Z)",
+    r"(?:apoc\.(?:cypher\.run(?:schema)?files?|export|load|import|config|systemdb|log|nodes\.delete|schema\.assert|util\.sleep|bolt|es|mongo\w*|uuid|ttl)"
+    r"|gds\.(?:graph\.)?export|n10s\.\w+\.(?:import|export))(?:\.|\Z)",
     re.I,
 )
 _WORDS = """
@@ -23,6 +23,12 @@ MATCH OPTIONAL WHERE WITH RETURN DETACH NODETACH DELETE SET REMOVE CREATE MERGE 
 UNION LOAD USING LIMIT SKIP ORDER YIELD
 """
 _CLAUSES = frozenset(_WORDS.split())
+_OTHERS = """
+ALTER CYPHER DEALLOCATE DENY DROP DRYRUN ENABLE EXPLAIN FILTER FINISH GRANT INSERT LET PROFILE REALLOCATE RENAME REVOKE
+SHOW START STOP TERMINATE USE WHEN { (
+"""
+KNOWN = _CLAUSES | frozenset(_OTHERS.split())
+"""What begins a statement: https://neo4j.com/docs/cypher-manual/current/clauses/"""
 
 
 def look(tokens: Sequence[Piece]) -> Iterator[Spot]:
@@ -40,7 +46,15 @@ def look(tokens: Sequence[Piece]) -> Iterator[Spot]:
             yield from _loaded(tokens, words, n)
         elif token.word == "DELETE":
             yield from _deleted(tokens, words, n)
+        elif token.word in ("SET", "REMOVE"):
+            yield from _changed(tokens, words, n)
     yield from _procedures(tokens)
+
+
+def unread(tokens: Sequence[Piece]) -> Iterator[Spot]:
+    """A statement of which not even the first word is known."""
+    if tokens[0].word not in KNOWN:
+        yield Danger.UNPARSED, f"{tokens[0].text[:40]} begins no statement of Cypher", tokens[0].at
 
 
 def _loaded(tokens: Sequence[Piece], words: Sequence[str], n: int) -> Iterator[Spot]:
@@ -67,7 +81,19 @@ def _procedures(tokens: Sequence[Piece]) -> Iterator[Spot]:
             called = called or (n > 0 and tokens[n - 1].word == "CALL")
             if called:
                 yield from _procedure(name, tokens, n)
+                yield from _files(name, tokens, end)
         n = end
+
+
+def _files(name: str, tokens: Sequence[Piece], begin: int) -> Iterator[Spot]:
+    """Addresses of files among the arguments of whatever is called."""
+    depth = 0
+    for token in tokens[begin:]:
+        depth += (token.text == "(") - (token.text == ")")
+        if depth <= 0:
+            return
+        if token.kind == "string" and token.text[1:6].lower() == "file:":
+            yield Danger.SERVER_FILE, f"{name} is given a file of the server", token.at
 
 
 def _procedure(name: str, tokens: Sequence[Piece], n: int) -> Iterator[Spot]:
@@ -90,42 +116,91 @@ def _procedure(name: str, tokens: Sequence[Piece], n: int) -> Iterator[Spot]:
 def _deleted(tokens: Sequence[Piece], words: Sequence[str], n: int) -> Iterator[Spot]:
     """DELETE of what no pattern and no condition narrows: every node, or every relationship."""
     end = next((i for i in range(n + 1, len(words)) if words[i] in _CLAUSES or words[i] == "}"), len(words))
-    names = [t.name for t in tokens[n + 1 : end] if t.name is not None]
-    patterns = list(_matches(tokens, words, n))
-    own = [p for p in patterns if any(name in p[0] for name in names)] or patterns
-    narrowed = bool(own) and all(limited for _, limited in own)
-    if not narrowed:
+    names = {t.name for t in tokens[n + 1 : end] if t.name is not None}
+    paths = _paths(tokens, words, n)
+    own = [limited for bound, limited in paths if names & bound] or [limited for _, limited in paths]
+    if not own or not all(own):
         begin = n - 1 if n and words[n - 1] == "DETACH" else n
         what = f"{_shown(tokens[begin:end])} of what no label, property or condition narrows"
         yield Danger.DELETE_ALL, what, tokens[begin].at
 
 
-def _matches(tokens: Sequence[Piece], words: Sequence[str], before: int) -> Iterator[tuple[set[str], bool]]:
-    """Of each MATCH before a place: the names it binds, and whether it says which of all it means."""
+def _changed(tokens: Sequence[Piece], words: Sequence[str], n: int) -> Iterator[Spot]:
+    """SET or REMOVE of what a MATCH binds that nothing narrows."""
+    name = tokens[n + 1].name if n + 1 < len(tokens) else None
+    own = [limited for bound, limited in _paths(tokens, words, n) if name in bound]
+    if own and not all(own):
+        what = f"{_shown(tokens[n : n + 5])} of what no label, property or condition narrows"
+        yield Danger.UPDATE_ALL, what, tokens[n].at
+
+
+def _paths(tokens: Sequence[Piece], words: Sequence[str], before: int) -> list[tuple[set[str], bool]]:
+    """Of each path of each MATCH before a place: the names it binds, and whether it says which of all it means.
+
+    It does by a label, a property or a condition of its own, or by a name that another one narrows.
+    """
+    found: list[tuple[set[str], bool]] = []
+    sure: set[str] = set()
     for n, word in enumerate(words[:before]):
-        if word != "MATCH" or tokens[n].kind != "word":
+        if word != "MATCH" or tokens[n].kind != "word" or (n and words[n - 1] == "ON"):
             continue
-        end = next((i for i in range(n + 1, len(words)) if tokens[i].kind == "word" and words[i] in _CLAUSES), before)
-        pattern = tokens[n + 1 : end]
-        bound = {p.name for p, q in zip(pattern[1:], pattern, strict=False) if q.text in ("(", "[") and p.name}
-        labelled = any(t.text in (":", "{") for t in pattern) or any(t.word in ("IS", "WHERE") for t in pattern)
-        where = False
+        end = _clause(tokens, words, n + 1, before)
+        parts = [(part, _bound(part)) for part in _split(tokens[n + 1 : end], ",")]
         if end < len(words) and words[end] == "WHERE":
-            stop = next(
-                (i for i in range(end + 1, len(words)) if tokens[i].kind == "word" and words[i] in _CLAUSES), before
-            )
-            where = _narrows(tokens[end + 1 : stop], bound)
-        yield {b for b in bound if b is not None}, labelled or where
+            condition = tokens[end + 1 : _clause(tokens, words, end + 1, before)]
+            sure |= _narrowed(condition, {name for _, bound in parts for name in bound})
+        for _ in parts:  # as often as a name may have to be handed on
+            for part, bound in parts:
+                if _labelled(part) or bound & sure:
+                    sure |= bound
+        found += [(bound, _labelled(part) or bool(bound & sure)) for part, bound in parts]
+    return found
 
 
-def _narrows(condition: Sequence[Piece], bound: set[str]) -> bool:
-    """Whether a condition looks at something of what is bound: a property, a label, a pattern."""
+def _clause(tokens: Sequence[Piece], words: Sequence[str], begin: int, end: int) -> int:
+    """Where the next clause begins."""
+    return next((i for i in range(begin, len(words)) if tokens[i].kind == "word" and words[i] in _CLAUSES), end)
+
+
+def _split(tokens: Sequence[Piece], by: str) -> list[list[Piece]]:
+    """At a word or sign that stands in no parentheses."""
+    parts: list[list[Piece]] = [[]]
+    depth = 0
+    for token in tokens:
+        depth += (token.text in "([{") - (token.text in ")]}")
+        if depth == 0 and token.word == by:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
+
+
+def _bound(path: Sequence[Piece]) -> set[str]:
+    names = {p.name for p, q in zip(path[1:], path, strict=False) if q.text in ("(", "[") and p.name}
+    return names | ({path[0].name} if len(path) > 1 and path[1].text == "=" and path[0].name else set())  # p = (a)-->()
+
+
+def _labelled(path: Sequence[Piece]) -> bool:
+    pairs = list(pairwise(path))
+    return any((p.text == ":" and q.text != "%") or (p.text == "{" and q.text != "}") for p, q in pairs) or any(
+        t.word in ("IS", "WHERE") for t in path
+    )
+
+
+def _narrowed(condition: Sequence[Piece], bound: set[str]) -> set[str]:
+    """The names of which a condition looks at something, whichever of its alternatives holds."""
+    return set.intersection(*(_looked_at(one, bound) for one in _split(condition, "OR")))
+
+
+def _looked_at(condition: Sequence[Piece], bound: set[str]) -> set[str]:
+    """Of what a condition looks at a property, a label, a pattern, or a function."""
+    found: set[str] = set()
     for left, right in pairwise(condition):
         if left.name in bound and right.text in (".", ":", "["):
-            return True
+            found |= {left.name}
         if left.text == "(" and right.name in bound:
-            return True  # a pattern, or a function of it
-    return False
+            found |= {right.name}
+    return found
 
 
 def _shown(tokens: Sequence[Piece]) -> str:

@@ -110,7 +110,7 @@ def statements(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
 
 def script(text: str, verifying: bool = False) -> Script:
     """See `stores.migrating.Scripted.script`."""
-    from reconcile.stores.neo4j.dangers import look
+    from reconcile.stores.neo4j.dangers import look, unread
 
     text = text.removeprefix("\ufeff")
     where, pieces = Places(text), scan(text)
@@ -147,7 +147,7 @@ def script(text: str, verifying: bool = False) -> Script:
         alone = auto or kind == ADMIN or _implicit(words)
         found.append(Statement(text[tokens[0].at : tokens[-1].end], line, column, alone, kind))
         if not verifying:
-            dangers += [Found(d, what, *where(at)) for d, what, at in look(tokens)]
+            dangers += [Found(d, what, *where(at)) for d, what, at in (*unread(tokens), *look(tokens))]
     return Script(tuple(found), tuple(dangers), tuple(faults), tuple(notes), comments)
 
 

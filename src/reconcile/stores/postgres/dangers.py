@@ -36,7 +36,16 @@ KNOWN = frozenset(_COMMANDS.split())
 _READ = frozenset(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "DROP", "VALUES", "TABLE"))
 _WRITES = frozenset(("DELETE", "UPDATE", "MERGE", "TRUNCATE", "DROP"))
 _STARTS = frozenset((";", "BEGIN", "THEN", "ELSE", "LOOP", "ATOMIC", ">>", "AS", "EXPLAIN", "ANALYZE"))
-_CONSTANT = frozenset(("TRUE", "FALSE", "AND", "OR", "NOT", "NULL", "IS", "IN", "BETWEEN", "LIKE", "BOOLEAN", "INT"))
+_CONSTANTS = """
+TRUE FALSE AND OR NOT NULL IS IN BETWEEN LIKE ILIKE BOOLEAN INT TEXT SELECT EXISTS ANY ALL DISTINCT DATE TIME TIMESTAMP
+TIMESTAMPTZ INTERVAL CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP LOCALTIME LOCALTIMESTAMP CURRENT_USER SESSION_USER USER
+"""
+_CONSTANT = frozenset(_CONSTANTS.split())
+"""Words of a condition that are no columns."""
+_RIGHTS = frozenset(
+    ("SUPERUSER", "PG_EXECUTE_SERVER_PROGRAM", "PG_READ_SERVER_FILES", "PG_WRITE_SERVER_FILES", "BYPASSRLS")
+)
+"""What a role is given that is stopped by nothing any more."""
 _LANGUAGES = ("plpgsql", "sql")
 
 
@@ -74,6 +83,10 @@ class Look:
         if routine is not None:
             name, body = routine
             inside = list(self._bodies(tokens, body))
+            if any(a == "LANGUAGE" and b.strip("'") == "C" for a, b in pairwise([w.upper() for w in words])):
+                self._found.append(
+                    _Spot(Danger.SERVER_FILE, f"{_shown(tokens)} loads code of the server", tokens[0].at)
+                )
             self._defined.setdefault(name, []).extend(inside)
             return
         spots = list(self._plain(tokens))
@@ -149,7 +162,7 @@ class Look:
             if after == "(" and (name := token.name) is not None:
                 if FILES.match(name):
                     yield _Spot(Danger.SERVER_FILE, f"{name}() works on files of the server", token.at)
-                elif TEXTS.match(name):
+                elif TEXTS.match(name) or (name.startswith("schedule") and words[max(n - 2, 0) : n] == ["CRON", "."]):
                     yield _Spot(Danger.DYNAMIC, f"{name}() runs a statement that it is given as text", token.at)
 
 
@@ -213,6 +226,14 @@ def _keyword(tokens: Sequence[Piece], words: Sequence[str], n: int, before: str,
         head = words[n + 1 : n + 10]
         if _is_name(tokens, n + 1) and "SET" in head and after != "SET" and _everything(tokens, words, n):
             yield _Spot(Danger.UPDATE_ALL, f"{_shown(tokens[n:])} has no WHERE that could be false", at)
+    elif word == "MERGE" and after == "INTO":
+        yield from _merged(tokens, words, n)
+    elif word == "ALTER" and after == "SYSTEM":
+        yield _Spot(Danger.SERVER_CALL, f"{_shown(tokens[n:])} changes a setting of the whole server", at)
+    elif word in _RIGHTS and {"ROLE", "USER", "GRANT"} & set(words[:3]):
+        yield _Spot(Danger.SERVER_CALL, f"{_shown(tokens)} gives rights over the whole server", at)
+    elif word in ("FILENAME", "PROGRAM") and "OPTIONS" in words[:n] and _is_string(tokens, n + 1):
+        yield _Spot(Danger.SERVER_FILE, f"{_shown(tokens)} reads a file of the server, or starts a program", at)
     elif word == "COPY" and before in _STARTS:
         end = words.index(";", n) if ";" in words[n:] else len(words)
         depth = 0
@@ -228,32 +249,66 @@ def _keyword(tokens: Sequence[Piece], words: Sequence[str], n: int, before: str,
         yield _Spot(Danger.SERVER_FILE, _shown(tokens[n:]), at)
 
 
+def _merged(tokens: Sequence[Piece], words: Sequence[str], n: int) -> Iterator[_Spot]:
+    """MERGE whose condition holds for every row, so that its actions are for all of them."""
+    on = next((i for i in range(n, len(words)) if words[i] == "ON"), None)
+    if on is None or not holds(_until(tokens[on + 1 :], ("WHEN", ";"))):
+        return
+    for action, danger in (("DELETE", Danger.DELETE_ALL), ("UPDATE", Danger.UPDATE_ALL)):
+        if any(pair == ("THEN", action) for pair in pairwise(words[on:])):
+            yield _Spot(danger, f"{_shown(tokens[n:])} … does it with every row", tokens[n].at)
+
+
+def _is_string(tokens: Sequence[Piece], n: int) -> bool:
+    return n < len(tokens) and tokens[n].kind == "string"
+
+
 def _is_name(tokens: Sequence[Piece], n: int) -> bool:
     return n < len(tokens) and tokens[n].name is not None
 
 
 def _everything(tokens: Sequence[Piece], words: Sequence[str], n: int) -> bool:
-    """Whether the DELETE or UPDATE at `n` has no WHERE of its own, or one made of constants alone."""
+    """Whether the DELETE or UPDATE at `n` has no WHERE of its own, or one that holds for every row."""
     depth = 0
     for i in range(n, len(tokens)):
         depth += (words[i] == "(") - (words[i] == ")")
         if depth < 0 or (depth == 0 and words[i] == ";"):
             return True
         if depth == 0 and words[i] == "WHERE" and tokens[i].kind == "word":
-            return _constant(tokens, words, i + 1)
+            return holds(_until(tokens[i + 1 :], (";", "RETURNING")))
     return True
 
 
-def _constant(tokens: Sequence[Piece], words: Sequence[str], start: int) -> bool:
-    """Whether a condition names nothing of the row."""
+def _until(tokens: Sequence[Piece], ends: tuple[str, ...]) -> Sequence[Piece]:
+    """Tokens up to one of these words, or the parenthesis that closes around them."""
     depth = 0
-    for i in range(start, len(tokens)):
-        depth += (words[i] == "(") - (words[i] == ")")
-        if depth < 0 or (depth == 0 and words[i] in (";", "RETURNING")):
-            break
-        if tokens[i].kind == "quoted" or (tokens[i].kind == "word" and words[i] not in _CONSTANT):
-            return False
-    return True
+    for i, token in enumerate(tokens):
+        depth += (token.text == "(") - (token.text == ")")
+        if depth < 0 or (depth == 0 and token.word in ends):
+            return tokens[:i]
+    return tokens
+
+
+def holds(condition: Sequence[Piece]) -> bool:
+    """Whether a condition, or an alternative of it, names nothing of the row, or compares a thing to itself."""
+    while len(condition) > 1 and condition[0].text == "(" and len(_until(condition[1:], ())) == len(condition) - 2:
+        condition = condition[1:-1]
+    alternatives: list[list[Piece]] = [[]]
+    depth = 0
+    for token in condition:
+        depth += (token.text == "(") - (token.text == ")")
+        if depth == 0 and token.word == "OR":
+            alternatives.append([])
+        else:
+            alternatives[-1].append(token)
+    if len(alternatives) > 1:
+        return any(holds(one) for one in alternatives)
+    texts = [t.name or t.text for t in condition]
+    middle = len(texts) // 2
+    if len(texts) % 2 and texts[middle] in ("=", ">=", "<=") and texts[:middle] == texts[middle + 1 :]:
+        return True
+    names = (t for t, after in zip(condition, [*texts[1:], ""], strict=True) if after != "(")
+    return not any(t.kind == "quoted" or (t.kind == "word" and t.word not in _CONSTANT) for t in names)
 
 
 def _shown(tokens: Sequence[Piece]) -> str:

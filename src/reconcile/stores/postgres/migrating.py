@@ -21,6 +21,7 @@ from reconcile.stores.migrating import Entry, Group, History, Judge, Part, Row, 
 from reconcile.stores.postgres import broken_builds, checks, progress, tracking
 from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.scripts import scan, significant
+from reconcile.stores.postgres.sqltext import ident
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +45,8 @@ class PostgresMigrations:
         self.name, self._spec, self._application = spec.name, spec, application
         self.schemas: tuple[str, ...] = tuple(spec.settings.get("schemas") or ("public",))
         self._open: Connection | None = None
+        self._own = ("", "")
+        """User and role of the connection as we made it."""
 
     @property
     def connection(self) -> Connection:
@@ -53,6 +56,7 @@ class PostgresMigrations:
             limit = str(self._spec.settings.get("lock_timeout") or "10s")
             self._open.execute(_AS_USERS_HAVE)
             self._open.execute("SELECT set_config('lock_timeout', %s, false)", (limit,))
+            self._own = self._role()
         return self._open
 
     def close(self) -> None:
@@ -113,28 +117,56 @@ class PostgresMigrations:
         group = part.group
         with self._translated():
             found = self._made(table)
+            for statement in (s for g in part.earlier for s in g.statements if _settles(s.text)):
+                self._send(statement)
             if group is not None and group.alone:
                 self._alone(found, part, group.statements[0])
-                progress.note(self.connection, found.progress, part, begun=False)
+                with self._ourselves():
+                    progress.note(self.connection, found.progress, part, begun=False)
                 group = None
                 if not part.last:
                     return
             with self.connection.transaction():
-                if part.entry is not None:
-                    tracking.lock(self.connection, found, part.entry, part.like)
+                with self._ourselves():
+                    if part.entry is not None:
+                        tracking.lock(self.connection, found, part.entry, part.like)
+                    if group is not None:
+                        self._refuse_done(found, part)
                 if group is not None:
-                    self._refuse_done(found, part)
                     self._run(group)
-                if not part.last:
-                    progress.note(self.connection, found.progress, part, begun=False)
-                    return
-                self._judged(judge)
-                if part.remove is not None:
-                    tracking.delete(self.connection, found, part.remove)
-                if part.entry is not None:
-                    tracking.insert(self.connection, found, part.timed(part.entry), part.like)
-                progress.forget(self.connection, found.progress, part.name)
+                with self._ourselves():
+                    if not part.last:
+                        progress.note(self.connection, found.progress, part, begun=False)
+                        return
+                    self._judged(judge)
+                    if part.remove is not None:
+                        tracking.delete(self.connection, found, part.remove)
+                    if part.entry is not None:
+                        tracking.insert(self.connection, found, part.timed(part.entry), part.like)
+                    progress.forget(self.connection, found.progress, part.name)
         self.close()  # what the file has set for its session ends here
+
+    @contextmanager
+    def _ourselves(self) -> Iterator[None]:
+        """What we write is written as who we are, whatever role the file has taken; the file has it again after."""
+        taken = self._role()
+        if taken == self._own:
+            yield
+            return
+        self._be(*self._own)
+        yield
+        self._be(*taken)
+
+    def _role(self) -> tuple[str, str]:
+        row = self.connection.execute("SELECT session_user, current_setting('role')").fetchone()
+        assert row is not None
+        return str(row[0]), str(row[1])
+
+    def _be(self, user: str, role: str) -> None:
+        self.connection.execute("RESET SESSION AUTHORIZATION")
+        if self._role()[0] != user:
+            self.connection.execute(f"SET SESSION AUTHORIZATION {ident(user)}".encode())
+        self.connection.execute("SELECT set_config('role', %s, false)", (role,))
 
     def _refuse_done(self, table: tracking.Table, part: Part) -> None:
         """A transaction that outlived its killed client may have ended while we waited for its lock.
@@ -172,7 +204,8 @@ class PostgresMigrations:
             if broken_builds.settled(self.connection, asked, before, self.name):
                 return
         there = None if asked is None else broken_builds.there(self.connection, asked)
-        progress.note(self.connection, table.progress, part, begun=True, there=there)
+        with self._ourselves():
+            progress.note(self.connection, table.progress, part, begun=True, there=there)
         self.connection.execute("SET client_min_messages = error")  # a build then outlives its client
         try:
             self.connection.execute(statement.text.encode())
@@ -285,3 +318,11 @@ def located(error: psycopg.Error, where: str, statement: Statement) -> Statement
 
 def _begins(text: str) -> str:
     return significant(list(scan(text)))[0].word
+
+
+def _settles(text: str) -> bool:
+    """Whether a statement sets something for the rest of the session: a search path, a role."""
+    words = [t.word for t in significant(list(scan(text)))]
+    if words[0] == "SELECT":
+        return "set_config" in text.lower()
+    return words[0] in ("SET", "RESET") and words[1] not in ("LOCAL", "TRANSACTION", "CONSTRAINTS")
