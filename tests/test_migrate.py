@@ -462,7 +462,8 @@ def test_an_apply_runs_them_in_its_migrate_phase(folder: Folder) -> None:
 
 def test_a_file_is_mended_and_the_apply_resumed(folder: Folder) -> None:
     """But for what of it is committed; and it may do nothing then that the plan did not show."""
-    begins = "CREATE SCHEMA own; SET search_path = own, public; INSERT INTO notes VALUES (1);\nCREATE INDEX CONCURRENTLY notes_id ON notes (id);\n"
+    begins = "CREATE SCHEMA own; SET search_path = own, public; INSERT INTO notes VALUES (1);\n"
+    begins += "CREATE INDEX CONCURRENTLY notes_id ON notes (id);\n"
     files = {"001_a.sql": begins + "INSERT INTO notes VALUES ('x');\n", "002_b.sql": "INSERT INTO notes VALUES (3);\n"}
     write(folder.path / "migrations", files)
     folder.declare(s="tables:\n  notes: {columns: {id: bigint}}\n")
