@@ -27,8 +27,8 @@ TRIES = 5
 class Event:
     """Something to show while an apply runs.
 
-    `kind`: waiting, ended, unchecked, warning, lock, hook, backup, step_started, progress, reported, step_done,
-    retry, verified, recorded.
+    `kind`: waiting, ended, unchecked, warning, lock, scripts, hook, backup, step_started, progress, reported,
+    step_done, retry, verified, recorded.
     Times in seconds.
     """
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from reconcile.backfills import progress
 from reconcile.backfills.change import RunBackfill
 from reconcile.backfills.definition import Backfill
+from reconcile.change import Change
 from reconcile.diff import Difference
 from reconcile.migrations.change import RunMigration
 from reconcile.model import Json, Resource, State
@@ -25,6 +26,11 @@ def parted(desired: State) -> tuple[State, list[Backfill], list[Rows]]:
     if backfills or rows:
         desired = desired.filter(lambda r: not isinstance(r, Backfill | Rows))
     return desired, backfills, rows
+
+
+def schema_only(changes: Iterable[Change]) -> list[Change]:
+    """Those that change what a store's schema is made of: no data."""
+    return [c for c in changes if not isinstance(c.resource, Backfill | Rows) and not isinstance(c, RunMigration)]
 
 
 def rows_planned(

@@ -73,6 +73,8 @@ class Project:
     """Who is told of runs."""
     contacts: tuple[str, ...] = ()
     """Whom to ask, printed where a run fails."""
+    break_glass: Path | None = None
+    """Where each run's scripts to run by hand are written, before its first step."""
     assertions: tuple[assertions.Assertion, ...] = ()
     """Its checks, queries and probes."""
     mirrors: Map = field(default_factory=Map)
@@ -185,7 +187,7 @@ def _merged(document: Map, environment: str) -> Map:
         if over.get(key):
             base = document.get(key) or Map(source=over.at(key))
             result.take(key, document if key in document else over, merge(base, over[key]))
-    for key in ("notify", "contacts"):  # lists: an environment's own in place of the project's
+    for key in ("notify", "contacts", "break_glass"):  # no mappings: an environment's own in place of the project's
         if key in over:
             result.take(key, over, over[key])
     return result
@@ -339,6 +341,7 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         hooks=tuple(moments.declared(merged.get("hooks") or {})),
         notices=_receivers(merged.get("notify")),
         contacts=tuple(merged.get("contacts") or ()),
+        break_glass=directory / merged["break_glass"] if merged.get("break_glass") else None,
         assertions=tuple(assertions.read(merged, directory, [])),
         mirrors=merged.get("mirrors") or Map(),
         migrations=migrations,

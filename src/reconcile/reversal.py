@@ -17,7 +17,7 @@ from reconcile.facts import Verb
 from reconcile.frozen import frozen, thawed
 from reconcile.ledger_rows import Applied, Run
 from reconcile.model import Address, Json, Resource, State
-from reconcile.plan import Plan
+from reconcile.plan import Plan, ResourceChange
 from reconcile.planfile import from_json
 from reconcile.stores.base import Keeps, Package
 
@@ -85,15 +85,22 @@ def pasts(run: Run) -> list[Past]:
         PlanError: it was made by a version of the tool that kept too little.
     """
     plan = from_json(run.plan)
-    was = plan.observed.get("was")
-    changes = [c for c in plan.resource_changes if c.address.kind != "kept"]  # what was purged is gone
-    if was is None and any(c.before is not None for c in changes):
+    if plan.observed.get("was") is None and any(c.before is not None for c in _changes(plan)):
         raise PlanError(
             f"the ledger does not know what was there before run {run.id}: an older version of the tool carried it out",
             hint="declare what you want instead, and apply that",
         )
-    found = []
-    for change in changes:
+    return pasts_of(plan)
+
+
+def _changes(plan: Plan) -> list[ResourceChange]:
+    return [c for c in plan.resource_changes if c.address.kind != "kept"]  # what was purged is gone
+
+
+def pasts_of(plan: Plan) -> list[Past]:
+    """What a plan that remembers what was there (`remembered`) is to change."""
+    was, found = plan.observed.get("was"), []
+    for change in _changes(plan):
         entry = (was or {}).get(str(change.address))
         at = Address.parse(entry["at"]) if entry else change.address
         resource = thawed(entry["is"]) if entry else None

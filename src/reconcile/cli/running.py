@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reconcile.project import Project
     from reconcile.render.log import Log
     from reconcile.workflow import Outcome
+    from reconcile.workflow.carrying import OnBegin
 
     Act = Callable[[OnEvent, Callable[[], str | None], Callable[[Json], None] | None], Outcome]
 
@@ -42,6 +43,8 @@ class Running:
     log_format: str = "text"
     lock_timeout: float = 0.0
     """Seconds to wait for another run."""
+    break_glass: Path | None = None
+    """Where to write scripts to run by hand, in place of the project's folder for them."""
     emergency: bool = False
     """Of a rollback: see `workflow.apply`."""
 
@@ -100,6 +103,13 @@ _OPTIONS = (
         help="Write a report of the run when it ends, however it ends: FILE.md, .html, .json or .txt. Repeatable.",
     ),
     click.option(
+        "--break-glass",
+        metavar="FOLDER",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Before the first step write FOLDER/RUN/forward.sh and back.sh, to be run by hand with psql, cypher-shell "
+        "and curl. Default: `break_glass:` of reconcile.yaml, if it is set.",
+    ),
+    click.option(
         "--lock-timeout",
         metavar="DURATION",
         default="0s",
@@ -129,15 +139,15 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         reports: tuple[Path, ...],
         log_format: str,
         lock_timeout: float,
+        break_glass: Path | None,
         **rest: Any,
     ) -> Any:
         if own:
             from reconcile.workflow.points import OWN
 
             backup_evidence = f"{backup_evidence}; {OWN}" if backup_evidence else OWN
-        return command(
-            *args, how=Running(auto_approve, backup_evidence, grace, reports, log_format, lock_timeout), **rest
-        )
+        how = Running(auto_approve, backup_evidence, grace, reports, log_format, lock_timeout, break_glass)
+        return command(*args, how=how, **rest)
 
     found: Callable[..., Any] = with_how
     for option in reversed(_OPTIONS):
@@ -178,9 +188,16 @@ def carry_out(
             until=until,
             stop=stop,
             on_report=reported,
+            on_begin=_scripts(how.break_glass or project.break_glass),
             emergency=how.emergency,
         ),
     )
+
+
+def _scripts(folder: Path | None) -> OnBegin | None:
+    from reconcile.render import breakglass
+
+    return None if folder is None else functools.partial(breakglass.write, folder)
 
 
 def patiently(project: Project, how: Running, act: Callable[[], int], *, saved: bool = False) -> int:

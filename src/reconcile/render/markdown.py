@@ -30,7 +30,9 @@ def render(plan: Json, *, limit: int = LIMIT) -> str:
         marker(plan),
         f"### {_escaped(shown.title)}",
         "",
-        f"**{_escaped(shown.summary)}**" + (f"  \n{shown.counts}" if shown.counts else ""),
+        f"**{_escaped(shown.summary)}**"
+        + (f"  \n{shown.counts}" if shown.counts else "")
+        + (f"  \n{_escaped(shown.back)}" if shown.back else ""),
         "",
     ]
     head += _warnings(shown)

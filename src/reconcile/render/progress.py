@@ -85,7 +85,7 @@ class Progress:
             self._line(f"  {self._paint('?', '33')} {event.detail}")
         elif event.kind == "waiting":
             self._line(f"  waiting {event.detail}")
-        elif event.kind == "backup":
+        elif event.kind in ("backup", "scripts"):
             self._line(f"  {self._paint('·', '36')} {event.detail}")
         elif event.kind == "hook":
             self._line(f"  {self._paint('·', '36')} hook {event.detail}")

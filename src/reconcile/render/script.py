@@ -1,7 +1,8 @@
 """What an apply runs, in its order, as a shell script to read or to run by hand.
 
-SQL goes to `psql`, Cypher to `cypher-shell`, HTTP to `curl`; the stores' URLs come from variables. An apply
-does more: lock, freshness, journal, waiting, verification. What has no statement is a comment.
+SQL goes to `psql`, Cypher to `cypher-shell`, HTTP to `curl`; the stores' URLs come from variables. What has to
+hold is looked at before the first step. An apply does more: lock, freshness, journal, verification. Where only the tool
+can do a step the script ends there, for what follows may need it.
 """
 
 from __future__ import annotations
@@ -10,20 +11,24 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 
 from reconcile.model import Json
-from reconcile.render import words
+from reconcile.render import by_hand, words
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
-def render(plan: Json) -> str:
-    """The script; `sh -n` accepts it, and each part can be pasted alone."""
+def render(plan: Json, title: str = "What `reconcile apply` runs, in order.") -> str:
+    """The script; `sh -n` accepts it, and each part can be pasted alone.
+
+    Args:
+        title: what it is, in its head.
+    """
     lines = [
         "#!/bin/sh",
         f"# {plan['project']} · {plan['environment']} · plan {words.digest(plan)}",
-        "# What `reconcile apply` runs, in order. Run by hand, nothing is locked, journalled or verified:",
+        f"# {title} Run by hand, nothing is locked, journalled or verified:",
         "# `reconcile plan` afterwards shows what is left, `reconcile apply` records it.",
     ]
     used = _stores(plan)
@@ -31,20 +36,64 @@ def render(plan: Json) -> str:
     lines += ["set -eu"]
     if not plan["steps"]:
         lines += ["", f"# {'No changes.' if not plan['resource_changes'] else 'No steps.'}"]
-    numbered = list(enumerate(plan["steps"], start=1))
+    body = [*_conditions(plan["steps"]), *_steps(plan["steps"])]
+    called = [name for name in by_hand.FUNCTIONS if by_hand.calls(body, name)]
+    functions = [line for name in called for line in by_hand.FUNCTIONS[name]]
+    return "\n".join([*lines, *([""] if functions else []), *functions, *body]) + "\n"
+
+
+def _steps(steps: Sequence[Json]) -> list[str]:
+    lines = []
+    numbered = list(enumerate(steps, start=1))
     for key, parts in groupby(numbered, key=lambda pair: (pair[1]["store"], _language(pair[1]))):
         store, language = key
-        steps = list(parts)
+        own = list(parts)
         lines.append("")
         if language == "sql":
-            lines += _heredoc(f'psql -X -v ON_ERROR_STOP=1 "${_variable(store)}_URL"', "SQL", _sql(steps))
+            lines += _psql(store, _sql(own))
         elif language == "cypher":
             variable = _variable(store)
             shell = f'cypher-shell -a "${variable}_URL" -u "${variable}_USER" -p "${variable}_PASSWORD"'
-            lines += _heredoc(f"{shell} --fail-fast --non-interactive", "CYPHER", _cypher(steps))
+            lines += _heredoc(f"{shell} --fail-fast --non-interactive", "CYPHER", _cypher(own))
         else:
-            lines += _shell(steps)
-    return "\n".join(lines) + "\n"
+            lines += _shell(own)
+    return lines
+
+
+_SESSION = "SET client_min_messages = warning; SET check_function_bodies = off;"
+"""As the tool's own sessions: a function may name what is made after it."""
+
+
+def _psql(store: str, body: Iterator[str]) -> list[str]:
+    return _heredoc(f'psql -X -q -v ON_ERROR_STOP=1 "${_variable(store)}_URL"', "SQL", chain([_SESSION], body))
+
+
+def _conditions(steps: Sequence[Json]) -> list[str]:
+    """What is looked at before anything is changed: data that a step would break on, or take along."""
+    found: dict[tuple[str, bool], list[str]] = {}
+    for step in steps:
+        for call in step.get("preconditions", ()):
+            asks = call["op"] == "holds_nothing"
+            found.setdefault((step["store"], asks), []).extend(by_hand.sql_condition(call))
+    lines = []
+    for (store, asks), statements in found.items():
+        lines += ["", "# Before anything is changed" + (": what is to be dropped is empty" if asks else "")]
+        block = _psql(store, iter(statements))
+        lines += ['if [ "${DROP_DATA:-}" != yes ]; then', *block, "fi"] if asks else block
+    asked = [line for step in steps for call in step["calls"] for line in _empty(step["store"], call)]
+    return [*lines, "", *dict.fromkeys(asked)] if asked else lines
+
+
+def _empty(store: str, call: Json) -> list[str]:
+    """The line that looks whether what a call drops is empty: before the first step as well as before its own."""
+    lines = by_hand.http(call, *_base(store)) if call.get("op") in ("drop_if_empty", "expect_empty") else None
+    return [line for line in lines or () if line.startswith("empty ")]
+
+
+def _base(store: str) -> tuple[str, str]:
+    """A store's URL and its key, as a script refers to them."""
+    name = _variable(store)
+    return f'"${name}_URL"', f"${{{name}_API_KEY:-}}"
 
 
 def _variable(store: str) -> str:
@@ -66,12 +115,8 @@ def _stores(plan: Json) -> dict[str, str]:
 
 
 def _language(step: Json) -> str:
-    """What a step's calls are written in; "" where all are named operations."""
-    for call in (*step["calls"], *step["after_commit"]):
-        for language in ("sql", "cypher", "http"):
-            if language in call:
-                return language
-    return ""
+    """What a step's calls are written in; "" where only the tool can do them."""
+    return next((found for call in (*step["calls"], *step["after_commit"]) if (found := by_hand.language(call))), "")
 
 
 def _heredoc(command: str, word: str, body: Iterator[str]) -> list[str]:
@@ -107,19 +152,21 @@ def _sql(steps: Sequence[tuple[int, Json]]) -> Iterator[str]:
                     limits[name] = wanted
                     yield f"SET {name}_timeout = '{wanted}';"
             for call in step["calls"]:
-                yield from _sql_call(call)
+                yield from _sql_call(call, _title(number, step))
             after += step["after_commit"]
         if transaction:
             yield "COMMIT;"
         for call in after:
-            yield from _sql_call(call)
+            yield from _sql_call(call, "")
 
 
-def _sql_call(call: Json) -> Iterator[str]:
+def _sql_call(call: Json, title: str) -> Iterator[str]:
     if "sql" in call:
         yield call["sql"].rstrip().rstrip(";") + ";"
-    else:
-        yield f"-- {_operation(call)}"
+        return
+    yield f"-- {by_hand.operation(call)}"
+    found = by_hand.sql(call)
+    yield from found if found is not None else [by_hand.sql_stop(title)] if title else []
 
 
 def _cypher(steps: Sequence[tuple[int, Json]]) -> Iterator[str]:
@@ -140,7 +187,8 @@ def _cypher(steps: Sequence[tuple[int, Json]]) -> Iterator[str]:
 
 def _cypher_call(call: Json) -> Iterator[str]:
     if "cypher" not in call:
-        yield f"// {_operation(call)}"
+        yield f"// {by_hand.operation(call)}"
+        yield from by_hand.cypher(call) or ()
         return
     if call.get("params"):
         yield f":param {_literal(call['params'])};"
@@ -166,20 +214,22 @@ def _literal(value: Json) -> str:
 def _shell(steps: Sequence[tuple[int, Json]]) -> Iterator[str]:
     for number, step in steps:
         yield f"# {_title(number, step)}"
+        base, key = _base(step["store"])
         for call in (*step["calls"], *step["after_commit"]):
-            if "http" not in call:
-                yield f"# {_operation(call)}"
+            if "http" in call:
+                method, path = call["http"]
+                yield by_hand.curl(method, base, path, key, call.get("body"))
                 continue
-            method, path = call["http"]
-            name = _variable(step["store"])
-            line = f'curl -sS --fail-with-body -X {method} "${name}_URL"{shlex.quote(path)}'
-            line += f' -H "api-key: ${{{name}_API_KEY:-}}"'
-            if call.get("body") is not None:
-                body = json.dumps(call["body"], ensure_ascii=False)
-                line += f" -H 'content-type: application/json' -d {shlex.quote(body)}"
-            yield line
+            yield f"# {by_hand.operation(call)}"
+            found = by_hand.http(call, base, key)
+            if (spoken := by_hand.words_of(call)) is not None:
+                found = [f"redis-cli -u {base} -e {shlex.join(spoken)}"]
+            if found is not None:
+                yield from found
+            elif call in step["calls"] and not _done_beside(call):
+                yield f"stop {shlex.quote(_title(number, step))}"
 
 
-def _operation(call: Json) -> str:
-    arguments = ", ".join(f"{k} {words.value(v)}" for k, v in call.get("args", {}).items())
-    return words.printable(f"then: {call['op'].replace('_', ' ')}" + (f" ({arguments})" if arguments else ""))
+def _done_beside(call: Json) -> bool:
+    """Whether the stores serve as well without it, as marks do that only the tool reads."""
+    return call["op"] in ("retire", "finish_copy")

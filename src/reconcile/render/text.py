@@ -107,6 +107,8 @@ class _Text:
         yield self.paint(v.summary, _BOLD)
         if v.counts:
             yield self.paint(f"      {v.counts}", _DIM)
+        if v.back:
+            yield self.paint(v.back, _DIM)
         for blocked in v.blocked:
             yield self.paint(blocked, _RED)
 

@@ -63,6 +63,8 @@ class View:
     summary: str
     counts: str
     blocked: tuple[str, ...]
+    back: str = ""
+    """What a rollback would do, where it is more than to drop what the plan makes."""
     actions: tuple[Action, ...] = field(default=())
     """Those that occur, in the legend's order."""
 
@@ -81,6 +83,7 @@ def view(plan: Json) -> View:
         summary=summary(plan),
         counts=words.by_kind(line.address.split(".")[1] for top in lines for line in (top, *top.children)),
         blocked=_blocked(observed, lines),
+        back=_back(observed.get("reverse") or {}),
         actions=tuple(a for a in words.LEGEND if a in used),
     )
 
@@ -100,6 +103,26 @@ def summary(plan: Json) -> str:
     verbs = ["add", "change", "rebuild", "replace", *(["rename"] if counts.get("rename") else []), "drop"]
     named = ", ".join(f"{counts.get(verb, 0)} to {verb}" for verb in verbs)
     return f"Plan: {named}. Digest {words.digest(plan)}"
+
+
+_LONG = 10
+"""Seconds from which on the way back of a plan that only makes things is worth a line."""
+
+
+def _back(reverse: Json) -> str:
+    counts, seconds = reverse.get("counts", {}), reverse.get("seconds", 0)
+    if "stops" in reverse:
+        return words.printable(f"Way back: cannot be told before: {' '.join(reverse['stops'].split())}")
+    if not (counts.get("make") or counts.get("change") or seconds >= _LONG):
+        return ""
+    said = ", ".join(text.format(counts[key]) for key, text in _BACK.items() if counts.get(key))
+    length = "some seconds" if seconds < _LONG else f"about {units.duration(seconds).replace('.0 s', ' s')}"
+    cannot = len(reverse.get("cannot", {}))
+    lost = [f"cannot undo {words.counted(cannot, 'change')}"] if cannot else []
+    return " · ".join([f"Way back: {said}", length, *reverse.get("hazards", ()), *lost])
+
+
+_BACK = {"make": "makes {} again", "change": "changes {} back", "drop": "drops {}"}
 
 
 def _title(plan: Json) -> str:

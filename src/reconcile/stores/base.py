@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from reconcile.change import Call, Change, Server, Step, Timeouts
+from reconcile.change import Call, Change, Op, Server, Step, Timeouts
 from reconcile.checkup import Check
 from reconcile.embeddings import Embedding
 from reconcile.errors import Problem
@@ -284,6 +284,14 @@ class Keeps(Protocol):
         Args:
             address: what it was.
         """
+
+
+@runtime_checkable
+class Guards(Protocol):
+    """A package that can say how to look whether something holds data before it is dropped by hand."""
+
+    def guards(self, address: Address) -> Sequence[Op]:
+        """Preconditions (`Step.preconditions`) that hold where there is nothing in it; none of what holds no data."""
 
 
 @runtime_checkable

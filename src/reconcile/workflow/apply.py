@@ -17,7 +17,7 @@ from reconcile.plan import Plan
 from reconcile.survey import Reading, open_ledger, reading, reread
 from reconcile.workflow import before, pausing, undoing
 from reconcile.workflow.admission import admit, no_unfinished, refuse_large
-from reconcile.workflow.carrying import Carrying, How, Outcome
+from reconcile.workflow.carrying import Carrying, How, OnBegin, Outcome
 from reconcile.workflow.migrating import mended
 from reconcile.workflow.promotion import reached
 from reconcile.workflow.proving import holds_back
@@ -38,6 +38,7 @@ def apply(
     until: str = Phase.CONTRACT,
     stop: Callable[[], str | None] = lambda: None,
     on_report: OnReport | None = None,
+    on_begin: OnBegin | None = None,
     emergency: bool = False,
 ) -> Outcome:
     """Carry out a plan, prove that nothing of it is left, record what is applied.
@@ -48,6 +49,8 @@ def apply(
         end_idle: end sessions that hold what the steps need and do nothing, rather than be stopped by them.
         stop: asked before each group of steps: what wants the run to stop there, if anything does.
         on_report: given the run's report when it ends, also where it fails once it has begun; rows are then counted.
+        on_begin: given the run's name, its plan and its way back as JSON before the first step; None where that cannot
+            be worked out, and why.
         emergency: of a rollback: of the policy only `protect:` is asked; kept with the run.
 
     Raises:
@@ -68,7 +71,7 @@ def apply(
     finally:
         ledger.close()
     with reading(project) as found:
-        return _apply(found, made, epoch, None, How(on_event, end_idle, Phase(until), stop, on_report))
+        return _apply(found, made, epoch, None, How(on_event, end_idle, Phase(until), stop, on_report, on_begin))
 
 
 def resume(

@@ -11,14 +11,15 @@ from reconcile import kept, planfile
 from reconcile.apply import Event, OnEvent, Own, execute
 from reconcile.backfills.change import OP
 from reconcile.change import Phase
-from reconcile.errors import HookError, PartialError, ReconcileError
+from reconcile.errors import HookError, PartialError, PlanError, ReconcileError
 from reconcile.findings import Result
 from reconcile.freshness import remaining
 from reconcile.migrations import change as migrations
+from reconcile.model import Json
 from reconcile.plan import Plan
 from reconcile.stores.refreshing import Refreshes
 from reconcile.survey import Reading, Survey, reread, world_of
-from reconcile.workflow import asserting, pausing, undoing
+from reconcile.workflow import asserting, pausing, undoing, wayback
 from reconcile.workflow.before import fresh
 from reconcile.workflow.filling import Filler
 from reconcile.workflow.migrating import Migrator
@@ -45,6 +46,10 @@ class Outcome:
     """Of the declared checks, queries and probes, before and after."""
 
 
+OnBegin = Callable[[str, Json, Json, str], str]
+"""Given the run, its plan, its way back (None: there is none, and why); what it has done with them, in words."""
+
+
 @dataclass(frozen=True)
 class How:
     """How a plan is carried out."""
@@ -56,6 +61,8 @@ class How:
     stop: Callable[[], str | None]
     on_report: OnReport | None
     """Given the report at the end, however it ends."""
+    on_begin: OnBegin | None = None
+    """Given the plan and its way back before the first step."""
 
 
 @dataclass
@@ -117,6 +124,7 @@ class Carrying:
         else:
             fresh(self.made, found)
             pending = {s.id for s in self.made.steps}
+            self._both_ways(document)
             self.made = undoing.remembered(self.made, found)
             pauses |= kept.entries(self.made, run, time.time())
             ledger.record((), (), pauses)  # before it begins: killed at once, it must not be resumed beyond that
@@ -124,6 +132,22 @@ class Carrying:
             document["observed"] = self.made.observed
             ledger.begin(run, document["digest"], document)
         return pending, Moments(found.project, self.made, document["digest"], run, ledger, self.recorder, journal)
+
+    def _both_ways(self, document: Json) -> None:
+        """What is about to be done, and how to undo it, for those who may have to do it without us.
+
+        Raises:
+            ReconcileError: it could not be put down; nothing was changed.
+        """
+        if self.how.on_begin is None or not self.made.steps:
+            return
+        try:
+            made, why = wayback.before_it(self.found, self.made)
+        except PlanError as error:
+            made, why = None, str(error)
+        back = None if made is None else planfile.to_json(made)
+        if detail := self.how.on_begin(self.run, document, back, why):
+            self.recorder(Event("scripts", detail=detail))
 
     def _carried(self, now: Plan, pending: set[str], moments: Moments) -> int:
         """Carry out the steps of a plan that are left; how many there were."""

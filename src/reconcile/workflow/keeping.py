@@ -72,7 +72,7 @@ def purge(project: Project, addresses: Sequence[str], older_than: float = 0.0) -
         nothing = {name: Difference((), s.live.state, {}, complete=False) for name, s in found.stores.items()}
         spelled = {name: Canonical(State()) for name in found.stores}
         survey = Survey(replace(found, desired=State()), Options(), spelled, nothing)
-        made = shaped(survey, time.monotonic() - began, ALL, alone=True)
+        made = shaped(survey, time.monotonic() - began, ALL, alone=True, back=False)
         steps, changes = [], []
         for row in rows:
             package = found.stores[row.address.partition(".")[0]].package

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconcile import held, kept, load, moments, rolled, rules
 from reconcile.causes import causes
-from reconcile.change import Change, Irreversible, Keeping, Phase, Step
+from reconcile.change import Change, Keeping, Phase, Step
 from reconcile.diff import Options
 from reconcile.errors import PlanError, Problem, ReconcileError
 from reconcile.hazards import Hazard
@@ -26,23 +26,12 @@ from reconcile.stores.base import Receipt, Shared
 from reconcile.suggest import meant
 from reconcile.survey import Reading, Survey, reading, survey, unrecorded
 from reconcile.waits import waits
+from reconcile.workflow import wayback
 from reconcile.workflow.admission import hazardous, judged, rewrites
+from reconcile.workflow.costs import measured
 
 if TYPE_CHECKING:
     from reconcile.project import Project
-
-COSTLY = frozenset(
-    {
-        Hazard.BUILDS_INDEX,
-        Hazard.REWRITES_TABLE,
-        Hazard.DELETES_DATA,
-        Hazard.DEPENDS_ON_DATA,
-        Hazard.NEEDS_SPACE,
-        Hazard.LONG_RUNNING,
-        Hazard.INDEX_GAP,
-    }
-)
-"""Hazards whose price depends on how much is stored: their steps get a cost."""
 
 
 def plan(project: Project, options: Options | None = None, look: Look | None = None) -> Plan:
@@ -163,11 +152,12 @@ def _refuse_unmatched(found: Reading, options: Options) -> None:
             )
 
 
-def shaped(found: Survey, read_seconds: float, choice: Choice, *, alone: bool = False) -> Plan:
+def shaped(found: Survey, read_seconds: float, choice: Choice, *, alone: bool = False, back: bool = True) -> Plan:
     """The plan of the differences found, with all that is to be told of it.
 
     Args:
         alone: it is about some changes only, and holds nothing back.
+        back: work out its way back; else only what there would be to do is counted.
 
     Raises:
         PlanError: see `ordered`; or something out of the scope stands on what is dropped.
@@ -196,6 +186,9 @@ def shaped(found: Survey, read_seconds: float, choice: Choice, *, alone: bool = 
     )
     observed = _observed(found, built, read_seconds, rows)
     made = replace(made, observed=observed)
+    if built.resource_changes:
+        reverse = wayback.told(found, made, built.changes) if back else wayback.in_short(made, built.changes)
+        observed = {**observed, "reverse": reverse}
     notes = [*observed["notes"], *built.remarks, *_idle_allowances(made)]
     decided = judged(project, made, datetime.now(UTC))
     stops = [refusal.to_json() for refusal in rules.sizes(project.policy, rewrites(made))]
@@ -268,9 +261,8 @@ def _observed(found: Survey, built: Steps, read_seconds: float, rows: Mapping[st
             str(c.address): c.resource.source.to_json() for c in built.changes if c.resource.source is not None
         },
         "causes": why,
-        "costs": _costs(found.reading, built),
+        "costs": measured(found.reading, built),
         "drift": drifted,
-        **({"reverse": _reverse(built)} if built.resource_changes else {}),
         **({"held": since} if since else {}),
         **({"rolled": _rolled(found)} if any(d.rolled for _, d in differences) else {}),
         "kept": [str(a) for _, d in differences for a in d.kept],
@@ -292,24 +284,6 @@ def _observed(found: Survey, built: Steps, read_seconds: float, rows: Mapping[st
         "records": sum(1 for _ in unrecorded(found)),
         "inputs": {"desired": load.digest(project), "variables": dict(project.variables or {})},
         "blocked": [],
-    }
-
-
-def _reverse(built: Steps) -> dict[str, Json]:
-    """What a rollback of it would do, in short, and what it could not undo."""
-    words: dict[tuple[str, ...], str] = {("create",): "drop", ("delete",): "make"}
-    counts: dict[str, int] = {}
-    for change in built.resource_changes:
-        if change.part_of is None and change.companion_of is None:
-            word = words.get(change.actions, "change")
-            counts[word] = counts.get(word, 0) + 1
-    final = {c.address for c in built.resource_changes if not c.reversible}
-    why = ((c.address, c.reverse()) for c in built.changes if c.address in final)
-    cannot = {str(a): back.reason for a, back in why if isinstance(back, Irreversible)}
-    gone = (s.id.rpartition("/")[0] for s in built.steps if Hazard.DELETES_DATA in s.hazards)
-    return {
-        "counts": counts,
-        "cannot": {**dict.fromkeys(gone, "the data that it deletes does not come back"), **cannot},
     }
 
 
@@ -349,26 +323,3 @@ def summary(changes: Iterable[ResourceChange]) -> dict[str, Json]:
             by_kind = kinds.setdefault(word, {})
             by_kind[change.address.kind] = by_kind.get(change.address.kind, 0) + 1
     return {**totals, "kinds": kinds}
-
-
-def _costs(found: Reading, built: Steps) -> dict[str, Json]:
-    """Rows, bytes, points behind each step whose price depends on them."""
-    where: dict[str, Address] = {}
-    for change in built.changes:
-        resource = change.before or change.after
-        assert resource is not None
-        where[str(change.address)] = resource.container or resource.address
-    steps = {s.id: where[s.id.rpartition("/")[0]] for s in built.steps if s.hazards & COSTLY or s.keeps}
-    measured: dict[Address, Mapping[str, int]] = {}
-    for name, store in found.stores.items():
-        asked = {a for a in steps.values() if a.store == name}
-        measured |= store.session.measure(asked) if asked else {}
-    costs = {step: dict(measured[a]) for step, a in steps.items() if measured.get(a)}
-    changes = {str(change.address): change for change in built.changes}
-    for step in built.steps:
-        if step.id in costs:
-            change = changes[step.id.rpartition("/")[0]]
-            store = found.stores[change.address.store]
-            cost = costs[step.id]
-            cost.update(change.estimate(step, cost, store.spec.settings, store.server))
-    return costs

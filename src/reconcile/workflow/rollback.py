@@ -20,9 +20,10 @@ from reconcile.plan import Plan
 from reconcile.planfile import from_json
 from reconcile.policy import Allowance
 from reconcile.reversal import Past, Undone, back, in_or_of, overlaps, pasts, renames
-from reconcile.stores.base import Canonical, Live
+from reconcile.stores.base import Canonical
 from reconcile.survey import Reading, Survey, reading
 from reconcile.workflow.plan import shaped
+from reconcile.workflow.spelling import spelled
 
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
@@ -172,11 +173,11 @@ def _planned(found: Reading, runs: Sequence[_Back], options: Options, seconds: f
             store.clear(a for a in run.helpers if a.store == name)
     differences, canonical = {}, {}
     for name, undone in stores.items():
-        state = _spelled(found, name, undone)
+        state = spelled(found, name, undone)
         differences[name] = undone.difference(state)
         canonical[name] = Canonical(state)
     bare = replace(found, desired=State())
-    made = shaped(Survey(bare, options, canonical, differences), seconds, ALL, alone=True)
+    made = shaped(Survey(bare, options, canonical, differences), seconds, ALL, alone=True, back=False)
     changed = tuple(
         replace(c, action_reason="delete_because_rolled_back") if str(c.action_reason).startswith("delete_") else c
         for c in made.resource_changes
@@ -207,17 +208,6 @@ def _purged(found: Reading, run: _Back) -> list[Address]:
     steps = [s for s in from_json(run.run.plan).steps if s.keeps is not None and s.address in asked]
     gone = [s for s in steps if s.keeps not in kept.names(found.known, s.address.store)]
     return [s.address for s in gone if s.address not in found.lives[s.address.store]]
-
-
-def _spelled(found: Reading, name: str, undone: Undone) -> State:
-    """The end as the package wants what is desired: what it decides by itself (names of generations) is in it."""
-    store = found.stores[name]
-    asked = State({a: r for a, r in undone.target.items() if a in undone.touched or a not in undone.state})
-    if not asked:
-        return undone.target
-    live = Live(undone.state, store.live.not_modelled, store.live.partial)
-    spelled = store.session.canonical(undone.target, live, found.known).state
-    return undone.target.add(*(spelled[a] for a in asked if a in spelled))
 
 
 def _title(run: Run) -> str:

@@ -10,7 +10,11 @@
 #   VECTORS_URL   URL of store vectors
 set -eu
 
-psql -X -v ON_ERROR_STOP=1 "$APP_URL" <<'SQL'
+green() { # URL KEY: wait until a collection is green
+  until curl -sS --fail "$1" -H "api-key: $2" | grep -q '"status":"green"'; do sleep 1; done; }
+
+psql -X -q -v ON_ERROR_STOP=1 "$APP_URL" <<'SQL'
+SET client_min_messages = warning; SET check_function_bodies = off;
 BEGIN;
 -- step 1: app.table.public.notes/1-create (expand)
 SET lock_timeout = '2s';
@@ -28,6 +32,7 @@ SQL
 # step 4: vectors.collection.passages/1-update (expand)  [not-transactional]
 curl -sS --fail-with-body -X PATCH "$VECTORS_URL"'/collections/passages?timeout=60' -H "api-key: ${VECTORS_API_KEY:-}" -H 'content-type: application/json' -d '{"hnsw_config": {"m": 32}}'
 # then: wait green (collection it's)
+green "$VECTORS_URL"/collections/it%27s "${VECTORS_API_KEY:-}"
 
 cypher-shell -a "$GRAPH_URL" -u "$GRAPH_USER" -p "$GRAPH_PASSWORD" --fail-fast --non-interactive <<'CYPHER'
 :begin
@@ -38,4 +43,5 @@ DROP INDEX $name;
 CREATE FULLTEXT INDEX $name FOR (n:`Passage`) ON EACH [n.`text`] OPTIONS $options;
 :commit
 // then: wait online (name passage_text)
+CALL db.awaitIndex('passage_text', 3600);
 CYPHER

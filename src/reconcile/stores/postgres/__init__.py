@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconcile.change import Change, Server, Step
+from reconcile.change import Change, Op, Server, Step
 from reconcile.model import Address, Resource, Source, State
 from reconcile.stores.asking import Ask
 from reconcile.stores.base import Context, Live, Session, Side, StoreSpec
@@ -122,6 +122,12 @@ class PostgresPackage:
         from reconcile.stores.postgres.changes.keeping import purged
 
         return purged(address, name)
+
+    def guards(self, address: Address) -> Sequence[Op]:
+        """See `stores.base.Guards`: of tables and columns."""
+        from reconcile.stores.postgres.changes.keeping import guards
+
+        return guards(address)
 
     def side(self, kind: str, entry: Map, desired: State, context: Context) -> Side | None:
         """A side of a mirror: a table or view, and the column that is the id."""

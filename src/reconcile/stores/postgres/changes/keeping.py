@@ -12,7 +12,7 @@ import json
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import cast
 
-from reconcile.change import Change, Irreversible, Phase, Sql, Step, Timeouts, World
+from reconcile.change import Change, Irreversible, Op, Phase, Sql, Step, Timeouts, World
 from reconcile.facts import has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource, State
@@ -239,6 +239,18 @@ def restored(live: State, parts: Sequence[Resource], name: str) -> tuple[Change,
         inside = tuple(cast(PostgresResource, p) for p in parts[1:] if isinstance(p, (*STAYING, Sequence_)))
         change = RestoreTable(None, cast(Table, first), inside, name)
     return change, change.apply_to(live)
+
+
+def guards(address: Address) -> list[Op]:
+    """What is looked at before a table or column is dropped by hand: whether it holds anything.
+
+    >>> [op.args["sql"] for op in guards(Address("app", "column", ("public", "notes", "body")))]
+    ['SELECT * FROM "public"."notes" WHERE "body" IS NOT NULL']
+    """
+    if address.kind not in ("table", "column"):
+        return []
+    held = f" WHERE {ident(address.parts[-1])} IS NOT NULL" if address.kind == "column" else ""
+    return [Op("holds_nothing", {"sql": f"SELECT * FROM {relation(address)}{held}", "what": f"{address} holds rows"})]
 
 
 def purged(address: Address, name: str) -> Step:
