@@ -86,6 +86,7 @@ def stable(plan: dict[str, Any]) -> dict[str, Any]:
     """Without what differs from one set of servers to the next."""
     observed = {k: v for k, v in plan["observed"].items() if k not in ("at", "read_seconds", "inputs")}
     observed["costs"] = {step: sorted(cost) for step, cost in observed["costs"].items()}
+    observed["reverse"] = {k: v for k, v in observed.get("reverse", {}).items() if k != "seconds"}
     stores = [{**s, "identity": "", "version": ""} for s in plan["stores"]]
     rest = {k: v for k, v in plan.items() if k not in ("digest", "tool")}
     return {**rest, "stores": stores, "observed": observed}

@@ -234,10 +234,9 @@ def test_the_commands_of_the_page(folder: Folder, monkeypatch: pytest.MonkeyPatc
     folder.settings["policy"] = {"allow": ["breaks-clients"]}
     folder.declare(app=NEW).apply()
     page = (Path(__file__).parents[1] / "docs" / "rollback.md").read_text(encoding="utf-8")
-    first, second = re.findall(r"```bash\n(.*?)```", page, re.S)
+    first, by_hand, second = re.findall(r"```bash\n(.*?)```", page, re.S)  # the next applies what the first let go
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    again = "reconcile apply --auto-approve"  # what the first block let go
-    line = ["bash", "-euxc", f"{first}{again}\n{second}"]
+    line = ["bash", "-euxc", f"{first}{by_hand}{second}"]
     done = subprocess.run(line, cwd=folder.path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "held since the rollback of run" in done.stdout
