@@ -14,24 +14,41 @@ from reconcile.model import Json
 class Backfills(Tables):
     """What backfills keep."""
 
-    def keep(self, key: str, value: Json) -> None:
+    def keep(self, key: str, value: Json, worker: str = "") -> None:
         """Write one thing that is known, while the lock is still ours: often, so it does not wait for the disk.
 
+        Args:
+            worker: who alone may write it: `worker` of what is there.
+
         Raises:
-            RefusedError: the lock was taken over meanwhile.
+            RefusedError: the lock was taken over meanwhile, or another worker goes on with it.
         """
+        theirs = f'%"worker": {json.dumps(worker)}%' if worker else "%"
         with self._db.hastily():
             rows = self._sql(
                 "INSERT INTO {t}known (key, value) SELECT ?, ? FROM {t}lock WHERE id = 1 AND epoch = ?"
-                " ON CONFLICT (key) DO UPDATE SET value = excluded.value RETURNING key",
+                " ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE known.value LIKE ? RETURNING key",
                 key,
                 json.dumps(value),
                 self._epoch,
+                theirs,
             )
+        if not rows and worker:
+            raise RefusedError(f"another worker goes on with {key}", where=self.placement)
         if not rows:
             raise RefusedError(
                 f"the lock of run {self._run} was taken over", where=self.placement, hint="see: reconcile status"
             )
+
+    def assist(self, run: str, epoch: int) -> None:
+        """Write for a run whose lock another process of it holds, as long as that holds it."""
+        self._epoch, self._run = epoch, run
+
+    @property
+    def held(self) -> int:
+        """The epoch of the lock that this process holds."""
+        assert self._epoch is not None
+        return self._epoch
 
     def prepare_rows(self) -> None:
         """Make the table of rows that backfills keep, if it is not there: older ledgers lack it."""

@@ -22,9 +22,13 @@ class Crossing:
         """See `Filling.count`."""
         return self.source.count()
 
-    def read(self, after: Json, size: int) -> Batch:
+    def split(self, rows: int) -> list[Json]:
+        """See `Filling.split`."""
+        return self.source.split(rows)
+
+    def read(self, after: Json, size: int, until: Json = None) -> Batch:
         """See `Filling.read`."""
-        return self.source.read(after, size)
+        return self.source.read(after, size, until)
 
     def change(self, batch: Batch, values: Sequence[Value] | None, save: Save) -> int:
         """See `Filling.change`.

@@ -24,7 +24,7 @@ FORMS = ("statement", "rules", "copy", "function", "command")
 """What is done to the rows: exactly one of them."""
 TARGETS = ("table", "label", "collection")
 """Kinds of places that rows of another store are put into."""
-_TOLD = ("description", "depends_on")
+_TOLD = ("description", "depends_on", "workers", "cluster")
 """What does not change what a backfill does."""
 
 
@@ -55,6 +55,12 @@ class Definition:
     collection: str | None = None
     once: bool = False
     batch: int = 500
+    part: int | None = None
+    """The range that this process does, of those that several share."""
+    workers: int | None = None
+    """Processes that share its ranges of keys."""
+    cluster: str | None = None
+    """The scheduler of a Dask cluster whose workers do."""
     rate: float | None = None
     cost: float = 0.0
     """Of one row, in whatever unit the limits are in."""
@@ -90,6 +96,7 @@ class Definition:
             into=into,
             once=self.once,
             collection=self.collection,
+            part=self.part,
             keeps=self._keeps,
         )
 
@@ -130,13 +137,18 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
         context.problem(entry.value_at(where), f'backfill "{name}" deletes', hint)
     if "rules" in entry:
         _check_rules(entry["rules"], entry, context)
-    definition = {k: _plain(v) for k, v in entry.items() if k not in _TOLD}
+    if "workers" in entry or "cluster" in entry:
+        for key in ("rate", "limits"):
+            if key in entry:
+                context.problem(entry.at(key), f'backfill "{name}" has workers, and `{key}` is kept by one process')
+    definition = {k: _plain(v) for k, v in entry.items() if k != "depends_on"}
+    done = {k: v for k, v in definition.items() if k not in _TOLD}
     files = {file: _checksum(file, entry, context) for file in _files(entry)}
     return Backfill(
         address=Address(context.spec.name, KIND, (name,)),
         source=source,
         comes_after=_waits(entry, context),
-        digest=digest(definition, files),
+        digest=digest(done, files),
         definition={**definition, **({"files": files} if files else {})},
     )
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 KEY = "backfill "
 """Before the address, in what the ledger knows."""
+PART = "backfill-part "
+"""Before the address and the number of a range."""
 DONE, RUNNING, UNDONE = "done", "running", "undone"
 
 
@@ -45,6 +47,14 @@ class Progress:
     seconds: float = 0.0
     reason: str = ""
     """Why it is to run again."""
+    part: int | None = None
+    """Of a range that a worker does: its number."""
+    worker: str = ""
+    """Who does it: nobody else may write it."""
+    until: Json = None
+    """And the last key of it; None: whatever comes."""
+    shared: bool = False
+    """Whether its ranges have been done by workers."""
 
     def to_json(self) -> Json:
         """As the ledger has it."""
@@ -56,7 +66,22 @@ class Progress:
         Raises:
             RefusedError: it was taken over.
         """
-        ledger.keep(f"{KEY}{address}", self.to_json())
+        if self.part is None:
+            ledger.keep(f"{KEY}{address}", self.to_json())
+        else:
+            ledger.keep(part_key(address, self.part), self.to_json(), self.worker)
+
+
+def part_key(address: Address, part: int) -> str:
+    """What the ledger knows a range of a backfill by."""
+    return f"{PART}{address} {part}"
+
+
+def parts(known: Mapping[str, Json], address: Address) -> list[Progress]:
+    """The ranges of a backfill, in their order."""
+    head = f"{PART}{address} "
+    found = [Progress(**entry) for key, entry in known.items() if key.startswith(head) and entry is not None]
+    return sorted(found, key=lambda part: part.part or 0)
 
 
 def read(known: Mapping[str, Json]) -> dict[Address, Progress]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconcile.backfills import checking, forms
+from reconcile.backfills import checking, forms, sharing
 from reconcile.backfills.definition import Definition
 from reconcile.backfills.progress import DONE, Progress
 from reconcile.errors import ReconcileError
@@ -39,6 +39,8 @@ class Around:
     tell: Callable[[str], None] = lambda text: None
     report: Callable[[str], None] = lambda line: None
     stop: Callable[[], str | None] = lambda: None
+    share: Callable[[Sequence[int], Callable[[], None]], None] | None = None
+    """Has workers do ranges, by their numbers, telling each second; where there are any."""
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
@@ -72,9 +74,13 @@ class Running:
             self.progress.save(self.definition.address, self.around.ledger)
         self.resumed = self.progress.read > 0 or self.progress.passes > 0
         change = forms.maker(self.definition, self.around.directory)
+        shares = self.around.share is not None and not self.progress.shared
         while True:
             changed = self.progress.changed
-            self._pass(change)
+            if shares:
+                self.progress, shares = sharing.shared(self.definition, self.filling, self.progress, self.around), False
+            else:
+                self._pass(change)
             if self.definition.once or self._left() <= 0:
                 break
             if self.progress.changed == changed or self.progress.passes >= PASSES:
@@ -86,6 +92,20 @@ class Running:
             self.progress = self._with(after=None, passes=self.progress.passes + 1)
         return self._ended()
 
+    def run_part(self) -> Progress:
+        """One range of it, from where it was left; what holds for all of it is the others' to say.
+
+        Raises:
+            ReconcileError: as `run`.
+        """
+        self._began = self.around.now()
+        self.resumed = True
+        self._pass(forms.maker(self.definition, self.around.directory))
+        self.progress = self._with(state=DONE)
+        self.progress.save(self.definition.address, self.around.ledger)
+        self.filling.end()
+        return self.progress
+
     def _left(self) -> int:
         return self.filling.count() - self.progress.set_aside - self.progress.skipped
 
@@ -94,7 +114,7 @@ class Running:
         while True:
             if (asked := self.around.stop()) is not None:
                 raise ReconcileError(f"stopped by {asked}, between batches", where=str(self.definition.address))
-            batch = self._tried(lambda: self.filling.read(self.progress.after, self._size()))
+            batch = self._tried(lambda: self._read())
             if not batch.keys:
                 return
             self._batch(batch, change)
@@ -106,6 +126,9 @@ class Running:
                 ahead = self._here["rows"] / self.definition.rate - (self.around.now() - self._began)
                 if ahead > 0:
                     self.around.sleep(ahead)
+
+    def _read(self) -> Batch:
+        return self.filling.read(self.progress.after, self._size(), self.progress.until)
 
     def _size(self) -> int:
         """Rows of the next batch.

@@ -28,6 +28,8 @@ class Wanted:
     """Whether rows stay selected when they are done."""
     collection: str | None = None
     """Where the rows are, where the selection does not say it."""
+    part: int | None = None
+    """Which of its ranges this is about, where several processes share them."""
     keeps: tuple[str, ...] | None = None
     """What is read of each row before it is changed, to be put back; (): what is written. None: nothing."""
 
@@ -64,8 +66,18 @@ class Filling(Protocol):
             StoreError: the server refused it.
         """
 
-    def read(self, after: Json, size: int) -> Batch:
-        """The next rows after a key; None: from the first on. More than `size` only where keys are equal."""
+    def split(self, rows: int) -> list[Json]:
+        """The key of each so many-th row, by ascending key: between them are ranges of about that many rows.
+
+        Raises:
+            StoreError: keys of this store have no ranges.
+        """
+
+    def read(self, after: Json, size: int, until: Json = None) -> Batch:
+        """The next rows after a key (None: from the first on), up to another, included (None: to the last).
+
+        More than `size` only where keys are equal.
+        """
 
     def change(self, batch: Batch, values: Sequence[Value] | None, save: Save) -> int:
         """Give rows of a batch their values, or run the statement over all of it where there are none (None).

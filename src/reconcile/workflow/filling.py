@@ -17,6 +17,7 @@ from reconcile.change import Op, Step
 from reconcile.errors import ReconcileError
 from reconcile.stores.base import Session
 from reconcile.stores.filling import Filling, Fills, Receives
+from reconcile.workflow.sharing import share
 
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
@@ -53,7 +54,8 @@ class Filler:
             self.on_event(Event(kind, step, detail=text))
 
         tell, report = partial(event, "progress"), partial(event, "reported")
-        around = Around(self.ledger, self.project.directory, session.transient, tell, report, self.stop)
+        workers = share(self.project, definition, call.args, self.run, self.ledger.held, self.stop, self.ledger.keep)
+        around = Around(self.ledger, self.project.directory, session.transient, tell, report, self.stop, workers)
         Running(definition, filling(definition, self.sessions), begun, around).run()
 
 

@@ -42,6 +42,11 @@ class Neo4jFilling:
         self.again = f"UNWIND $keys AS {_KEY} {self._element} WITH {self.name}, {_KEY}\n{self.select}\n"
 
     @property
+    def _mark(self) -> str:
+        part = self.wanted.part
+        return str(self.wanted.address) if part is None else f"{self.wanted.address} {part}"
+
+    @property
     def _element(self) -> str:
         """The MATCH of an element by its id: of a relationship, if `select` has the key in brackets."""
         relationship = f"[{self.wanted.key}" in self.select or f"[{self.name}" in self.select
@@ -53,10 +58,14 @@ class Neo4jFilling:
         rows = self.session.read(f"{self.select}\nRETURN count(DISTINCT {self.name}) AS rows")
         return int(rows[0]["rows"])
 
-    def read(self, after: Json, size: int) -> Batch:
+    def split(self, rows: int) -> list[Json]:
+        """See `Filling.split`."""
+        return self._all()[rows - 1 :: rows].tolist()
+
+    def read(self, after: Json, size: int, until: Json = None) -> Batch:
         """See `Filling.read`."""
         if self._ids is None or (after is None and self._last is not None):
-            self._ids = self._all()
+            self._ids = self._all(after if self.wanted.part is not None else None, until)
             self._last = self._marked() if self.wanted.once else None
         known = [key for key in (after, self._last if self.wanted.once else None) if key is not None]
         start = bisect_right(self._ids, max(known)) if known else 0
@@ -74,20 +83,24 @@ class Neo4jFilling:
                 return Batch(tuple(ordered), tuple(found[key] for key in ordered))
         return Batch(())
 
-    def _all(self) -> array[int]:
-        """The ids of all that is selected, in order."""
+    def _all(self, after: Json = None, until: Json = None) -> array[int]:
+        """The ids of all that is selected, or of what is within a range, in order."""
         import neo4j
 
-        query = f"{self.head}{self.select}\nRETURN DISTINCT id({self.name}) AS key"
+        tests = [
+            f"id({self.name}) {word}" for word, key in (("> $after", after), ("<= $until", until)) if key is not None
+        ]
+        range_ = f"WITH {self.name} WHERE {' AND '.join(tests)}\n" if tests else ""
+        query = f"{self.head}{self.select}\n{range_}RETURN DISTINCT id({self.name}) AS key"
         found = array("q")
         with self.session.translated(), self.session.open_session(fetch_size=_AT_ONCE) as session:
-            for record in session.run(neo4j.Query(query)):
+            for record in session.run(neo4j.Query(query), after=after, until=until):
                 found.append(record[0])
         return array("q", sorted(found))
 
     def _marked(self) -> int | None:
         rows = self.session.read(
-            f"MATCH (m:{MARK} {{backfill: $backfill}}) RETURN m.after AS after", backfill=str(self.wanted.address)
+            f"MATCH (m:{MARK} {{backfill: $backfill}}) RETURN m.after AS after", backfill=self._mark
         )
         return int(rows[0]["after"]) if rows else None
 
@@ -103,7 +116,7 @@ class Neo4jFilling:
                     count = self._write(transaction, values)
                 if self.wanted.once:
                     mark = f"MERGE (m:{MARK} {{backfill: $backfill}}) SET m.after = $after"
-                    self._run(transaction, mark, backfill=str(self.wanted.address), after=batch.keys[-1])
+                    self._run(transaction, mark, backfill=self._mark, after=batch.keys[-1])
                 save(transaction, count, olds)
                 transaction.commit()
         return count
@@ -160,7 +173,7 @@ class Neo4jFilling:
         if self.wanted.once:
             with self.session.translated(), self.session.open_session() as session:
                 query = f"MATCH (m:{MARK} {{backfill: $backfill}}) DELETE m"
-                session.execute_write(lambda tx: tx.run(query, backfill=str(self.wanted.address)).consume())
+                session.execute_write(lambda tx: tx.run(query, backfill=self._mark).consume())
 
 
 class Neo4jReceiving:

@@ -47,21 +47,31 @@ class PostgresFilling:
         """See `Filling.count`."""
         return int(self._one(f"SELECT count(*) FROM {self.select}"))
 
-    def read(self, after: Json, size: int) -> Batch:
+    def split(self, rows: int) -> list[Json]:
+        """See `Filling.split`."""
+        key = ident(self.key)
+        numbered = f"SELECT {key}, row_number() OVER (ORDER BY {key}) AS rc__number FROM {self.select}"
+        sql = f"SELECT {key} FROM ({numbered}) AS rc__numbered WHERE rc__number % {int(rows)} = 0 ORDER BY {key}"
+        with self._explained(sql):
+            found = self._connection.execute(sql.encode()).fetchall()
+        return [_plain(row[0]) for row in found]
+
+    def read(self, after: Json, size: int, until: Json = None) -> Batch:
         """See `Filling.read`."""
         key, only_keys = ident(self.key), self.wanted.statement is not None
         ties = self._connection.info.server_version >= _TIES
         limit = f"FETCH FIRST {int(size)} ROWS WITH TIES" if ties else f"LIMIT {int(size)}"
-        beyond = "" if after is None else f" WHERE {key} > CAST(%(after)s AS {self.key_type})"
+        bounds = {"after": (">", after), "until": ("<=", until)}
+        given = {name: str(value) for name, (_, value) in bounds.items() if value is not None}
+        tests = [f"{key} {bounds[name][0]} CAST(%({name})s AS {self.key_type})" for name in given]
+        beyond = f" WHERE {' AND '.join(tests)}" if tests else ""
         sql = f"SELECT {key if only_keys else '*'} FROM {self.select}{beyond} ORDER BY {key} {limit}"
         with self._explained(sql):
-            cursor = self._connection.execute(
-                _escaped(sql, "%(after)s").encode(), {"after": None if after is None else str(after)}
-            )
+            cursor = self._connection.execute(_escaped(sql, *(f"%({name})s" for name in given)).encode(), given or None)
             names = [column.name for column in cursor.description or ()]
             rows = cursor.fetchall()
         place = names.index(self.key)
-        keys = tuple(row[place] if isinstance(row[place], int) else _text(row[place]) for row in rows)
+        keys = tuple(_plain(row[place]) for row in rows)
         if None in keys:
             raise StoreError(
                 f"the key {self.key} is null in some of the rows",
@@ -159,7 +169,7 @@ class PostgresFilling:
             f" WHERE t.{ident(self.key)} = ANY (CAST(%(keys)s AS {self.key_type}[])) FOR UPDATE"
         )
         rows = self._connection.execute(_escaped(sql, "%(keys)s").encode(), {"keys": keys}).fetchall()
-        return [Value(key if isinstance(key, int) else _text(key), fields) for key, fields in rows]
+        return [Value(_plain(key), fields) for key, fields in rows]
 
     def end(self) -> None:
         """See `Filling.end`: nothing was."""
@@ -192,13 +202,17 @@ class PostgresFilling:
             raise explained(error, self._where, sql) from error
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+def _plain(key: Any) -> Json:
+    return key if key is None or isinstance(key, int) else str(key)
 
 
-def _escaped(sql: str, placeholder: str) -> str:
-    """SQL of the user's with one placeholder of ours: its own percent signs are no placeholders."""
-    return sql.replace("%", "%%").replace(f"%{placeholder}", placeholder)
+def _escaped(sql: str, *placeholders: str) -> str:
+    """SQL of the user's with placeholders of ours, if any: its own percent signs are none."""
+    if placeholders:
+        sql = sql.replace("%", "%%")
+    for placeholder in placeholders:
+        sql = sql.replace(f"%{placeholder}", placeholder)
+    return sql
 
 
 def _by_fields(values: Sequence[Value]) -> Iterator[tuple[tuple[str, ...], list[Value]]]:

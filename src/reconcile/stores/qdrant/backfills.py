@@ -42,8 +42,15 @@ class QdrantFilling:
     def _count(self, filter_: Json) -> int:
         return int(self.http.send("POST", f"{self.path}/count", {"filter": filter_, "exact": True})["count"])
 
-    def read(self, after: Json, size: int) -> Batch:
+    def split(self, rows: int) -> list[Json]:
+        """See `Filling.split`: a scroll begins after an id, and ends where it is told, but at none."""
+        del rows
+        where, hint = str(self.wanted.address), "leave `workers` out"
+        raise StoreError("points are read in one order only, not in ranges", where=where, hint=hint)
+
+    def read(self, after: Json, size: int, until: Json = None) -> Batch:
         """See `Filling.read`: an offset is an id, which may be selected no more."""
+        del until
         asked = {"filter": self.wanted.select, "limit": size + 1, "with_payload": True, "with_vector": False}
         asked |= {} if after is None else {"offset": after}
         points = self.http.send("POST", f"{self.path}/scroll", asked)["points"]
