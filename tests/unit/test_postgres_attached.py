@@ -321,6 +321,7 @@ def test_a_routine_waits_for_its_type_made_anew_for_another_whatever_else_change
             table("held"),
             column("held", "value", "outer", position=1, refers=(outer,)),
             function("made()", f"RETURNS {given.parts[1]} LANGUAGE sql AS 'select null'", refers=(given,)),
+            function("other()", "RETURNS inner LANGUAGE sql AS 'select null'", refers=(inner,)),
         )
 
     ids = [s.id for s in planned(taken("a", "b", gone="text"), taken("b", "a", comment="noted")).steps]

@@ -158,14 +158,14 @@ def role_name(role: str) -> str:
     return "PUBLIC" if role == PUBLIC else ident(role)
 
 
-def new_object_statements(grant: Grant, unwanted: Iterable[str]) -> list[str]:
-    """Owner and grants of an object just made. `unwanted`: roles to which defaults have given something."""
+def new_object_statements(grant: Grant, unwanted: Iterable[str], user: str) -> list[str]:
+    """Owner and grants of an object just made by `user`. `unwanted`: roles to which defaults have given something."""
     calls = [owner_statement(grant)] if grant.owner is not None else []
     if grant.grants is None:
         return calls
     on = _on(grant)
     calls += [f"REVOKE ALL ON {on} FROM {role_name(role)}" for role in sorted(set(unwanted))]
-    own = {p.grantee for p in grant.grants if p.grantee == grant.owner}
+    own = {p.grantee for p in grant.grants if p.grantee == (grant.owner or user)}
     calls += [f"REVOKE ALL ON {on} FROM {ident(role)}" for role in sorted(own)]
     return calls + _grants(on, ((key, grantable) for key, grantable, _ in entries(grant.grants)))
 

@@ -165,14 +165,15 @@ class Work:
         return full
 
     def _access(self, x: Grant | DefaultPrivileges) -> Resource:
-        version = self.session.server().numbers
-        after = spelled(x, version)
+        server = self.session.server()
+        after = spelled(x, server.numbers)
         if isinstance(after, DefaultPrivileges):
             return after
         y = self.others.of(x)
         if isinstance(y, Grant):
             y = columns_renamed(y, self.others.renamed_columns(after.object))
-        return filled_grant(after, y if isinstance(y, Grant) else None, version)
+        user = str(server.facts.get("user"))
+        return filled_grant(after, y if isinstance(y, Grant) else None, server.numbers, user)
 
     def look_up(self, open_: Sequence[Resource]) -> None:
         """Settle what earlier runs learned the spelling of."""

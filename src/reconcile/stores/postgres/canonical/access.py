@@ -24,18 +24,18 @@ def spelled(x: r.Grant | r.DefaultPrivileges, version: tuple[int, ...]) -> r.Gra
     return replace(x, grants=grants, declared=x.attributes())
 
 
-def filled_grant(x: r.Grant, y: r.Grant | None, version: tuple[int, ...]) -> r.Grant:
-    """`x` with owner and grants taken from `y` where they are left alone.
+def filled_grant(x: r.Grant, y: r.Grant | None, version: tuple[int, ...], user: str) -> r.Grant:
+    """`x` with owner and grants taken from `y` where they are left alone; what is not there yet will be `user`'s.
 
     What is declared of the owner is left out where it is all there is, and where it is nothing of another role.
     """
     owner = x.owner if x.owner is not None or y is None else y.owner
     if x.grants is None:
         return replace(x, owner=owner, grants=None if y is None else y.grants)
-    return replace(x, owner=owner, grants=_without_own(x, owner, version))
+    return replace(x, owner=owner, grants=_without_own(x, user if owner is None else owner, version))
 
 
-def _without_own(x: r.Grant, owner: str | None, version: tuple[int, ...]) -> tuple[Privilege, ...]:
+def _without_own(x: r.Grant, owner: str, version: tuple[int, ...]) -> tuple[Privilege, ...]:
     grants = x.grants or ()
     own = {p.privilege for p in grants if p.grantee == owner and not p.columns}
     everything = own >= set(r.privileges_of(x.object.kind, version))

@@ -15,7 +15,7 @@ from reconcile.facts import has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, State
 from reconcile.stores.postgres.changes.common import Alteration, Creation, PostgresChange, Removal, requires
-from reconcile.stores.postgres.changes.giving import schema_access, unwanted
+from reconcile.stores.postgres.changes.giving import schema_access, unwanted, user_of
 from reconcile.stores.postgres.resources import (
     Column,
     DefaultPrivileges,
@@ -52,7 +52,8 @@ class GiveAccess(Creation):
             return []
         if _of_new_identity(world, self.after):
             column, gives = owning(self.after), [has(self.address), ok(self.address)]
-            calls = new_object_statements(replace(self.after, owner=None), unwanted(world, self.after))
+            own = replace(self.after, owner=None)
+            calls = new_object_statements(own, unwanted(world, self.after), self.after.owner or user_of(world.server))
             needs = requires(world, [column]) | ({ok(column)} if column in world.live else set())
             return [self.step(world, 1, "grant", calls, needs=needs, gives=gives)]
         nothing = replace(self.after, grants=given_by_default(self.after.object.kind))
@@ -135,7 +136,7 @@ class ChangeAccess(Alteration):
         before, after = (_with_own(x, world.server.numbers) for x in (before, self.after))
         gone = _gone(world, self.after)
         given = grant_statements(before, after, gone)
-        taken = revoke_statements(before, after, gone, str(world.server.facts.get("user")))
+        taken = revoke_statements(before, after, gone, user_of(world.server))
         owner = [owner_statement(self.after)] if moves else []
         needs = requires(world, [owning(self.after), *_columns(world, self.after)]) | schema_access(world, self.after)
         gives, hazard = [has(self.address), ok(self.address)], [Hazard.CHANGES_ACCESS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconcile.change import World
+from reconcile.change import Server, World
 from reconcile.facts import Fact, has, no, ok
 from reconcile.model import Address, State
 from reconcile.stores.postgres.resources import (
@@ -17,6 +17,12 @@ from reconcile.stores.postgres.resources import (
 )
 from reconcile.stores.postgres.sqlaccess import column_statements, new_object_statements
 
+
+def user_of(server: Server) -> str:
+    """The role that connects, to which what a plan makes belongs at first."""
+    return str(server.facts.get("user"))
+
+
 _GRANTED = frozenset({"table", "view", "materialized_view", "sequence", "schema", *ROUTINES, *TYPES})
 
 
@@ -25,7 +31,7 @@ def given(world: World, address: Address) -> tuple[list[str], frozenset[Fact], l
     grant = world.target.get(grant_address(address))
     if not isinstance(grant, Grant) or grant.address in world.live:
         return [], _defaults_first(world, address), []
-    statements = new_object_statements(grant, unwanted(world, grant))
+    statements = new_object_statements(grant, unwanted(world, grant), user_of(world.server))
     return statements, schema_access(world, grant), [has(grant.address), ok(grant.address)]
 
 
@@ -42,7 +48,7 @@ def _defaults_first(world: World, address: Address) -> frozenset[Fact]:
     """
     if address.kind not in _GRANTED or not world.live.of_kind("default_privileges"):
         return frozenset()
-    user, found = str(world.server.facts.get("user")), set()
+    user, found = user_of(world.server), set()
     for schema in ("", address.parts[0]):
         default = default_address(address, user, schema)
         before, after = world.live.get(default), world.target.get(default)
@@ -70,7 +76,7 @@ def unwanted(world: World, grant: Grant) -> set[str]:
 
 
 def _at_first(world: World, state: State, grant: Grant) -> list[Privilege]:
-    kind, user = grant.object.kind, str(world.server.facts.get("user"))
+    kind, user = grant.object.kind, user_of(world.server)
 
     def default(schema: str) -> tuple[Privilege, ...] | None:
         x = state.get(default_address(grant.object, user, schema))
