@@ -15,9 +15,11 @@ setup: ## Python packages in .venv, the servers in the cache; does nothing the s
 demo: setup ## The main job, from YAML to applied to drift, on real servers
 	@scripts/demo.sh
 
+# worksteal: neighbours share what one of them has made. pytest compiles the package of a plugin anew wherever it may
+# not write down what came of it.
 .PHONY: test
 test: setup ## Everything, on real servers, three workers with servers of their own
-	@$(BIN)/pytest -n 3
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist worksteal
 
 .PHONY: versions
 versions: setup ## All that is about PostgreSQL, on every version there are servers of: 18, 16, Debian's 15

@@ -161,26 +161,27 @@ def test_case(
         with pytest.raises(ReconcileError, match=re.escape(error)):
             case.plan()
         return
-    plan = case.plan()
-    document = planfile.to_json(plan)
+    plan = case.plan("all")
     latest = postgres_version in ("", LATEST)
     if latest:
         # others spell some things otherwise, and lack some ways
+        document = planfile.to_json(case.plan())
         golden(folder / "plan.txt", stable_text(document))
         golden(folder / "plan.json", json.dumps(stable(document), indent=1, ensure_ascii=False, sort_keys=True) + "\n")
-    assert planfile.to_json(case.plan())["digest"] == document["digest"], "planning twice gives one digest"
+        allowed = {**planfile.to_json(plan), "selection": document["selection"]}
+        assert planfile.digest(allowed) == document["digest"], "planning twice gives one digest"
     if violation := case.options.get("violation"):
         before = case.state()
         with pytest.raises(ReconcileError, match=re.escape(violation)):
-            case.apply()
+            workflow.apply(case.project(), plan)
         assert case.state() == before, "and nothing was changed"
         return
 
     thorough = latest or os.environ.get("RECONCILE_TEST_POSTGRES")
     cuts = range(1, len(plan.groups)) if thorough else ()
     begin_again = case.keep(target) if cuts else case.begin
-    case.apply()
-    end = case.state()
+    workflow.apply(case.project(), plan)
+    end = case.state() if cuts else {}
     again = case.plan()
     assert [s.id for s in again.steps] == [], "the plan after an apply is empty"
     assert not again.observed["records"]
