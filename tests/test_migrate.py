@@ -194,10 +194,10 @@ def test_a_table_of_another_tool_keeps_its_rows_and_checksums(folder: Folder) ->
 def test_all_problems_at_once_each_with_both_ends(folder: Folder) -> None:
     files = {
         "001_a.sql": "-- reconcile: depends_on 003\nSELECT 1;\n",
-        "002_b.sql": "-- reconcile: depends_on 9\nSELECT 1;\n\\i other.sql\n",
+        "002_b.sql": "-- reconcile: depends_on 9\nSELECT 1;\n",
         "003_c.sql": "-- reconcile: depends_on 1\nSELECT 1;\n",
         "004_d.sql": "SELECT 1;\n",
-        "004_e.sql": "-- reconcile: allow trunkate: x\nCOPY a FROM stdin;\n1\tx\n\\.\n",
+        "004_e.sql": "-- reconcile: allow trunkate: x\n",
     }
     write(folder.path / "migrations", files)
     said = call(folder, "migrate", "status")
@@ -205,12 +205,21 @@ def test_all_problems_at_once_each_with_both_ends(folder: Folder) -> None:
     for line in (
         "migrations/001_a.sql:1:1: depends on itself: migrations/001_a.sql → migrations/003_c.sql → migrations/001_a",
         "migrations/002_b.sql:1:1: migrations/002_b.sql depends on 9, which is not in migrations",
-        "migrations/002_b.sql:3:1: \\i is a command of psql",
         "migrations/004_e.sql:1:1: has the number 004, as migrations/004_d.sql has",
         'migrations/004_e.sql:1:1: allow: there is no danger "trunkate"; did you mean "truncate"?',
-        "migrations/004_e.sql:2:1: COPY … FROM stdin sends rows through psql",
     ):
         assert line in said.stderr, line
+
+
+def test_what_only_psql_runs_is_in_the_way_of_its_own_migration_alone(folder: Folder) -> None:
+    write(
+        folder.path / "migrations", {"1_a.sql": "SELECT 1;\n\\i other.sql\n", "2_b.sql": "COPY a FROM stdin;\n1\n\\.\n"}
+    )
+    assert "cannot run: migrations/1_a.sql:2:1: \\i is a command of psql" in call(folder, "migrate", "status").stdout
+    refused = call(folder, "migrate", "apply-all")
+    assert refused.returncode == 1 and "migrations/2_b.sql:1:1: COPY … FROM stdin sends rows through" in refused.stderr
+    assert call(folder, "migrate", "baseline").returncode == 0
+    assert "2 applied, 0 pending" in call(folder, "migrate", "status").stdout
 
 
 def test_yaml_and_python_migrations_dangers_and_reasons(folder: Folder) -> None:
@@ -311,6 +320,66 @@ def test_killed_while_an_index_is_built_it_goes_on_there(named: str, folder: Fol
     assert [(r["outcome"], r["message"]) for r in runs] == [("done", ""), ("partly", "its process ended before it did")]
     assert ask(folder, "SELECT array_agg(id ORDER BY id) FROM a") == [([1, 2],)]
     assert ask(folder, "SELECT indisvalid FROM pg_index WHERE indrelid = 'a'::regclass") == [(True,)]
+
+
+OTHERS = {
+    "dbmate": {
+        "20240101_a.sql": "-- migrate:up\nCREATE TABLE a (id int);\n-- migrate:down\nDROP TABLE a;\n",
+        "20240102_b.sql": "-- migrate:up transaction:false\nCREATE INDEX CONCURRENTLY ai ON a (id);\n-- migrate:down\n",
+    },
+    "goose": {
+        "00001_b.sql": "-- +goose Up\n-- +goose StatementBegin\nCREATE TABLE b ();\n-- +goose Down\nDROP TABLE b;"
+    },
+    "flyway": {
+        "V1__c.sql": "CREATE TABLE c (id int);",
+        "V1.1__c.sql": "ALTER TABLE c RENAME id TO a;",
+        "V1_2__c.sql": "ALTER TABLE c RENAME a TO b;",
+        "V2__c.sql": "ALTER TABLE c RENAME b TO c;",
+        "U2__c.sql": "ALTER TABLE c RENAME c TO b;",
+        "R__views.sql": "CREATE VIEW v AS SELECT 1;",
+    },
+    "golang": {"000001_d.up.sql": "BEGIN;\nCREATE TABLE d ();\nCOMMIT;", "000001_d.down.sql": "DROP TABLE d;"},
+    "psql": {"1_e.sql": "\\set ON_ERROR_STOP on\n\\echo it's\nCREATE TABLE e (t text DEFAULT '\n\\echo x');\n"},
+    "odd": {
+        "001_f.sql": "\ufeffCREATE TYPE f AS ENUM ('a');\r\n/* ; */ CREATE TABLE ft (f f, s text DEFAULT 'a;b');\r\n",
+        "002_f.sql": "BEGIN;\nALTER TYPE f ADD VALUE 'b';\nCOMMIT;\nINSERT INTO ft VALUES ('b');\n",
+        "005_f.sql": "-- nothing\n",
+    },
+}
+
+
+def test_folders_of_other_tools_as_they_are(folder: Folder) -> None:
+    folder.settings["migrations"] = {name: {"store": "s", "folder": name, "table": f"ran_{name}"} for name in OTHERS}
+    folder.declare()
+    for name, files in OTHERS.items():
+        write(folder.path / name, files)
+    assert "0 applied, 12 pending." in call(folder, "migrate", "status").stdout
+    done = call(folder, "migrate", "apply-all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "flyway/R__views.sql is to run whenever it changes, and is left alone" in done.stdout
+    assert "Nothing is pending." in call(folder, "migrate", "apply-all").stdout
+    there = "SELECT count(*) FROM pg_class WHERE relname IN ('a', 'ai', 'b', 'c', 'd', 'e', 'ft') AND relname <> 'v'"
+    assert ask(folder, there) == [(7,)] and ask(folder, "SELECT f::text FROM ft") == [("b",)]
+    assert ask(folder, "SELECT t FROM e") == [] and ask(folder, "SELECT c FROM c") == []
+    back = call(folder, "migrate", "redo", "flyway/V2", "--reason", "the other name")
+    assert back.returncode == 0 and "ran flyway/U2__c.sql" in back.stdout, back.stdout + back.stderr
+    assert call(folder, "migrate", "redo", "goose/1", "--reason", "empty").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("20240101_a/migration.sql", "", "a folder for each migration, as Prisma does; files have to be in the folder"),
+        ("versions/1a_b.py", "down_revision = None", "its files are revisions of Alembic"),
+        ("1a2b_x.py", "down_revision = None", "1a2b_x.py is a revision of Alembic, which only Alembic can run"),
+        ("0001_initial.py", "import django.db\nclass Migration(migrations.Migration): pass", "a migration of Django"),
+        ("1_a.js", "", "1_a.js is a program of another tool"),
+    ],
+)
+def test_what_only_another_tool_can_run_is_told(file: str, text: str, told: str, folder: Folder) -> None:
+    write(folder.path / "migrations", {file: text, **({"env.py": ""} if "/" in file else {})})
+    said = call(folder, "migrate", "status")
+    assert said.returncode == 1 and told in said.stderr, said.stderr
 
 
 BUILDS = {

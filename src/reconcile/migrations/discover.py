@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconcile.errors import Problem
-from reconcile.migrations import directives, own, wrappers
+from reconcile.migrations import directives, neighbours, own, sections, wrappers
 from reconcile.migrations.checksums import checksums
 from reconcile.migrations.model import Folder, Layout, Migration, Verification
 from reconcile.migrations.wrappers import Wrapper
@@ -17,7 +17,11 @@ from reconcile.stores.migrating import Script, Scripted
 
 _DATED = re.compile(r"(\d{4}-\d{2}-\d{2}-\d+)-(.+)\Z")
 _UP_DOWN = re.compile(r"([Vv]?\d+(?:\.\d+)*)[-_]{1,2}(.+)[-_.](up|down)\Z", re.IGNORECASE)
-_NUMBERED = re.compile(r"([Vv]?\d+)[-_](.+)\Z")
+_NUMBERED = re.compile(r"([Vv]\d+(?:[._]\d+)*(?=__)|[Vv]?\d+(?:\.\d+)*)[-_]{1,2}(.+)\Z")
+_UNDO = re.compile(r"[Uu](\d+(?:[._]\d+)*)__.+\Z")
+"""The way back of V1__name.sql, as Flyway calls it."""
+_REPEATED = re.compile(r"[Rr]\d*__.+\Z")
+"""What Flyway runs whenever it changes."""
 _PATTERNS = {Layout.DATED: _DATED, Layout.UP_DOWN: _UP_DOWN, Layout.NUMBERED: _NUMBERED}
 """By the name without its ending; the more exact first, since a date is a number too."""
 OWN = (".yaml", ".yml", ".py")
@@ -61,7 +65,10 @@ def discover(
     suffixes = package.script_suffixes
     kind = folder.layout or layout(files, suffixes)
     if kind is None:
-        if any(_stem(name, suffixes) is not None for name in files):
+        if (strange := neighbours.of_folder(directory / folder.folder)) is not None:
+            what = f'migrations "{folder.name}": {folder.folder}: {strange[0]}'
+            problems.append(Problem(what, where=folder.source, hint=strange[1]))
+        elif any(_stem(name, suffixes) is not None for name in files):
             patterns = "; ".join(f"{k.value}: {k.pattern}" for k in Layout)
             what = f'migrations "{folder.name}": no file of {folder.folder} is called as a migration is'
             problems.append(Problem(what, where=folder.source, hint=patterns))
@@ -72,10 +79,11 @@ def discover(
     for name in files:
         match = _match(name, kind, (*suffixes, *OWN) if kind is Layout.NUMBERED else suffixes)
         if match is None:
-            if _stem(name, suffixes) is not None:
-                told.append(
-                    f"{folder.folder}/{name} is not called as the layout {kind.value} has it, and is left alone"
-                )
+            stem = _stem(name, suffixes)
+            if stem is not None and (undo := _UNDO.match(stem)) is not None:
+                downs[f"V{undo[1]}"] = name
+            elif stem is not None:
+                told.append(f"{folder.folder}/{name} {_left_alone(stem, kind)}")
         elif kind is Layout.UP_DOWN and match[3].lower() == "down":
             downs[match[1]] = name
         else:
@@ -87,6 +95,12 @@ def discover(
     if folder.wrappers is not None:
         found = _wrapped(directory, folder, found, problems, told)
     return [replace(m, permits=(*m.permits, *folder.permits.get(_number(m, folder), ()))) for m in found]
+
+
+def _left_alone(stem: str, kind: Layout) -> str:
+    if _REPEATED.match(stem):
+        return "is to run whenever it changes, and is left alone: declare in YAML what it makes"
+    return f"is not called as the layout {kind.value} has it, and is left alone"
 
 
 def _number(migration: Migration, folder: Folder) -> str:
@@ -131,10 +145,13 @@ class _Reader:
             return own.from_yaml(base, content, self.package, self.problems)
         if name.lower().endswith(".py"):
             return own.from_python(base, content, self.problems)
-        script = self._script(file, content)
+        script = self.package.script(content)
+        up, down = sections.split(content, script.comments)
         return replace(
             base,
-            up=script,
+            up=script if down is None else self.package.script(up),
+            down=None if down is None else self.package.script(down),
+            down_file=None if down is None else file,
             description=directives.description(script.comments),
             depends_on=tuple(directives.depends_on(script.comments, file)),
             permits=tuple(directives.permits(script.comments, file, self.problems)),
@@ -147,7 +164,7 @@ class _Reader:
         if name is None or (text := self._text(f"{self.folder.folder}/{name}")) is None:
             return migration
         file = f"{self.folder.folder}/{name}"
-        script = self._script(file, text[1])
+        script = self.package.script(text[1])
         return replace(
             migration,
             down=script,
@@ -169,11 +186,6 @@ class _Reader:
                 )
             )
         return None
-
-    def _script(self, file: str, content: str) -> Script:
-        script = self.package.script(content)
-        self.problems += [Problem(f.what, where=Source(file, f.line, f.column), hint=f.hint) for f in script.faults]
-        return script
 
 
 def _wrapped(

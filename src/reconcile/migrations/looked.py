@@ -128,6 +128,12 @@ def refresh(project: Project, found: Looked) -> None:
     found.standings = [*(by_id[m.id] for m in found.migrations), *strangers]
 
 
+def alike(migration: Migration, row: Row | None) -> str:
+    """The checksum of the file, of the length of the one that was recorded."""
+    length = len((row and row.checksum) or migration.checksum)
+    return next((v for v in migration.checksums.values() if len(v) == length), migration.checksum)
+
+
 def refuse_changed(found: Looked) -> None:
     """
     Raises:
@@ -139,9 +145,7 @@ def refuse_changed(found: Looked) -> None:
         if migration is None:
             continue
         if standing.state is State.CHANGED and row is not None:
-            now = next(
-                (v for v in migration.checksums.values() if len(v) == len(row.checksum or "")), migration.checksum
-            )
+            now = alike(migration, row)
             hint = (
                 f"put the file back as it was; or, if the change is to run: reconcile migrate redo {migration.number}"
                 " --reason …; or, if it changes nothing: reconcile migrate baseline"

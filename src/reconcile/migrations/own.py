@@ -12,6 +12,7 @@ from reconcile import wording
 from reconcile.errors import Problem, ProjectError
 from reconcile.migrations import directives
 from reconcile.migrations.model import Migration, Permit, Verification
+from reconcile.migrations.neighbours import of_python
 from reconcile.model import Source
 from reconcile.stores.migrating import Danger, Found, Script, Scripted
 from reconcile.yamlio import Map, parse
@@ -90,7 +91,8 @@ def from_python(base: Migration, text: str, problems: list[Problem]) -> Migratio
         return None
     functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
     if "up" not in functions:
-        problems.append(Problem("has no function up(connection)", where=base.source, hint="def up(connection): …"))
+        what, hint = of_python(text) or ("has no function up(connection)", "def up(connection): …")
+        problems.append(Problem(what, where=base.source, hint=hint))
         return None
     said = dict(_constants(tree))
     permits: list[Permit] = []

@@ -38,9 +38,15 @@ def refusals(chosen: Sequence[Migration]) -> list[Problem]:
     """What keeps migrations from running: dangers that nothing allows, each at its line, with what to write."""
     problems = []
     for migration in chosen:
+        problems += faults(migration.up, migration.file)
         for danger in migration.refused:
             problems.append(refusal(migration, danger, migration.file))
     return problems
+
+
+def faults(script: Script, file: str) -> list[Problem]:
+    """What of a script cannot be run here: it is in nobody's way as long as the migration is not to run."""
+    return [Problem(f.what, where=Source(file, f.line, f.column), hint=f.hint) for f in script.faults]
 
 
 def refusal(migration: Migration, danger: Found, file: str) -> Problem:

@@ -51,17 +51,23 @@ def read(path: Path, shown: str, problems: list[Problem]) -> Iterator[Wrapper]:
         line = getattr(error, "lineno", None) or 1
         problems.append(Problem(f"cannot be read as Python: {error}", where=Source(shown, line)))
         return
+    loggers = frozenset(_loggers(tree))
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             said = dict(_said(node))
             number = _text(next((said[k] for k in _NUMBER if k in said), None))
             file = _last(next((said[k] for k in _FILE if k in said), None))
             if number is not None or file is not None:
-                yield _wrapper(node, said, number, file, shown)
+                yield _wrapper(node, said, number, file, shown, loggers)
 
 
 def _wrapper(
-    node: ast.ClassDef, said: dict[str, ast.expr], number: str | None, file: str | None, shown: str
+    node: ast.ClassDef,
+    said: dict[str, ast.expr],
+    number: str | None,
+    file: str | None,
+    shown: str,
+    loggers: frozenset[str],
 ) -> Wrapper:
     depends = next((said[k] for k in _DEPENDS if k in said), None)
     elements = depends.elts if isinstance(depends, ast.List | ast.Tuple | ast.Set) else []
@@ -71,9 +77,9 @@ def _wrapper(
         (n for n in node.body if isinstance(n, ast.AsyncFunctionDef | ast.FunctionDef) and n.name == "verify"), None
     )
     if method is not None:
-        why = _needs_more(method, node)
+        why = _needs_more(method, node, loggers)
         if why is None:
-            code = _compiled(node, method, shown)
+            code = _compiled(node, method, shown, loggers)
     return Wrapper(
         f"{node.name}.verify",
         Source(shown, (method or node).lineno, (method or node).col_offset + 1),
@@ -131,7 +137,31 @@ def _last(node: ast.expr | None) -> str | None:
     return found[-1].rpartition("/")[2].rpartition("\\")[2] if found else None
 
 
-def _needs_more(method: ast.AsyncFunctionDef | ast.FunctionDef, node: ast.ClassDef) -> str | None:
+class _Silent:
+    """In place of a logger: what it is told, the application would have seen."""
+
+    def __getattr__(self, name: str) -> _Silent:
+        return self
+
+    def __call__(self, *_: object, **__: object) -> _Silent:
+        return self
+
+
+def _loggers(tree: ast.Module) -> Iterator[str]:
+    """Names of a module that are loggers: `logging`, and what it or its like has made."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (a.asname or a.name for a in node.names if a.name == "logging")
+        elif isinstance(node, ast.ImportFrom) and node.module == "loguru":
+            yield from (a.asname or a.name for a in node.names)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            made = ast.unparse(node.value.func).rpartition(".")[2].lower().replace("_", "")
+            yield from (t.id for t in node.targets if isinstance(t, ast.Name) and made == "getlogger")
+
+
+def _needs_more(
+    method: ast.AsyncFunctionDef | ast.FunctionDef, node: ast.ClassDef, loggers: frozenset[str]
+) -> str | None:
     """Why `verify` cannot be run by itself: it uses what only the application has. None where it can."""
     arguments = [a.arg for a in (*method.args.posonlyargs, *method.args.args)]
     if method.decorator_list or len(arguments) != 2 or not isinstance(method, ast.AsyncFunctionDef):
@@ -140,7 +170,7 @@ def _needs_more(method: ast.AsyncFunctionDef | ast.FunctionDef, node: ast.ClassD
     constants = {
         name for name, value in _said(node) if isinstance(value, ast.Constant | ast.List | ast.Tuple | ast.Dict)
     }
-    known = {connection, own, *dir(builtins)} - {"__import__", "open", "exec", "eval", "compile", "input"}
+    known = {connection, own, *loggers, *dir(builtins)} - {"__import__", "open", "exec", "eval", "compile", "input"}
     known |= {n.id for n in ast.walk(method) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     known |= {a.arg for n in ast.walk(method) if isinstance(n, ast.Lambda) for a in n.args.args}
     known |= {n.name for n in ast.walk(method) if isinstance(n, ast.ExceptHandler) and n.name}
@@ -172,7 +202,9 @@ def _needs_more(method: ast.AsyncFunctionDef | ast.FunctionDef, node: ast.ClassD
     return f"it hands `{connection}` on" if handed else None
 
 
-def _compiled(node: ast.ClassDef, method: ast.AsyncFunctionDef | ast.FunctionDef, shown: str) -> Any:
+def _compiled(
+    node: ast.ClassDef, method: ast.AsyncFunctionDef | ast.FunctionDef, shown: str, loggers: frozenset[str]
+) -> Any:
     """The method alone, in a class with the constants of its own: nothing of the module around it is run."""
     assert isinstance(method, ast.AsyncFunctionDef)
     alone = ast.AsyncFunctionDef(
@@ -199,7 +231,7 @@ def _compiled(node: ast.ClassDef, method: ast.AsyncFunctionDef | ast.FunctionDef
             setattr(node_, "type_params", [])  # noqa: B010 - unknown to the types of 3.11
     module = ast.fix_missing_locations(ast.Module(body=[made], type_ignores=[]))
     safe = {n: getattr(builtins, n) for n in dir(builtins) if n not in ("open", "exec", "eval", "compile", "input")}
-    space: dict[str, Any] = {"__builtins__": safe, "__name__": "verify"}
+    space: dict[str, Any] = {"__builtins__": safe, "__name__": "verify", **dict.fromkeys(loggers, _Silent())}
     exec(compile(module, shown, "exec"), space)
     verify = space["Alone"]().verify
     verify.__func__.answers = any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(method))

@@ -55,6 +55,8 @@ def _status(found: Json) -> Iterator[str]:
             yield "    it ran, and no file is called so"
         if one["state"] == "missing":
             continue
+        for fault in one["faults"]:
+            yield f"    cannot run: {one['file']}:{fault['line']}:{fault['column']}: {fault['what']}"
         for danger in one["refused"]:
             place = f"{one['file']}:{danger['line']}:{danger['column']}"
             yield f"    refused: {danger['danger']} at {place}: {danger['what']}"

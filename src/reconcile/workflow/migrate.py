@@ -17,7 +17,7 @@ from reconcile.ledger_runs import holder
 from reconcile.migrations.history import forms
 from reconcile.migrations.looked import Looked, chosen, looked, refresh
 from reconcile.migrations.model import Migration
-from reconcile.migrations.safety import dangers, refusal
+from reconcile.migrations.safety import dangers, faults, refusal
 from reconcile.model import Json
 from reconcile.stores.migrating import Entry, Group, Part, Row, Script, groups, head
 from reconcile.survey import open_ledger, same_world
@@ -146,7 +146,7 @@ def apply(project: Project, name: str | None, lock_timeout: float, tell: Tell) -
             return Done(None, (), time.monotonic() - began)
         with running(project, found, lock_timeout, tell) as now:
             wanted = chosen(found, name)
-            for line in out_of_order(found, wanted):
+            for line in (*found.told, *out_of_order(found, wanted)):
                 tell(line)
             if wanted:
                 with run_of(now, f"migrate apply {name}" if name else "migrate apply-all", wanted):
@@ -294,8 +294,9 @@ def back_refusals(found: Looked, migration: Migration) -> list[Problem]:
     script = migration.down
     if script is None:
         return []
+    file = migration.down_file or migration.file
     spots = dangers(script, migration, found.migrations)
-    return [refusal(migration, d, migration.down_file or migration.file) for d in spots if migration.permit(d) is None]
+    return [*faults(script, file), *(refusal(migration, d, file) for d in spots if migration.permit(d) is None)]
 
 
 def known(project: Project) -> Mapping[str, Json]:

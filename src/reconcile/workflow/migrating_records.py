@@ -12,7 +12,7 @@ from reconcile.errors import ProjectError, ReconcileError
 from reconcile.ledger_runs import holder
 from reconcile.migrations.discover import discover, layout, names
 from reconcile.migrations.history import Standing, State, forms
-from reconcile.migrations.looked import Looked, looked, refresh
+from reconcile.migrations.looked import Looked, alike, looked, refresh
 from reconcile.migrations.model import Folder, Layout, Migration
 from reconcile.migrations.order import find
 from reconcile.migrations.safety import refusals
@@ -78,7 +78,8 @@ def _entry(standing: Standing, kept: Json) -> dict[str, Json]:
         entry["refused"] = [
             {"danger": d.danger.value, "line": d.line, "column": d.column, "what": d.what} for d in migration.refused
         ]
-        entry["now"] = migration.checksum
+        entry["faults"] = [{"line": f.line, "column": f.column, "what": f.what} for f in migration.up.faults]
+        entry["now"] = alike(migration, row)
     if standing.progress is not None:
         entry["transactions_done"] = standing.progress.done
     return entry

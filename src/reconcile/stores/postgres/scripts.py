@@ -139,13 +139,13 @@ def script(text: str, verifying: bool = False) -> Script:
     from reconcile.stores.postgres.dangers import Look
 
     text = text.removeprefix("\ufeff")
+    text, notes = _without_chatter(text)
     where, look = Places(text), Look()
     pieces = list(scan(text))
     faults = [
         _fault(where(p.at), "a quote, dollar quote or comment is not closed") for p in pieces if p.kind == "broken"
     ]
     found: list[Statement] = []
-    notes: list[str] = []
     own = False
     comments = tuple(_comments(pieces, where))
     if not faults:
@@ -158,7 +158,7 @@ def script(text: str, verifying: bool = False) -> Script:
         line, column = where(tokens[0].at)
         control = _transaction_control(words)
         if control == "run":
-            own = own or words[0] in ("BEGIN", "START")
+            own = words[0] in ("BEGIN", "START")
             notes += (
                 [f"its own {' '.join(words[:3])} (line {line}) is ours"]
                 if len(words) < 4
@@ -169,12 +169,32 @@ def script(text: str, verifying: bool = False) -> Script:
             faults.append(Fault(control, line, column, "leave it out: the migration is one transaction"))
             continue
         body = text[tokens[0].at : tokens[-1].at + len(tokens[-1].text)]
-        later = {t.text for rest in whole[n + 1 :] for t in rest if t.kind == "string"}
-        found.append(Statement(body, line, column, alone=_alone(words, tokens, later, own)))
+        committed = next((i for i, s in enumerate(whole) if i > n and s[0].word in _CLOSES), len(whole)) if own else n
+        later = {t.text for rest in whole[committed + 1 :] for t in rest if t.kind == "string"}
+        found.append(Statement(body, line, column, alone=_alone(words, tokens, later)))
         if not verifying:
             look.statement(tokens, body)
     places = tuple(look.placed(where))
     return Script(tuple(found), places, tuple(faults), tuple(notes), comments, look.defined(where), look.called(where))
+
+
+_CHATTER = re.compile(
+    r"^[ \t]*\\(?:q?echo|warn|timing|pset|x|encoding|set\s+(?:ON_ERROR_STOP|ON_ERROR_ROLLBACK|ECHO|QUIET|VERBOSITY))\b"
+    r"[^\n]*",
+    re.MULTILINE,
+)
+"""Commands of psql that are about what it shows, and that it stops at errors, as we do."""
+
+
+def _without_chatter(text: str) -> tuple[str, list[str]]:
+    """The text with such lines empty, and a note for each."""
+    notes = []
+    for match in list(_CHATTER.finditer(text)):
+        if any(p.kind == "broken" for p in scan(text[: match.start()])):
+            continue  # within a string or a comment
+        notes.append(f"{match[0].strip()} (line {text.count(chr(10), 0, match.start()) + 1}) is for psql, and left out")
+        text = text[: match.start()] + " " * len(match[0]) + text[match.end() :]
+    return text, notes
 
 
 def _fault(place: tuple[int, int], what: str, hint: str | None = None) -> Fault:
@@ -216,7 +236,7 @@ def _transaction_control(words: Sequence[str]) -> str | None:
     return None
 
 
-def _alone(words: Sequence[str], tokens: Sequence[Piece], later: set[str], own: bool) -> bool:
+def _alone(words: Sequence[str], tokens: Sequence[Piece], later: set[str]) -> bool:
     """Whether a statement cannot be in a transaction.
 
     https://www.postgresql.org/docs/current/sql-createindex.html and its like: each says so under Notes.
@@ -228,9 +248,8 @@ def _alone(words: Sequence[str], tokens: Sequence[Piece], later: set[str], own: 
         rest = [w for w in words[1:] if w not in ("(", ")", "VERBOSE", "CONCURRENTLY")]
         return bool(rest) and rest[0] in ("DATABASE", "SYSTEM")
     if first == "ALTER" and second == "TYPE" and "ADD" in words and "VALUE" in words:
-        # in a transaction the new value cannot be used before the commit; without its own BEGIN, psql had none
-        value = next((t.text for t in tokens if t.kind == "string"), "")
-        return not own and value in later
+        # the new value cannot be used before the commit: as psql would run the file, there was one in between
+        return next((t.text for t in tokens if t.kind == "string"), "") in later
     if first == "ALTER" and second == "TABLE":
         return "DETACH" in words and "CONCURRENTLY" in words
     if first in ("CREATE", "DROP") and second in ("DATABASE", "TABLESPACE", "SUBSCRIPTION"):
