@@ -150,16 +150,14 @@ class Undone:
             past = next((p for p in run if p.address == new), None)
             if past is not None and past.was is not None and new in self.state:
                 self._rename(new, Address(new.store, new.kind, (*new.parts[:-1], old.parts[-1])), past.was)
+        ends: dict[Address, Resource | None] = {}
         for past in run:
-            here = back(places.get(past.address, past.address), names)
-            if past.was is None:
-                self.touched[here] = None
-                self.target = State({a: r for a, r in self.target.items() if a != here})
-                self.made.add(here)
-            elif past.reversible:
-                self.touched[past.at] = None
-                self.target = self.target.add(past.was)
-                self.made.discard(past.at)
+            here = back(places.get(past.address, past.address), names) if past.was is None else past.at
+            if past.was is None or past.reversible:
+                self.touched[here], ends[here] = None, past.was
+                (self.made.add if past.was is None else self.made.discard)(here)
+        self.target = self.target.filter(lambda r: r.address not in ends)
+        self.target = self.target.add(*(was for was in ends.values() if was is not None))
 
     def _bring_back(self, was: Resource, run: Sequence[Past], name: str) -> None:
         assert isinstance(self.package, Keeps)

@@ -17,7 +17,7 @@ from reconcile.errors import PlanError
 from reconcile.facts import no
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Json
-from reconcile.plan import Plan, Steps, StoreView, build
+from reconcile.plan import EMPTY, Plan, Steps, StoreView, build
 from reconcile.reversal import Past, Undone, pasts_of, remembered, renames
 from reconcile.stores.base import Guards
 from reconcile.survey import Reading, Survey, survey
@@ -33,6 +33,8 @@ def told(found: Survey, made: Plan, changes: Sequence[Change]) -> Json:
         changes: those of the plan, companions included.
     """
     short = in_short(made, changes)
+    if not any(key in short["counts"] for key in ("make", "change")):
+        return short  # what it makes is dropped
     try:
         back = way_back(found, made, changes, exact=False)
     except PlanError as error:
@@ -107,7 +109,7 @@ def way_back(found: Survey, made: Plan, changes: Sequence[Change], *, exact: boo
         undone = Undone.of(applied(schema, found.differences[name].live), store.package)
         undone.undo(own, [pair for pair in names if pair[0] in theirs], places, keeps)
         differences[name] = undone.difference(spelled(reading, name, undone) if exact else undone.target)
-    built = _ordered(reading, differences, past)
+    built = _ordered(reading, made, differences, past)
     return replace(
         made,
         complete=False,
@@ -121,12 +123,15 @@ def way_back(found: Survey, made: Plan, changes: Sequence[Change], *, exact: boo
     )
 
 
-def _ordered(found: Reading, differences: Mapping[str, Difference], past: Sequence[Past]) -> Steps:
+def _ordered(found: Reading, plan: Plan, differences: Mapping[str, Difference], past: Sequence[Past]) -> Steps:
     made = {p.address for p in past if p.was is None}
 
     def empty(name: str, address: Address) -> bool:
         """What the plan makes is empty as far as anybody knows; see `_guarded`."""
-        return address in made or found.stores[name].session.is_empty(address)
+        if address in made:
+            return True
+        asked = plan.fingerprints.get(f"{address}{EMPTY}")
+        return found.stores[name].session.is_empty(address) if asked is None else asked == "true"
 
     views = [
         StoreView(
