@@ -26,6 +26,8 @@ TRIES = 6
 PASSES = 4
 """How often the selection is gone through, for rows that came into it behind the key."""
 SAMPLE = 3
+LOOK = 1.0
+"""Seconds between two looks at the store's load."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Around:
     stop: Callable[[], str | None] = lambda: None
     share: Callable[[Sequence[int], Callable[[], None]], None] | None = None
     """Has workers do ranges, by their numbers, telling each second; where there are any."""
+    busy: Callable[[], str | None] = lambda: None
+    """What of its store is over a declared limit of load: then it waits."""
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
@@ -56,6 +60,7 @@ class Running:
     total: int = 0
     resumed: bool = False
     _began: float = 0.0
+    _looked: float = 0.0
     _here: dict[str, float] = field(default_factory=lambda: {"rows": 0, "batches": 0, "cost": 0.0})
     """What this run of it has spent."""
 
@@ -112,9 +117,9 @@ class Running:
     def _pass(self, change: forms.Maker) -> None:
         """Batch after batch until no row comes after the key."""
         while True:
-            if (asked := self.around.stop()) is not None:
-                raise ReconcileError(f"stopped by {asked}, between batches", where=str(self.definition.address))
-            batch = self._tried(lambda: self._read())
+            self._stop()
+            self._tried(self._waited)
+            batch = self._tried(self._read)
             if not batch.keys:
                 return
             self._batch(batch, change)
@@ -126,6 +131,20 @@ class Running:
                 ahead = self._here["rows"] / self.definition.rate - (self.around.now() - self._began)
                 if ahead > 0:
                     self.around.sleep(ahead)
+
+    def _stop(self) -> None:
+        if (asked := self.around.stop()) is not None:
+            raise ReconcileError(f"stopped by {asked}, between batches", where=str(self.definition.address))
+
+    def _waited(self) -> None:
+        """Wait while the store has more to do than its declared limits allow; asked each other second."""
+        if self.around.now() - self._looked < LOOK:
+            return
+        while (over := self.around.busy()) is not None:
+            self._stop()
+            self.around.tell(f"waits: {over}")
+            self.around.sleep(LOOK)
+        self._looked = self.around.now()
 
     def _read(self) -> Batch:
         return self.filling.read(self.progress.after, self._size(), self.progress.until)

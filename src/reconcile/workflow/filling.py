@@ -14,8 +14,9 @@ from reconcile.backfills.definition import Definition
 from reconcile.backfills.progress import Progress
 from reconcile.backfills.running import Around, Running
 from reconcile.change import Op, Step
+from reconcile.checkup import Topic, Verdict
 from reconcile.errors import ReconcileError
-from reconcile.stores.base import Session
+from reconcile.stores.base import Session, StoreSpec
 from reconcile.stores.filling import Filling, Fills, Receives
 from reconcile.workflow.sharing import share
 
@@ -55,8 +56,21 @@ class Filler:
 
         tell, report = partial(event, "progress"), partial(event, "reported")
         workers = share(self.project, definition, call.args, self.run, self.ledger.held, self.stop, self.ledger.keep)
-        around = Around(self.ledger, self.project.directory, session.transient, tell, report, self.stop, workers)
+        over = busy(session, self.project.stores[step.address.store])
+        around = Around(self.ledger, self.project.directory, session.transient, tell, report, self.stop, workers, over)
         Running(definition, filling(definition, self.sessions), begun, around).run()
+
+
+def busy(session: Session, spec: StoreSpec) -> Callable[[], str | None]:
+    """What tells which `limits:` of load a store has passed."""
+    if not spec.settings.get("limits"):
+        return lambda: None
+
+    def over() -> str | None:
+        checks = session.check(())
+        return "; ".join(c.what for c in checks if c.topic is Topic.LOAD and c.verdict is Verdict.STOPS) or None
+
+    return over
 
 
 def filling(definition: Definition, sessions: Mapping[str, Session]) -> Filling:

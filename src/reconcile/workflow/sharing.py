@@ -51,7 +51,7 @@ def work(task: Task) -> int:
     """
     from reconcile.stores import package
     from reconcile.survey import open_ledger
-    from reconcile.workflow.filling import filling
+    from reconcile.workflow.filling import busy, filling
 
     project, definition = task.project, Definition.of(task.address, {**task.entry, "part": task.number})
     ledger = open_ledger(project)
@@ -66,7 +66,8 @@ def work(task: Task) -> int:
         if part is None:
             return 0
         session = sessions[task.address.store]
-        around = Around(ledger, project.directory, session.transient, stop=_Stops(ledger.known, task.run))
+        stops, over = _Stops(ledger.known, task.run), busy(session, project.stores[task.address.store])
+        around = Around(ledger, project.directory, session.transient, stop=stops, busy=over)
         return Running(definition, filling(definition, sessions), part, around).run_part().read
     finally:
         for session in sessions.values():
