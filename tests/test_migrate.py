@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from reconcile import cli, schemas
+from reconcile.sandbox.postgres import LATEST
 from reconcile.sandbox.scratch import Neo4jDatabase
 from reconcile.stores.migrating import Danger
 from reconcile.stores.postgres import broken_builds
@@ -97,6 +98,7 @@ def run_of(folder: Folder) -> str:
     return held
 
 
+@pytest.mark.parametrize("postgres_version", [LATEST, "16"], indirect=True)
 def test_up_and_down_files_end_to_end(folder: Folder) -> None:
     write(folder.path / "migrations", UP_DOWN)
     before = call(folder, "migrate", "status", "--detailed-exitcode")

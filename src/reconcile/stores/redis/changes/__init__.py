@@ -27,6 +27,6 @@ def change(before: Resource | None, after: Resource | None) -> Change | None:
             return change_index(before, after)
         case (None, RenamedFamily()):
             return RenameKeys(None, after)
-        case (Parameter() | Keys(), None):
-            return None  # nothing takes a parameter away, and no plan deletes keys
+        case (Parameter() | Keys() | RenamedFamily(), None):
+            return None  # nothing takes a parameter away, and no plan deletes keys or gives them their old names
     raise TypeError(f"no change between {before!r} and {after!r}")
