@@ -106,7 +106,7 @@ class Manifest:
     """The ledger's latest run: `id`, `number`, `outcome`."""
     stores: Mapping[str, Saved]
     whole: bool
-    """Whether it has every store of the project."""
+    """Whether it has every store of the project, and each is saved."""
     paths: tuple[File, ...] = ()
 
     @property

@@ -1,9 +1,9 @@
-"""Lends a fresh database of some major version of PostgreSQL, or an empty Neo4j, to the process that started it.
+"""Lends a fresh PostgreSQL database of some major version, or an empty Neo4j or Redis, to the process that started it.
 
-Started as `python -m reconcile.sandbox.lend MAJOR ENCODING`, or `… neo4j`, with pipes as its standard input and
-output. It prints one line of JSON, `{"url": …}` or `{"problem": …}`; what it made is gone when its input ends: when the
-other process closes the pipe or ends, however it does. It runs beside that process and not in it, so that what starts
-servers stays apart from what plans.
+Started as `python -m reconcile.sandbox.lend MAJOR ENCODING`, or `… neo4j`, `… redis`, with pipes as its standard input
+and output. It prints one line of JSON, `{"url": …}` or `{"problem": …}`; what it made is gone when its input ends: when
+the other process closes the pipe or ends, however it does. It runs beside that process and not in it, so that what
+starts servers stays apart from what plans.
 """
 
 from __future__ import annotations
@@ -72,16 +72,30 @@ def graph() -> Iterator[dict[str, str]]:
         servers.close()
 
 
+@contextmanager
+def cache() -> Iterator[dict[str, str]]:
+    """The same of Redis.
+
+    Raises:
+        ReconcileError: it cannot be started on this machine.
+    """
+    servers = Scratch({})
+    try:
+        yield {"url": servers.redis_url}
+    finally:
+        servers.close()
+
+
 def main(what: str, encoding: str = "") -> None:
     """Print where it is, or why there is none, and wait for the end of the input.
 
     Args:
-        what: a major version of PostgreSQL, or `neo4j`.
+        what: a major version of PostgreSQL, `neo4j` or `redis`.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        if what == "neo4j":
-            with graph() as given:
+        if what in (lenders := {"neo4j": graph, "redis": cache}):
+            with lenders[what]() as given:
                 print(json.dumps(given), flush=True)
                 sys.stdin.buffer.read()
             return

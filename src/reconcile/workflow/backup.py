@@ -79,7 +79,7 @@ def back_up(
             finished=time.time(),
             run=run,
             stores=stores,
-            whole=set(chosen) == set(project.stores),
+            whole=set(chosen) == set(project.stores) and all(saved.way != "none" for saved in stores.values()),
             paths=_paths(project, part),
         )
         if findings := [line for name, saved in stores.items() for line in _inspected(name, saved, part)]:

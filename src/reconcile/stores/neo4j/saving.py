@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +11,7 @@ from typing import Any
 from reconcile.backups import Contents
 from reconcile.errors import StoreError
 from reconcile.stores.backups import BacksUp, Made, Tell
+from reconcile.stores.lending import lent
 from reconcile.stores.neo4j import cypher, privileges
 from reconcile.stores.neo4j.backup import Backup
 from reconcile.yamlio import Map
@@ -52,30 +50,10 @@ class Saving:
     def trial(self: Any, made: Made) -> Iterator[BacksUp]:
         """See `BacksUp.trial`: the Community Edition has one database, so a server of the sandbox's."""
         del made
-        process = subprocess.Popen(
-            [sys.executable, "-m", "reconcile.sandbox.lend", "neo4j"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # an interrupt of this process must not reach the one that cleans up
-        )
-        other = None
-        try:
-            assert process.stdout is not None
-            said = json.loads(process.stdout.readline() or b'{"problem": "the process that starts it ended"}')
-            if "url" not in said:
-                raise StoreError(
-                    f"there is no server to restore into for a try: {said['problem']}",
-                    where=self.place,
-                    hint="pip install 'reconcile-schema[sandbox]', or restore into another environment",
-                )
-            settings = Map({"kind": self._spec.kind, **said}, source=self._spec.source)
+        with lent("neo4j", self.place) as given:
+            settings = Map({"kind": self._spec.kind, **given}, source=self._spec.source)
             other = type(self)(replace(self._spec, settings=settings))
-            yield other
-        finally:
-            if other is not None:
-                other.close()
             try:
-                process.communicate(timeout=60)
-            except subprocess.TimeoutExpired:
-                process.terminate()
+                yield other
+            finally:
+                other.close()

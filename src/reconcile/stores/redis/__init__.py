@@ -16,7 +16,10 @@ from reconcile.model import Address, Resource, State
 from reconcile.stores.base import Context, Live, Session, StoreSpec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reconcile.ledger import Ledger
+    from reconcile.stores.backups import Made
     from reconcile.yamlio import Map
 
 
@@ -78,6 +81,12 @@ class RedisPackage:
             PlanError: always.
         """
         raise PlanError(f"{before.address} cannot become {after.address}: only families of keys are renamed")
+
+    def inspect(self, folder: Path, made: Made) -> Sequence[str]:
+        """What is wrong with the files of a backup; see `stores.backups.Inspects`."""
+        from reconcile.stores.redis.backup import inspect
+
+        return inspect(folder, made)
 
     def ledger(self, spec: StoreSpec, schema: str) -> Ledger | None:
         """A cache holds no ledger: it may evict it."""

@@ -18,6 +18,7 @@ from reconcile.stores.base import Canonical, Live, Side, Transaction
 from reconcile.stores.redis import checks, condition, grants, renaming, sampling, search, values, verify
 from reconcile.stores.redis.canonical import canonical
 from reconcile.stores.redis.introspect import introspect
+from reconcile.stores.redis.saving import Saving
 from reconcile.stores.redis.wire import Answer, RedisError, Wire, pairs, sections, text
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ WAIT_SECONDS = 6 * 3600.0
 """How long the filling of an index is waited for where the step sets no limit."""
 
 
-class RedisSession:
+class RedisSession(Saving):
     """See `stores.base.Session`."""
 
     def __init__(self, spec: StoreSpec) -> None:
