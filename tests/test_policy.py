@@ -136,7 +136,7 @@ def test_a_command_finds_the_backup(folder: Folder) -> None:
     script = "import pathlib, sys; print(pathlib.Path('backup').read_text())"
     folder.settings["policy"] = {"require_backup": {"command": [sys.executable, "-c", script]}}
     folder.declare(app=MORE)
-    with pytest.raises(BlockedError, match=r"policy require_backup: .*says that there is none \(exit code 1\): File"):
+    with pytest.raises(BlockedError, match=r"policy require_backup: .*says that there is none \(exit code 1: File"):
         folder.apply()
     (folder.path / "backup").write_text("base backup of today\nand more\n")
     folder.apply()

@@ -7,14 +7,17 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconcile.machine import seconds_of
+from reconcile.references import masked
 
 KEPT = 4000
 """Characters of the output that are kept: the last ones."""
+_LAST = 5
+"""Seconds in which the pipes of what was killed have to end."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,12 @@ class Ran:
 
 
 def run(
-    command: Sequence[str], directory: Path, timeout: str, environment: Mapping[str, str] | None = None, given: str = ""
+    command: Sequence[str],
+    directory: Path,
+    timeout: str,
+    environment: Mapping[str, str] | None = None,
+    given: str = "",
+    secrets: Iterable[str] = (),
 ) -> Ran:
     """Run it in a process group of its own.
 
@@ -56,11 +64,58 @@ def run(
         timeout: "30s", "5min", "1h".
         environment: variables besides those of this process.
         given: its standard input.
+        secrets: what is masked in its output, as passwords of URLs and the like are anyway.
     """
+    return _carried_out(command, directory, timeout, environment, given, secrets, subprocess.STDOUT)
+
+
+@dataclass(frozen=True)
+class Apart(Ran):
+    """How a program ended whose stdout is not for people alone."""
+
+    lines: tuple[str, ...] = ()
+    """What it printed to stdout, as it is; `output` is what it said on stderr."""
+
+    @property
+    def first(self) -> str:
+        """The first line it printed to stdout."""
+        return self.lines[0].strip()[:300] if self.lines else ""
+
+    @property
+    def failure(self) -> str:
+        """`why`, with the last line it said, on stderr or else on stdout."""
+        said = self.last or (self.lines[-1].strip()[:300] if self.lines else "")
+        return f"{self.why}: {said}" if said else self.why
+
+
+def apart(
+    command: Sequence[str],
+    directory: Path,
+    timeout: str,
+    environment: Mapping[str, str] | None = None,
+    given: str = "",
+    secrets: Iterable[str] = (),
+) -> Apart:
+    """Run it as `run` does, with stdout and stderr kept apart, and stdout whole."""
+    return _carried_out(command, directory, timeout, environment, given, secrets, subprocess.PIPE)
+
+
+def _carried_out(
+    command: Sequence[str],
+    directory: Path,
+    timeout: str,
+    environment: Mapping[str, str] | None,
+    given: str,
+    secrets: Iterable[str],
+    stderr: int,
+) -> Apart:
+    """The one way a program of the user's is run."""
     began = time.monotonic()
 
-    def ended(code: int | None, output: str, why: str = "") -> Ran:
-        return Ran(code, output[-KEPT:], time.monotonic() - began, why)
+    def ended(code: int | None, out: str, said: str | None, why: str) -> Apart:
+        lines = tuple(line for line in out.splitlines() if line.strip())
+        shown = masked(out if said is None else said, secrets)
+        return Apart(code, shown[-KEPT:], time.monotonic() - began, masked(why, secrets), lines)
 
     try:
         process = subprocess.Popen(
@@ -69,50 +124,7 @@ def run(
             env={**os.environ, **(environment or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        return ended(None, "", f"cannot be started: {getattr(error, 'strerror', None) or error}")
-    try:
-        output, _ = process.communicate(given, timeout=seconds_of(timeout))
-    except subprocess.TimeoutExpired:
-        _end(process)
-        output, _ = process.communicate()
-        return ended(None, output, f"took longer than {timeout}")
-    except BaseException:  # Ctrl-C does not reach a group of its own
-        _end(process)
-        process.communicate()
-        raise
-    code = process.returncode
-    return ended(code, output, _why(code))
-
-
-@dataclass(frozen=True)
-class Filtered(Ran):
-    """How a program ended that turns lines into lines."""
-
-    lines: tuple[str, ...] = ()
-    """What it printed to stdout; `output` is what it said on stderr."""
-
-
-def filtered(command: Sequence[str], directory: Path, timeout: str, given: str) -> Filtered:
-    """Run it as `run` does, with stdout and stderr kept apart, and stdout whole."""
-    began = time.monotonic()
-
-    def ended(code: int | None, out: str, said: str, why: str) -> Filtered:
-        lines = tuple(line for line in out.splitlines() if line.strip())
-        return Filtered(code, said[-KEPT:], time.monotonic() - began, why, lines)
-
-    try:
-        process = subprocess.Popen(
-            _found(command, directory),
-            cwd=directory,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             errors="replace",
             start_new_session=True,
@@ -122,12 +134,9 @@ def filtered(command: Sequence[str], directory: Path, timeout: str, given: str) 
     try:
         out, said = process.communicate(given, timeout=seconds_of(timeout))
     except subprocess.TimeoutExpired:
-        _end(process)
-        out, said = process.communicate()
-        return ended(None, out, said, f"took longer than {timeout}")
+        return ended(None, *_end(process), f"took longer than {timeout}")
     except BaseException:  # Ctrl-C does not reach a group of its own
         _end(process)
-        process.communicate()
         raise
     return ended(process.returncode, out, said, _why(process.returncode))
 
@@ -142,6 +151,11 @@ def _found(command: Sequence[str], directory: Path) -> list[str]:
     return [str((directory / program).absolute()) if os.sep in program else program, *command[1:]]
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[str]) -> tuple[str, str | None]:
+    """End it with all that is of its group; what it had printed."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    try:
+        return process.communicate(timeout=_LAST)
+    except subprocess.TimeoutExpired:  # something that left the group holds the pipe
+        return "", None

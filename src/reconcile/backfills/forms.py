@@ -119,7 +119,7 @@ def _by_command(definition: Definition, directory: Path, batch: Batch) -> list[V
     entry, where = definition.command, f"{definition.address}: command"
     by_text = {str(key): key for key in batch.keys}
     lines = "".join(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in given(batch))
-    ran = commands.filtered(entry["run"], directory, entry.get("timeout", "10min"), lines)
+    ran = commands.apart(entry["run"], directory, entry.get("timeout", "10min"), given=lines)
     if not ran.ok:
         raise ReconcileError(ran.failure, where=where)
     answer = []

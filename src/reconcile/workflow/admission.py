@@ -6,20 +6,19 @@ What the rules look at is gathered here; they themselves are in `policy` and `ru
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from reconcile import rules
+from reconcile import commands, rules
 from reconcile.errors import BlockedError, RefusedError
 from reconcile.facts import Verb
 from reconcile.hazards import Hazard
 from reconcile.ledger_rows import Run
-from reconcile.machine import seconds_of
 from reconcile.plan import Plan
 from reconcile.policy import Allowance, Judgement, Permits, judge, refusal
+from reconcile.references import masked, secrets
 from reconcile.workflow import points
 from reconcile.workflow.promotion import elsewhere
 
@@ -170,23 +169,13 @@ def _backup(project: Project, said: str | None, now: datetime) -> tuple[str | No
         from reconcile.workflow.backup import evidence
 
         return evidence(project, project.policy.backup_within, now.timestamp())
-    try:
-        done = subprocess.run(
-            command,
-            cwd=project.directory,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds_of(project.policy.backup_timeout),
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return None, f"{command[0]} cannot say that there is a backup: {error}"
-    if done.returncode != 0:
-        told = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        return None, f"{command[0]} says that there is none (exit code {done.returncode}): {(told or [''])[-1][:300]}"
-    first = (done.stdout.strip().splitlines() or [f"{command[0]} ended with 0"])[0][:300]
+    hidden = [value for spec in project.stores.values() for value in secrets(spec)]
+    done = commands.apart(command, project.directory, project.policy.backup_timeout, secrets=hidden)
+    if done.code is None:
+        return None, f"{command[0]} cannot say that there is a backup: {done.failure}"
+    if not done.ok:
+        return None, f"{command[0]} says that there is none ({done.failure})"
+    first = masked(done.first, hidden) or f"{command[0]} ended with 0"
     return (f"{first}; {said}" if said else first), None
 
 

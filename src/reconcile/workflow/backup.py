@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,13 +10,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconcile import __version__, backups, units
+from reconcile import __version__, backups, commands, units
 from reconcile.backups import Found, Manifest, Saved
 from reconcile.errors import ReconcileError, StoreError
 from reconcile.ledger_file import copy
 from reconcile.ledger_runs import holder
 from reconcile.machine import seconds_of
 from reconcile.model import Json
+from reconcile.references import masked, secrets
 from reconcile.restoring import refuse_half
 from reconcile.stores import package
 from reconcile.stores.backups import BacksUp, Inspects, Made
@@ -35,6 +34,8 @@ LEDGER = "ledger.db"
 """The copy of a ledger that is a file."""
 FOLDER = "RECONCILE_BACKUP_FOLDER"
 """The variable that tells a program of the user's where its files go, or are."""
+TIMEOUT = "6h"
+"""How long such a program may take, unless `backup: {timeout: …}` of the store says otherwise."""
 
 
 def back_up(
@@ -166,25 +167,14 @@ def run_command(spec: StoreSpec, key: str, folder: Path) -> list[str]:
     Raises:
         StoreError: it cannot be run, or says that it failed.
     """
-    line = command(spec, key)
-    try:
-        done = subprocess.run(
-            line,
-            cwd=spec.directory,
-            env={**os.environ, FOLDER: str(folder.absolute())},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except OSError as error:
-        raise StoreError(f"{line[0]} cannot be run: {error.strerror}", where=f"store {spec.name}") from error
-    if done.returncode:
-        told = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        what = f"{line[0]} ended with {done.returncode}: {(told or [''])[-1][:300]}"
-        raise StoreError(what, where=f"store {spec.name}")
-    return [text[:300] for text in done.stdout.strip().splitlines()[:1]]
+    line, hidden = command(spec, key), secrets(spec)
+    limit = str((spec.settings.get("backup") or {}).get("timeout", TIMEOUT))
+    directory = Path(spec.directory) if spec.directory else Path()
+    done = commands.apart(line, directory, limit, {FOLDER: str(folder.absolute())}, secrets=hidden)
+    if not done.ok:
+        longer = f'give it longer: `backup: {{timeout: "{limit}"}}` of the store' if done.code is None else None
+        raise StoreError(f"{line[0]}: {done.failure}", where=f"store {spec.name}", hint=longer)
+    return [masked(done.first, hidden)] if done.first else []
 
 
 def _paths(project: Project, part: Path) -> tuple[backups.File, ...]:

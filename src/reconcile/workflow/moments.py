@@ -114,16 +114,15 @@ class Moments:
             "OUTCOME": outcome,
             "MESSAGE": masked(message, self._secrets()),
         }
-        ran = commands.run(
-            hook.command, self.project.directory, hook.timeout, {f"RECONCILE_{k}": v for k, v in told.items()}
-        )
-        failure = masked(ran.failure, self._secrets())
+        environment = {f"RECONCILE_{k}": v for k, v in told.items()}
+        directory = self.project.directory
+        ran = commands.run(hook.command, directory, hook.timeout, environment, secrets=self._secrets())
+        failure = ran.failure
         self.results.append(
             {"at": hook.at.value, "command": list(hook.command), "seconds": round(ran.seconds, 3), "failure": failure}
         )
         if ran.ok:
-            said = masked(ran.last, self._secrets())
-            self.on_event(Event("hook", detail=f"{hook.at}: {hook.shown}" + (f": {said}" if said else "")))
+            self.on_event(Event("hook", detail=f"{hook.at}: {hook.shown}" + (f": {ran.last}" if ran.last else "")))
             return
         what = f"hook {hook.at}: {hook.shown}: {failure}"
         if hook.stops:

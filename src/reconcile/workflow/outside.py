@@ -21,12 +21,11 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 def ran(assertion: Assertion, secrets: Iterable[str]) -> Judged:
     """Run a command: it is to end with 0."""
-    done = commands.run(assertion.command, assertion.directory, assertion.timeout)
+    done = commands.run(assertion.command, assertion.directory, assertion.timeout, secrets=secrets)
     program = assertion.command[0]
     if done.ok:
-        last = masked(done.last, secrets)
-        return Judged(True, f"{program} ended with 0" + (f": {last}" if last else ""))
-    return Judged(False, f"{program}: {masked(done.failure, secrets)}", unknown=done.code is None)
+        return Judged(True, f"{program} ended with 0" + (f": {done.last}" if done.last else ""))
+    return Judged(False, f"{program}: {done.failure}", unknown=done.code is None)
 
 
 def requested(assertion: Assertion, request: Request) -> Judged:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,25 @@ def test_what_is_too_much_is_refused_and_a_spoiled_file_found(
     with pytest.raises(StoreError, match="holds more than 5 keys") as refused:
         workflow.back_up(folder.load())
     assert "backup: {command:" in str(refused.value)
+
+
+def test_programs_of_the_users_save_and_restore(project: Callable[..., Folder]) -> None:
+    """In place of the tool's own way, with a limit, and what they print masked."""
+    place = "pathlib.Path(os.environ['RECONCILE_BACKUP_FOLDER'], 'dump')"
+    line = [sys.executable, "-c"]
+    save = [*line, f"import os, pathlib; {place}.write_text('all'); print('snapshot 7 of redis://u:canary9@h')"]
+    back = [*line, f"import os, pathlib; pathlib.Path('back').write_text({place}.read_text()); print('done')"]
+    folder = project(backup={"command": save, "restore": back, "timeout": "1min"}).declare(cache="families: {}")
+    made = workflow.back_up(folder.load())
+    assert made.manifest is not None and made.manifest.whole
+    assert (made.folder / "cache" / "dump").read_text() == "all"
+    assert made.manifest.stores["cache"].notes == ("snapshot 7 of redis://u:***@h",)
+    restored = folder.command("restore", "latest", "--yes")
+    assert restored.returncode == 0 and "note: cache: done" in restored.stderr, restored.stderr
+    assert (folder.path / "back").read_text() == "all"
+    tried = folder.command("restore", "latest", "--test")
+    assert tried.stdout == "cache: saved by a program, which is not tried\n"
+    folder.stores["cache"]["backup"] = {"command": [*line, "import time; time.sleep(600)"], "timeout": "1s"}
+    with pytest.raises(StoreError, match=r"took longer than 1s\n  give it longer: `backup: \{timeout"):
+        workflow.back_up(folder.declare().load())
+    assert [f.state for f in workflow.list_backups(folder.load())] == ["complete"]
