@@ -94,6 +94,32 @@ def test_what_is_protected_stays_whatever_is_allowed(folder: Folder) -> None:
     assert sql(folder, "SELECT count(*) FROM drafts") == [(100,)]
 
 
+def test_a_protected_table_protects_what_is_in_it(folder: Folder) -> None:
+    """Columns that change on their own, and drift of one; a name that only begins alike protects nothing."""
+    folder.settings |= {"policy": {"allow": ["all"]}, "approvals": [approval("2999-01-31")], "protect": [DROP]}
+    drafts = "drafts: {columns: {id: bigint}}"
+    changes = {
+        "rewrites-table": drafts.replace("bigint", "numeric"),
+        "deletes-data": "drafts: {columns: {other: bigint}}",
+    }
+    for hazard, text in changes.items():
+        folder.declare(app=OLD.replace(drafts, text))
+        done = folder.command("apply", "--auto-approve", "--allow", "all")
+        assert done.returncode == Exit.ERROR, (hazard, done.stdout)
+        assert re.search(rf"{hazard}: .* Protected by {DROP} at reconcile.yaml:\d+", done.stderr), done.stderr
+        assert "approvals:" not in done.stderr
+    folder.settings["policy"] |= {"on_drift": "revert"}
+    folder.declare(app=OLD)
+    sql(folder, "ALTER TABLE drafts ALTER id SET DEFAULT 7")
+    undone = folder.command("apply", "--auto-approve")
+    assert undone.returncode == Exit.ERROR
+    assert re.search(rf"app.column.public.drafts.id: reverts-drift: .* Protected by {DROP}", undone.stderr)
+    sql(folder, "ALTER TABLE drafts ALTER id DROP DEFAULT")
+    folder.settings["protect"] = ["app.table.public.draft"]
+    folder.declare(app=OLD.replace(drafts, changes["rewrites-table"]))
+    assert folder.command("apply", "--auto-approve").returncode == Exit.CLEAN
+
+
 def test_the_pasted_approval_passes(folder: Folder) -> None:
     folder.declare(app=NEW)
     refused = folder.command("apply", "--auto-approve")

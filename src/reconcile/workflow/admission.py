@@ -6,7 +6,7 @@ What the rules look at is gathered here; they themselves are in `policy` and `ru
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,9 +16,11 @@ from reconcile.errors import BlockedError, RefusedError
 from reconcile.facts import Verb
 from reconcile.hazards import Hazard
 from reconcile.ledger_rows import Run
+from reconcile.model import Address
 from reconcile.plan import Plan
 from reconcile.policy import Allowance, Judgement, Permits, judge, refusal
 from reconcile.references import masked, secrets
+from reconcile.stores import package
 from reconcile.workflow import points
 from reconcile.workflow.promotion import elsewhere
 
@@ -105,7 +107,7 @@ def hazardous(made: Plan) -> Json:
 
 
 def _touched(made: Plan) -> dict[str, list[str]]:
-    """By address of a change: what else its steps change or remove."""
+    """By address of a change, or of drift: what else its steps change or remove, and what all of that is in."""
     found: dict[str, dict[str, None]] = {}
     for step in made.steps:
         if step.hazards:
@@ -115,7 +117,22 @@ def _touched(made: Plan) -> dict[str, list[str]]:
     for change in made.resource_changes:
         if change.part_of is not None and (whole := found.get(str(change.part_of))) is not None:
             whole[str(change.address)] = None
-    return {address: list(others) for address, others in found.items()}
+    for address in made.observed["drift"]:
+        found.setdefault(address, {})
+    kinds = {server.name: package(server.kind).containers for server in made.stores}
+    return {address: [*others, *_around((address, *others), kinds)] for address, others in found.items()}
+
+
+def _around(addresses: Iterable[str], kinds: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """What things may be in, by their names: `app.table.public.notes` of a column `app.column.public.notes.id`.
+
+    Args:
+        kinds: by store those of its containers.
+    """
+    for text in addresses:
+        address = Address.parse(text)
+        if len(address.parts) > 1:
+            yield from (str(Address(address.store, k, address.parts[:-1])) for k in sorted(kinds[address.store]))
 
 
 def in_ci() -> bool:
