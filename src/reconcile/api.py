@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from reconcile import planfile, project, workflow
+from reconcile.errors import ReconcileError
 from reconcile.model import Json, State
 from reconcile.plan import Plan
 
@@ -40,16 +42,31 @@ class Planned:
         """
         planfile.write(self.plan, Path(path))
 
-    def apply(self, on_event: workflow.OnEvent = lambda event: None, *, backup: str | None = None) -> workflow.Outcome:
+    def apply(
+        self,
+        on_event: workflow.OnEvent = lambda event: None,
+        *,
+        backup: str | None = None,
+        break_glass: str | Path | None = None,
+        emergency: bool = False,
+    ) -> workflow.Outcome:
         """Carry it out. Asks nothing: who calls this has looked at the plan.
 
         Args:
             backup: evidence of a backup, where the policy requires it.
+            break_glass: a folder for scripts to run by hand; None: that of `reconcile.yaml`, if it names one.
+            emergency: of a rollback: of the policy only `protect:` is asked, as with `reconcile rollback --emergency`.
 
         Raises:
-            ReconcileError: see `workflow.apply`.
+            ReconcileError: see `workflow.apply`; or an emergency is no rollback.
         """
-        return workflow.apply(self.project, self.plan, on_event, backup=backup)
+        from reconcile.render import breakglass
+
+        if emergency and self.plan.rollback is None:
+            raise ReconcileError("only a rollback is an emergency", hint="plan it with Project.rollback(RUN)")
+        folder = self.project.break_glass if break_glass is None else Path(break_glass)
+        begin = None if folder is None else partial(breakglass.write, folder)
+        return workflow.apply(self.project, self.plan, on_event, backup=backup, on_begin=begin, emergency=emergency)
 
 
 @dataclass(frozen=True)
@@ -97,6 +114,22 @@ class Project:
             ReconcileError: see `workflow.release`.
         """
         return Planned(self.loaded, workflow.release(self.loaded, names, workflow.Options(allow=allow)))
+
+    def rollback(
+        self, run: str | None = None, *, to: str | None = None, only: tuple[str, ...] = (), allow: tuple[str, ...] = ()
+    ) -> Planned:
+        """The plan that takes back a run, or all after the run `to`, or what `only` names (globs); changes nothing.
+
+        Raises:
+            ReconcileError: see `workflow.rollback`; or neither or both of `run` and `to` are given.
+        """
+        if (run is None) == (to is None):
+            raise ReconcileError("name the run to take back, or with `to` the one to go back to")
+        return Planned(self.loaded, workflow.rollback(self.loaded, run, to=to, only=only, allow=allow))
+
+    def kept(self) -> list[Json]:
+        """What removals have kept, the oldest first, as `reconcile kept list --format json`."""
+        return workflow.kept_list(self.loaded)
 
     def check(self, *, allow: tuple[str, ...] = ()) -> Json:
         """What would stop an apply, asked of every store; changes nothing; see `workflow.check`.

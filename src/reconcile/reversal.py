@@ -47,11 +47,12 @@ def remembered(plan: Plan, lives: Mapping[str, State], applied: Mapping[Address,
         applied: the ledger's rows, for where an address stands under another name.
     """
     names = renames(plan)
+    known = {Address.parse(a): Address.parse(at) for a, at in plan.observed.get("places", {}).items()}
     found: dict[str, Json] = {}
     for change in (*plan.resource_changes, *plan.held_changes):
         address, live = change.address, lives.get(change.address.store, State())
         row = applied.get(address)
-        places = [back(address, names), row.live if row is not None else address, address]
+        places = [known.get(address, address), back(address, names), row.live if row is not None else address, address]
         there = next((p for p in places if p in live and (change.before is not None or p == address)), None)
         if there is not None and str(address) not in found:
             found[str(address)] = {"at": str(there), "is": frozen(live[there])}
@@ -65,7 +66,10 @@ def renames(plan: Plan) -> list[Pair]:
         if change.actions == ("rename",):
             steps = [s for s in plan.steps if s.id.rpartition("/")[0] == str(change.address)]
             gone = [Address.parse(f.subject) for s in steps for f in s.gives if f.verb is Verb.NO]
-            old = next((a for a in gone if a.kind == change.address.kind and a != change.address), None)
+            places = plan.observed.get("places", {})
+            found_at = [Address.parse(at)] if (at := places.get(str(change.address))) else []  # it had another name
+            candidates = (a for a in (*gone, *found_at) if a.kind == change.address.kind and a != change.address)
+            old = next(candidates, None)
             found += [(change.address, old)] if old is not None else []
     return sorted(found, key=lambda pair: len(pair[0].parts))
 
@@ -102,6 +106,8 @@ def pasts_of(plan: Plan) -> list[Past]:
     was, found = plan.observed.get("was"), []
     for change in _changes(plan):
         entry = (was or {}).get(str(change.address))
+        if entry is None and change.before is not None:
+            continue  # it was there, nobody knows as what: never taken for something that the run made
         at = Address.parse(entry["at"]) if entry else change.address
         resource = thawed(entry["is"]) if entry else None
         pruned = change.action_reason == "delete_because_pruned"

@@ -262,6 +262,7 @@ def _observed(found: Survey, built: Steps, read_seconds: float, rows: Mapping[st
         },
         "causes": why,
         "costs": measured(found.reading, built),
+        **({"places": places} if (places := _places(found, built)) else {}),
         "drift": drifted,
         **({"held": since} if since else {}),
         **({"rolled": _rolled(found)} if any(d.rolled for _, d in differences) else {}),
@@ -297,6 +298,12 @@ def _rolled(found: Survey) -> dict[str, Json]:
 def _where(found: Survey, change: Change) -> Address:
     """Where what a change begins with stands in its store."""
     return found.differences[change.address.store].raw.get(change.address, change.address)
+
+
+def _places(found: Survey, built: Steps) -> dict[str, str]:
+    """Where what changes stands in its store, if not at its address: it was found by its definition."""
+    there = ((c.address, _where(found, c)) for c in built.changes if c.before is not None)
+    return {str(a): str(at) for a, at in there if at != a}
 
 
 def _receipt(receipt: Receipt) -> Json:

@@ -50,7 +50,8 @@ def other(run: Run | None, made: Plan) -> Run | None:
 def remembered(made: Plan, found: Reading) -> Plan:
     """The plan as the ledger is to have it: with what is there before it, so that it can be rolled back."""
     was = past_of(made, found.lives, found.applied)
-    return replace(made, observed={**made.observed, "was": was}) if was else made
+    known = was or any(c.before is not None for c in made.resource_changes)
+    return replace(made, observed={**made.observed, "was": was}) if known else made
 
 
 def give_up(made: Plan, ledger: Ledger) -> None:
