@@ -124,6 +124,18 @@ def test_dangers_of_cypher(text: str, found: list[str]) -> None:
     assert [d.danger.value for d in cypher(text).dangers] == found
 
 
+def test_whatever_deletes_or_may_do_anything_is_seen() -> None:
+    """For backfills, which have to say so where they delete, all or some."""
+    for text in ("DELETE/**/FROM a WHERE b = 1", "WITH x AS (delete from a) SELECT 1", "DO ''", "DROP TABLE a"):
+        assert sql(text).deletes, text
+    for text in ("UPDATE a SET b = 'DELETE' -- DROP", "INSERT INTO a VALUES (1) ON CONFLICT DO NOTHING"):
+        assert not sql(text).deletes, text
+    for text in ("MATCH (n:X) \\u0044ELETE n", "DROP INDEX a", "CALL apoc.cypher.run($x, {})"):
+        assert cypher(text).deletes, text
+    for text in ("MATCH (n:X) SET n.delete = 'DELETE' // DROP", "MERGE (n:Delete) SET n.x = 1"):
+        assert not cypher(text).deletes, text
+
+
 def test_a_routine_is_dangerous_where_it_is_called() -> None:
     made = sql("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN TRUNCATE a; END $$;\nSELECT public.F()")
     assert made.dangers == () and [d.line for d in made.defines["f"]] == [1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import field as attribute
@@ -132,7 +131,7 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
     if other_store(entry.get("into"), context.spec.name) is not None and not entry.get("once"):
         what = f'backfill "{name}" puts rows into another store, so that they stay selected here'
         context.problem(entry.at("into"), what, "write once: true")
-    if "deletes" not in entry and (where := _deleting(entry)) is not None:
+    if "deletes" not in entry and (where := _deleting(entry, context.spec.kind)) is not None:
         hint = "declare `deletes: {expect: …}`: rows are then kept before they are gone, and it has to be allowed"
         context.problem(entry.value_at(where), f'backfill "{name}" deletes', hint)
     if "rules" in entry:
@@ -172,15 +171,17 @@ def digest(definition: Json, files: Mapping[str, str]) -> str:
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-_QUOTED = re.compile(r"'[^'\\]*'|--[^\n]*|//[^\n]*|/\*.*?\*/", re.S)
-_DELETES = re.compile(r"\b(DELETE|TRUNCATE|DROP|EXECUTE|DO(?!\s+(NOTHING|UPDATE)\b))\b", re.I)
-"""DO and EXECUTE may do anything. A text with a backslash in it is looked into, for its end depends on the store."""
+def _deleting(entry: Map, kind: str) -> str | None:
+    """The key whose statement deletes, or may do anything; what nobody can read may."""
+    from reconcile.stores import package
+    from reconcile.stores.migrating import Scripted
 
-
-def _deleting(entry: Map) -> str | None:
-    """The key whose statement deletes, or may do anything: DO and EXECUTE."""
+    language = package(kind)
     found = (key for key in ("statement", "down", "select") if isinstance(entry.get(key), str))
-    return next((key for key in found if _DELETES.search(_QUOTED.sub(" ", entry[key]))), None)
+    if not isinstance(language, Scripted):
+        return None
+    scripts = ((key, language.script(entry[key], verifying=True)) for key in found)
+    return next((key for key, script in scripts if script.deletes or script.faults), None)
 
 
 def _plain(value: Any) -> Json:

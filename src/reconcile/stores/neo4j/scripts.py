@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-from reconcile.stores.migrating import Comment, Fault, Found, Script, Statement
+from reconcile.stores.migrating import Comment, Danger, Fault, Found, Script, Statement
 
 SCHEMA, DATA, ADMIN = "schema", "data", "administration"
 
@@ -122,6 +123,7 @@ def script(text: str, verifying: bool = False) -> Script:
     dangers: list[Found] = []
     faults: list[Fault] = []
     notes: list[str] = []
+    deletes: list[int] = []
     for tokens in statements(pieces):
         line, column = where(tokens[0].at)
         auto = False
@@ -146,9 +148,23 @@ def script(text: str, verifying: bool = False) -> Script:
         kind = _kind(words)
         alone = auto or kind == ADMIN or _implicit(words)
         found.append(Statement(text[tokens[0].at : tokens[-1].end], line, column, alone, kind))
+        spots = list(look(tokens))
+        deletes += [
+            t.at
+            for before, t in pairwise([tokens[0], *tokens])
+            if t.kind == "word" and t.word in ("DELETE", "DROP") and before.text not in (".", ":")
+        ]
+        deletes += [at for danger, _, at in spots if danger is Danger.DYNAMIC]
         if not verifying:
-            dangers += [Found(d, what, *where(at)) for d, what, at in (*unread(tokens), *look(tokens))]
-    return Script(tuple(found), tuple(dangers), tuple(faults), tuple(notes), comments)
+            dangers += [Found(d, what, *where(at)) for d, what, at in (*unread(tokens), *spots)]
+    return Script(
+        tuple(found),
+        tuple(dangers),
+        tuple(faults),
+        tuple(notes),
+        comments,
+        deletes=tuple(where(at) for at in deletes),
+    )
 
 
 def _kind(words: Sequence[str]) -> str:

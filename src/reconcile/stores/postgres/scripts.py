@@ -174,8 +174,25 @@ def script(text: str, verifying: bool = False) -> Script:
         found.append(Statement(body, line, column, alone=_alone(words, tokens, later)))
         if not verifying:
             look.statement(tokens, body)
-    places = tuple(look.placed(where))
-    return Script(tuple(found), places, tuple(faults), tuple(notes), comments, look.defined(where), look.called(where))
+    return Script(
+        tuple(found),
+        tuple(look.placed(where)),
+        tuple(faults),
+        tuple(notes),
+        comments,
+        look.defined(where),
+        look.called(where),
+        tuple(where(at) for tokens in whole for at in _deletes(tokens)),
+    )
+
+
+def _deletes(tokens: Sequence[Piece]) -> Iterator[int]:
+    """Where rows or objects are deleted; DO and EXECUTE may do anything."""
+    for token, after in zip(tokens, [*(t.word for t in tokens[1:]), ""], strict=True):
+        if token.word in ("DELETE", "TRUNCATE", "DROP", "EXECUTE") or (
+            token.word == "DO" and after not in ("NOTHING", "UPDATE")
+        ):
+            yield token.at
 
 
 _CHATTER = re.compile(
