@@ -12,6 +12,7 @@ import pytest
 from reconcile import workflow
 from reconcile.errors import ReconcileError
 from reconcile.exits import Exit
+from reconcile.stores.postgres.session import PostgresSession
 from reconcile.survey import open_ledger
 from tests.projects import Folder, three_stores
 
@@ -203,3 +204,58 @@ def test_what_waits_for_its_release_breaks_nothing_yet(tmp_path: Path, postgres_
     released = workflow.release(folder.load(), ["*"])
     with pytest.raises(ReconcileError, match=r'column "old" does not exist; .* is taken by'):
         workflow.apply(folder.load(), released)
+
+
+PLAIN = "tables: {documents: {columns: {path: text, owner_id: bigint}}}"
+
+
+def test_a_role_that_cannot_build_tries_what_the_plan_leaves_alone(tmp_path: Path, postgres_database: str) -> None:
+    """Prepared against what there is, where nothing that a query names changes; the rest is not run, and says why."""
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
+    folder.declare(app=PLAIN).apply()
+    name = postgres_database.rpartition("/")[2]
+    sql(folder, f"REVOKE CREATE, TEMPORARY ON DATABASE {name} FROM public; DROP ROLE IF EXISTS looks_only")
+    sql(folder, "CREATE ROLE looks_only LOGIN PASSWORD 'looks'; GRANT pg_read_all_data TO looks_only")
+    place = postgres_database.rpartition("@")[2]
+    folder.stores["app"]["url"] = f"postgresql://looks_only:looks@{place}"
+    queries = {
+        "left": ({"sql": "select path from documents"}, "passed", "will work; tried with what there is"),
+        "taken": (
+            {"sql": "select owner_id from documents"},
+            "not run",
+            "the plan changes app.column.public.documents.",
+        ),
+        "comes": ({"sql": "select lang from documents"}, "not run", "what the plan makes cannot be built to try it"),
+    }
+    folder.settings["queries"] = {n: declared(query) for n, (query, *_) in queries.items()}
+    try:
+        found = {
+            r["name"]: r
+            for r in workflow.check(folder.declare(app=PLAIN.replace("owner_id: bigint", "lang: text")).load())[
+                "checks"
+            ]
+        }
+        got = {n: (found[n]["outcome"], said in found[n]["what"]) for n, (_, _, said) in queries.items()}
+        assert got == {n: (outcome, True) for n, (_, outcome, _) in queries.items()}, found
+    finally:
+        folder.stores["app"]["url"] = postgres_database
+        sql(folder, "DROP OWNED BY looks_only; DROP ROLE looks_only")
+
+
+def test_the_stores_are_asked_for_their_spelling_once(
+    tmp_path: Path, postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where queries are held against what the plan leaves, and the way back is worked out."""
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
+    folder.declare(app=PLAIN).apply()
+    folder.settings["queries"] = {"left": declared({"sql": "select path from documents"})}
+    project, asked = folder.declare(app=PLAIN.replace("owner_id", "added")).load(), list[str]()
+    spell = PostgresSession.canonical
+
+    def counted(self: PostgresSession, *given: Any) -> Any:
+        asked.append(self.server().name)
+        return spell(self, *given)
+
+    monkeypatch.setattr(PostgresSession, "canonical", counted)
+    assert not [c for c in workflow.check(project)["checks"] if c["outcome"] != "passed"]
+    assert asked == ["app"]

@@ -45,6 +45,8 @@ class Reading:
     known: Mapping[str, Json]
     desired: State = field(default_factory=State)
     """What the YAML declares; nothing where the reading was not asked for it."""
+    surveyed: dict[Options, Survey] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What it came to when it was set against the YAML: asked once of the stores, also where several ask."""
 
     def applied_in(self, store: str) -> Mapping[Address, Applied]:
         """The applied rows of one store."""
@@ -223,12 +225,18 @@ def world_of(reading: Reading) -> Stamp:
 
 
 def survey(reading: Reading, options: Options) -> Survey:
-    """Compare every store with what is declared of it.
+    """Compare every store with what is declared of it; once, however often one reading is asked.
 
     Raises:
         ProjectError: the server rejects something declared, or cannot do it; each with its YAML line.
         PlanError: see `diff.diff`.
     """
+    if (found := reading.surveyed.get(options)) is None:
+        found = reading.surveyed[options] = _survey(reading, options)
+    return found
+
+
+def _survey(reading: Reading, options: Options) -> Survey:
     canonical: dict[str, Canonical] = {}
     differences: dict[str, Difference] = {}
     problems: list[Problem] = []

@@ -72,13 +72,14 @@ def _targets(found: Reading, made: Plan) -> dict[str, tuple[State, State]]:
 def _foreseen(assertion: Assertion, answer: Foreseen, made: Plan, session: Prepares, seconds: float) -> Result:
     """One of them, set against the plan."""
     if answer.refused is None:
-        result = _measured(assertion, session, BEFORE, {}, "; ".join(["will work", *answer.notes]))
-        return result if result is not None else _result(assertion, BEFORE, Ending.PASSED, "will work", seconds)
+        works = "; ".join(["will work", *answer.notes])
+        result = _measured(assertion, session, BEFORE, {}, works)
+        return result if result is not None else _result(assertion, BEFORE, Ending.PASSED, works, seconds)
     if answer.refused.gone:
         return _not_run(assertion, BEFORE, answer.refused.what)
     taken = _taken(answer.gone, made)
-    works = _works(assertion, session)
-    head = "" if works is None else f"works neither now ({works}) nor then: "
+    said = _works(assertion, session)
+    head = "" if said is None else f"works neither now ({said}) nor then: "
     what = f"{head}{answer.refused.what}" + (f"; {taken}" if taken else "")
     return _result(assertion, BEFORE, Ending.FAILED, what, seconds, hint=_WAYS)
 

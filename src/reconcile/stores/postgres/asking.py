@@ -30,6 +30,8 @@ READS = ("select", "with", "values", "table", "show", "explain")
 WRITES = (*READS, "insert", "update", "delete", "merge", "set", "call", "do")
 """What a probe may begin with: nothing that ends its transaction, which has to be taken back."""
 _LOCK = "2s"
+_ALIVE = 30.0
+"""Seconds in which a query is to be prepared against what there is, where nothing can be built."""
 
 
 def fault(ask: Ask, *, writes: bool) -> str | None:
@@ -109,7 +111,7 @@ class Answering:
         del declared
         from reconcile.stores.postgres.canonical.queries import foreseen
 
-        return foreseen(cast("Connected", self), asks, now, target)
+        return foreseen(cast("Connected", self), asks, now, target, lambda ask: self.prepared(ask, _ALIVE))
 
     def timed(self, ask: Ask, runs: int, seconds: float) -> Timed:
         """See `stores.asking.Times`; what it scans is as EXPLAIN tells."""

@@ -7,7 +7,7 @@ of the query can tell. https://www.postgresql.org/docs/current/sql-prepare.html
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -37,23 +37,54 @@ def prepare(sql: str, types: Sequence[str]) -> tuple[str, str]:
     return f"PREPARE {_NAME}{given} AS {statement}", f"DEALLOCATE {_NAME}"
 
 
-def foreseen(session: Connected, asks: Sequence[Ask], now: State, target: State) -> list[Foreseen]:
-    """See `stores.asking.Prepares`."""
+def foreseen(
+    session: Connected, asks: Sequence[Ask], now: State, target: State, alive: Callable[[Ask], Refused | None]
+) -> list[Foreseen]:
+    """See `stores.asking.Prepares`.
+
+    Args:
+        alive: whether a query is refused as things stand: for where nothing can be built.
+    """
     moved = changed(now, target)
     with session.scratch() as connection:
         may_create, reason = possible(connection)
-        if reason is not None or not may_create:
-            why = Refused(("unknown",), f"what is declared cannot be built to try it: {reason or NO_CREATE}", gone=True)
-            return [Foreseen(why)] * len(asks)
-        build = _Queries(session, connection, asks, now, target)
-        build.run()
-        found = []
-        for ask, error in zip(asks, build.errors, strict=True):
-            gone = tuple(address for address in moved if _names(ask.text, address))
-            if isinstance(error, _Elsewhere):
-                error = error.first if any(address not in target for address in gone) else None
-            said = None if error is None else refused(error, 0)
-            found.append(Foreseen() if said is None else Foreseen(Refused(said.names, build.shown(said.what)), gone))
+        if may_create and reason is None:
+            return _built(session, connection, asks, now, target)
+    more = any(address not in now for address in target)
+    return [_alive(ask, moved, more, reason or NO_CREATE, alive) for ask in asks]
+
+
+def _alive(
+    ask: Ask, moved: Iterable[Address], more: bool, why: str, alive: Callable[[Ask], Refused | None]
+) -> Foreseen:
+    """By what there is, where the plan changes nothing that the query names: else nothing is known of it.
+
+    Args:
+        more: whether the plan makes anything, which the query may wait for.
+    """
+    if gone := tuple(address for address in moved if _names(ask.text, address)):
+        named = ", ".join(map(str, gone[:3]))
+        what = f"the plan changes {named}, and what is declared cannot be built to try it: {why}"
+        return Foreseen(Refused(("unknown",), what, gone=True), gone)
+    if (said := alive(ask)) is not None:
+        what = f"{said.what}; what the plan makes cannot be built to try it: {why}"
+        return Foreseen(Refused(said.names, what, gone=True) if more else said)
+    return Foreseen(notes=("tried with what there is, of which the plan changes nothing that it names",))
+
+
+def _built(
+    session: Connected, connection: psycopg.Connection[Any], asks: Sequence[Ask], now: State, target: State
+) -> list[Foreseen]:
+    moved = changed(now, target)
+    build = _Queries(session, connection, asks, now, target)
+    build.run()
+    found = []
+    for ask, error in zip(asks, build.errors, strict=True):
+        gone = tuple(address for address in moved if _names(ask.text, address))
+        if isinstance(error, _Elsewhere):
+            error = error.first if any(address not in target for address in gone) else None
+        said = None if error is None else refused(error, 0)
+        found.append(Foreseen() if said is None else Foreseen(Refused(said.names, build.shown(said.what)), gone))
     return found
 
 
