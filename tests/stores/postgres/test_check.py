@@ -220,6 +220,79 @@ def test_each_privilege_missing_in_turn_is_named_before_anything_changes(rights:
     assert not rights.folder.plan().steps
 
 
+OF_OTHERS = """
+CREATE TYPE mood AS ENUM ('ok'); CREATE DOMAIN small AS int; CREATE TYPE pair AS (a int);
+CREATE SEQUENCE numbers; CREATE COLLATION words (provider = libc, locale = 'C');
+CREATE TABLE parted (id int, at int) PARTITION BY RANGE (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (9);
+CREATE TABLE looked (id int, other int); CREATE INDEX looked_other ON looked (other);
+CREATE STATISTICS looked_both ON id, other FROM looked;
+CREATE TABLE told (id int); CREATE TABLE gone (id int);
+CREATE VIEW seen AS SELECT 1 AS one; CREATE MATERIALIZED VIEW kept AS SELECT 1 AS one;
+CREATE FUNCTION two() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE PROCEDURE act() LANGUAGE sql AS 'SELECT 1'
+"""
+"""Of the kinds whose steps take to own what they change, one each."""
+OF_OURS = """
+enums: {mood: [ok, sad]}
+domains: {small: {type: integer, not_null: true}}
+composites: {pair: {fields: {a: integer, b: integer}}}
+sequences: {numbers: {increment: 2}}
+tables:
+  parted:
+    columns: {id: integer, at: integer, more: text}
+    partition_by: {range: [id]}
+    partitions: {parted_1: {from: [0], to: [9]}}
+  looked: {columns: {id: integer, other: integer}}
+  told: {columns: {id: integer}, row_level_security: enabled}
+views: {seen: {query: select 2 as one}}
+materialized_views: {kept: {query: select 2 as one}}
+functions: {two(): {definition: "create function two() returns int language sql as 'select 2'"}}
+procedures: {act(): {definition: "create procedure act() language sql as 'select 2'"}}
+"""
+OWNED = {
+    "type public.mood": "altered",
+    "type public.small": "altered",
+    "type public.pair": "altered",
+    "public.numbers": "altered",
+    "public.parted": "altered",
+    "public.parted_1": "altered",
+    "public.looked_other": "dropped",
+    "statistics public.looked_both": "dropped",
+    "collation public.words": "dropped",
+    "public.told": "altered",
+    "public.gone": "dropped",
+    "public.seen": "altered",
+    "public.kept": "dropped",
+    "public.two()": "altered",
+    "public.act()": "altered",
+}
+"""By what is somebody else's what cannot be done to it."""
+
+
+def test_what_belongs_to_others_is_named_kind_by_kind_before_anything_changes(rights: Rights) -> None:
+    rights.run("GRANT CREATE, USAGE ON SCHEMA public TO {owner}; GRANT CREATE ON DATABASE {database} TO {role}")
+    rights.run("GRANT USAGE ON SCHEMA public TO {role}; SET ROLE {owner}")
+    rights.run(OF_OTHERS)
+    rights.run("RESET ROLE; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+    folder = rights.folder
+    folder.declare(app=OF_OURS)
+    made = folder.plan(allow=("all",), prune="all")
+    said, url = "\n".join(rights.stops(made)), _admin_url(rights)
+    wanted = {
+        what: f"{rights.role} does not own {what}, {rights.owner} does: it cannot be {v}" for what, v in OWNED.items()
+    }
+    assert not {what for what, line in wanted.items() if line not in said}, said
+    before = objects(url)
+    with pytest.raises(ReconcileError) as refused:
+        workflow.apply(folder.load(), made)
+    assert refused.value.exit is Exit.ERROR and not {w for w, line in wanted.items() if line not in str(refused.value)}
+    assert objects(url) == before
+    rights.run("GRANT {owner} TO {role}")
+    assert rights.stops(made) == []
+    assert workflow.apply(folder.load(), made).steps_done == len(made.steps)
+
+
 def test_roles_made_by_check_grants_plan_apply_and_look_for_drift(rights: Rights) -> None:
     rights.run(SETUP)
     rights.run("ALTER TABLE documents OWNER TO {owner}; ALTER VIEW old OWNER TO {owner}")
