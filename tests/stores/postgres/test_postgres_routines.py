@@ -272,7 +272,9 @@ def test_a_body_that_its_language_cannot_read_is_reported_with_its_line(postgres
         "  g(): {definition: create function g() returns int language sql as 'selec 1'}\n"
         "  h(): {definition: create function h() returns int language sql as 'select * from not_there_yet'}\n"
         "  i(): {definition: create function i() returns int language plpgsql as 'declare x not_there; begin end'}\n"
+        "  j(): {definition: create function j() returns int language sql as 'delete from public.soon returning n'}\n"
     )
+    store.execute("create view soon as select 1 as n group by 1")
     result, _, _ = store.canonical(text)
     assert [str(p).splitlines()[0] for p in result.problems] == [
         's.yaml:3:3: function public.f(): PostgreSQL says: syntax error at or near "retrun"',

@@ -59,6 +59,8 @@ create table noted (id int primary key, u int unique, r int4range, constraint e 
 comment on index noted_pkey is 'of the key';
 comment on index noted_u_key is 'of the other';
 comment on index e is 'of the exclusion';
+create type letters as range (subtype = character);
+create type amounts as range (subtype = numeric(10,2));
 create table own (id int);
 revoke insert on own from current_user;
 create function never() returns int language sql as 'select 1';

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from reconcile.model import Address, Resource, Source
@@ -134,6 +135,10 @@ def composites(document: Map, scope: Scope) -> list[Resource]:
     return found
 
 
+_LENGTH = re.compile(r"\(\s*\d+\s*(,\s*-?\d+\s*)?\)(?=[^\"]*$)")
+"""Of the subtype of a range the server keeps none."""
+
+
 def ranges(document: Map, scope: Scope) -> list[Resource]:
     """`ranges: {floatrange: {subtype: float8, subtype_diff: float8mi}}`."""
     found: list[Resource] = []
@@ -148,7 +153,7 @@ def ranges(document: Map, scope: Scope) -> list[Resource]:
             r.Range(
                 address=scope.address("range", schema, name),
                 source=source,
-                subtype=subtype,
+                subtype=_LENGTH.sub("", subtype),
                 opclass=value.get("opclass"),
                 collation=collation,
                 subtype_diff=value.get("subtype_diff"),
