@@ -17,10 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconcile.errors import ReconcileError
 from reconcile.model import Json
+
+if TYPE_CHECKING:
+    from reconcile.project import BackupSpec
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
@@ -28,18 +31,6 @@ FORMAT = 1
 _LOCK = ".making"
 _VERIFIED = "verified.json"
 _PIECE = 1 << 20
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """`backup:` of reconcile.yaml as one environment has it."""
-
-    to: Path
-    keep: str = "7d"
-    points: tuple[str, ...] = ()
-    """When every apply makes one: `before`, `expand`, `migrate`."""
-    paths: tuple[str, ...] = ()
-    """Files and folders beside the stores, relative to the project folder."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +169,7 @@ class Found:
         return now - (self.manifest.finished if self.manifest else self.folder.stat().st_mtime)
 
 
-def place(wanted: Wanted, project: str, environment: str) -> Path:
+def place(wanted: BackupSpec, project: str, environment: str) -> Path:
     """The folder that the backups of one environment are in."""
     return wanted.to / project / environment
 

@@ -7,12 +7,15 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from reconcile.errors import RefusedError
-from reconcile.findings import Result
 from reconcile.ledger_rows import Run, run_of
 from reconcile.ledger_tables import Tables
 from reconcile.model import Json
+
+if TYPE_CHECKING:
+    from reconcile.findings import Result
 
 _ASSERTED = "check/"
 """Before the results of checks, in the journal: no step's id begins so."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconcile import memo, wording
-from reconcile.backfills import definition as backfills
 from reconcile.errors import Problem, ProjectError
 from reconcile.mirrors import resolved
 from reconcile.model import Address, Resource, Source, State
@@ -112,9 +111,11 @@ def _read(project: Project, beside: set[str]) -> State:
             for document in documents:
                 problems += wording.problems(document, package(project.stores[name].kind).schema)
                 if document.get("backfills"):
+                    from reconcile.backfills.definition import SCHEMA
+
                     own = Map(source=document.at())
                     own.take("backfills", document, document["backfills"])
-                    problems += wording.problems(own, backfills.SCHEMA)
+                    problems += wording.problems(own, SCHEMA)
         if len(problems) == before and not unread:  # half a store would give false dangling references
             for resource in _parse(project, name, documents, problems, beside):
                 _add(resource, found, project, problems)
@@ -188,7 +189,11 @@ def _parse(
 ) -> list[Resource]:
     spec = project.stores[name]
     context = Context(spec, project.embeddings)
-    resources = [*backfills.parse(documents, context), *package(spec.kind).parse(documents, context)]
+    resources = list(package(spec.kind).parse(documents, context))
+    if any(document.get("backfills") for document in documents):
+        from reconcile.backfills.definition import parse
+
+        resources = [*parse(documents, context), *resources]
     problems += context.problems
     beside |= context.beside
     return resources

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 from typing import TYPE_CHECKING
 
 from reconcile.errors import ReconcileError, StoreError
@@ -42,12 +43,22 @@ class Store:
 
 
 class Look:
-    """A look at all stores of a project, under way from the moment this is made; leaving it closes the connections."""
+    """A look at all stores of a project, under way from the moment this is made; leaving it closes the connections.
+
+    Making it takes as long as importing the stores' clients: threads share one interpreter, and whatever were imported
+    beside them would keep the servers waiting for their questions.
+    """
 
     def __init__(self, project: Project) -> None:
         self._sessions: dict[str, Session] = {}
         self._pool = ThreadPoolExecutor(max_workers=max(len(project.stores), 1))
-        self._futures = {n: self._pool.submit(_read, project, s, self._sessions) for n, s in project.stores.items()}
+        begun = {name: Event() for name in project.stores}
+        self._futures = {
+            name: self._pool.submit(_read, project, spec, self._sessions, begun[name])
+            for name, spec in project.stores.items()
+        }
+        for event in begun.values():
+            event.wait()
 
     def stores(self) -> dict[str, Store]:
         """What each of them came to.
@@ -91,9 +102,12 @@ def scope(live: Live, classify: Classify) -> Live:
     )
 
 
-def _read(project: Project, spec: StoreSpec, sessions: dict[str, Session]) -> Store:
-    kind = package(spec.kind)
-    session = sessions[spec.name] = kind.connect(spec, project.name, project.environment)
+def _read(project: Project, spec: StoreSpec, sessions: dict[str, Session], begun: Event) -> Store:
+    try:
+        kind = package(spec.kind)
+        session = sessions[spec.name] = kind.connect(spec, project.name, project.environment)
+    finally:
+        begun.set()
     server = session.server()
     return Store(spec, kind, session, server, _scoped(project, spec, session))
 

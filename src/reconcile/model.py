@@ -193,12 +193,11 @@ class Resource(Record):
     def attributes(self) -> dict[str, Json]:
         """The comparable fields in JSON form; what equals the field's default is left out."""
         kind: type = type(self)
-        own = vars(self)
         return {
             key: value if type(value) in _SCALARS else to_json(value)
-            for name, key, default in _comparable(kind)
-            if name in own and (value := own[name]) != default and name != "address"
-        }
+            for (name, key, default), value in zip(_comparable(kind), _values(kind)(self), strict=True)
+            if value is not default and value != default and name != "address"
+        }  # without vars(), which would make a dictionary that the object then keeps
 
     @property
     def occupies(self) -> tuple[tuple[str, ...], ...]:
@@ -279,8 +278,8 @@ class Resource(Record):
     def replace(self, **changes: object) -> Resource:
         """A copy with `changes`."""
         copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__)
-        copy.__dict__.update(changes)
+        for name, value in {**vars(self), **changes}.items():
+            _set(copy, name, value)  # see `Record`
         return copy
 
 

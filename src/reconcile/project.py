@@ -1,6 +1,7 @@
 """`reconcile.yaml` as a `Project`: stores, ledger, embeddings, policy and variables of one environment.
 
-Reads files only; no variable of the environment is read before a store connects.
+Reads files only; no variable of the environment is read before a store connects. What a part of the file is made of is
+imported where the file has that part: no store is asked before this is through.
 """
 
 from __future__ import annotations
@@ -10,12 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconcile import assertions, moments, notices, policies, references, wording
-from reconcile.backups import Wanted
+from reconcile import moments, policies, references, wording
 from reconcile.embeddings import Distance, Element, Embedding
 from reconcile.errors import Problem, ProjectError
-from reconcile.migrations import declared as declared_migrations
-from reconcile.migrations.model import Folder
 from reconcile.model import Source
 from reconcile.policy import Allowance, Approval, Policy, Protection
 from reconcile.selection import Selection
@@ -25,7 +23,10 @@ from reconcile.suggest import meant
 from reconcile.yamlio import Map, Seq, merge, read_documents
 
 if TYPE_CHECKING:
+    from reconcile.assertions import Assertion
+    from reconcile.migrations.model import Folder
     from reconcile.model import State
+    from reconcile.notices import Receiver
 
 __all__ = ["FILE", "LedgerSpec", "Project", "Selection", "environments"]
 
@@ -33,6 +34,7 @@ FILE = "reconcile.yaml"
 SCHEMA = "project.schema.json"
 DEFAULT_INCLUDE = ("schema/**/*.yaml",)
 BACKUPS = ".reconcile/backups"
+ASSERTIONS = ("checks", "queries", "probes")
 ONLY_ENVIRONMENT = "default"
 """The one environment of a project that names none."""
 
@@ -44,6 +46,18 @@ class LedgerSpec:
     store: str | None = None
     file: Path | None = None
     schema: str = "reconcile"
+
+
+@dataclass(frozen=True)
+class BackupSpec:
+    """`backup:`, as one environment has it."""
+
+    to: Path
+    keep: str = "7d"
+    points: tuple[str, ...] = ()
+    """When every apply makes one: `before`, `expand`, `migrate`."""
+    paths: tuple[str, ...] = ()
+    """Files and folders beside the stores, relative to the project folder."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +77,19 @@ class Project:
     """Whether others use its stores too."""
     approvals: tuple[Approval, ...] = ()
     protect: tuple[Protection, ...] = ()
-    backup: Wanted = field(default_factory=lambda: Wanted(Path(BACKUPS)))
+    backup: BackupSpec = field(default_factory=lambda: BackupSpec(Path(BACKUPS)))
     variables: Mapping[str, Any] | None = None
     include: tuple[str, ...] = DEFAULT_INCLUDE
     includes: bool = False
     """Whether `include:` is written out."""
     hooks: tuple[moments.Hook, ...] = ()
-    notices: tuple[notices.Receiver, ...] = ()
+    notices: tuple[Receiver, ...] = ()
     """Who is told of runs."""
     contacts: tuple[str, ...] = ()
     """Whom to ask, printed where a run fails."""
     break_glass: Path | None = None
     """Where each run's scripts to run by hand are written, before its first step."""
-    assertions: tuple[assertions.Assertion, ...] = ()
+    assertions: tuple[Assertion, ...] = ()
     """Its checks, queries and probes."""
     mirrors: Map = field(default_factory=Map)
     """By name, as written; `mirrors.resolved` sets them against what is declared."""
@@ -183,7 +197,7 @@ def _merged(document: Map, environment: str) -> Map:
     result = Map(source=document.at())
     for key, value in document.items():
         result.take(key, document, value)
-    for key in ("stores", "policy", "hooks", "variables", "backup", *assertions.GROUPS):
+    for key in ("stores", "policy", "hooks", "variables", "backup", *ASSERTIONS):
         if over.get(key):
             base = document.get(key) or Map(source=over.at(key))
             result.take(key, document if key in document else over, merge(base, over[key]))
@@ -222,8 +236,12 @@ WITH_REFERENCES = ("stores", "notify")
 def _without_references(value: Map) -> Map:
     result = Map(source=value.at())
     for key, inner in value.items():
+        if key == "checks" and inner:
+            from reconcile import assertions
+
+            inner = assertions.without_requests(inner)
         if key not in WITH_REFERENCES:
-            result.take(key, value, assertions.without_requests(inner) if key == "checks" and inner else inner)
+            result.take(key, value, inner)
     return result
 
 
@@ -254,16 +272,22 @@ def _environment_problems(document: Map, environment: str, directory: Path) -> I
     for part in (merged.get(key) or Map() for key in WITH_REFERENCES):
         for text, where in _texts(part):
             yield from references.check(text, where)
-    yield from assertions.check_references(merged)
-    if not (unknown or misfits):
-        wrong: list[Problem] = []
-        assertions.read(merged, directory, wrong)
-        yield from wrong
+    if any(merged.get(key) for key in ASSERTIONS):
+        from reconcile import assertions
+
+        yield from assertions.check_references(merged)
+        if not (unknown or misfits):
+            wrong: list[Problem] = []
+            assertions.read(merged, directory, wrong)
+            yield from wrong
     for part in (document, over):
         yield from policies.problems(part, environment, merged.get("policy") or Map(), _environments(document))
     if not misfits:
         known = {k: v for k, v in stores.items() if k not in unknown}
-        yield from declared_migrations.problems(merged.get("migrations") or Map(), known)
+        if merged.get("migrations"):
+            from reconcile.migrations import declared
+
+            yield from declared.problems(merged["migrations"], known)
         yield from _ledger_problems(merged, known)
     if over.get("shared") and "file" in (merged.get("ledger") or Map()):
         holders = _holders(stores) if not misfits else []
@@ -314,7 +338,7 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         name: StoreSpec(name, settings["kind"], settings, merged["stores"].at(name), directory)
         for name, settings in merged["stores"].items()
     }
-    migrations = declared_migrations.folders(merged.get("migrations") or Map())
+    migrations = _folders(merged.get("migrations"))
     shared = bool(over.get("shared", False))
     ledger = dict(merged.get("ledger") or {})
     if "file" in ledger:
@@ -342,7 +366,7 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
         notices=_receivers(merged.get("notify")),
         contacts=tuple(merged.get("contacts") or ()),
         break_glass=directory / merged["break_glass"] if merged.get("break_glass") else None,
-        assertions=tuple(assertions.read(merged, directory, [])),
+        assertions=_assertions(merged, directory),
         mirrors=merged.get("mirrors") or Map(),
         migrations=migrations,
         source=document.at("include") if "include" in document else document.at(),
@@ -352,21 +376,45 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
 def _selection(spec: StoreSpec, migrations: tuple[Folder, ...]) -> Selection:
     """As the store says; what the tool keeps in it to track migrations is ignored."""
     said = {key: tuple(spec.settings[key]) for key in _GLOBS if key in spec.settings}
-    own = declared_migrations.ignored(migrations, spec)
+    if not migrations:
+        return Selection(**said)
+    from reconcile.migrations.declared import ignored
+
+    own = ignored(migrations, spec)
     return Selection(**(said | {"ignore": (*said.get("ignore", ()), *own)} if own else said))
 
 
-def _receivers(declared: Seq | None) -> tuple[notices.Receiver, ...]:
-    entries = declared or ()
-    return tuple(notices.receivers(entries, [entry.at() for entry in entries]))
+def _folders(declared: Map | None) -> tuple[Folder, ...]:
+    if not declared:
+        return ()
+    from reconcile.migrations.declared import folders
+
+    return folders(declared)
+
+
+def _assertions(merged: Map, directory: Path) -> tuple[Assertion, ...]:
+    if not any(merged.get(key) for key in ASSERTIONS):
+        return ()
+    from reconcile import assertions
+
+    return tuple(assertions.read(merged, directory, []))
+
+
+def _receivers(declared: Seq | None) -> tuple[Receiver, ...]:
+    if not declared:
+        return ()
+    from reconcile import notices
+
+    return tuple(notices.receivers(declared, [entry.at() for entry in declared]))
 
 
 _GLOBS = ("manage", "ignore", "external")
 
 
-def _backup(declared: Mapping[str, Any], directory: Path) -> Wanted:
+def _backup(declared: Mapping[str, Any], directory: Path) -> BackupSpec:
     points, paths = (tuple(declared.get(key, ())) for key in ("points", "paths"))
-    return Wanted(directory / Path(declared.get("to", BACKUPS)).expanduser(), declared.get("keep", "7d"), points, paths)
+    to = directory / Path(declared.get("to", BACKUPS)).expanduser()
+    return BackupSpec(to, declared.get("keep", "7d"), points, paths)
 
 
 def _embeddings(declared: Map) -> dict[str, Embedding]:

@@ -18,7 +18,6 @@ from reconcile.ledger_rows import Applied
 from reconcile.ledger_rows import World as Stamp
 from reconcile.leftovers import marked
 from reconcile.looking import Look, Store, together
-from reconcile.migrations import change as migrations
 from reconcile.model import Address, Json, Resource, State, declared_only
 from reconcile.narrow import follow
 from reconcile.plan import fingerprint
@@ -29,6 +28,7 @@ from reconcile.stores.rows import HoldsRows, Rows
 from reconcile.waits import waits
 
 if TYPE_CHECKING:
+    from reconcile.migrations.change import RunMigration
     from reconcile.project import Project
 
 _T = TypeVar("_T")
@@ -241,7 +241,7 @@ def _survey(reading: Reading, options: Options) -> Survey:
     differences: dict[str, Difference] = {}
     problems: list[Problem] = []
     errors: list[str] = []
-    waiting = migrations.waiting(reading.project)
+    waiting = _migrations(reading.project)
     for name, store in reading.stores.items():
         own = reading.desired
         if len(reading.stores) > 1:
@@ -284,6 +284,15 @@ def _survey(reading: Reading, options: Options) -> Survey:
         held = rolled.still(rows_held, reading.desired)
         differences = {name: rolled.without(d, held) for name, d in differences.items()}
     return Survey(reading, options, canonical, _followed(differences, waits(reading.desired), options))
+
+
+def _migrations(project: Project) -> Mapping[str, Sequence[RunMigration]]:
+    """By store the migrations that are to run; of a project that has none nothing is even imported."""
+    if not project.migrations:
+        return {}
+    from reconcile.migrations.change import waiting
+
+    return waiting(project)
 
 
 _MANY = 1000

@@ -3,3 +3,8 @@
 `definition` has what is declared, `rules` the tables of patterns, `progress` what the ledger keeps, `running` the loop
 over batches. How rows are read and written is the stores' (`stores.filling`).
 """
+
+KIND = "backfill"
+"""Of their addresses."""
+KEY = f"{KIND} "
+"""Before the address, in what the ledger knows."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from dataclasses import field as attribute
 from typing import TYPE_CHECKING, Any
 
-from reconcile.backfills import rules
+from reconcile.backfills import KIND, rules
 from reconcile.model import Address, Json, Resource, Source, Wait
 from reconcile.stores.filling import Wanted
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from reconcile.stores.base import Context
     from reconcile.yamlio import Map
 
-KIND = "backfill"
 SCHEMA = "backfills.schema.json"
 FORMS = ("statement", "rules", "copy", "function", "command")
 """What is done to the rows: exactly one of them."""

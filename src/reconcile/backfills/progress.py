@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from reconcile.backfills.definition import KIND, Backfill
+from reconcile.backfills import KEY, KIND
+from reconcile.backfills.definition import Backfill
 from reconcile.model import Address, Json
 
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
 
-KEY = "backfill "
-"""Before the address, in what the ledger knows."""
 PART = "backfill-part "
 """Before the address and the number of a range."""
 DONE, RUNNING, UNDONE = "done", "running", "undone"

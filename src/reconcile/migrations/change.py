@@ -10,6 +10,7 @@ from reconcile.change import Action, Change, Irreversible, Op, Phase, Step, Worl
 from reconcile.facts import ok
 from reconcile.filled import Writing, words
 from reconcile.hazards import Hazard
+from reconcile.migrations import KIND
 from reconcile.migrations.looked import Looked, chosen, looked
 from reconcile.migrations.model import Migration
 from reconcile.model import Address, Json, Resource
@@ -18,7 +19,6 @@ from reconcile.stores.migrating import groups
 if TYPE_CHECKING:
     from reconcile.project import Project
 
-KIND = "migration"
 OP = "run_migration"
 """The operation that the core carries out itself, over `stores.migrating`."""
 _SHOWN = 2000

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from reconcile.change import Call, Change, Op, Server, Step, Timeouts
-from reconcile.checkup import Check
-from reconcile.embeddings import Embedding
 from reconcile.errors import Problem
-from reconcile.findings import Verified
 from reconcile.model import Address, Json, Resource, Source, State, Wait
 
 if TYPE_CHECKING:
+    from reconcile.checkup import Check
+    from reconcile.embeddings import Embedding
+    from reconcile.findings import Verified
     from reconcile.ledger import Ledger
     from reconcile.yamlio import Map
 

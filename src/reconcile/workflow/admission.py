@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from reconcile import commands, rules
+from reconcile import rules
 from reconcile.errors import BlockedError, RefusedError
 from reconcile.facts import Verb
 from reconcile.hazards import Hazard
@@ -21,7 +21,6 @@ from reconcile.plan import Plan
 from reconcile.policy import Allowance, Judgement, Permits, judge, refusal
 from reconcile.references import masked, secrets
 from reconcile.stores import package
-from reconcile.workflow import points
 from reconcile.workflow.promotion import elsewhere
 
 if TYPE_CHECKING:
@@ -177,6 +176,9 @@ def _refuse(found: list[rules.Refusal], project: Project) -> None:
 
 def _backup(project: Project, said: str | None, now: datetime) -> tuple[str | None, str | None]:
     """The evidence of a backup, and what says instead that there is none."""
+    from reconcile import commands
+    from reconcile.workflow import points
+
     command = project.policy.backup_command
     if points.OWN in (said or "") or "before" in project.backup.points:
         return said or points.OWN, None

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconcile.apply import heartbeat
-from reconcile.backfills import checking, forms
+from reconcile.backfills import KIND, checking, forms
 from reconcile.backfills import progress as kept
-from reconcile.backfills.definition import KIND, Backfill, Definition
+from reconcile.backfills.definition import Backfill, Definition
 from reconcile.backfills.progress import Progress
 from reconcile.errors import ReconcileError, RefusedError
 from reconcile.model import Address, Json

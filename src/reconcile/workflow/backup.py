@@ -17,6 +17,7 @@ from reconcile.ledger_file import copy
 from reconcile.ledger_runs import holder
 from reconcile.machine import seconds_of
 from reconcile.model import Json
+from reconcile.project import BackupSpec
 from reconcile.references import masked, secrets
 from reconcile.restoring import refuse_half
 from reconcile.stores import package
@@ -92,7 +93,7 @@ def back_up(
 
 def place(project: Project, to: Path | None = None) -> Path:
     """Where the backups of this environment are."""
-    wanted = project.backup if to is None else backups.Wanted(to.expanduser().absolute())
+    wanted = project.backup if to is None else BackupSpec(to.expanduser().absolute())
     return backups.place(wanted, project.name, project.environment)
 
 

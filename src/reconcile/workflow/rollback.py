@@ -12,7 +12,7 @@ from reconcile import kept
 from reconcile.diff import Options
 from reconcile.errors import ReconcileError, RefusedError
 from reconcile.facts import Verb
-from reconcile.migrations.change import KIND as MIGRATION
+from reconcile.migrations import KIND as MIGRATION
 from reconcile.model import Address, Json, State
 from reconcile.moments import of_run
 from reconcile.order import ALL

@@ -35,7 +35,7 @@ SELECT current_user::text, n.oid IS NOT NULL, coalesce(has_schema_privilege(n.oi
 FROM (SELECT ?::text AS schema) w LEFT JOIN pg_namespace n ON n.nspname = w.schema
 """
 
-_AT_ONCE = 5000
+_AT_ONCE = 1_000
 """Rows fetched in one go."""
 
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from psycopg import errors
 
-from reconcile.backups import Contents
 from reconcile.errors import StoreError
-from reconcile.stores.backups import BacksUp, Made, Tell
 from reconcile.stores.base import StoreSpec
-from reconcile.stores.postgres.backup import Backup
 from reconcile.stores.postgres.connect import Connection
 from reconcile.yamlio import Map
 
 if TYPE_CHECKING:
+    from reconcile.backups import Contents
+    from reconcile.stores.backups import BacksUp, Made, Tell
+    from reconcile.stores.postgres.backup import Backup
     from reconcile.stores.postgres.lent import Lent
 
 
@@ -38,6 +38,8 @@ class Saving:
     """See `stores.backups.BacksUp`."""
 
     def _backup(self: _Session) -> Backup:
+        from reconcile.stores.postgres.backup import Backup
+
         return Backup(self.connection, self._spec)
 
     def back_up(self: Any, folder: Path, ledger: str | None, tell: Tell) -> Made:

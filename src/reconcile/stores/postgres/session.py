@@ -16,9 +16,7 @@ import psycopg
 from psycopg import errors
 
 from reconcile.change import Call, Op, Server, Sql, Step, Timeouts, World
-from reconcile.checkup import Check
 from reconcile.errors import Problem, StoreError
-from reconcile.findings import Verified
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, Side, StoreSpec
 from reconcile.stores.figures import SECONDS, Count
@@ -36,6 +34,8 @@ from reconcile.stores.postgres.sqltext import relation
 from reconcile.stores.postgres.violations import violations
 
 if TYPE_CHECKING:
+    from reconcile.checkup import Check
+    from reconcile.findings import Verified
     from reconcile.stores.filling import Filling, Receiving, Wanted
     from reconcile.stores.postgres.lent import Lent
     from reconcile.stores.rows import Rows

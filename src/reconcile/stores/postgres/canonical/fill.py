@@ -18,19 +18,19 @@ def filled(x: Resource, y: Resource | None) -> Resource:
             return x.replace(in_schema=x.in_schema or y.in_schema, version=x.version or y.version)
         case r.ForeignKey(references_columns=()), r.ForeignKey() if x.references == y.references:
             return x.replace(references_columns=y.references_columns)
-        case r.Table(), r.Table():
-            return x.replace(with_=_in_words_of(x.with_, y.with_)) if x.with_ else x
+        case r.Table(), r.Table() if x.with_:
+            return x.replace(with_=_in_words_of(x.with_, y.with_))
         case r.Key(), r.Key() if x.with_:
             return x.replace(with_=_in_words_of(x.with_, y.with_))
         case r.Exclusion(), r.Exclusion() if x.with_:
             return x.replace(with_=_in_words_of(x.with_, y.with_))
-        case r.Index(), r.Index():
+        case r.Index(), r.Index() if x.with_:
             return x.replace(with_=_in_words_of(x.with_, y.with_))
         case r.Column(), r.Column() if x.options or x.not_null or x.identity:
             return _column(x, y)
-        case r.View(), r.View():
+        case r.View(), r.View() if x.with_:
             return x.replace(with_=_in_words_of(x.with_, y.with_))
-        case r.MaterializedView(), r.MaterializedView():
+        case r.MaterializedView(), r.MaterializedView() if x.with_:
             return x.replace(with_=_in_words_of(x.with_, y.with_))
         case r.Composite(), r.Composite():
             return x.replace(fields=_in_order_of(x.fields, y.fields))

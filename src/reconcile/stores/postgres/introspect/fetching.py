@@ -24,7 +24,7 @@ LARGE = frozenset({"references", "columns", "indexes", "constraints"})
 """Queries with a row a column or so."""
 BESIDE = ("indexes", "constraints")
 """Those a second connection takes over: the server spends as long on them as on all others."""
-_AT_ONCE = 3_000
+_AT_ONCE = 1_000
 """Rows that are fetched in one go."""
 _MANY = 1 << 20
 """Bytes of pg_class, some five thousand relations, from which on a second connection is worth its making."""
