@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconcile.machine import seconds_of
 from reconcile.references import masked
 
+GRACE = 10
+"""Seconds that a program has to end by itself when it is asked to."""
 KEPT = 4000
 """Characters of the output that are kept: the last ones."""
 _LAST = 5
@@ -139,6 +144,76 @@ def _carried_out(
         _end(process)
         raise
     return ended(process.returncode, out, said, _why(process.returncode))
+
+
+class Stream:
+    """A program under way, line by line."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._said: deque[str] = deque(maxlen=50)
+        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._out, self._err)]
+        for reader in self._readers:
+            reader.start()
+
+    def _out(self) -> None:
+        for line in self._process.stdout or ():
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def _err(self) -> None:
+        self._said.extend(self._process.stderr or ())
+
+    def lines(self, seconds: float = 1.0) -> Iterator[str | None]:
+        """Each line of its standard output; None whenever it has printed none for so many seconds."""
+        while True:
+            try:
+                line = self._lines.get(timeout=seconds)
+            except queue.Empty:
+                yield None
+                continue
+            if line is None:
+                return
+            yield line
+
+    def ended(self) -> Ran:
+        """Wait for its end."""
+        code = self._process.wait()
+        for reader in self._readers:
+            reader.join(_LAST)  # something that left the group may hold a pipe
+        return Ran(code, masked("".join(self._said))[-KEPT:], 0.0, _why(code))
+
+
+@contextlib.contextmanager
+def streaming(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Iterator[Stream]:
+    """Run it as `run` does, to be read while it runs; ended on leaving: asked first, then made to.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    process = subprocess.Popen(
+        _found(command, directory),
+        cwd=directory,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        yield Stream(process)
+    finally:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # and what it has left behind
+        process.wait()
 
 
 def _why(code: int) -> str:

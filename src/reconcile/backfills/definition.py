@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconcile.yamlio import Map
 
 SCHEMA = "backfills.schema.json"
-FORMS = ("statement", "rules", "copy", "function", "command")
+FORMS = ("statement", "rules", "copy", "function", "command", "program")
 """What is done to the rows: exactly one of them."""
 TARGETS = ("table", "label", "collection")
 """Kinds of places that rows of another store are put into."""
@@ -48,6 +48,8 @@ class Definition:
     """By field to set the field it comes from."""
     function: str | None = None
     command: Json = None
+    program: Json = None
+    """What does it whole, by itself."""
     into: str | None = None
     into_key: str | None = None
     collection: str | None = None
@@ -139,6 +141,10 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
         for key in ("rate", "limits"):
             if key in entry:
                 context.problem(entry.at(key), f'backfill "{name}" has workers, and `{key}` is kept by one process')
+    if "program" in entry:
+        for key in ("down", "keep", "into", "on_error", "workers", "cluster", "rate"):
+            if key in entry:
+                context.problem(entry.at(key), f'backfill "{name}" is done by a program whole: `{key}` says nothing')
     definition = {k: _plain(v) for k, v in entry.items() if k != "depends_on"}
     done = {k: v for k, v in definition.items() if k not in _TOLD}
     files = {file: _checksum(file, entry, context) for file in _files(entry)}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconcile.backfills import checking, forms, sharing
+from reconcile.backfills import checking, forms, program, sharing
 from reconcile.backfills.definition import Definition
 from reconcile.backfills.progress import DONE, Progress
 from reconcile.errors import ReconcileError
@@ -84,6 +84,8 @@ class Running:
             changed = self.progress.changed
             if shares:
                 self.progress, shares = sharing.shared(self.definition, self.filling, self.progress, self.around), False
+            elif self.definition.program is not None:
+                self._program()
             else:
                 self._pass(change)
             if self.definition.once or self._left() <= 0:
@@ -123,9 +125,7 @@ class Running:
             if not batch.keys:
                 return
             self._batch(batch, change)
-            self._here["rows"] += len(batch.keys)
-            self._here["batches"] += 1
-            self._here["cost"] += self.definition.cost * len(batch.keys)
+            self._spend(len(batch.keys), self.definition.cost * len(batch.keys))
             self._tell()
             if self.definition.rate:
                 ahead = self._here["rows"] / self.definition.rate - (self.around.now() - self._began)
@@ -148,6 +148,26 @@ class Running:
 
     def _read(self) -> Batch:
         return self.filling.read(self.progress.after, self._size(), self.progress.until)
+
+    def _program(self) -> None:
+        """What a program does by itself, as it reports it."""
+        with closing(program.reports(self.definition, self.around.directory, self.total, self.progress)) as reports:
+            for report in reports:
+                self._stop()
+                if program.too_long(self.definition, self.around.now() - self._began):
+                    raise ReconcileError("the program took too long", where=str(self.definition.address))
+                if report is None or report.text:
+                    self.around.tell(report.text if report is not None else "the program is at work")
+                    continue
+                cost = report.cost if report.cost is not None else self.definition.cost * report.rows
+                after = self._counted(report.rows, cost)
+                after.after = report.after if report.after is not None else self.progress.after
+                after.changed += report.rows
+                after.save(self.definition.address, self.around.ledger)
+                self.progress = after
+                self._spend(report.rows, cost)
+                self._tell()
+                self._size()
 
     def _size(self) -> int:
         """Rows of the next batch.
@@ -232,15 +252,25 @@ class Running:
     def _after(self, batch: Batch, values: Sequence[Value] | None) -> Progress:
         """The progress once the batch is done, but for how many rows it changed."""
         count = len(batch.keys)
-        after = self._with(after=batch.keys[-1], read=self.progress.read + count)
-        after.seconds = self.progress.seconds + (self.around.now() - self._began) - self._here.get("told", 0.0)
-        self._here["told"] = self.around.now() - self._began
-        spent = after.days.setdefault(self._today(), {"rows": 0, "batches": 0, "cost": 0.0})
-        for what, more in (("rows", count), ("batches", 1), ("cost", self.definition.cost * count)):
-            spent[what] = spent.get(what, 0) + more
+        after = self._counted(count, self.definition.cost * count)
+        after.after = batch.keys[-1]
         if values is not None:
             after.skipped += count - len(values)
             forms.count(after.values, values)
+        return after
+
+    def _spend(self, rows: int, cost: float) -> None:
+        for what, more in (("rows", rows), ("batches", 1), ("cost", cost)):
+            self._here[what] += more
+
+    def _counted(self, rows: int, cost: float) -> Progress:
+        """The progress with so many rows more, and what they cost today."""
+        after = self._with(read=self.progress.read + rows)
+        after.seconds = self.progress.seconds + (self.around.now() - self._began) - self._here.get("told", 0.0)
+        self._here["told"] = self.around.now() - self._began
+        spent = after.days.setdefault(self._today(), {"rows": 0, "batches": 0, "cost": 0.0})
+        for what, more in (("rows", rows), ("batches", 1), ("cost", cost)):
+            spent[what] = spent.get(what, 0) + more
         return after
 
     def _with(self, **changes: Json) -> Progress:
