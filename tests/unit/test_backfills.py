@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from reconcile.backfills.definition import Backfill
 from reconcile.backfills.rules import NOTHING, Table
+from reconcile.errors import ProjectError
 from reconcile.project import Project
 
 PAGE = Path(__file__).parents[2] / "docs" / "backfills.md"
@@ -47,3 +50,43 @@ def test_the_first_rule_that_fits_gives_the_value() -> None:
         ({"text": None, "labels": ["Person"]}, NOTHING),
     ]
     assert [table.value(row) for row, _ in rows] == [value for _, value in rows]
+
+
+RULED = """
+store: app
+tables: {documents: {columns: {id: bigint, kind: text}, primary_key: [id]}}
+backfills:
+  kinds: {select: SELECT id FROM documents, key: id, into: documents, once: true, rules: {set: kind, file: FILE}}
+"""
+FILES = {
+    "kinds.csv": ("text,from,value\nworks at,^Person$,WORKS_FOR\nnear,,NEAR\n", None),
+    "kinds.yaml": (
+        "cases:\n- {when: {text: works at, from: ^Person$}, value: WORKS_FOR}\n- {when: {text: near}, value: NEAR}\n",
+        None,
+    ),
+    "broken.csv": ("text,value\n(,X\n", "is no|unterminated|missing"),
+    "empty.csv": ("text,value\n", "it has no cases"),
+    "poor.yaml": ("cases:\n- {value: X}\n", "case 1 needs a value and at least one pattern"),
+    "none.csv": (None, "No such file"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_table_of_rules_from_a_file(tmp_path: Path, name: str) -> None:
+    content, problem = FILES[name]
+    (tmp_path / "schema").mkdir()
+    (tmp_path / "reconcile.yaml").write_text(yaml.safe_dump(PROJECT))
+    (tmp_path / "schema" / "app.yaml").write_text(RULED.replace("FILE", name))
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    if problem is not None:
+        with pytest.raises(ProjectError, match=rf"schema/app.yaml:5:\d+: {name}: .*({problem})"):
+            Project.load(tmp_path).desired()
+        return
+    found = next(r for a, r in Project.load(tmp_path).desired().items() if a.kind == "backfill")
+    assert isinstance(found, Backfill)
+    table = Table.of(found.definition["rules"])
+    assert [table.value({"text": t, "from": f}) for t, f in (("works at", "Person"), ("near", "x"))] == [
+        "WORKS_FOR",
+        "NEAR",
+    ]

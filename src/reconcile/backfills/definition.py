@@ -10,6 +10,7 @@ from dataclasses import field as attribute
 from typing import TYPE_CHECKING, Any
 
 from reconcile.backfills import KIND, rules
+from reconcile.errors import ReconcileError
 from reconcile.model import Address, Json, Resource, Source, Wait
 from reconcile.stores.filling import Wanted
 
@@ -135,7 +136,9 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
     if "deletes" not in entry and (where := _deleting(entry, context.spec.kind)) is not None:
         hint = "declare `deletes: {expect: …}`: rows are then kept before they are gone, and it has to be allowed"
         context.problem(entry.value_at(where), f'backfill "{name}" deletes', hint)
+    table = None
     if "rules" in entry:
+        table = _table(entry["rules"], context)
         _check_rules(entry["rules"], entry, context)
     if "workers" in entry or "cluster" in entry:
         for key in ("rate", "limits"):
@@ -146,6 +149,8 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
             if key in entry:
                 context.problem(entry.at(key), f'backfill "{name}" is done by a program whole: `{key}` says nothing')
     definition = {k: _plain(v) for k, v in entry.items() if k != "depends_on"}
+    if table is not None:
+        definition["rules"] = table
     done = {k: v for k, v in definition.items() if k not in _TOLD}
     files = {file: _checksum(file, entry, context) for file in _files(entry)}
     return Backfill(
@@ -212,10 +217,31 @@ def _checksum(file: str, entry: Map, context: Context) -> str:
         return ""
 
 
+def _table(table: Map, context: Context) -> Json:
+    """The table of rules, with the cases of its file."""
+    found = _plain(table)
+    if "file" not in table:
+        return found
+    try:
+        found["cases"] = rules.of_file(table["file"], context.read(table["file"]))
+        problem = next(
+            (p for c in found["cases"] for t in c["when"].values() if (p := rules.wrong(t)) is not None), None
+        )
+    except (OSError, ValueError, ReconcileError) as error:
+        problem = str(getattr(error, "strerror", None) or error)
+    if problem is not None:
+        hint = "CSV: a column `value`, and one for each field; YAML: `cases:` as here"
+        context.problem(table.value_at("file"), f"{table['file']}: {problem}", hint)
+        found.setdefault("cases", [])
+    return found
+
+
 def _check_rules(table: Map, entry: Map, context: Context) -> None:
     """Patterns that are none, and fields that are not read."""
     fields = entry.get("fields")
-    for case in table["cases"]:
+    if ("file" in table) == ("cases" in table):
+        context.problem(table.at("set"), "a table of rules has either `cases` or a `file` of them")
+    for case in table.get("cases") or ():
         for name, pattern in case["when"].items():
             where = case["when"].value_at(name)
             if (problem := rules.wrong(pattern)) is not None:

@@ -8,13 +8,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reconcile.errors import ReconcileError
 from reconcile.model import Json
+from reconcile.yamlio import parse
 
+VALUE = "value"
 NOTHING = object()
 """The value of a row that no case fits, where there is no `otherwise`."""
 
@@ -74,6 +78,38 @@ def _found(pattern: re.Pattern[str], value: Json) -> bool:
     if isinstance(value, list | tuple):
         return any(_found(pattern, item) for item in value)
     return value is not None and pattern.search(value if isinstance(value, str) else str(value)) is not None
+
+
+def of_file(name: str, content: bytes) -> list[dict[str, Json]]:
+    """The cases of a CSV or YAML file.
+
+    Raises:
+        ValueError: it has another shape.
+
+    >>> of_file("kinds.csv", b"text,from,value\\nworks at,^Person$,WORKS_FOR\\nnear,,NEAR\\n")[1]
+    {'when': {'text': 'near'}, 'value': 'NEAR'}
+    """
+    text = content.decode("utf-8-sig")
+    if name.endswith(".csv"):
+        lines = csv.DictReader(io.StringIO(text), strict=True)
+        cases: Json = [
+            {"when": {k: v for k, v in row.items() if k != VALUE and v}, VALUE: row.get(VALUE)} for row in lines
+        ]
+    else:
+        documents = parse(text, name)
+        cases = documents[0].get("cases") if len(documents) == 1 else None
+    if not isinstance(cases, list) or not cases:
+        raise ValueError("it has no cases")
+    for number, case in enumerate(cases, 1):
+        right = (
+            isinstance(case, dict)
+            and case.keys() == {"when", VALUE}
+            and isinstance(case["when"], dict)
+            and case["when"]
+        )
+        if not right or case[VALUE] is None or not all(isinstance(p, str) for p in case["when"].values()):
+            raise ValueError(f"case {number} needs a value and at least one pattern")
+    return [{"when": dict(case["when"]), VALUE: case[VALUE]} for case in cases]
 
 
 def wrong(pattern: str) -> str | None:
