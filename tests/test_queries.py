@@ -183,6 +183,8 @@ def test_files_speed_and_phases(tmp_path: Path, postgres_database: str) -> None:
     assert kept["before", "queries/one.sql"]["source"] == {"file": "queries/one.sql", "line": 2, "column": 1}
     before, after = kept["before", "slower"]["figures"], kept["after", "slower"]["figures"]
     assert after["before_p95_ms"] == before["p95_ms"] and after["ratio"] > 1.5 and after["runs"] == 2
+    change = f"(before {before['p95_ms']:g} ms, {(after['ratio'] - 1) * 100:+.0f} %)"
+    assert change in kept["after", "slower"]["what"]
     assert kept["after", "quick"]["outcome"] == "passed" and kept["after", "quick"]["figures"]["scans"] == []
     data = json.loads(folder.command("verify", "--phase", "data", "--format", "json").stdout)
     assert [c["name"] for c in data["checks"]] == ["one"] and data["clean"]

@@ -50,8 +50,8 @@ class Ran:
 
     @property
     def failure(self) -> str:
-        """`why`, with the last line it printed."""
-        return f"{self.why}: {self.last}" if self.last else self.why
+        """`why`, with the last line it printed; "" where it ended with 0."""
+        return f"{self.why}: {self.last}" if self.last and not self.ok else self.why
 
 
 def run(
@@ -90,7 +90,7 @@ class Apart(Ran):
     def failure(self) -> str:
         """`why`, with the last line it said, on stderr or else on stdout."""
         said = self.last or (self.lines[-1].strip()[:300] if self.lines else "")
-        return f"{self.why}: {said}" if said else self.why
+        return f"{self.why}: {said}" if said and not self.ok else self.why
 
 
 def apart(

@@ -199,6 +199,8 @@ def _next(plan: Plan, told: Told) -> list[str]:
         return ["Nothing was changed: mend the cause, then plan and apply again."]
     held = sorted({step.id.rpartition("/")[0] for step in plan.held})
     waits = [f"When no client uses what they remove: reconcile release {told.run}"] if held else []
+    if not held and told.issues:
+        return ["All steps are done; look at the issues above."]
     return [*waits, "Nothing is left to do." if not held else f"{len(held)} changes wait for their release."]
 
 

@@ -42,5 +42,6 @@ def test_stdout_apart_has_a_first_line_and_stderr_the_reason(tmp_path: Path) -> 
     ran = commands.apart(script("import sys; print('one'); print('two'); sys.exit('because')"), tmp_path, "1min")
     assert (ran.first, ran.failure) == ("one", "exit code 1: because")
     assert commands.apart(script("print('why'); exit(2)"), tmp_path, "1min").failure == "exit code 2: why"
+    assert commands.run(script("print(1)"), tmp_path, "1min").failure == ""
     missing = commands.apart([f".{os.sep}missing"], tmp_path, "1min")
     assert missing.failure == "cannot be started: No such file or directory"

@@ -245,7 +245,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto
 h1 { font-size: 1.4rem; } h2 { font-size: 1.05rem; margin: 2rem 0 .4rem; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; color: var(--dim); font-weight: 500; }
 td, th { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
-  overflow-wrap: anywhere; }
+  overflow-wrap: break-word; }
 th + th.n + th, td.n + td { padding-left: .8rem; }
 .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.bar { background: linear-gradient(to left, var(--bar) var(--share), transparent var(--share)); }

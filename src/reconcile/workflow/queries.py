@@ -142,7 +142,8 @@ def _measured(assertion: Assertion, session: object, when: str, was: Mapping[str
     figures = _figures(timed, was)
     over = _over(speed, figures) if when != BEFORE else ""
     said = f"{works}, p95 {figures['p95_ms']:g} ms"
-    said += f" (before {figures['before_p95_ms']:g} ms)" if "before_p95_ms" in figures else ""
+    if "before_p95_ms" in figures:
+        said += f" (before {figures['before_p95_ms']:g} ms, {(figures['ratio'] - 1) * 100:+.0f} %)"
     what = "; ".join([said, *([over] if over else []), *timed.scans])
     ending = Ending.FAILED if over else Ending.PASSED
     return _result(assertion, when, ending, what, time.monotonic() - began, figures)
