@@ -158,7 +158,11 @@ class Undone:
                 self._rename(new, Address(new.store, new.kind, (*new.parts[:-1], old.parts[-1])), past.was)
         ends: dict[Address, Resource | None] = {}
         for past in run:
-            here = back(places.get(past.address, past.address), names) if past.was is None else past.at
+            stands = back(places.get(past.address, past.address), names)
+            here = stands if past.was is None else past.at
+            if past.was is not None and past.reversible and stands not in (here, past.address) and stands in self.state:
+                self.touched[stands], ends[stands] = None, None  # what the run built beside it, in its place
+                self.made.add(stands)
             if past.was is None or past.reversible:
                 self.touched[here], ends[here] = None, past.was
                 (self.made.add if past.was is None else self.made.discard)(here)
@@ -207,6 +211,8 @@ class Undone:
             now, then = self.state.get(address), canonical.get(address)
             if now is not None and then is None and now.only_declared and now.container in self.made:
                 continue  # goes along without a word
+            if now is not None and then is not None:
+                then = then.under_its_name()  # built beside it would not stand where it stood
             change = self.package.change(now, then) if (now, then) != (None, None) else None
             changes += [change] if change is not None else []
         renamed = [(change, old, new) for change, new, old in self.renamed]

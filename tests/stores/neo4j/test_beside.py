@@ -281,3 +281,16 @@ def test_another_definition_of_what_was_built_beside_leaves_nothing_behind(graph
     graph.declare("")
     graph.apply()
     assert graph.live() == {}
+
+
+@pytest.mark.parametrize("how", ["beside", "in_place"])
+def test_a_rollback_leads_back_to_the_old_name(graph: Graph, how: str) -> None:
+    graph.declare(DOCS.format("simple"))
+    graph.apply()
+    graph.declare(DOCS.format(f"english, replace: {how}"))
+    project = graph.project
+    run = workflow.apply(project, workflow.plan(project, workflow.Options(allow=("all",)))).run
+    assert names(graph) == ["docs__v2" if how == "beside" else "docs"]
+    workflow.apply(project, workflow.rollback(project, run, allow=("all",)))
+    assert [(r.name, r.analyzer) for r in graph.live().values()] == [("docs", "simple")]  # type: ignore[attr-defined]
+    assert not workflow.plan(project).steps
