@@ -35,6 +35,7 @@ REFUSED_OVER_ROWS = (
     "is not in",
     "does not fit",
     "to lose",
+    "exclude each other",
 )
 """What is refused while there are rows, and only then."""
 
