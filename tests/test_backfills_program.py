@@ -1,4 +1,4 @@
-"""Backfills that a program does by itself: its lines are progress, its exit code says how it ended."""
+"""Backfills that a program does by itself: lines are progress, exit codes say how it ended; rows that are put back."""
 
 from __future__ import annotations
 
@@ -81,3 +81,41 @@ def test_a_program_reports_stops_and_goes_on(tmp_path: Path, postgres_database: 
     assert (tmp_path / "told").read_text() == ",30,50,110,"
     assert workflow.backfills(folder.load())[0]["changed"] == 120
     assert folder.plan().steps == ()
+
+
+DELETED = """
+tables:
+  documents:
+    columns:
+      id: {type: bigint, not_null: true, identity: always}
+      vector: text
+      twice: {type: bigint, generated: id * 2}
+    primary_key: [id]
+backfills:
+  emptied:
+    select: SELECT id FROM documents WHERE id <= 30
+    key: id
+    into: documents
+    batch: 20
+    statement: DELETE FROM documents WHERE id = ANY ($keys)
+    deletes: {expect: 30}
+    down: restore
+"""
+
+
+def test_rows_that_were_deleted_are_put_back(tmp_path: Path, postgres_database: str) -> None:
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
+    folder.declare(app=DELETED.partition("backfills:")[0]).apply()
+    with psycopg.connect(postgres_database, autocommit=True) as connection:
+        connection.execute("INSERT INTO documents (vector) SELECT 'v' || n FROM generate_series(1, 50) n")
+
+        def held() -> object:
+            return connection.execute("SELECT id, vector, twice FROM documents ORDER BY id").fetchall()
+
+        before = held()
+        folder.declare(app=DELETED).apply("deletes-data=app.backfill.emptied")
+        assert connection.execute("SELECT min(id), count(*) FROM documents").fetchall() == [(31, 20)]
+        assert workflow.down(folder.load(), "emptied") == 30
+        assert held() == before
+        kept = connection.execute("SELECT count(*) FROM reconcile.backfill_rows").fetchone()
+    assert kept == (0,)

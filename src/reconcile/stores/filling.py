@@ -28,6 +28,8 @@ class Wanted:
     """Whether rows stay selected when they are done."""
     collection: str | None = None
     """Where the rows are, where the selection does not say it."""
+    gone: bool = False
+    """Whether the values are rows that were deleted, whole, to be made again."""
     part: int | None = None
     """Which of its ranges this is about, where several processes share them."""
     keeps: tuple[str, ...] | None = None

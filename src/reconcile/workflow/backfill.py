@@ -144,14 +144,17 @@ def down(project: Project, name: str, tell: Callable[[str], None] = lambda text:
             )
         progress = _begun(found, backfill)
         back = replace(definition.wanted, once=True, keeps=None)
-        back = replace(back, statement=None if definition.down == RESTORE else definition.down)
+        restores = definition.down == RESTORE
+        gone = restores and bool(definition.deletes)
+        back = replace(back, statement=None if restores else definition.down, gone=gone)
         session = found.stores[backfill.address.store].session
         assert isinstance(session, Fills)
         filling = session.filling(back)
         changed = 0
         with _locked(found.ledger) as run:
-            while rows := found.ledger.kept_rows(str(backfill.address), "old", definition.batch):
-                changed += _put_back(found.ledger, backfill.address, filling, rows, definition.down == RESTORE)
+            state = "archived" if definition.deletes else "old"
+            while rows := found.ledger.kept_rows(str(backfill.address), state, definition.batch):
+                changed += _put_back(found.ledger, backfill.address, filling, rows, restores, state)
                 tell(f"{changed:,} rows changed back")
             _undo(found.ledger, backfill.address, progress, run, "down")
             filling.end()
@@ -159,7 +162,7 @@ def down(project: Project, name: str, tell: Callable[[str], None] = lambda text:
 
 
 def _put_back(
-    ledger: Ledger, address: Address, filling: Filling, rows: Sequence[tuple[Json, Json]], restore: bool
+    ledger: Ledger, address: Address, filling: Filling, rows: Sequence[tuple[Json, Json]], restore: bool, state: str
 ) -> int:
     keys = tuple(key for key, _ in rows)
     values = [Value(key, fields) for key, fields in rows] if restore else None
@@ -168,12 +171,12 @@ def _put_back(
     def save(transaction: object, changed: int, olds: Sequence[Value]) -> None:
         del changed, olds
         if (own := ledger.inside(transaction)) is not None:
-            own.drop_rows(str(address), keys, "old")
+            own.drop_rows(str(address), keys, state)
             inside.append(True)
 
     changed = filling.change(Batch(keys), values, save)
     if not inside:
-        ledger.drop_rows(str(address), keys, "old")
+        ledger.drop_rows(str(address), keys, state)
     return changed
 
 

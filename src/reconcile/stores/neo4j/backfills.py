@@ -33,6 +33,9 @@ class Neo4jFilling:
 
     def __init__(self, session: Neo4jSession, wanted: Wanted) -> None:
         self.session, self.wanted = session, wanted
+        if wanted.gone:
+            hint = "their properties are in the ledger's backfill_rows; write a statement as `down`"
+            raise StoreError("elements that are gone are not made again", where=str(wanted.address), hint=hint)
         self.head = cypher.prefix(session.server())
         self.name = cypher.quote(wanted.key or "")
         self.select = wanted.select.strip().rstrip(";")

@@ -126,7 +126,9 @@ class PostgresFilling:
         statement = self.wanted.statement or ""
         with self._explained(statement or f"UPDATE {self.wanted.into}"), connection.transaction():
             olds = self._olds(batch, values)
-            if values is None:
+            if self.wanted.gone:
+                count = self._make_again(values or ())
+            elif values is None:
                 count = self._run(statement, batch.keys)
             else:
                 count = sum(self._write(names, own) for names, own in _by_fields(values))
@@ -154,6 +156,22 @@ class PostgresFilling:
         )
         rows = json.dumps([{**v.fields, self.key: v.key} for v in values], default=str)
         return self._connection.execute(_escaped(sql, "%(rows)s").encode(), {"rows": rows}).rowcount
+
+    def _make_again(self, values: Sequence[Value]) -> int:
+        """Rows that were deleted, with their identities; columns that are new since have their defaults."""
+        query = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND attgenerated = ''"
+        known = {str(name) for (name,) in self._connection.execute(query, (self._into,)).fetchall()}
+        count = 0
+        for names, own in _by_fields(values):
+            columns = [name for name in names if name in known]
+            typed = ", ".join(f"{ident(n)} {self.types[n]}" for n in columns)
+            sql = (
+                f"INSERT INTO {self._into} ({idents(columns)}) OVERRIDING SYSTEM VALUE SELECT {idents(columns)}"
+                f" FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS rc__old({typed}) ON CONFLICT DO NOTHING"
+            )
+            rows = json.dumps([dict(value.fields) for value in own])
+            count += self._connection.execute(_escaped(sql, "%(rows)s").encode(), {"rows": rows}).rowcount
+        return count
 
     def _olds(self, batch: Batch, values: Sequence[Value] | None) -> list[Value]:
         """What the rows held that are about to be changed, as far as it is kept; they are locked."""
