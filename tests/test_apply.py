@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import pytest
 from reconcile import planfile, workflow
 from reconcile.errors import BlockedError, PartialError, ReconcileError, RefusedError
 from reconcile.exits import Exit
+from reconcile.stores.qdrant.transport import Transport
 from tests.everywhere import NEW, OLD
-from tests.projects import Folder
+from tests.projects import Folder, cypher
 
 
 @pytest.fixture
@@ -72,6 +74,39 @@ def test_a_stale_plan_is_refused_and_names_what_moved(folder: Folder, moved: str
     with pytest.raises(RefusedError, match=r"the plan is stale.*\n.*documents"):
         workflow.apply(folder.load(), plan)
     assert not sql(folder, "SELECT 1 FROM pg_class WHERE relname = 'users'")
+
+
+def test_a_plan_is_stale_when_other_stores_moved_and_fresh_when_they_moved_back(
+    everywhere: Callable[[], Folder],
+) -> None:
+    """What it makes is there already, in Neo4j and in Qdrant; nothing of any store is changed meanwhile."""
+    folder = everywhere()
+    plan = folder.plan(allow=("all",))
+    before, wanted = folder.live(), {str(c.address) for c in plan.resource_changes}
+    with closing(Transport(folder.load().stores["vectors"])) as http:
+        made = {"vectors": {"size": 3, "distance": "Dot"}}
+        moves: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+            "graph.index.person_name": (
+                lambda: cypher(folder, "CREATE INDEX person_name FOR (n:Person) ON (n.age)"),
+                lambda: cypher(folder, "DROP INDEX person_name"),
+            ),
+            "graph.constraint.person_id": (
+                lambda: cypher(folder, "CREATE CONSTRAINT person_id FOR (n:Person) REQUIRE n.name IS UNIQUE"),
+                lambda: cypher(folder, "DROP CONSTRAINT person_id"),
+            ),
+            "vectors.collection.passages": (
+                lambda: http.send("PUT", "/collections/passages", made),
+                lambda: http.send("DELETE", "/collections/passages"),
+            ),
+        }
+        assert moves.keys() <= wanted
+        for address, (move, back) in moves.items():
+            move()
+            with pytest.raises(RefusedError, match=rf"the plan is stale.*\n(.*\n)*? *{re.escape(address)}"):
+                workflow.apply(folder.load(), plan)
+            back()
+            assert folder.live() == before
+    assert workflow.apply(folder.load(), plan).steps_done == len(plan.steps)
 
 
 def test_an_unrelated_change_does_not_void_a_plan(folder: Folder) -> None:
