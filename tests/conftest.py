@@ -21,7 +21,9 @@ from reconcile.sandbox import PREFIX
 from reconcile.sandbox.applied import import_whole
 from reconcile.sandbox.postgres import IN_WHEEL, LATEST, installed
 from reconcile.sandbox.scratch import Scratch, postgres_database
+from reconcile.sandbox.scratch import wipe_qdrant as clear_qdrant
 from reconcile.stores import kinds
+from tests.databases import keep
 from tests.everywhere import begun
 from tests.projects import Folder
 from tests.temporary import in_memory
@@ -163,15 +165,25 @@ def fault_points(request: pytest.FixtureRequest) -> Callable[[int], None]:
 
 @pytest.fixture
 def everywhere(
-    tmp_path: Path, make_postgres_database: Callable[[], str], neo4j_database: Any, wipe_qdrant: Any, sandbox: Any
+    tmp_path: Path, make_postgres_database: Callable[..., str], neo4j_database: Any, wipe_qdrant: Any, sandbox: Any
 ) -> Callable[..., Folder]:
-    """Makes a project over three fresh stores, the old state applied and the new one declared; see `begun`."""
-    made = iter(range(1000))
+    """Makes a project over three fresh stores, the old state applied and the new one declared; see `begun`.
+
+    Made again it is the same project, in the stores as they were.
+    """
+    made: list[tuple[Folder, Callable[[], None]]] = []
 
     def make(through: Callable[[str], str] = str) -> Folder:
         neo4j_database.wipe()
-        wipe_qdrant()
-        path = tmp_path / str(next(made))
-        return begun(path, make_postgres_database(), neo4j_database, sandbox.qdrant_url, through)
+        if not made:
+            wipe_qdrant()
+            url = make_postgres_database()
+            folder = begun(tmp_path, url, neo4j_database, sandbox.qdrant_url, through)
+            made.append((folder, keep(url, make_postgres_database)))
+            return make()
+        folder, back = made[0]
+        back()
+        clear_qdrant(sandbox.qdrant_url, "passages")  # not the mark: the ledger knows the store by it
+        return folder
 
     return make

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from reconcile.sandbox.scratch import create_postgres_database
+from tests.databases import keep
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,6 @@ Fresh = Callable[[], Target]
 def postgres(request: pytest.FixtureRequest) -> Fresh:
     """A new database each time."""
     import psycopg
-    from psycopg import sql
 
     make = request.getfixturevalue("make_postgres_database")
 
@@ -42,18 +40,7 @@ def postgres(request: pytest.FixtureRequest) -> Fresh:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(script.read_text())
 
-        def keep() -> Callable[[], None]:
-            name = urlsplit(url).path[1:]
-            kept = make(name)
-
-            def back() -> None:
-                with psycopg.connect(kept, autocommit=True) as connection:
-                    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-                    create_postgres_database(connection, name, urlsplit(kept).path[1:])
-
-            return back
-
-        return Target({"url": url}, execute, keep)
+        return Target({"url": url}, execute, lambda: keep(url, make))
 
     return fresh
 

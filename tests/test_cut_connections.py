@@ -138,7 +138,6 @@ def test_every_connection_is_cut_at_moments_all_over_a_run(
         cuts = 0
         for number in range(POINTS):
             folder = everywhere(wire.through)
-            plan = folder.plan(allow=("all",))
             at = 1 + number * total * 9 // (POINTS * 10)
             wire.arm(at, number % 2 == 1)
             try:
