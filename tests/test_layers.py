@@ -23,6 +23,7 @@ DRIVERS = {"psycopg", "neo4j", "qdrant_client", "redis", "rich", "jsonschema", "
 # From what everything may use to what uses everything. A module may import from its own row and the rows above.
 LAYERS = (
     ("exits",),
+    ("record",),
     ("model", "facts", "hazards", "suggest", "idsets", "units"),
     ("errors",),
     ("embeddings", "yamlerrors", "yamlvalues", "schemas", "memo"),

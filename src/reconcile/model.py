@@ -7,9 +7,10 @@ import json
 import re
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from operator import attrgetter
-from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, dataclass_transform, overload
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, overload
+
+from reconcile.record import Record, comparable, values
 
 Json: TypeAlias = Any
 """A value JSON can hold: None, bool, int, float, str, list, dict with string keys."""
@@ -99,58 +100,6 @@ def _quoted(part: str) -> str:
     return part
 
 
-_set = object.__setattr__
-
-
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-class Record:
-    """Makes of each subclass a frozen dataclass with keyword arguments, without a decorator.
-
-    As `dataclass(frozen=True, kw_only=True)` would, at a tenth of the cost of a class and of an instance: a plan has
-    dozens of the one and tens of thousands of the other, each with a few of its twenty fields. What it is not given,
-    or what equals the default, is not kept: the class has it.
-    """
-
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
-    _defaults: ClassVar[Mapping[str, object]] = {}
-    """By field; MISSING of those that have to be given."""
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        dataclass(init=False, repr=False, eq=False, kw_only=True, match_args=False)(cls)
-        kind: type = cls
-        cls._defaults = {f.name: f.default for f in dataclasses.fields(kind)}
-
-    def __init__(self, **fields: object) -> None:
-        defaults = self._defaults
-        for name, value in fields.items():
-            if value is not defaults[name]:
-                _set(self, name, value)  # one by one: so all of a class share the names, and take half the memory
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
-
-    def __delattr__(self, name: str) -> None:
-        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        if type(self) is not type(other):
-            return False
-        kind: type = type(self)
-        values = _values(kind)
-        return values(self) == values(other)
-
-    def __hash__(self) -> int:
-        kind: type = type(self)
-        return hash(_values(kind)(self))
-
-    def __repr__(self) -> str:
-        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self) if f.repr)
-        return f"{type(self).__qualname__}({', '.join(shown)})"
-
-
 class Resource(Record):
     """One declared or live object. Subclasses add the attributes of their kind as fields.
 
@@ -195,7 +144,7 @@ class Resource(Record):
         kind: type = type(self)
         return {
             key: value if type(value) in _SCALARS else to_json(value)
-            for (name, key, default), value in zip(_comparable(kind), _values(kind)(self), strict=True)
+            for (name, key, default), value in zip(comparable(kind), values(kind)(self), strict=True)
             if value is not default and value != default and name != "address"
         }  # without vars(), which would make a dictionary that the object then keeps
 
@@ -279,28 +228,8 @@ class Resource(Record):
         """A copy with `changes`."""
         copy = object.__new__(type(self))
         for name, value in {**vars(self), **changes}.items():
-            _set(copy, name, value)  # see `Record`
+            object.__setattr__(copy, name, value)  # see `Record`
         return copy
-
-
-@cache
-def _values(kind: type) -> Callable[[object], tuple[object, ...]]:
-    """Gets the values of the fields that count."""
-    return attrgetter(*(name for name, _, _ in _comparable(kind)))
-
-
-@cache
-def _comparable(kind: type) -> tuple[tuple[str, str, object], ...]:
-    """(field, JSON key, default) of the fields that count."""
-    return tuple(
-        (
-            f.name,
-            f.metadata.get("json", f.name),
-            f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default,
-        )
-        for f in dataclasses.fields(kind)
-        if f.compare
-    )
 
 
 _SCALARS = frozenset({str, int, bool, float, type(None)})
@@ -321,7 +250,7 @@ def to_json(value: object) -> Json:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             key: to_json(found)
-            for name, key, default in _comparable(type(value))
+            for name, key, default in comparable(type(value))
             if (found := getattr(value, name)) != default
         }
     return value
