@@ -249,7 +249,7 @@ def _told(code: Callable[[object], object], migration: Migration) -> Callable[[o
             return code(connection)
         except ReconcileError:
             raise
-        except Exception as error:
+        except Exception as error:  # the user's own code
             raise ReconcileError(f"{type(error).__name__}: {error}", where=migration.source) from error
 
     return call

@@ -17,11 +17,12 @@ from reconcile.stores.neo4j.backup import Backup
 from reconcile.yamlio import Map
 
 
+def _backup(session: Any) -> Backup:
+    return Backup(session.driver_session, session.read, cypher.prefix(session.server()), session.place)
+
+
 class Saving:
     """See `stores.backups.BacksUp`."""
-
-    def _backup(self: Any) -> Backup:
-        return Backup(self.driver_session, self.read, cypher.prefix(self.server()), self.place)
 
     def back_up(self: Any, folder: Path, ledger: str | None, tell: Tell) -> Made:
         """See `BacksUp.back_up`."""
@@ -29,22 +30,22 @@ class Saving:
         if self._hides_data:
             raise StoreError(privileges.PARTLY, where=self.place, hint="back up as a user who may read all of it")
         with self.translated():
-            return self._backup().back_up(folder, tell)  # type: ignore[no-any-return]
+            return _backup(self).back_up(folder, tell)
 
     def in_the_way(self: Any) -> Sequence[str]:
         """See `BacksUp.in_the_way`."""
-        return self._backup().in_the_way()  # type: ignore[no-any-return]
+        return _backup(self).in_the_way()
 
     def put_back(self: Any, folder: Path, made: Made, replace: bool, tell: Tell) -> Sequence[str]:
         """See `BacksUp.put_back`: in many transactions."""
         with self.translated():
-            return self._backup().put_back(folder, made, replace, tell)  # type: ignore[no-any-return]
+            return _backup(self).put_back(folder, made, replace, tell)
 
     def contents(self: Any, made: Made) -> Contents:
         """See `BacksUp.contents`."""
         del made
         with self.translated():
-            return self._backup().contents(lambda detail: None)  # type: ignore[no-any-return]
+            return _backup(self).contents(lambda detail: None)
 
     @contextmanager
     def trial(self: Any, made: Made) -> Iterator[BacksUp]:

@@ -34,33 +34,34 @@ class _Session(Protocol):
     def close(self) -> None: ...
 
 
+def _backup(session: _Session) -> Backup:
+    from reconcile.stores.postgres.backup import Backup
+
+    return Backup(session.connection, session._spec)
+
+
 class Saving:
     """See `stores.backups.BacksUp`."""
-
-    def _backup(self: _Session) -> Backup:
-        from reconcile.stores.postgres.backup import Backup
-
-        return Backup(self.connection, self._spec)
 
     def back_up(self: Any, folder: Path, ledger: str | None, tell: Tell) -> Made:
         """See `BacksUp.back_up`."""
         with self._translated():
-            return self._backup().back_up(folder, ledger, tell)  # type: ignore[no-any-return]
+            return _backup(self).back_up(folder, ledger, tell)
 
     def in_the_way(self: Any) -> Sequence[str]:
         """See `BacksUp.in_the_way`."""
         with self._translated():
-            return self._backup().in_the_way()  # type: ignore[no-any-return]
+            return _backup(self).in_the_way()
 
     def put_back(self: Any, folder: Path, made: Made, replace: bool, tell: Tell) -> Sequence[str]:
         """See `BacksUp.put_back`."""
         with self._translated():
-            return self._backup().put_back(folder, made, replace, tell)  # type: ignore[no-any-return]
+            return _backup(self).put_back(folder, made, replace, tell)
 
     def contents(self: Any, made: Made) -> Contents:
         """See `BacksUp.contents`."""
         with self._translated():
-            return self._backup().contents(made)  # type: ignore[no-any-return]
+            return _backup(self).contents(made)
 
     @contextmanager
     def trial(self: Any, made: Made) -> Iterator[BacksUp]:
@@ -68,7 +69,7 @@ class Saving:
         del made
         name = f"reconcile_restore_{secrets.token_hex(6)}"
         try:
-            with self._backup().scratch_database(name), _elsewhere(self, {"database": name}) as other:
+            with _backup(self).scratch_database(name), _elsewhere(self, {"database": name}) as other:
                 yield other
         except errors.InsufficientPrivilege:
             from reconcile.stores.postgres.lent import Lent, NotLent

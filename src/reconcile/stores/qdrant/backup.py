@@ -51,7 +51,7 @@ class Backup:
         """See `BacksUp.back_up`."""
         self._refuse_cluster()
         collections: list[Json] = []
-        contents = Contents(dict[str, int](), dict[str, str]())
+        counts, hashes = dict[str, int](), dict[str, str]()
         notes = []
         for number, name in enumerate(self._names(), 1):
             tell(f"snapshot of {name}")
@@ -61,13 +61,13 @@ class Backup:
             checksum = self._saved(name, folder / file, tell)
             after = self._hashed(name) if self._compares else (Points(self.http, name, tell).count(), "")
             key = f"collection {name}"
-            contents.counts[key] = after[0]  # type: ignore[index]
+            counts[key] = after[0]
             if before == after:
-                contents.hashes[key] = after[1]  # type: ignore[index]
+                hashes[key] = after[1]
             elif self._compares:
                 notes.append(f"collection {name} was written to meanwhile: its content is not compared")
             for field in info["payload_schema"]:
-                contents.counts[f"payload index {name}.{field}"] = 1  # type: ignore[index]
+                counts[f"payload index {name}.{field}"] = 1
             collections.append(
                 {
                     "name": name,
@@ -79,8 +79,8 @@ class Backup:
             )
         aliases = self._aliases()
         for alias, target in aliases.items():
-            contents.counts[f"alias {alias}"], contents.hashes[f"alias {alias}"] = 1, target  # type: ignore[index]
-        return Made(contents, {"collections": collections, "aliases": aliases}, tuple(notes))
+            counts[f"alias {alias}"], hashes[f"alias {alias}"] = 1, target
+        return Made(Contents(counts, hashes), {"collections": collections, "aliases": aliases}, tuple(notes))
 
     def _refuse_cluster(self) -> None:
         """A snapshot holds what one node has."""

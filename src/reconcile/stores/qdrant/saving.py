@@ -14,33 +14,34 @@ from reconcile.stores.backups import BacksUp, Made, Tell
 from reconcile.stores.qdrant.backup import TRIAL, Backup
 
 
+def _backup(session: Any) -> Backup:
+    return Backup(session.http, session.prefix)
+
+
 class Saving:
     """See `stores.backups.BacksUp`."""
 
     prefix = ""
-
-    def _backup(self: Any) -> Backup:
-        return Backup(self.http, self.prefix)
 
     def back_up(self: Any, folder: Path, ledger: str | None, tell: Tell) -> Made:
         """See `BacksUp.back_up`."""
         del ledger
         if unseen := self._key().unseen:
             raise StoreError(unseen, where=f"store {self.spec.name}", hint="back up with a key that sees all of it")
-        return self._backup().back_up(folder, tell)  # type: ignore[no-any-return]
+        return _backup(self).back_up(folder, tell)
 
     def in_the_way(self: Any) -> Sequence[str]:
         """See `BacksUp.in_the_way`."""
-        return self._backup().in_the_way()  # type: ignore[no-any-return]
+        return _backup(self).in_the_way()
 
     def put_back(self: Any, folder: Path, made: Made, replace: bool, tell: Tell) -> Sequence[str]:
         """See `BacksUp.put_back`: collection by collection."""
-        return self._backup().put_back(folder, made, replace, tell)  # type: ignore[no-any-return]
+        return _backup(self).put_back(folder, made, replace, tell)
 
     def contents(self: Any, made: Made) -> Contents:
         """See `BacksUp.contents`."""
         del made
-        return self._backup().contents()  # type: ignore[no-any-return]
+        return _backup(self).contents()
 
     @contextmanager
     def trial(self: Any, made: Made) -> Iterator[BacksUp]:
@@ -52,6 +53,6 @@ class Saving:
             yield other
         finally:
             try:
-                other._backup().clear()
+                _backup(other).clear()
             finally:
                 other.close()
