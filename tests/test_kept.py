@@ -18,6 +18,7 @@ import pytest
 
 from reconcile import workflow
 from reconcile.apply import Event
+from reconcile.errors import PlanError
 from reconcile.exits import Exit
 from reconcile.plan import Plan
 from reconcile.survey import open_ledger
@@ -211,6 +212,10 @@ def test_collections_are_kept_and_come_back(
         "v.collection.plain",
     }
     assert points("passages__v1") == held["passages"]
+    with pytest.raises(PlanError, match=r"v\.collection\.plain cannot be made.* is kept under that name") as refused:
+        folder.declare(v=VECTORS).plan()
+    assert "passages" not in str(refused.value)  # which has another name
+    folder.declare(v="")
     killed_at_each_boundary(folder, lambda: workflow.rollback(folder.load(), run, allow=("breaks-clients",)))
     assert folder.live() == before
     assert {name: points(name) for name in held} == held

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconcile import held, kept, load, moments, rolled, rules
 from reconcile.causes import causes
-from reconcile.change import Change, Keeping, Phase, Step
+from reconcile.change import Action, Change, Keeping, Phase, Step
 from reconcile.diff import Options
 from reconcile.errors import PlanError, Problem, ReconcileError
 from reconcile.hazards import Hazard
@@ -170,6 +170,7 @@ def shaped(found: Survey, read_seconds: float, choice: Choice, *, alone: bool = 
         changes = tuple(c for c in built.changes if c.address in shown)
         built = replace(built, held=(), held_changes=(), changes=changes)
     _refuse_dependents(found.reading, built)
+    _refuse_kept(found.reading, built)
     made = Plan(
         project=project.name,
         environment=project.environment,
@@ -207,6 +208,24 @@ def _refuse_dependents(found: Reading, built: Steps) -> None:
     for name, store in found.stores.items():
         if isinstance(store.session, Shared):
             problems += store.session.dependents([s for s in built.steps if s.address.store == name])
+    if problems:
+        raise PlanError("\n".join(map(str, problems)))
+
+
+def _refuse_kept(found: Reading, built: Steps) -> None:
+    """Refuse to make what is kept under its very name, in a store that has no other name for it."""
+    rows = {kept.where(row): row for row in kept.read(found.known).values()}
+    problems = [
+        Problem(
+            f"{c.address} cannot be made: what it was, with its data, is kept under that name since run {row.run}",
+            where=c.resource.source,
+            hint=f"bring it back: reconcile kept restore {c.address}, and reconcile release {c.address}"
+            f"\n  or delete it for good: reconcile kept purge {c.address}",
+        )
+        for c in built.changes
+        if c.before is None and (row := rows.get(c.address)) is not None
+        if row.name == c.address.parts[-1] and c.action is Action.CREATE
+    ]
     if problems:
         raise PlanError("\n".join(map(str, problems)))
 
