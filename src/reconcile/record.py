@@ -64,7 +64,10 @@ class Record:
 @cache
 def values(kind: type) -> Callable[[object], tuple[object, ...]]:
     """Gets the values of the fields that count."""
-    return attrgetter(*(name for name, _, _ in comparable(kind)))
+    names = [name for name, _, _ in comparable(kind)]
+    if len(names) == 1:  # of one name `attrgetter` gives no tuple
+        return lambda of: (getattr(of, names[0]),)
+    return attrgetter(*names)
 
 
 @cache
