@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import psycopg
@@ -23,9 +25,9 @@ backfills:
   embedded:
     select: SELECT id FROM documents WHERE vector IS NULL
     key: id
-    program: {run: [python3, embed.py]}
+    program: {run: [PYTHON, embed.py]}
     limits: {run: {cost: 60}}
-"""
+""".replace("PYTHON", json.dumps(sys.executable))
 EMBED = """
 import json, os, pathlib, sys
 import psycopg

@@ -213,7 +213,7 @@ def test_the_plugin_is_near_free_when_unused(pytester: pytest.Pytester) -> None:
         def test_it():
             ours = {name for name in sys.modules if name.startswith("reconcile.")}
             assert ours <= {"reconcile.sandbox", "reconcile.sandbox.pytest_plugin", "reconcile.errors",
-                            "reconcile.exits", "reconcile.model"}
+                            "reconcile.exits", "reconcile.model", "reconcile.record"}
             assert not {"psycopg", "neo4j", "qdrant_client"} & set(sys.modules)
         """
     )

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.projects import Folder
 from tests.stores.postgres.reading import Store, at, different
 
-from reconcile import wording
+from reconcile import wording, workflow
 from reconcile.checkup import stopping
 from reconcile.diff import Options, diff
 from reconcile.plan import StoreView, build
@@ -322,3 +323,12 @@ def test_who_may_not_is_told_before_anything_is_changed(postgres_database: str) 
         assert [line for line in said if "no superuser, which event trigger x needs" in line]
     finally:
         store.execute(f"drop role r_{name}")
+
+
+def test_a_procedure_gives_way_to_one_of_the_same_name_that_only_writes(tmp_path: Path, postgres_database: str) -> None:
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
+    text = "procedures: {%s: {definition: create procedure q(%s a int) language plpgsql as 'begin end'}}"
+    for pair in (("q(int)", "inout"), ("q()", "out"), ("q(int)", "inout")):
+        plan = folder.declare(app=text % pair).plan(prune="all", allow=("all",))
+        workflow.apply(folder.load(), plan)
+        assert folder.plan(prune="all").steps == ()

@@ -26,7 +26,7 @@ from reconcile.stores.postgres.changes.routine_rules import can_replace, differe
 from reconcile.stores.postgres.changes.succeeding import preceding, resettled, succeeded
 from reconcile.stores.postgres.resources import Check, Column, Exclusion, Index, PostgresResource, Routine, Statistics
 from reconcile.stores.postgres.sqlaccess import keep_access, restore_access
-from reconcile.stores.postgres.sqlroutines import header, routine_statement
+from reconcile.stores.postgres.sqlroutines import header, routine_statement, split_key
 from reconcile.stores.postgres.sqltext import as_written, comment_statement, ident, relation, routine_name
 
 UNCHECKED = "SET LOCAL check_function_bodies = off"
@@ -43,7 +43,13 @@ def _made_needs(world: World, routine: Routine) -> frozenset[Fact]:
 
 
 def _drop_statement(routine: Routine) -> str:
-    return f"DROP {routine.address.kind.upper()} {routine_name(routine.address)}"
+    kind = routine.address.kind
+    if kind != "procedure":
+        return f"DROP {kind.upper()} {routine_name(routine.address)}"
+    # From 14 on q(integer) means also q(OUT integer), which may be there by then; a mode written out tells them apart.
+    name, _, arguments = routine.address.parts[1].partition("(")
+    modes = ", ".join(f"IN {type_}" for type_ in split_key(f"{kind}({arguments}")[1])
+    return f"DROP PROCEDURE {ident(routine.address.parts[0], name)}({modes})"
 
 
 class CreateRoutine(Creation):
