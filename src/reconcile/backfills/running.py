@@ -137,7 +137,7 @@ class Running:
             raise ReconcileError(f"stopped by {asked}, between batches", where=str(self.definition.address))
 
     def _waited(self) -> None:
-        """Wait while the store has more to do than its declared limits allow; asked each other second."""
+        """Wait while the store has more to do than its declared limits allow; asked at most once in `LOOK` seconds."""
         if self.around.now() - self._looked < LOOK:
             return
         while (over := self.around.busy()) is not None:

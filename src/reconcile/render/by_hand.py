@@ -24,7 +24,8 @@ empty() { # URL KEY: whether a collection is not there or holds nothing; DROP_DA
     grep -qE '"count":0[,}]|Not found' || { echo "$1 holds points: DROP_DATA=yes deletes them" >&2; exit 3; }; }
 only() { # URL KEY ALIAS...: whether no other alias points at a collection
   url=$1 key=$2; shift 2
-  for alias in $(curl -sS "$url/aliases" -H "api-key: $key" | grep -o '"alias_name":"[^"]*"' | cut -d'"' -f4); do
+  told=$(curl -sS --fail-with-body "$url/aliases" -H "api-key: $key") || { echo "$url: $told" >&2; exit 3; }
+  for alias in $(echo "$told" | grep -o '"alias_name":"[^"]*"' | cut -d'"' -f4); do
     case " $* " in *" $alias "*) ;; *) echo "alias $alias points at $url" >&2; exit 3 ;; esac; done; }
 green() { # URL KEY: wait until a collection is green
   until curl -sS --fail "$1" -H "api-key: $2" | grep -q '"status":"green"'; do sleep 1; done; }
@@ -69,7 +70,8 @@ def sql_stop(title: str) -> str:
 def cypher(call: Json) -> list[str] | None:
     """The same in Cypher."""
     if call["op"] == "wait_online":
-        return [f"CALL db.awaitIndex({_literal(call['args']['name'])}, 3600);"]
+        name = call["args"]["name"].replace("\\", "\\\\").replace("'", "\\'")  # as strings of Cypher have it
+        return [f"CALL db.awaitIndex('{name}', 3600);"]
     return None
 
 
@@ -110,7 +112,7 @@ def operation(call: Json) -> str:
 
 
 def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "").replace("'", "''") + "'"
+    return "'" + text.replace("'", "''") + "'"
 
 
 def curl(method: str, base: str, path: str, key: str, body: Json = None) -> str:
