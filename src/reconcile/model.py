@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar, overload
 
 from reconcile.record import Record, comparable, values
 
@@ -224,7 +224,7 @@ class Resource(Record):
         """
         return None
 
-    def replace(self, **changes: object) -> Resource:
+    def replace(self, **changes: object) -> Self:
         """A copy with `changes`."""
         copy = object.__new__(type(self))
         for name, value in {**vars(self), **changes}.items():

@@ -289,7 +289,7 @@ def test_a_lookup_index_is_matched_where_it_is_declared_and_made_where_it_is_gon
         "CREATE LOOKUP INDEX $name FOR (n) ON EACH labels(n)"
     ]
     types_ = wanted.replace(entity="relationships")
-    assert cypher.create(types_, "x", COMMUNITY).cypher.endswith("FOR ()-[n]-() ON EACH type(n)")  # type: ignore[arg-type]
+    assert cypher.create(types_, "x", COMMUNITY).cypher.endswith("FOR ()-[n]-() ON EACH type(n)")
     assert types_.definition() != wanted.definition()
 
 

@@ -134,7 +134,7 @@ def test_detach_concurrently_needs_14_and_no_default_partition() -> None:
 
 
 def test_a_detach_that_was_broken_off_is_finalized() -> None:
-    [first, *_] = sql(planned(tree(ONE.replace(detaching=True)), tree()).steps)  # type: ignore[arg-type]
+    [first, *_] = sql(planned(tree(ONE.replace(detaching=True)), tree()).steps)
     assert first == "ALTER TABLE public.p DETACH PARTITION public.p1 FINALIZE"
 
 

@@ -97,7 +97,7 @@ def _live(connection: Connection, wanted: Rows, types: dict[str, str]) -> Rows:
     if wanted.extra == "delete":
         seen += _extra(connection, wanted, table, on, typed)
     ordered = {", ".join(str(row[name]) for name in wanted.key): row for row in seen}
-    return wanted.replace(rows=tuple(ordered[k] for k in sorted(ordered)), source=None)  # type: ignore[return-value]
+    return wanted.replace(rows=tuple(ordered[k] for k in sorted(ordered)), source=None)
 
 
 def _extra(connection: Connection, wanted: Rows, table: str, on: str, typed: str) -> list[Json]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection as Names
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from reconcile.errors import Problem
 from reconcile.model import Address, Json, Resource, State
@@ -100,20 +100,18 @@ def _collection(wanted: Collection, live: State, taken: Names[str], receipts: li
         generation = None if plain else 1
         while generation is not None and f"{name}__v{generation}" in taken:
             generation += 1  # somebody else's collection: recognised by metadata, never by name
-        return cast(
-            Collection, wanted.replace(generation=generation, physical=_physical(name, generation), declared=declared)
-        )
-    filled = cast(Collection, _fill(wanted, found, receipts).replace(names_in_place=found.names_in_place))
+        return wanted.replace(generation=generation, physical=_physical(name, generation), declared=declared)
+    filled = _fill(wanted, found, receipts).replace(names_in_place=found.names_in_place)
     plain = wanted.versioned is False or (wanted.versioned is None and found.generation is None)
     generation, physical = found.generation, found.physical
     becomes_plain = plain and found.generation is not None
-    anew = any(fixed_paths(found, cast(Collection, filled.replace(generation=None if plain else generation or 1))))
+    anew = any(fixed_paths(found, filled.replace(generation=None if plain else generation or 1)))
     if becomes_plain:
         generation = physical = None
     elif not plain and anew:
         generation = _next(wanted, filled, found, live, taken)
         physical = _physical(name, generation)
-    return cast(Collection, filled.replace(generation=generation, physical=physical, declared=declared))
+    return filled.replace(generation=generation, physical=physical, declared=declared)
 
 
 def _next(wanted: Collection, filled: Collection, found: Collection, live: State, taken: Names[str]) -> int:
@@ -167,7 +165,7 @@ def _fill(wanted: Collection, found: Collection, receipts: list[Receipt]) -> Col
             unset.append(key)
     if unset:
         receipts.append(Receipt(wanted.address, ", ".join(unset), "(not set)", "left as the server has it", "unset"))
-    return cast(Collection, wanted.replace(**fields))
+    return wanted.replace(**fields)
 
 
 def _vector(wanted: Mapping[str, Json], found: Mapping[str, Json] | None) -> dict[str, Json]:
@@ -217,12 +215,12 @@ def _either(wanted: Json, found: Json) -> Json:
 def _payload_index(wanted: PayloadIndex, found: Resource | None, receipts: list[Receipt]) -> PayloadIndex:
     declared = wanted.declared if wanted.declared is not None else wanted.attributes()
     if not isinstance(found, PayloadIndex) or found.type != wanted.type:
-        return cast(PayloadIndex, wanted.replace(declared=declared))
+        return wanted.replace(declared=declared)
     keys = [k for k in settings.INDEX[wanted.type] if getattr(wanted, k) is None]
     filled = {k: getattr(found, k) for k in keys if getattr(found, k) is not None}
     if filled:
         receipts.append(Receipt(wanted.address, ", ".join(filled), "(not set)", "left as the server has it", "unset"))
-    return cast(PayloadIndex, wanted.replace(**filled, declared=declared))
+    return wanted.replace(**filled, declared=declared)
 
 
 def fixed_paths(before: Collection, after: Collection) -> Iterator[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import cast
 
 from reconcile.model import Resource, State
 from reconcile.stores.base import Canonical, Live, Receipt
@@ -76,7 +75,7 @@ def _strangers(state: Iterable[Resource], sample: Sample) -> Iterator[str]:
     if not families:
         return
     old = [family.replace(pattern=family.old) for family in families if family.old is not None]
-    found = strange(sample, Families([*families, *cast("list[Family]", old)]))
+    found = strange(sample, Families([*families, *old]))
     if count := sum(p.count for p in found):
         store = families[0].address.store
         few = ", ".join(p.pattern for p in found[:3]) + (", …" if len(found) > 3 else "")

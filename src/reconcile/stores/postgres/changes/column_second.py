@@ -118,7 +118,7 @@ class Second:
     def moved(self, part: Part, suffix: str) -> Part:
         """The same under a helper's name."""
         moved = self.on_second(part)
-        return cast(Part, moved.replace(address=self.helper(part, suffix), live_name=None, comment=None, declared=None))
+        return moved.replace(address=self.helper(part, suffix), live_name=None, comment=None, declared=None)
 
     def key_helper(self, key: Key) -> Index:
         """The unique index that a key is to be made from."""

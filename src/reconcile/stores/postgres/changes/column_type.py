@@ -149,7 +149,7 @@ def checks_read(world: World, column: Column, judged: TypeChange | None) -> list
         return []
     found = [u for u in users(world, column) if isinstance(u, Check) and not unchecked(u) and _stays(world, u)]
     names = {c.address: world.target[c.address].live_name for c in found}
-    return [c.replace(live_name=names[c.address]) for c in found]  # type: ignore[misc]
+    return [c.replace(live_name=names[c.address]) for c in found]
 
 
 def indexes_built(world: World, column: Column, judged: TypeChange | None) -> list[PostgresResource]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
 
 from reconcile.change import Change, Phase, Server, Step, World
 from reconcile.errors import PlanError
@@ -337,7 +336,7 @@ def _key_users(world: World, index: Index) -> frozenset[Fact]:
 def beside(index: Index) -> Index:
     """The same under a helper name, to be built while the old one is in use."""
     helper = Address(index.address.store, "index", (index.schema, helper_name(index.name, "new")))
-    return cast(Index, index.replace(address=helper, live_name=None, comment=None))
+    return index.replace(address=helper, live_name=None, comment=None)
 
 
 class DropIndex(Removal):

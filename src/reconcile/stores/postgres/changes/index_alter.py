@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from reconcile.change import Action, Change, Irreversible, Phase, Sql, Step, World
 from reconcile.facts import has, ok
@@ -109,7 +109,7 @@ class CompleteIndex(IndexBuild, Alteration):
             gives = [has(self.address), ok(self.address)]
             calls += [*comments(self.after), *naming_below(world, self.after)]
             return [self.step(world, 1, "create", calls, needs={has(self.address)} | needs, gives=gives)]
-        index = cast(Index, self.after.replace(live_name=self.before.live_name))
+        index = self.after.replace(live_name=self.before.live_name)
         found = on_parts(self, world, index, needs=needs, phase=Phase.EXPAND, there=self.before)
         if self.before.comment != self.after.comment and found:
             comment = Sql(comment_statement(self.after, self.before.name))

@@ -232,8 +232,8 @@ def restored(live: State, parts: Sequence[Resource], name: str) -> tuple[Change,
     first = parts[0]
     change: Change
     if isinstance(first, Column):
-        bare = cast(Column, first.replace(default=None, not_null=False, not_null_name=None, not_null_comment=None,
-                                          not_null_no_inherit=False, not_null_valid=True))  # fmt: skip
+        bare = first.replace(default=None, not_null=False, not_null_name=None, not_null_comment=None,
+                                          not_null_no_inherit=False, not_null_valid=True)  # fmt: skip
         change = RestoreColumn(None, bare, name)
     else:
         inside = tuple(cast(PostgresResource, p) for p in parts[1:] if isinstance(p, (*STAYING, Sequence_)))

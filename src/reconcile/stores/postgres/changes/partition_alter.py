@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import cast
 
 from reconcile.change import Change, Irreversible, Op, Phase, Sql, Step, World
 from reconcile.errors import PlanError
@@ -155,7 +154,7 @@ def _missing_checks(world: World, table: Table) -> list[Check]:
     own = {c.address.parts[-1] for c in world.live.children(table.address) if isinstance(c, Check)}
     above = [c for c in keys_in(world.target, parent_of(table)) if isinstance(c, Check)]
     return [
-        cast(Check, c.replace(address=table.address.child("check", c.name), container=table.address, comment=None))
+        c.replace(address=table.address.child("check", c.name), container=table.address, comment=None)
         for c in above
         if c.name not in own
     ]
@@ -369,7 +368,7 @@ class RepartitionTable(Alteration):
 
 def _rest_calls(world: World, before: Table, after: Table) -> list[str]:
     """What differs besides being a partition."""
-    there = cast(Table, before.replace(partition_of=after.partition_of, bound=after.bound, detaching=after.detaching))
+    there = before.replace(partition_of=after.partition_of, bound=after.bound, detaching=after.detaching)
     change = None if there == after else table_alter.alter(there, after)
     return [c.sql for s in (change.steps(world) if change else ()) for c in s.calls if isinstance(c, Sql)]
 

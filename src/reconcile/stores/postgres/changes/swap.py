@@ -19,7 +19,7 @@ def add_identity(world: World, old: Column, new: Column, beside: str) -> list[st
     table, name = relation(new.table), literal(relation(new.table))
     options = dict(new.identity_options)
     wanted = options.pop("sequence_name", None) or identity_sequence(new.table.parts[1], new.address.parts[-1])
-    clause = identity_clause(new.replace(identity_options=tuple(options.items())))  # type: ignore[arg-type]
+    clause = identity_clause(new.replace(identity_options=tuple(options.items())))
     add = f"ALTER TABLE {table} ALTER COLUMN {ident(beside)} ADD {clause}"
     carry = ""
     if old.identity is not None:

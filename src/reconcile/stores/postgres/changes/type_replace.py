@@ -198,7 +198,7 @@ def replace_steps(change: Replacement, world: World, before: Type, after: Type) 
     calls += [*made(after), restore_access(after)]
     calls += [sql for c in users.columns for sql in _rewritten(world, before, after, c)]
     calls += [sql for r in users.held for sql in _restore(r)]
-    gone = drop_call(before.replace(live_name=old.parts[-1]))  # type: ignore[arg-type]
+    gone = drop_call(before.replace(live_name=old.parts[-1]))
     needs = {has(change.address)} | users.early | set(_renamed(world, change.address, users.columns))
     needs |= requires(world, after.refers) | in_schema(world, after)
     needs |= {fact for r in users.held for fact in _columns_renamed(world, r)}
@@ -247,7 +247,7 @@ def _rows(world: World, before: Type, after: Type, columns: Sequence[Column]) ->
         yield from broken_values(world, before, after)
         for column in columns:
             if before.type != after.type and not small(world, column.table):
-                yield from misfits(world, column.replace(type=before.type), column.replace(type=after.type))  # type: ignore[arg-type]
+                yield from misfits(world, column.replace(type=before.type), column.replace(type=after.type))
 
 
 def _aside(world: World, x: Type, old: Address) -> list[str]:

@@ -162,7 +162,7 @@ class _Checker:
                     f"foreign key {x.name!r} references table {shown!r}, which is neither declared nor external",
                     meant(shown, tables, list_up_to=0) or f"declare it, or list {schema}.{table} under `external:`",
                 )
-            return x.replace(refers=own)  # type: ignore[return-value]
+            return x.replace(refers=own)
         columns = x.references_columns
         if not columns:
             key = self.names.primary.get(target)
@@ -172,7 +172,7 @@ class _Checker:
                     f"foreign key {x.name!r} references table {table!r}, which has no primary key",
                     "name the columns: references: {table: …, columns: […]}",
                 )
-                return x.replace(refers=(*own, target))  # type: ignore[return-value]
+                return x.replace(refers=(*own, target))
             columns = key.columns
         known = self.names.columns[target]
         for name in columns:
@@ -193,7 +193,7 @@ class _Checker:
                 "declare a primary key or unique constraint over exactly these columns",
             )
         refers = (*own, target, *(known[n].address for n in columns if n in known))
-        return x.replace(references_columns=columns, refers=distinct(refers))  # type: ignore[return-value]
+        return x.replace(references_columns=columns, refers=distinct(refers))
 
     def _view(self, x: r.AnyView) -> tuple[Address, ...]:
         """What its query names, and the defaults of its columns."""
