@@ -17,7 +17,7 @@ from tests.stores.qdrant.test_copy import PLAIN, apply, at, contents, copied, fi
 
 from reconcile import workflow
 from reconcile.errors import PartialError, ReconcileError
-from reconcile.stores.qdrant import session
+from reconcile.stores.qdrant import requests
 from reconcile.stores.qdrant.health import REMEDY
 
 EAGER = "optimizers: {indexing_threshold: 1}"
@@ -34,7 +34,7 @@ def status(store: Store, name: str) -> str:
 
 
 def test_a_red_collection_stops_and_a_grey_one_is_nudged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "GREY_SECONDS", 0.3)
+    monkeypatch.setattr(requests, "GREY_SECONDS", 0.3)
     (tmp_path / "project").mkdir()
     with own_server(tmp_path / "server") as (url, kill, start):
         store = Store(tmp_path / "project", url)

@@ -132,10 +132,9 @@ class Answering:
     """The part of a session that answers; see `stores.asking.Answers`."""
 
     if TYPE_CHECKING:
-        _database: str | None
 
-        @property
-        def _driver(self) -> neo4j.Driver: ...
+        def open_session(self, **settings: Any) -> neo4j.Session:
+            """The session's."""
 
         def translated(self) -> AbstractContextManager[None]:
             """The session's."""
@@ -168,7 +167,7 @@ class Answering:
         answer = self._within([ask] * runs, seconds, writes=False, took=took)
         if answer.refused is not None:
             return Timed(refused=answer.refused)
-        with self.translated(), self._driver.session(database=self._database) as session:
+        with self.translated(), self.open_session() as session:
             plan = session.run(f"EXPLAIN {ask.text}", dict(_parameters(ask))).consume().plan
         return Timed(tuple(took), tuple(dict.fromkeys(_scans(plan))))
 
@@ -176,7 +175,5 @@ class Answering:
         import neo4j
 
         mode = neo4j.WRITE_ACCESS if writes else neo4j.READ_ACCESS
-        with self.translated():
-            driver = self._driver
-            with driver.session(database=self._database, default_access_mode=mode, fetch_size=ROWS + 1) as session:
-                return answered(session, asks, seconds, took)
+        with self.translated(), self.open_session(default_access_mode=mode, fetch_size=ROWS + 1) as session:
+            return answered(session, asks, seconds, took)

@@ -18,7 +18,7 @@ from reconcile.yamlio import Map
 
 
 def _backup(session: Any) -> Backup:
-    return Backup(session.driver_session, session.read, cypher.prefix(session.server()), session.place)
+    return Backup(session.open_session, session.read, cypher.prefix(session.server()), session.place)
 
 
 class Saving:

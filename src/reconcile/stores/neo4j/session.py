@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from reconcile.change import Call, Op, Server, Step, Timeouts
 from reconcile.checkup import Check
@@ -24,6 +23,7 @@ from reconcile.stores.figures import SECONDS, Count
 from reconcile.stores.neo4j import checks, cypher, faults, guard, introspect, mirrored, privileges, verify
 from reconcile.stores.neo4j.asking import Answering
 from reconcile.stores.neo4j.canonical import canonical
+from reconcile.stores.neo4j.connect import Target
 from reconcile.stores.neo4j.resources import FAILED, VECTOR, Index, SchemaObject
 from reconcile.stores.neo4j.saving import Saving
 from reconcile.stores.neo4j.transaction import Neo4jTransaction
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from reconcile.stores.filling import Filling, Receiving, Wanted
 
-SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
-CONNECT_SECONDS = 10
 CHECK_SECONDS = 1800
 """How long a query that looks for violations may run."""
 POLL_SECONDS = 0.2
@@ -43,22 +41,12 @@ STEPS_PER_GROUP = 100
 _MARK = f"`{introspect.MARK_LABEL}`"
 
 
-_FORMS = {
-    r"https?://([\w-]+\.databases\.neo4j\.io)(?=[/:?#]|\Z)": r"neo4j+s://\1",  # as Aura's console shows it
-    r"https?://([^/:?#@]+)(?::\d+)?(?=[/?#]|\Z)": r"bolt://\1:7687",
-}
-"""By what is often given as the URL: how it is to be written."""
-
-
 class Neo4jSession(Saving, Answering):
     """A `stores.base.Session` of one database."""
 
     def __init__(self, spec: StoreSpec) -> None:
         self._spec = spec
         self._opened: neo4j.Driver | None = None
-        self._url = ""
-        self._secrets: tuple[str, ...] = ()
-        self._database: str | None = None
         self._server: Server | None = None
         self._seen: dict[Address, Resource] = {}
         """What addresses are: live ones as introspected, else as declared."""
@@ -83,7 +71,7 @@ class Neo4jSession(Saving, Answering):
                 " RETURN versions[0] AS version, edition, id, database"
             )
             if not rows:
-                raise StoreError(f"{self._shown} is no Neo4j server", where=self.place)
+                raise StoreError(f"{self._target.shown} is no Neo4j server", where=self.place)
             row = rows[0]
             found = Server(
                 name=self._spec.name,
@@ -95,7 +83,7 @@ class Neo4jSession(Saving, Answering):
             )
             if found.numbers < (5,):
                 raise UnsupportedError(
-                    f"{self._shown} is Neo4j {found.version}; this tool needs Neo4j 5 or newer",
+                    f"{self._target.shown} is Neo4j {found.version}; this tool needs Neo4j 5 or newer",
                     where=self.place,
                     hint="upgrade the server: schema statements and SHOW commands changed with Neo4j 5",
                 )
@@ -222,15 +210,15 @@ class Neo4jSession(Saving, Answering):
         """See `Session.check`: four statements on the Community Edition, five elsewhere."""
         from reconcile.stores.neo4j import condition
 
-        server, user = self.server(), self._spec.resolve("user") or "neo4j"
-        return condition.checks(self.read, server, self._url, user, self._spec.settings, steps)
+        server, target = self.server(), self._target
+        return condition.checks(self.read, server, target.url, target.user, self._spec.settings, steps)
 
     def grants(self, steps: Sequence[Step], prefix: str, ledger: str | None) -> Mapping[str, str]:
         """See `Session.grants`."""
         from reconcile.stores.neo4j.grants import of_commands
 
         del ledger
-        return of_commands(self.server(), self._spec.resolve("user") or "neo4j", steps, prefix)
+        return of_commands(self.server(), self._target.user, steps, prefix)
 
     def verify(self, chosen: State, sample: int, declared: State) -> Verified:
         """See `Verifies.verify`: constraints that are only checked, stored vectors, names in use."""
@@ -260,7 +248,7 @@ class Neo4jSession(Saving, Answering):
         with (
             self.translated(),
             self._driver.session(
-                database=self._database, fetch_size=mirrored.AT_ONCE, default_access_mode=neo4j.READ_ACCESS
+                database=self._target.database, fetch_size=mirrored.AT_ONCE, default_access_mode=neo4j.READ_ACCESS
             ) as session,
         ):
             yield from mirrored.ids(session, side, head, self.place)
@@ -383,11 +371,9 @@ class Neo4jSession(Saving, Answering):
         """As errors name it."""
         return f"store {self._spec.name}"
 
-    @property
-    def _shown(self) -> str:
-        from reconcile.references import masked
-
-        return masked(self._url, self._secrets)
+    @cached_property
+    def _target(self) -> Target:
+        return Target.of(self._spec)
 
     @property
     def _driver(self) -> neo4j.Driver:
@@ -397,50 +383,14 @@ class Neo4jSession(Saving, Answering):
             ReconcileError: a setting cannot be read, or the URL is of another kind.
         """
         if self._opened is None:
-            import logging
-
-            import neo4j
-
-            from reconcile.references import database_url
-
-            spec = self._spec
-            url = database_url(spec, SCHEMES, "bolt://HOST:7687", _FORMS)
-            if url is None:
-                raise StoreError("has no URL", where=self.place, hint="set `url: bolt://HOST:7687`")
-            parts = urlsplit(url)
-            user, password = spec.resolve("user"), spec.resolve("password")
-            if "@" in parts.netloc:  # the driver takes no user and password from a URL
-                login, _, host = parts.netloc.rpartition("@")
-                name, _, secret = login.partition(":")
-                user, password = user or unquote(name), password or unquote(secret)
-                url = parts._replace(netloc=host).geturl()
-            self._url, self._secrets = url, (password,) if password else ()
-            self._database = spec.resolve("database")
-            if (self._database or "").lower() == "system":
-                hint = "name another, or none for the user's home database; the Community Edition has one, neo4j"
-                raise StoreError("the database system holds no graph", where=self.place, hint=hint)
-            # Hints of the server on queries ("label does not exist") are nothing for users of this tool.
-            logging.getLogger("neo4j.notifications").setLevel(logging.ERROR)
-            if not (log := logging.getLogger("neo4j")).handlers:  # else Python prints warnings that nobody handles
-                log.addHandler(logging.NullHandler())
+            target = self._target
             with self.translated():
-                self._opened = neo4j.GraphDatabase.driver(
-                    url,
-                    auth=(user or "neo4j", password) if password else None,
-                    connection_timeout=CONNECT_SECONDS,
-                    connection_acquisition_timeout=2 * CONNECT_SECONDS,  # a server that accepts and says nothing
-                    max_transaction_retry_time=CONNECT_SECONDS,
-                    user_agent="reconcile",
-                )
+                self._opened = target.driver()
         return self._opened
 
     def open_session(self, **settings: Any) -> neo4j.Session:
         """A session of the driver on the database."""
-        return self._driver.session(database=self._database, **settings)
-
-    def driver_session(self, **settings: Any) -> neo4j.Session:
-        """The same with settings of the driver's."""
-        return self._driver.session(database=self._database, **settings)
+        return self._driver.session(database=self._target.database, **settings)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -450,7 +400,7 @@ class Neo4jSession(Saving, Answering):
         try:
             yield
         except (theirs.Neo4jError, theirs.DriverError, OSError) as error:
-            raise faults.store_error(error, self._spec.name, self._url, self._secrets) from error
+            raise faults.store_error(error, self._spec.name, self._target.url, self._target.secrets) from error
 
     def read(self, statement: str, timeout: float | None = None, **parameters: Json) -> list[Mapping[str, Any]]:
         """All rows of a statement that reads; retried by the driver where that helps."""

@@ -120,7 +120,7 @@ class PostgresFilling:
 
     def change(self, batch: Batch, values: Sequence[Value] | None, save: Save) -> int:
         """See `Filling.change`."""
-        from reconcile.stores.postgres.session import PostgresTransaction
+        from reconcile.stores.postgres.transaction import PostgresTransaction
 
         connection = self._connection
         statement = self.wanted.statement or ""

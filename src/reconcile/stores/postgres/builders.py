@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,13 @@ Connection = psycopg.Connection[TupleRow]
 WAIT_SECONDS = 6 * 3600.0
 """How long a build that another session has under way is waited for."""
 _LOOK = 1.0
+CONCURRENT = re.compile(r"^\s*(CREATE (?:UNIQUE )?INDEX|DROP INDEX|REINDEX INDEX) CONCURRENTLY ", re.I)
+"""Statements that cannot stand in a transaction and outlive their client."""
+_NAME = r'"((?:[^"]|"")+)"'
+_BUILT = (
+    re.compile(rf"CREATE (?:UNIQUE )?INDEX CONCURRENTLY (?P<index>{_NAME}) ON (?P<schema>{_NAME})\."),
+    re.compile(rf"REINDEX INDEX CONCURRENTLY (?P<schema>{_NAME})\.(?P<index>{_NAME})"),
+)
 
 _STATE = """
 SELECT c.oid::bigint, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
@@ -49,6 +57,15 @@ class Built:
 
     oid: int
     valid: bool
+
+
+def index_of(sql: str) -> Address | None:
+    """The index that a statement of ours builds."""
+    for pattern in _BUILT:
+        if match := pattern.match(sql):
+            parts = (match["schema"], match["index"])
+            return Address("", "index", tuple(p[1:-1].replace('""', '"') for p in parts))
+    return None
 
 
 def state(connection: Connection, index: Address) -> Built | None:

@@ -6,8 +6,6 @@ an extension made a moment ago may have brought a schema.
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -25,12 +23,12 @@ from reconcile.stores.postgres.asking import Answering
 from reconcile.stores.postgres.backfill import Tell, obstacles
 from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.introspect import introspect, settle
-from reconcile.stores.postgres.locks import Waiting, lock_first
 from reconcile.stores.postgres.measuring import measure
 from reconcile.stores.postgres.operations import OPERATIONS
 from reconcile.stores.postgres.outside import dependents
 from reconcile.stores.postgres.saving import Saving
 from reconcile.stores.postgres.sqltext import relation
+from reconcile.stores.postgres.transaction import PostgresTransaction, set_limits, text_of
 from reconcile.stores.postgres.violations import violations
 
 if TYPE_CHECKING:
@@ -40,44 +38,7 @@ if TYPE_CHECKING:
     from reconcile.stores.postgres.lent import Lent
     from reconcile.stores.rows import Rows
 
-_CONCURRENT = re.compile(r"^\s*(CREATE (?:UNIQUE )?INDEX|DROP INDEX|REINDEX INDEX) CONCURRENTLY ", re.I)
-_NAME = r'"((?:[^"]|"")+)"'
-_BUILT = (
-    re.compile(rf"CREATE (?:UNIQUE )?INDEX CONCURRENTLY (?P<index>{_NAME}) ON (?P<schema>{_NAME})\."),
-    re.compile(rf"REINDEX INDEX CONCURRENTLY (?P<schema>{_NAME})\.(?P<index>{_NAME})"),
-)
 _SCRATCH_LOCK = "200ms"
-
-
-class PostgresTransaction:
-    """An open group of steps; `session` and `connection` let a ledger in the same database write inside it."""
-
-    def __init__(self, session: PostgresSession, connection: Connection) -> None:
-        self.session, self.connection = session, connection
-        self._timeouts: Timeouts | None = None
-        self._waiting = Waiting()
-
-    def run(self, call: Call, timeouts: Timeouts) -> None:
-        """See `Transaction.run`; how long each statement waits for its lock is up to `locks.Waiting`."""
-        sql = _sql(call, self.session.name)
-        first = None if self._waiting.holds else lock_first(sql)
-        if first is not None:
-            self._execute(first, timeouts)
-        self._execute(sql, timeouts)
-
-    def _execute(self, sql: str, timeouts: Timeouts) -> None:
-        timeouts = self._waiting.left(timeouts)
-        if timeouts != self._timeouts:
-            _limit(self.connection, timeouts, local=True)
-            self._timeouts = timeouts
-        began = time.monotonic()
-        try:
-            self.connection.execute(sql.encode())
-            if sql.startswith("CREATE EXTENSION"):
-                settle(self.connection, self.session.schemas)
-        except psycopg.Error as error:
-            raise explained(error, f"store {self.session.name}", sql) from error
-        self._waiting.ran(sql, time.monotonic() - began)
 
 
 _PASSING = frozenset({"53300", "57P01", "57P02", "57P03", "57P05", "25P03"})
@@ -210,7 +171,7 @@ class PostgresSession(Saving, Answering):
             return False
         try:
             with self._translated(), self.connection.transaction():
-                _limit(self.connection, Timeouts(lock="2s", statement="10s"), local=True)
+                set_limits(self.connection, Timeouts(lock="2s", statement="10s"), local=True)
                 row = self.connection.execute(
                     f"SELECT NOT EXISTS (SELECT FROM {relation(address)})".encode()
                 ).fetchone()
@@ -258,11 +219,11 @@ class PostgresSession(Saving, Answering):
                 self.fix_path()
                 OPERATIONS[call.op](self.connection, call.args, timeouts, self.tell)
             return
-        sql, connection = _sql(call, self.name), self.connection
-        concurrent = _CONCURRENT.match(sql)
+        sql, connection = text_of(call, self.name), self.connection
+        concurrent = builders.CONCURRENT.match(sql)
         with self._translated(sql, timeouts.wall):
             self.fix_path()
-            _limit(connection, timeouts, local=False)
+            set_limits(connection, timeouts, local=False)
             if concurrent:
                 if self._attached(sql):
                     return
@@ -291,7 +252,7 @@ class PostgresSession(Saving, Answering):
 
     def _attached(self, sql: str) -> bool:
         """Whether somebody else was building that very index and the build has ended well: nothing is left to do."""
-        index = _index_of(sql)
+        index = builders.index_of(sql)
         if index is None or builders.builder(self.connection, index) is None:
             return False
         before = builders.state(self.connection, index)
@@ -306,7 +267,7 @@ class PostgresSession(Saving, Answering):
     def _is_done(self, sql: str, error: psycopg.Error) -> bool:
         if isinstance(error, errors.UndefinedObject):
             return sql.startswith("DROP INDEX")
-        index = _index_of(sql)
+        index = builders.index_of(sql)
         found = None if index is None else builders.state(self.connection, index)
         return found is not None and found.valid
 
@@ -364,7 +325,7 @@ class PostgresSession(Saving, Answering):
                 if address.kind == "index" and self._invalid(address):
                     builders.wait(self.connection, address, self.name)
                     if self._invalid(address):
-                        _limit(self.connection, Timeouts(lock="0", statement="0"), local=False)
+                        set_limits(self.connection, Timeouts(lock="0", statement="0"), local=False)
                         self.connection.execute(f"DROP INDEX CONCURRENTLY {relation(address)}".encode())
 
     def _invalid(self, address: Address) -> bool:
@@ -437,28 +398,3 @@ class PostgresSession(Saving, Answering):
             yield
         except psycopg.Error as error:
             raise explained(error, f"store {self.name}", sql, limit) from error
-
-
-def _index_of(sql: str) -> Address | None:
-    """The index that a statement of ours builds."""
-    for pattern in _BUILT:
-        if match := pattern.match(sql):
-            parts = (match["schema"], match["index"])
-            return Address("", "index", tuple(p[1:-1].replace('""', '"') for p in parts))
-    return None
-
-
-def _sql(call: Call, store: str) -> str:
-    if not isinstance(call, Sql):
-        raise StoreError(
-            f"this is no call for PostgreSQL: {call}", where=store, hint="the plan file is damaged: plan again"
-        )
-    return call.sql
-
-
-def _limit(connection: Connection, timeouts: Timeouts, *, local: bool) -> None:
-    """Set both limits; a wall-clock limit is kept by the server as the statement's."""
-    connection.execute(
-        "SELECT set_config('lock_timeout', %s, %s), set_config('statement_timeout', %s, %s)",
-        (timeouts.lock or "0", local, timeouts.statement or timeouts.wall or "0", local),
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,12 +14,11 @@ from reconcile.findings import Verified
 from reconcile.model import Address, Json, State
 from reconcile.stores.base import Canonical, Live, Side, Transaction
 from reconcile.stores.figures import SECONDS, Count
-from reconcile.stores.qdrant import checks, health, mirrored, options, wire
+from reconcile.stores.qdrant import checks, health, mirrored, options, requests, wire
 from reconcile.stores.qdrant.asking import Answering
 from reconcile.stores.qdrant.canonical import canonical
 from reconcile.stores.qdrant.introspect import introspect
 from reconcile.stores.qdrant.points import Points
-from reconcile.stores.qdrant.readback import lost
 from reconcile.stores.qdrant.replacing import NAMES, Replacing
 from reconcile.stores.qdrant.resources import Collection, PayloadIndex
 from reconcile.stores.qdrant.saving import Saving
@@ -34,8 +32,6 @@ CONTACT_SECONDS = 15.0
 """The first question has a cheap answer: a server that is there gives it at once."""
 WAIT_SECONDS = 6 * 3600.0
 """How long `wait_green` waits where the step sets no limit."""
-GREY_SECONDS = 3.0
-"""A collection grey for so long is nudged: after a restart in the middle of a change it stays grey for ever."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -246,9 +242,9 @@ class QdrantSession(Saving, Answering):
         limit = seconds_of(timeouts.wall)
         match call:
             case Http():
-                self._request(call, limit)
+                requests.carry_out(self.http, self.server().version, call, limit)
             case Op("wait_green", args):
-                self._wait_green(args["collection"], limit or WAIT_SECONDS)
+                requests.wait_green(self.http, args["collection"], limit or WAIT_SECONDS)
             case Op(op, args) if op in NAMES:
                 self._replacing.run(op, args, limit or WAIT_SECONDS)
             case Op("drop_if_empty", args):
@@ -373,54 +369,6 @@ class QdrantSession(Saving, Answering):
             if error.status == 404:
                 return 0
             raise
-
-    def _request(self, call: Http, limit: float | None) -> None:
-        try:
-            self.http.send(call.method, call.path, call.body, limit)
-        except QdrantError as error:
-            # A try that lost its answer may have made it: it is done if it is what was asked.
-            made = error.status == 409 and call.method == "PUT" and call.read is not None
-            if not made or lost(call.expect, self.http.send("GET", call.read or "")):
-                raise
-        if call.read is None:
-            return
-        if dropped := lost(call.expect, self.http.send("GET", call.read)):
-            raise StoreError(
-                f"Qdrant {self.server().version} answered {call.method} {call.path} with success, but did not take"
-                f" {', '.join(map(str, dropped))}",
-                where=f"store {self.spec.name}",
-                hint="this server version does not know the setting, or cannot change it: take it out of the YAML",
-            )
-
-    def _wait_green(self, name: str, limit: float) -> None:
-        """Green and `ok` twice in a row; a lasting grey is nudged once; red is an error."""
-        began = time.monotonic()
-        pause, greens, grey_since, nudged = 0.05, 0, None, False
-        while True:
-            info = self.http.send("GET", wire.collection_path(name))
-            status, optimizer = info["status"], info.get("optimizer_status")
-            greens = greens + 1 if status == "green" and optimizer == "ok" else 0
-            if greens >= 2:
-                return
-            if (error := health.red(info)) is not None:
-                raise StoreError(
-                    f"collection {name} is red: {error}",
-                    where=f"store {self.spec.name}",
-                    hint=f"{health.REMEDY}; then go on with: reconcile apply --resume",
-                )
-            now = time.monotonic()
-            grey_since = (grey_since or now) if status == "grey" else None
-            if grey_since is not None and not nudged and now - grey_since >= GREY_SECONDS:
-                self.http.send("PATCH", wire.collection_path(name), {"optimizers_config": {}})
-                nudged = True
-            if now - began > limit:
-                raise StoreError(
-                    f"collection {name} is still {status} after {limit:.0f} s",
-                    where=f"store {self.spec.name}",
-                    hint="the server goes on by itself; wait for it with: reconcile apply --resume",
-                )
-            time.sleep(pause)
-            pause = min(pause * 1.5, 2.0)
 
     def _drop_if_empty(self, name: str) -> None:
         count = self._count(name)
