@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from reconcile.stores.migrating import Danger
+from reconcile.stores.neo4j.narrowing import split
 from reconcile.stores.neo4j.scripts import Piece, scan, statements
 
 Spot = tuple[Danger, str, int]
@@ -18,6 +19,10 @@ _OUTSIDE = re.compile(
     r"|gds\.(?:graph\.)?export|n10s\.\w+\.(?:import|export))(?:\.|\Z)",
     re.I,
 )
+_ADMINISTERS = frozenset(
+    ("ALTER", "DEALLOCATE", "DENY", "ENABLE", "GRANT", "REALLOCATE", "RENAME", "REVOKE", "START", "STOP", "TERMINATE")
+)
+"""https://neo4j.com/docs/operations-manual/current/database-administration/"""
 _WORDS = """
 MATCH OPTIONAL WHERE WITH RETURN DETACH NODETACH DELETE SET REMOVE CREATE MERGE CALL UNWIND FOREACH
 UNION LOAD USING LIMIT SKIP ORDER YIELD
@@ -48,7 +53,14 @@ def look(tokens: Sequence[Piece]) -> Iterator[Spot]:
             yield from _deleted(tokens, words, n)
         elif token.word in ("SET", "REMOVE"):
             yield from _changed(tokens, words, n)
+    if (first := words[0] if words else "") in _ADMINISTERS or (first in ("CREATE", "DROP") and _about_users(words)):
+        yield Danger.SERVER_CALL, f"{_shown(tokens)} is about the server or rights over it", tokens[0].at
     yield from _procedures(tokens)
+
+
+def _about_users(words: Sequence[str]) -> bool:
+    kind = words[3:4] if words[1:3] == ["OR", "REPLACE"] else words[1:2]
+    return kind in (["USER"], ["ROLE"], ["SERVER"])
 
 
 def unread(tokens: Sequence[Piece]) -> Iterator[Spot]:
@@ -145,7 +157,7 @@ def _paths(tokens: Sequence[Piece], words: Sequence[str], before: int) -> list[t
         if word != "MATCH" or tokens[n].kind != "word" or (n and words[n - 1] == "ON"):
             continue
         end = _clause(tokens, words, n + 1, before)
-        parts = [(part, _bound(part)) for part in _split(tokens[n + 1 : end], ",")]
+        parts = [(part, _bound(part)) for part in split(tokens[n + 1 : end], ",")]
         if end < len(words) and words[end] == "WHERE":
             condition = tokens[end + 1 : _clause(tokens, words, end + 1, before)]
             sure |= _narrowed(condition, {name for _, bound in parts for name in bound})
@@ -158,21 +170,11 @@ def _paths(tokens: Sequence[Piece], words: Sequence[str], before: int) -> list[t
 
 
 def _clause(tokens: Sequence[Piece], words: Sequence[str], begin: int, end: int) -> int:
-    """Where the next clause begins."""
-    return next((i for i in range(begin, len(words)) if tokens[i].kind == "word" and words[i] in _CLAUSES), end)
-
-
-def _split(tokens: Sequence[Piece], by: str) -> list[list[Piece]]:
-    """At a word or sign that stands in no parentheses."""
-    parts: list[list[Piece]] = [[]]
-    depth = 0
-    for token in tokens:
-        depth += (token.text in "([{") - (token.text in ")]}")
-        if depth == 0 and token.word == by:
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    return parts
+    """Where the next clause begins; the WITH of STARTS WITH is none."""
+    for i in range(begin, len(words)):
+        if tokens[i].kind == "word" and words[i] in _CLAUSES and words[i - 1] not in ("STARTS", "ENDS"):
+            return i
+    return end
 
 
 def _bound(path: Sequence[Piece]) -> set[str]:
@@ -181,15 +183,28 @@ def _bound(path: Sequence[Piece]) -> set[str]:
 
 
 def _labelled(path: Sequence[Piece]) -> bool:
-    pairs = list(pairwise(path))
-    return any((p.text == ":" and q.text != "%") or (p.text == "{" and q.text != "}") for p, q in pairs) or any(
-        t.word in ("IS", "WHERE") for t in path
-    )
+    """Whether a path says by itself which of all it means; one through a node twice does."""
+    from reconcile.stores.neo4j.narrowing import label_end, labels
+
+    for n, (p, q) in enumerate(pairwise(path), 1):
+        if (p.text == "{" and q.text != "}") or q.word == "WHERE":
+            return True
+        if (p.text == ":" or p.word == "IS") and not labels(path[n : label_end(path, n)]):
+            return True
+    named = [p.name for p, q in zip(path[1:], path, strict=False) if q.text == "(" and p.name]
+    return len(named) > len(set(named))
 
 
 def _narrowed(condition: Sequence[Piece], bound: set[str]) -> set[str]:
     """The names of which a condition looks at something, whichever of its alternatives holds."""
-    return set.intersection(*(_looked_at(one, bound) for one in _split(condition, "OR")))
+    from reconcile.stores.neo4j.narrowing import always
+
+    if len(split(condition, "OR")) > 1:
+        if always(condition, bound):
+            return set()
+        return set.intersection(*(_looked_at(one, bound) for one in split(condition, "OR")))
+    parts = (part for part in split(condition, "AND") if not always(part, bound))
+    return {name for part in parts for name in _looked_at(part, bound)}
 
 
 def _looked_at(condition: Sequence[Piece], bound: set[str]) -> set[str]:

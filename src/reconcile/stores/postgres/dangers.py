@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
 from reconcile.stores.migrating import Danger, Found
+from reconcile.stores.postgres.literals import content, escaped
 from reconcile.stores.postgres.scripts import Piece, scan, significant, statements
 
 Place = Callable[[int], tuple[int, int]]
@@ -21,6 +22,12 @@ FILES = re.compile(
     r"(?:pg_read_(?:binary_)?file|pg_ls_\w*dir|pg_ls_dir|pg_stat_file|pg_file_\w+|lo_import|lo_export"
     r"|pg_read_server_files|pg_logdir_ls)\Z"
 )
+SERVER = re.compile(
+    r"pg_(?:reload_conf|rotate_logfile|(?:terminate|cancel)_backend|promote|switch_wal|wal_replay_\w+|backup_st\w+"
+    r"|(?:create|drop|copy)_\w*replication_slot|replication_(?:origin|slot)_\w+|create_restore_point)\Z"
+)
+"""Functions about the server rather than the database:
+https://www.postgresql.org/docs/current/functions-admin.html"""
 TEXTS = re.compile(
     r"(?:query_to_xml\w*|dblink\w*|ts_stat|crosstab\w*|cursor_to_xml\w*|exec_sql|run_command_on_\w+|xpath_table)\Z"
 )
@@ -78,6 +85,7 @@ class Look:
 
     def statement(self, tokens: Sequence[Piece], text: str) -> None:
         """Look at a statement: its tokens without white space, and its text."""
+        tokens = escaped(tokens)
         words = [t.word for t in tokens]
         routine = _routine(tokens)
         if routine is not None:
@@ -125,7 +133,7 @@ class Look:
         if any(p.kind == "broken" for p in pieces):
             yield _Spot(Danger.UNPARSED, "a quote in the body is not closed", token.at)
             return
-        tokens = significant(pieces)
+        tokens = escaped(significant(pieces))
         yield from self._plain(tokens)
         self._called += _calls(tokens)
         if language == "plpgsql":
@@ -146,7 +154,7 @@ class Look:
             yield _Spot(Danger.DYNAMIC, f"EXECUTE {shown} is put together at run time", tokens[n].at)
             return
         for statement in statements(list(scan(text))):
-            inner = significant(statement)
+            inner = escaped(significant(statement))
             spots = list(self._plain(inner))
             if inner[0].word == "DO":
                 spots += self._bodies(inner, 1)
@@ -162,6 +170,8 @@ class Look:
             if after == "(" and (name := token.name) is not None:
                 if FILES.match(name):
                     yield _Spot(Danger.SERVER_FILE, f"{name}() works on files of the server", token.at)
+                elif SERVER.match(name):
+                    yield _Spot(Danger.SERVER_CALL, f"{name}() is about the server, not the database", token.at)
                 elif TEXTS.match(name) or (name.startswith("schedule") and words[max(n - 2, 0) : n] == ["CRON", "."]):
                     yield _Spot(Danger.DYNAMIC, f"{name}() runs a statement that it is given as text", token.at)
 
@@ -173,33 +183,6 @@ def _placed(spots: Sequence[_Spot], where: Place) -> Iterator[Found]:
         if (spot.danger, line) not in seen:
             seen.add((spot.danger, line))
             yield Found(spot.danger, spot.what, line, column)
-
-
-def content(token: Piece) -> tuple[str, int | None]:
-    """What a string holds, and at which offset that begins where it stands there letter by letter."""
-    text = token.text
-    if text[0] == "$":
-        tag = text.index("$", 1) + 1
-        return text[tag:-tag], token.at + tag
-    quote = text.index("'") + 1
-    inner = text[quote:-1]
-    if text[0] in "eE":
-        inner = re.sub(r"\\(?:[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3})|(.))", _c, inner)
-        return inner.replace("''", "'"), None
-    if text[0] in "uU":
-        name = Piece("quoted", 'U&"' + inner.replace('"', '""') + '"', 0).name
-        return (name or "").replace("''", "'"), None
-    return inner.replace("''", "'"), token.at + quote if "''" not in inner else None
-
-
-_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
-
-
-def _c(match: re.Match[str]) -> str:
-    code = match[1] or match[2] or match[3]
-    if code:
-        return chr(min(int(code, 16), 0x10FFFF))
-    return chr(int(match[4], 8)) if match[4] else _LETTERS.get(match[5], match[5])
 
 
 def _written_out(what: Sequence[Piece]) -> str | None:
@@ -250,13 +233,26 @@ def _keyword(tokens: Sequence[Piece], words: Sequence[str], n: int, before: str,
 
 
 def _merged(tokens: Sequence[Piece], words: Sequence[str], n: int) -> Iterator[_Spot]:
-    """MERGE whose condition holds for every row, so that its actions are for all of them."""
-    on = next((i for i in range(n, len(words)) if words[i] == "ON"), None)
-    if on is None or not holds(_until(tokens[on + 1 :], ("WHEN", ";"))):
-        return
+    """MERGE with an action that is for every row of its table."""
+    found = _on_all(tokens, n)
+    if found is None:  # not understood: then by its ON alone
+        on = next((i for i in range(n, len(words)) if words[i] == "ON"), None)
+        held = on is not None and holds(_until(tokens[on + 1 :], ("WHEN", ";")))
+        found = {second for first, second in pairwise(words[on:]) if held and first == "THEN"}
     for action, danger in (("DELETE", Danger.DELETE_ALL), ("UPDATE", Danger.UPDATE_ALL)):
-        if any(pair == ("THEN", action) for pair in pairwise(words[on:])):
+        if action in found:
             yield _Spot(danger, f"{_shown(tokens[n:])} … does it with every row", tokens[n].at)
+
+
+def _on_all(tokens: Sequence[Piece], n: int) -> Set[str] | None:
+    """What the DELETE, UPDATE or MERGE at `n` does with every row of its table; see `narrowing.on_all`."""
+    from reconcile.stores.postgres.narrowing import on_all
+
+    begin = max((i + 1 for i in range(n) if tokens[i].text == ";"), default=0)
+    before = (
+        tokens[begin:n] if tokens[begin].word == "WITH" and _until(tokens[begin:n], ()) == tokens[begin:n] else None
+    )
+    return on_all(_until(tokens[n:], (";",)), tokens[:n] if before is None else before)
 
 
 def _is_string(tokens: Sequence[Piece], n: int) -> bool:
@@ -275,7 +271,8 @@ def _everything(tokens: Sequence[Piece], words: Sequence[str], n: int) -> bool:
         if depth < 0 or (depth == 0 and words[i] == ";"):
             return True
         if depth == 0 and words[i] == "WHERE" and tokens[i].kind == "word":
-            return holds(_until(tokens[i + 1 :], (";", "RETURNING")))
+            found = _on_all(tokens, n)
+            return bool(found) if found is not None else holds(_until(tokens[i + 1 :], (";", "RETURNING")))
     return True
 
 
