@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import traceback
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +112,100 @@ def test_a_table_and_a_column_are_kept_and_come_back(folder: Folder) -> None:
     assert sql(folder, "SELECT count(*) FROM pg_class WHERE relname LIKE 'kept%'") == [(0,)]
 
 
+PARTED = """
+sequences: {numbered_n_seq: {owned_by: numbered.n}}
+tables:
+  people: {columns: {id: {type: bigint, not_null: true}}, primary_key: [id]}
+  numbered:
+    columns:
+      id: {type: bigint, not_null: true, identity: always}
+      n: {type: bigint, not_null: true, default: "nextval('numbered_n_seq')"}
+      twice: {type: bigint, generated: n * 2}
+      body: text
+    primary_key: [id]
+    indexes: {numbered_twice_idx: {columns: [twice]}}
+  events:
+    columns: {at: {type: date, not_null: true}, kind: {type: text, not_null: true, default: "'a'"}, who: bigint}
+    partition_by: {range: [at]}
+    primary_key: [at, kind]
+    checks: {events_kind_check: kind <> ''}
+    indexes: {events_who_idx: {columns: [who]}}
+    foreign_keys: {events_who_fkey: {columns: [who], references: people}}
+    partitions:
+      events_2025: {from: ["'2025-01-01'"], to: ["'2026-01-01'"]}
+      events_2026:
+        from: ["'2026-01-01'"]
+        to: ["'2027-01-01'"]
+        indexes: {events_2026_kind_idx: {columns: [kind]}}
+  parts:
+    columns: {id: {type: bigint, not_null: true, identity: by_default}, place: {type: text, not_null: true}, more: text}
+    partition_by: {list: [place]}
+    primary_key: [id, place]
+    indexes: {parts_more_idx: {columns: [more]}}
+    partitions:
+      parts_north:
+        in: ["'north'"]
+        partition_by: {range: [id]}
+        partitions:
+          parts_north_1: {from: [1], to: [100], checks: {parts_north_1_check: id < 1000}}
+      parts_rest: {default: true}
+"""
+LESS = """
+tables:
+  people: {columns: {id: {type: bigint, not_null: true}}, primary_key: [id]}
+  numbered: {columns: {body: text}}
+  events:
+    columns: {at: {type: date, not_null: true}, kind: {type: text, not_null: true, default: "'a'"}, who: bigint}
+    partition_by: {range: [at]}
+    primary_key: [at, kind]
+    checks: {events_kind_check: kind <> ''}
+    indexes: {events_who_idx: {columns: [who]}}
+    foreign_keys: {events_who_fkey: {columns: [who], references: people}}
+    partitions: {events_2025: {from: ["'2025-01-01'"], to: ["'2026-01-01'"]}}
+"""
+PARTED_ROWS = (
+    "SELECT id, n, twice, body FROM numbered ORDER BY id",
+    "SELECT tableoid::regclass::text, * FROM events ORDER BY at",
+    "SELECT tableoid::regclass::text, * FROM parts ORDER BY id",
+    "SELECT nextval('numbered_n_seq') > 9, nextval(pg_get_serial_sequence('parts', 'id')) > 9",
+    "SELECT relname, relkind FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1",
+    "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2",
+)
+
+
+def test_partitions_and_columns_with_sequences_are_kept(tmp_path: Path, postgres_database: str) -> None:
+    """A partition, a partitioned table with all below, identity, serial and generated columns; killed anywhere."""
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}}).declare(app=PARTED)
+    folder.apply()
+    sql(folder, "INSERT INTO people SELECT n FROM generate_series(1, 9) n")
+    sql(folder, "INSERT INTO numbered (body) SELECT 'b' || n FROM generate_series(1, 9) n")
+    sql(folder, "INSERT INTO events SELECT '2025-07-01'::date + 40 * n, 'k', n FROM generate_series(1, 9) n")
+    sql(
+        folder,
+        "INSERT INTO parts (place) SELECT CASE n % 2 WHEN 0 THEN 'north' ELSE 'x' END FROM generate_series(1, 9) n",
+    )
+    before, held = folder.live(), [sql(folder, query) for query in PARTED_ROWS]
+    plan = folder.declare(app=LESS).plan(allow=("breaks-clients",))
+    assert not plan.observed["blocked"] and not any("deletes-data" in s.hazards for s in plan.steps)
+    run = killed_at_each_boundary(folder, lambda: plan)
+    assert not folder.plan().steps and not moved(folder)
+    sql(folder, "INSERT INTO numbered (body) VALUES ('new'); DELETE FROM numbered WHERE body = 'new'")
+    sql(folder, "DELETE FROM people WHERE id = 9; INSERT INTO people VALUES (9)")
+    kept = {row["address"].partition(".")[2] for row in workflow.kept_list(folder.load())}
+    assert kept == {"column.public.numbered.id", "column.public.numbered.n", "table.public.events_2026",
+                    "table.public.parts"}  # fmt: skip
+    killed_at_each_boundary(folder, lambda: workflow.rollback(folder.load(), run, allow=("all",)))
+    assert folder.live() == before
+    assert [sql(folder, query) for query in PARTED_ROWS] == held
+    assert not moved(folder) and not folder.plan().steps
+    workflow.let_go(folder.load(), [run])
+    workflow.apply(folder.load(), folder.plan(allow=("breaks-clients",)))
+    workflow.apply(folder.load(), workflow.purge(folder.load(), ["*"]))
+    left = "SELECT relname FROM pg_class WHERE relname LIKE 'kept%' OR relname LIKE '%numbered_n%'"
+    assert sql(folder, left) == []
+
+
 def test_list_restore_purge(folder: Folder) -> None:
     """What they show and ask; what is purged comes back empty, and that is said."""
     held = rows(folder)
@@ -164,10 +259,14 @@ def killed_at_each_boundary(folder: Folder, make: Callable[[], Plan]) -> str:
                 if left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-            if boundary == 1:
-                workflow.apply(folder.load(), made, on_event)
-            else:
-                workflow.resume(folder.load(), on_event)
+            try:
+                if boundary == 1:
+                    workflow.apply(folder.load(), made, on_event)
+                else:
+                    workflow.resume(folder.load(), on_event)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)  # its parent's fixtures are not its own
             os._exit(0)
         _, status = os.waitpid(child, 0)
         ledger = open_ledger(folder.load())

@@ -97,6 +97,6 @@ def unseen(live: Live, store: str, known: Mapping[str, Json]) -> Live:
         hidden.add(Address(address.store, address.kind, (*address.parts[:-1], row.name)))
 
     def stays(resource: Resource) -> bool:
-        return resource.address not in hidden and resource.container not in hidden
+        return hidden.isdisjoint((resource.address, resource.container, *resource.falls_with))
 
     return replace(live, state=live.state.filter(stays))

@@ -171,7 +171,8 @@ class Undone:
 
     def _bring_back(self, was: Resource, run: Sequence[Past], name: str) -> None:
         assert isinstance(self.package, Keeps)
-        inside = [p.was for p in run if p.was is not None and in_or_of(p.was, was.address)]
+        there = {p.at: p.was for p in run if p.was is not None}
+        inside = [part for part in there.values() if any(in_or_of(part, w) for w in _around(part, was, there))]
         change, self.state = self.package.restored(self.state, [was, *inside], name)
         self.brought.append((change, name))
 
@@ -217,6 +218,7 @@ class Undone:
             changes += [change] if change is not None else []
         renamed = [(change, old, new) for change, new, old in self.renamed]
         raw = raw_addresses([(c, n, o) for c, o, n in renamed], self.live, self.state, {}) if renamed else {}
+        raw |= {c.address: kept_at(c.resource, name) for c, name in self.brought if c.resource.container is not None}
         return Difference(
             tuple(changes), self.state, raw, found=tuple(changes), seen=self.live, desired=canonical, complete=False
         )
@@ -256,8 +258,22 @@ def _inside(address: Address, whole: Address) -> bool:
 
 def in_or_of(part: Resource, whole: Address) -> bool:
     """Whether it was nested in something, or went with it (a sequence that a column owns)."""
-    own = {whole, *(a for a in part.refers if _inside(a, whole))}
-    return part.container == whole or (part.container is None and part.address.kind == "sequence" and len(own) > 1)
+    return part.container == whole or any(a == whole or _inside(a, whole) for a in part.falls_with)
+
+
+def kept_at(was: Resource, name: str) -> Address:
+    """Where something stands that is kept in what it was in."""
+    return Address(was.address.store, was.address.kind, (*was.address.parts[:-1], name))
+
+
+def _around(part: Resource, whole: Resource, there: Mapping[Address, Resource]) -> list[Address]:
+    """`whole`, and what of it a part is nested in: a partition."""
+    found, around = [whole.address], part.container
+    while around is not None and around in there and around != whole.address:
+        around = there[around].container
+    if around == whole.address and part.container is not None:
+        found.append(part.container)
+    return found
 
 
 def whole_of(address: Address, desired: State, changed: Mapping[Address, Past]) -> Address:

@@ -113,7 +113,7 @@ class PostgresPackage:
 
     def restored(self, live: State, parts: Sequence[Resource], name: str) -> tuple[Change, State]:
         """What brings a kept table or column back, and the live state as it is after it."""
-        from reconcile.stores.postgres.changes.keeping import restored
+        from reconcile.stores.postgres.changes.restoring import restored
 
         return restored(live, parts, name)
 

@@ -180,8 +180,8 @@ class DropColumn(Removal):
             calls = [*sync.Pair.begun(self.before).remove(), *calls, sync.TIDY]
             hazards = [] if self.before.leftover_of == self.before.beside else hazards
         elif (kept := keeping.column_name(world, self.before)) is not None:
-            calls = keeping.keep_column(self.before, kept)
-        elif not world.empty(self.before.table):
+            calls = keeping.keep_column(world, self.before, kept)
+        elif self.before.generated is None and not world.empty(self.before.table):
             hazards.append(Hazard.DELETES_DATA)
         step = self.step(
             world,
@@ -197,6 +197,15 @@ class DropColumn(Removal):
             hazards=hazards,
         )
         return [replace(step, keeps=kept)]
+
+    def remarks(self, world: World) -> Iterable[str]:
+        """See `Change.remarks`."""
+        column = self.before
+        if in_new_table(world, column) or column.beside is not None or column.leftover_of is not None:
+            return ()
+        if world.empty(column.table) or world.keeping.deletes(self.address) or column.generated is not None:
+            return ()
+        return keeping.unkept(self.address, keeping.column_not_kept(world, column))
 
 
 def drop_statement(column: Column) -> str:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Iterable, Iterator, Sequence
-from typing import cast
+from collections.abc import Container, Iterable, Iterator
 
-from reconcile.change import Change, Irreversible, Op, Phase, Sql, Step, Timeouts, World
-from reconcile.facts import has, no, ok
+from reconcile.change import Op, Phase, Sql, Step, Timeouts, World
+from reconcile.facts import no
 from reconcile.hazards import Hazard
-from reconcile.model import Address, Resource, State
-from reconcile.stores.postgres.changes.common import Renaming, in_schema, sequences_owned
+from reconcile.model import Address, Resource
+from reconcile.stores.postgres.changes.common import sequences_owned
+from reconcile.stores.postgres.changes.homes import keys_in
 from reconcile.stores.postgres.names import identity_sequence
 from reconcile.stores.postgres.resources import (
     OWN_SCHEMA,
@@ -70,7 +70,7 @@ def _free(world: World, address: Address, parts: Iterable[Resource]) -> str:
     return name
 
 
-def _part(name: str, part: str) -> str:
+def part_name(name: str, part: str) -> str:
     """What an index or sequence of something kept is called meanwhile."""
     return kept_as(_stamp(name, part), part)
 
@@ -80,165 +80,153 @@ def table_name(world: World, table: Table) -> str | None:
     address = table.address
     if world.keeping.deletes(address) or table.leftover_of is not None or world.empty(address):
         return None
-    if table.partition_by is not None or table.partition_of is not None:
+    if table_not_kept(world, table) is not None:
         return None
-    parts = [table, *staying(world, address)]
+    return _free(world, address, [table, *staying(world, address)])
+
+
+def table_not_kept(world: World, table: Table) -> str | None:
+    """Why the rows of a table cannot be kept; None where they can."""
+    parts = [table, *staying(world, table.address)]
     inside = {r.address for r in (*parts, *sequences_owned(world, *(p.address for p in parts)))}
-    if any(world.drops(a) for r in parts for a in r.refers if a not in inside and a.kind != "schema"):
-        return None
-    return _free(world, address, parts)
+    inside |= {table.parent} if table.parent is not None else set()
+    return _goes_too(world, (a for r in parts for a in r.refers if a not in inside and a.kind != "schema"))
+
+
+def _goes_too(world: World, used: Iterable[Address]) -> str | None:
+    gone = sorted({str(a) for a in used if world.drops(a)})
+    return f"it uses what this plan drops: {', '.join(gone)}" if gone else None
 
 
 def column_name(world: World, column: Column) -> str | None:
     """What a column that goes is kept as; None as of a table, and where it could not be left out of an INSERT."""
     if world.keeping.deletes(column.address) or column.leftover_of is not None or world.empty(column.table):
         return None
-    if column.generated is not None or column.identity or column.held_by or column.published:
-        return None
-    table = world.live.get(column.table)
-    if not isinstance(table, Table) or table.partition_by is not None or table.partition_of is not None:
-        return None
-    types = [world.live.get(a) for a in column.refers if a.kind == "domain"]
-    if any(world.drops(a) for a in column.refers) or any(getattr(t, "not_null", False) for t in types):
-        return None
-    if sequences_owned(world, column.address):
+    if column.generated is not None or column_not_kept(world, column) is not None:
         return None
     return _free(world, column.address, [column])
 
 
+def column_not_kept(world: World, column: Column) -> str | None:
+    """Why the values of a column cannot be kept; None where they can, or where it has none of its own."""
+    if column.held_by or column.published:
+        return "something that is not modelled uses it"
+    types = (world.live.get(a) for a in column.refers if a.kind == "domain")
+    if (domain := next((t for t in types if getattr(t, "not_null", False)), None)) is not None:
+        return f"{domain.address} allows no NULL, so that rows could not be added without it"
+    own = {s.address for s in sequences_owned(world, column.address)}
+    return _goes_too(world, (a for a in column.refers if a not in own))
+
+
+def of_table(world: World, table: Table) -> Iterator[str]:
+    """What the reader of a plan should know of why the rows of a table go."""
+    leftover = table.leftover_of is not None or world.keeping.deletes(table.address)
+    if not leftover and not world.empty(table.address):
+        yield from unkept(table.address, table_not_kept(world, table))
+
+
+def unkept(address: Address, why: str | None) -> Iterator[str]:
+    """For the reader of a plan that deletes data which others would keep."""
+    if why is not None:
+        yield f"the data of {address} cannot be kept: {why}"
+
+
 def staying(world: World, table: Address) -> list[PostgresResource]:
-    """What of a table stays in it when it is kept."""
-    return [r for r in world.live.children(table) if isinstance(r, STAYING)]
+    """What of a table stays in it when it is kept; its partitions and what stays in those are among it."""
+    found: list[PostgresResource] = []
+    for part in world.live.children(table):
+        if isinstance(part, Table):
+            found += [part, *staying(world, part.address)]
+        elif isinstance(part, STAYING):
+            found.append(part)
+    return found
 
 
 def keep_table(world: World, table: Table, name: str, apart: Container[Address]) -> list[str]:
-    """The statements that put it away.
+    """The statements that put it away, with its partitions.
 
     Args:
         apart: what of it goes by steps of its own.
     """
-    children = [r for r in world.live.children(table.address) if r.address not in apart]
-    calls = [OWN]
-    for part in children:
-        if isinstance(part, ForeignKey):
-            calls.append(f"ALTER TABLE {relation(table.address)} DROP CONSTRAINT {ident(part.name)}")
-        elif isinstance(part, Trigger):
-            calls.append(drop_trigger(part))
-        elif isinstance(part, Policy):
-            calls.append(drop_policy(part))
-        elif isinstance(part, Statistics):
-            calls.append(f"DROP STATISTICS {object_name(part)}")
+    tree = [table, *(p for p in staying(world, table.address) if isinstance(p, Table))]
+    children = [r for t in tree for r in world.live.children(t.address) if r.address not in apart]
+    calls = [OWN, *(call for part in children for call in _taken_off(part))]
     owned = sequences_owned(world, *(r.address for r in children))
-    calls += [
-        f"ALTER {kind} {ident(table.schema, old)} RENAME TO {ident(_part(name, old))}"
-        for kind, old in _named((*children, *owned))
-    ]
-    calls.append(f"ALTER TABLE {relation(table.address)} RENAME TO {ident(name)}")
-    return [*calls, f"ALTER TABLE {ident(table.schema, name)} SET SCHEMA {ident(OWN_SCHEMA)}"]
+    calls += renamed(name, [*tree, *children, *owned])
+    for one in tree:
+        called = name if one is table else part_name(name, one.name)
+        calls.append(f"ALTER TABLE {relation(one.address)} RENAME TO {ident(called)}")
+        calls.append(f"ALTER TABLE {ident(one.schema, called)} SET SCHEMA {ident(OWN_SCHEMA)}")
+    return calls
 
 
-def _named(parts: Iterable[Resource]) -> Iterator[tuple[str, str]]:
-    """(INDEX or SEQUENCE, name) of what has a name of the schema."""
+def settle_detached(world: World, table: Table) -> str:
+    """The statement that takes off a detached partition what it had from its table and would bind others.
+
+    Foreign keys, and the check that DETACH … CONCURRENTLY leaves behind.
+    """
+    checks = sorted({c.name for c in keys_in(world.live, table.address) if isinstance(c, Check)})
+    own = f"ARRAY[{', '.join(map(literal, checks))}]::name[]"
+    return f"""DO $reconcile$
+DECLARE x record;
+BEGIN
+  FOR x IN
+    SELECT conname FROM pg_constraint
+    WHERE conrelid = {literal(relation(table.address))}::regclass AND conparentid = 0
+      AND (contype = 'f' OR contype = 'c' AND conname <> ALL ({own}))
+  LOOP
+    EXECUTE format('ALTER TABLE {relation(table.address)} DROP CONSTRAINT %I', x.conname);
+  END LOOP;
+END
+$reconcile$"""
+
+
+def _taken_off(part: Resource) -> list[str]:
+    if isinstance(part, ForeignKey):
+        return [f"ALTER TABLE {relation(part.table)} DROP CONSTRAINT {ident(part.name)}"]
+    if isinstance(part, Trigger):
+        return [drop_trigger(part)]
+    if isinstance(part, Policy):
+        return [drop_policy(part)]
+    return [f"DROP STATISTICS {object_name(part)}"] if isinstance(part, Statistics) else []
+
+
+def renamed(name: str, parts: Iterable[Resource], *, back: bool = False) -> list[str]:
+    """Statements that give what has a name of its schema another, or its own again."""
+    calls = []
+    for kind, schema, own in dict.fromkeys(_named(parts)):
+        now, then = (part_name(name, own), own) if back else (own, part_name(name, own))
+        calls.append(f"ALTER {kind} {ident(schema, now)} RENAME TO {ident(then)}")
+    return calls
+
+
+def _named(parts: Iterable[Resource]) -> Iterator[tuple[str, str, str]]:
+    """(INDEX or SEQUENCE, schema, name) of what has a name of the schema."""
     for part in parts:
         if isinstance(part, INDEXED):
-            yield "INDEX", part.name
+            yield "INDEX", part.schema, part.name
+        elif isinstance(part, Table):
+            yield from (("INDEX", part.schema, own) for own, _ in part.inherited)
         elif isinstance(part, Sequence_):
-            yield "SEQUENCE", part.name
+            yield "SEQUENCE", part.schema, part.name
         elif isinstance(part, Column) and part.identity:
             given = dict(part.identity_options).get("sequence_name")
-            yield "SEQUENCE", given or identity_sequence(part.address.parts[1], part.address.parts[2])
+            yield "SEQUENCE", part.schema, given or identity_sequence(part.address.parts[1], part.address.parts[2])
 
 
-def keep_column(column: Column, name: str) -> list[str]:
-    """The statements that put it out of the way: the name last, so that they can be read."""
+def keep_column(world: World, column: Column, name: str) -> list[str]:
+    """The statements that put it out of the way: the name last, so that they can be read.
+
+    An identity goes on counting, which allows nobody to leave it NULL and asks nobody for a value.
+    """
     alter = f"ALTER TABLE {relation(column.table)} ALTER COLUMN {ident(column.name)}"
+    owned = [s for s in sequences_owned(world, column.address) if world.drops(s.address)]
     return [
         *([f"{alter} DROP DEFAULT"] if column.default is not None else []),
-        *([f"{alter} DROP NOT NULL"] if column.not_null else []),
+        *([f"{alter} DROP NOT NULL"] if column.not_null and not column.identity else []),
+        *renamed(name, [column, *owned]),
         f"ALTER TABLE {relation(column.table)} RENAME COLUMN {ident(column.name)} TO {ident(name)}",
     ]
-
-
-class RestoreTable(Renaming):
-    """A kept table comes back with what stayed in it; what was taken off it is made again by changes of its own."""
-
-    before: None
-    after: Table
-    parts: tuple[PostgresResource, ...] = ()
-    name: str = ""
-
-    def describe(self) -> str:
-        """See `Change.describe`."""
-        return f"brought back with its rows, from {OWN_SCHEMA}.{self.name}"
-
-    def steps(self, world: World) -> Sequence[Step]:
-        """See `Change.steps`."""
-        schema = self.after.schema
-        calls = [
-            f"ALTER TABLE {ident(OWN_SCHEMA, self.name)} SET SCHEMA {ident(schema)}",
-            f"ALTER TABLE {ident(schema, self.name)} RENAME TO {ident(self.after.name)}",
-        ]
-        calls += [
-            f"ALTER {kind} {ident(schema, _part(self.name, old))} RENAME TO {ident(old)}"
-            for kind, old in _named(self.parts)
-        ]
-        inside = [self.address, *(p.address for p in self.parts)]
-        needs = in_schema(world, self.after)
-        gives = [*map(has, inside), *map(ok, inside)]
-        return [self.step(world, 1, "restore", calls, needs=needs, gives=gives)]
-
-    def reverse(self) -> Change | Irreversible:
-        """See `Change.reverse`."""
-        return Irreversible("it would be kept again")
-
-    def apply_to(self, state: State) -> State:
-        """See `Change.apply_to`."""
-        return state.add(*(r for r in (self.after, *self.parts) if r.address not in state))
-
-
-class RestoreColumn(Renaming):
-    """A kept column has its name again; NOT NULL and its default follow."""
-
-    before: None
-    after: Column
-    name: str = ""
-
-    def describe(self) -> str:
-        """See `Change.describe`."""
-        return f"brought back with its values, from {self.name}"
-
-    def steps(self, world: World) -> Sequence[Step]:
-        """See `Change.steps`."""
-        table = relation(self.after.table)
-        call = f"ALTER TABLE {table} RENAME COLUMN {ident(self.name)} TO {ident(self.after.name)}"
-        needs = {has(self.after.table)}
-        return [self.step(world, 1, "restore", [call], needs=needs, gives=[has(self.address)], phase=Phase.EXPAND)]
-
-    def reverse(self) -> Change | Irreversible:
-        """See `Change.reverse`."""
-        return Irreversible("it would be kept again")
-
-    def apply_to(self, state: State) -> State:
-        """See `Change.apply_to`."""
-        return state if self.address in state else state.add(self.after)
-
-
-def restored(live: State, parts: Sequence[Resource], name: str) -> tuple[Change, State]:
-    """What brings a kept table or column back, and `live` as it is then.
-
-    Args:
-        parts: it, and what was in it, as they were.
-    """
-    first = parts[0]
-    change: Change
-    if isinstance(first, Column):
-        bare = first.replace(default=None, not_null=False, not_null_name=None, not_null_comment=None,
-                                          not_null_no_inherit=False, not_null_valid=True)  # fmt: skip
-        change = RestoreColumn(None, bare, name)
-    else:
-        inside = tuple(cast(PostgresResource, p) for p in parts[1:] if isinstance(p, (*STAYING, Sequence_)))
-        change = RestoreTable(None, cast(Table, first), inside, name)
-    return change, change.apply_to(live)
 
 
 def guards(address: Address) -> list[Op]:

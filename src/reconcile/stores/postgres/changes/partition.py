@@ -13,6 +13,7 @@ from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, State
 from reconcile.stores.postgres import bounds
+from reconcile.stores.postgres.changes import keeping
 from reconcile.stores.postgres.changes.common import (
     Creation,
     PostgresChange,
@@ -263,7 +264,7 @@ def checked(
 
 
 class DropPartition(Removal):
-    """DETACH PARTITION, CONCURRENTLY where the server can, then DROP TABLE; nothing where its table goes too."""
+    """DETACH PARTITION, CONCURRENTLY where the server can, then kept or DROP TABLE; nothing where its table goes."""
 
     before: Table
     after: None
@@ -275,7 +276,7 @@ class DropPartition(Removal):
     @property
     def strategy(self) -> str | None:
         """See `Change.strategy`."""
-        return "detached, then dropped"
+        return "detached first"
 
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
@@ -291,19 +292,28 @@ class DropPartition(Removal):
             {has(self.address), *map(no, apart)} | waits | goes_first(world, [a for a in refers if a.kind != "column"])
         )
         needs |= requires(world, [parent])
-        hazards = [Hazard.BREAKS_CLIENTS, *([] if world.empty(self.address) else [Hazard.DELETES_DATA])]
-        drop, gone = f"DROP TABLE {relation(self.address)}", [no(a) for a in inside]
+        kept, gone = keeping.table_name(world, table), [no(a) for a in inside]
+        hazards = [Hazard.BREAKS_CLIENTS, *([] if kept or world.empty(self.address) else [Hazard.DELETES_DATA])]
+        drop, word = [f"DROP TABLE {relation(self.address)}"], "drop"
+        if kept:
+            drop, word = [keeping.settle_detached(world, table), *keeping.keep_table(world, table, kept, apart)], "keep"
         free = no(bound_of(self.address))
         phase = Phase.CONTRACT
         if detaches_concurrently(world, table):
             detach = detach_statement(parent, self.address, "CONCURRENTLY")
             return [
                 self.concurrent_step(1, "detach", [detach], needs=needs, gives=[free], phase=phase, hazards=hazards),
-                self.step(world, 2, "drop", [drop], needs={has(self.address), free}, gives=gone, phase=phase),
-            ]
+                replace(self.step(world, 2, word, drop, needs={has(self.address), free}, gives=gone, phase=phase),
+                        keeps=kept),
+            ]  # fmt: skip
         detach = detach_statement(parent, self.address, "FINALIZE" if table.detaching else "")
-        calls = [detach, drop]
-        return [self.step(world, 1, "drop", calls, needs=needs, gives=[free, *gone], phase=phase, hazards=hazards)]
+        calls, gives = [detach, *drop], [free, *gone]
+        step = self.step(world, 1, word, calls, needs=needs, gives=gives, phase=phase, hazards=hazards)
+        return [replace(step, keeps=kept)]
+
+    def remarks(self, world: World) -> Iterable[str]:
+        """See `Change.remarks`."""
+        return () if world.drops(parent_of(self.before)) else keeping.of_table(world, self.before)
 
 
 def detaches_concurrently(world: World, table: Table) -> bool:

@@ -203,6 +203,10 @@ class DropTable(Removal):
         )
         return [replace(step, keeps=kept)]
 
+    def remarks(self, world: World) -> Iterable[str]:
+        """See `Change.remarks`."""
+        return keeping.of_table(world, self.before)
+
 
 def gone_along(world: World, table: Address) -> list[PostgresResource]:
     """All that DROP TABLE takes along: what is in it and its partitions, but for those that stay as tables."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from reconcile.model import Resource
+from reconcile.model import Address, Resource
 from reconcile.stores.postgres.resources.base import PostgresResource
 
 
@@ -31,6 +31,11 @@ class Sequence(PostgresResource):
     cycle: bool = False
     owned_by: tuple[str, str, str] | None = None
     unlogged: bool = False
+
+    @property
+    def falls_with(self) -> tuple[Address, ...]:
+        """See `Resource.falls_with`."""
+        return () if self.owned_by is None else (Address(self.address.store, "column", self.owned_by),)
 
     def makes_room(self, holder: Resource) -> bool:
         """See `Resource.makes_room`: the sequence of an identity, whose value it may go on with."""
