@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from reconcile.backfills.definition import FORMS, Backfill, other_store
@@ -12,6 +12,7 @@ from reconcile.change import Action, Change, Irreversible, Op, Phase, Step, Worl
 from reconcile.facts import ok
 from reconcile.filled import Writing, words
 from reconcile.hazards import Hazard
+from reconcile.stores.filling import PUT
 
 OP = "backfill_rows"
 """The operation that the core carries out itself, over `stores.filling`."""
@@ -80,6 +81,16 @@ class RunBackfill(Change):
     def reverse(self) -> Irreversible:
         """None within a plan."""
         return Irreversible("data that was filled in is taken back by `reconcile backfill down`")
+
+
+def putting(step: Step) -> Step | None:
+    """What a store is asked about that another store's backfill puts rows into; None where `step` does not."""
+    for call in step.calls:
+        if isinstance(call, Op) and call.op == OP:
+            target = other_store(call.args.get("into"), step.address.store)
+            if target is not None:
+                return replace(step, address=target, calls=(Op(PUT, {"into": list(target.parts)}),))
+    return None
 
 
 def _form(form: str, what: object) -> str:

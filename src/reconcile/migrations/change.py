@@ -139,6 +139,7 @@ def _resource(migration: Migration, seen: Looked, before: Address | None) -> Pen
         "id": migration.id,
         "file": migration.file,
         "checksum": migration.checksum,
+        "table": migration.folder.table,
         "statements": [
             {"line": s.line, "text": s.text[:_SHOWN], "alone": g.alone} for g in parts for s in g.statements
         ],

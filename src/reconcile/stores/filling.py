@@ -9,6 +9,8 @@ from typing import Protocol, runtime_checkable
 from reconcile.model import Address, Json
 
 Row = Mapping[str, Json]
+PUT = "put_rows"
+"""The operation by which a store is asked about what another store's backfill puts into it: `into`, as a list."""
 
 
 @dataclass(frozen=True)

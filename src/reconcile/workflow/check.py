@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconcile import planfile
+from reconcile.backfills.change import putting
 from reconcile.change import Step
 from reconcile.checkup import Check, Topic, Verdict, of_problem, stopping
 from reconcile.diff import Options
@@ -30,9 +31,17 @@ if TYPE_CHECKING:
 def examined(found: Reading, steps: Iterable[Step]) -> dict[str, list[Check]]:
     """By store what it says about the steps that are to run there."""
     by_store: dict[str, list[Step]] = {name: [] for name in found.stores}
-    for step in now_asked(steps):
+    for step in _told(steps):
         by_store[step.address.store].append(step)
     return {name: _examined(found, name, own) for name, own in by_store.items()}
+
+
+def _told(steps: Iterable[Step]) -> Iterator[Step]:
+    """Each step for its store, and what a backfill puts into another store for that."""
+    for step in now_asked(steps):
+        yield step
+        if (put := putting(step)) is not None:
+            yield put
 
 
 def _examined(found: Reading, name: str, steps: Sequence[Step]) -> list[Check]:
@@ -79,7 +88,7 @@ def grants(project: Project, prefix: str, options: Options | None = None, made: 
         ReconcileError: see `workflow.plan`.
     """
     with reading(project) as found:
-        steps = (made or planned(found, options or Options(), 0.0)).steps
+        steps = list(_told((made or planned(found, options or Options(), 0.0)).steps))
         ledger = {project.ledger.store: project.ledger.schema} if project.ledger.file is None else {}
         return {
             name: dict(store.session.grants([s for s in steps if s.address.store == name], prefix, ledger.get(name)))

@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 from tests.catalog import objects
 from tests.projects import Folder
+from tests.stores.postgres.rights import Rights
 
 from reconcile import planfile, workflow
 from reconcile.change import Server
 from reconcile.errors import ReconcileError
 from reconcile.exits import Exit
-from reconcile.plan import Plan
 from reconcile.render import check as render
 from reconcile.stores.postgres.needs import Need
 from reconcile.stores.postgres.privileges import asked
@@ -58,47 +58,6 @@ tables:
 materialized_views: {names: {query: select name from ref.countries}}
 functions: {one(): {definition: "create function one() returns int language plpgsql as 'begin return 1; end'"}}
 """
-
-
-@dataclass
-class Rights:
-    """A database of a superuser, and a role that may do exactly what the plan needs."""
-
-    admin: psycopg.Connection[Any]
-    folder: Folder
-    role: str
-    owner: str
-    database: str
-
-    def run(self, text: str) -> None:
-        names = {"role": self.role, "owner": self.owner, "database": self.database}
-        self.admin.execute(text.format(**names).encode())
-
-    def stops(self, made: Plan | None = None) -> list[str]:
-        report = workflow.check(self.folder.load(), made=made)
-        parts = [*report["stores"], report["ledger"], report["plan"]]
-        found = [c for part in parts for c in part["checks"] if c["verdict"] == "stops"]
-        assert report["stops"] == len(found)
-        return [f"{c['what']} | {c['hint']}" for c in found]
-
-    def ledger(self) -> list[Any]:
-        return self.admin.execute(b"SELECT outcome FROM reconcile.runs ORDER BY number").fetchall()
-
-
-@pytest.fixture
-def rights(make_postgres_database: Callable[[], str], tmp_path: Path) -> Iterator[Rights]:
-    url = make_postgres_database()
-    name, owner, password = (f"{word}_{secrets.token_hex(4)}" for word in ("guest", "owner", "pw"))
-    parts = urlsplit(url)
-    login = parts._replace(netloc=f"{name}:{quote(password)}@{parts.netloc.rpartition('@')[2]}").geturl()
-    stores = {"app": {"kind": "postgres", "url": login, "schemas": ["public", "audit"], "external": ["ref.*"]}}
-    with psycopg.connect(url, autocommit=True) as admin:
-        admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'; CREATE ROLE {owner}".encode())
-        made = Rights(admin, Folder(tmp_path, stores), name, owner, parts.path[1:])
-        try:
-            yield made
-        finally:
-            admin.execute(f"DROP OWNED BY {name}, {owner}; DROP ROLE {name}, {owner}".encode())
 
 
 NEEDED: dict[str, tuple[str, str, str]] = {
@@ -203,7 +162,7 @@ def test_each_privilege_missing_in_turn_is_named_before_anything_changes(rights:
     made = planfile.from_json(planfile.to_json(rights.folder.plan(allow=("all",))))
     assert len(made.steps) > 8
     assert rights.stops(made) == []
-    url = _admin_url(rights)
+    url = rights.url
     for grant, (revoke, what, paste) in NEEDED.items():
         rights.run(revoke)
         before, runs = objects(url), rights.ledger()
@@ -278,7 +237,7 @@ def test_what_belongs_to_others_is_named_kind_by_kind_before_anything_changes(ri
     folder = rights.folder
     folder.declare(app=OF_OURS)
     made = folder.plan(allow=("all",), prune="all")
-    said, url = "\n".join(rights.stops(made)), _admin_url(rights)
+    said, url = "\n".join(rights.stops(made)), rights.url
     wanted = {
         what: f"{rights.role} does not own {what}, {rights.owner} does: it cannot be {v}" for what, v in OWNED.items()
     }
@@ -299,7 +258,7 @@ def test_roles_made_by_check_grants_plan_apply_and_look_for_drift(rights: Rights
     rights.run("REVOKE CREATE, USAGE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {owner}")
     rights.run("REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC; INSERT INTO notes VALUES (1)")
     folder, settings = rights.folder, rights.folder.stores["app"]
-    folder.stores["app"] = {**settings, "url": _admin_url(rights)}
+    folder.stores["app"] = {**settings, "url": rights.url}
     folder.declare(app=DECLARED)
     prefix = f"trial_{secrets.token_hex(4)}"
     ((_, texts),) = workflow.grants(folder.load(), prefix).items()
@@ -311,7 +270,7 @@ def test_roles_made_by_check_grants_plan_apply_and_look_for_drift(rights: Rights
         wanted = folder.plan(allow=("all",))
 
         def become(command: str) -> Folder:
-            parts = urlsplit(_admin_url(rights))
+            parts = urlsplit(rights.url)
             url = parts._replace(netloc=f"{roles[command]}:pw@{parts.netloc.rpartition('@')[2]}").geturl()
             folder.stores["app"] = {**settings, "url": url}
             return folder.declare()
@@ -337,16 +296,11 @@ def test_roles_made_by_check_grants_plan_apply_and_look_for_drift(rights: Rights
 def _ledger_of_somebody_else(rights: Rights) -> None:
     """Made before, by a superuser: each right on it can then be taken away."""
     settings = rights.folder.stores["app"]
-    rights.folder.stores["app"] = {**settings, "url": _admin_url(rights)}
+    rights.folder.stores["app"] = {**settings, "url": rights.url}
     ledger = open_ledger(rights.folder.declare(app="tables: {}\n").load())
     ledger.ensure()
     ledger.close()
     rights.folder.stores["app"] = settings
-
-
-def _admin_url(rights: Rights) -> str:
-    info = rights.admin.info
-    return f"postgresql://{info.user}:{quote(info.password)}@{info.host}:{info.port}/{rights.database}"
 
 
 @pytest.fixture

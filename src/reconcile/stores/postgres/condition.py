@@ -109,7 +109,7 @@ def _looked(
 ) -> Mapping[str, Any]:
     limits: Mapping[str, Json] = settings.get("limits") or {}
     schemas = list(settings.get("schemas") or ("public",))
-    touched = sorted({n.name for n in wanted if n.kind == "relation"})
+    touched = sorted({n.name for n in wanted if n.kind in ("relation", "rows")})
     since = machine.seconds_of(str(limits.get("transaction_age", TRANSACTION)))
     names = ([n[0] for n in touched], [n[1] for n in touched])
     row = connection.execute(_ASK, (*names, schemas, schemas, since)).fetchone()

@@ -9,10 +9,11 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from reconcile.change import Server, Sql, Step
-from reconcile.stores.postgres import needs, privileges
+from reconcile.stores.postgres import privileges
 from reconcile.stores.postgres.names import identifier, split
 from reconcile.stores.postgres.needs import DROP, MEMBER, OWNER, Need
 from reconcile.stores.postgres.privileges import Answer
+from reconcile.stores.postgres.written import ROWS
 
 _SCHEMAS = """
 SELECT n.nspname, EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'meta')
@@ -24,22 +25,20 @@ _EXTENSION = re.compile(r'CREATE EXTENSION ("(?:[^"]|"")+")(?: WITH SCHEMA ("(?:
 def of_commands(
     connection: psycopg.Connection[TupleRow],
     server: Server,
-    settings: Mapping[str, object],
+    scope: Sequence[str],
+    role: object,
     steps: Sequence[Step],
     prefix: str,
     ledger: str | None,
 ) -> dict[str, str]:
     """By command what makes its role; see `Session.grants`. They are to be pasted in that order: apply makes the
     schema of the ledger, which the others may then read."""
-    scope = list(settings.get("schemas") or ("public",))  # type: ignore[call-overload]
     there: dict[str, bool] = dict(connection.execute(_SCHEMAS, ([*scope, *([ledger] if ledger else [])],)).fetchall())
     sql = (call.sql for step in steps for call in step.calls if isinstance(call, Sql))
     new = {split(found[1]): found for text in sql if (found := _EXTENSION.match(text))}
     made = _Made(server, prefix, [s for s in there if s in scope], ledger, there.get(ledger or ""), new)
-    answers = privileges.asked(connection, server, needs.of_steps(steps))
-    role = settings.get("role")
+    answers = privileges.asked(connection, server, privileges.wanted(connection, scope, steps))
     parts = {"apply": made.apply(answers), "plan": made.plan(), "drift": made.drift()}
-
     return {
         command: "".join(f"{line}\n" for line in made.whole(command, lines, role)) for command, lines in parts.items()
     }
@@ -127,7 +126,8 @@ class _Made:
         owned = {(a.need.kind, a.need.name) for a in answers if a.there and a.need.privilege in (OWNER, DROP)}
         for answer in answers:
             own = answer.need.privilege in (OWNER, DROP)  # and who owns it may the rest
-            if answer.there and (own or (answer.need.kind, answer.need.name) not in owned):
+            kind = "relation" if answer.need.kind == ROWS else answer.need.kind
+            if answer.there and (own or (kind, answer.need.name) not in owned):
                 yield self._given(answer, who)
 
     def _given(self, answer: Answer, who: str) -> str:

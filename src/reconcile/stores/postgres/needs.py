@@ -24,8 +24,8 @@ class Need(NamedTuple):
     """A privilege on an object."""
 
     kind: str
-    """schema, new schema, relation, type, routine, statistics, collation, role, language, extension, publication,
-    server"""
+    """schema, new schema, relation, rows (of a relation: the privilege on some columns may be enough), type, routine,
+    statistics, collation, role, language, extension, publication, server"""
     name: tuple[str, ...]
     """Of a routine the second part ends with its argument types."""
     privilege: str
@@ -145,7 +145,7 @@ _TYPED = ("CREATE TABLE", "CREATE UNLOGGED TABLE", "ALTER TABLE", "CREATE DOMAIN
 _PAIR = re.compile(rf"(?<![\w.\"'])(?:{_Q}|[a-z_][\w$]*)\.(?:{_Q}|[a-z_][\w$]*)(?![\w.\"])")
 _TYPES = ("enum", "domain", "composite", "range")
 _RELATIONS = ("table", "view", "materialized_view")
-_IN_SCHEMAS = ("relation", "type", "routine", "statistics", "collation")
+IN_SCHEMAS = ("relation", "rows", "type", "routine", "statistics", "collation")
 
 
 def of_steps(steps: Iterable[Step]) -> dict[Need, list[str]]:
@@ -180,7 +180,7 @@ def _of_step(step: Step) -> Iterator[Need]:
         if isinstance(call, Sql):
             for need in (*statement(call.sql), *_referred(step, call.sql)):
                 yield need
-                if need.kind in _IN_SCHEMAS:
+                if need.kind in IN_SCHEMAS:
                     yield Need("schema", need.name[:1], "USAGE")
         elif isinstance(call, Op) and call.op == "backfill":
             name = split(str(call.args["table"]))

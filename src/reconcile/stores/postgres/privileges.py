@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 
 from reconcile.change import Server, Step
 from reconcile.checkup import Check, Topic, Verdict
-from reconcile.stores.postgres import needs
+from reconcile.stores.postgres import needs, written
 from reconcile.stores.postgres.advice import stands_in
 from reconcile.stores.postgres.introspect.routines import SIGNATURE
 from reconcile.stores.postgres.names import as_shown, identifier
@@ -19,7 +19,8 @@ from reconcile.stores.postgres.needs import DROP, MEMBER, OWNER, SUPERUSER, Need
 _ASK = f"""
 SELECT w.ord - 1, CASE w.kind WHEN 'server' THEN true WHEN 'database' THEN true WHEN 'schema' THEN s.oid IS NOT NULL
     WHEN 'new schema' THEN s.oid IS NULL
-    WHEN 'relation' THEN c.oid IS NOT NULL WHEN 'type' THEN t.oid IS NOT NULL WHEN 'routine' THEN p.oid IS NOT NULL
+    WHEN 'relation' THEN c.oid IS NOT NULL WHEN 'rows' THEN c.oid IS NOT NULL
+    WHEN 'type' THEN t.oid IS NOT NULL WHEN 'routine' THEN p.oid IS NOT NULL
     WHEN 'role' THEN r.oid IS NOT NULL WHEN 'language' THEN l.oid IS NOT NULL WHEN 'extension' THEN e.oid IS NOT NULL
     WHEN 'publication' THEN u.oid IS NOT NULL
     WHEN 'statistics' THEN x.oid IS NOT NULL WHEN 'collation' THEN k.oid IS NOT NULL END,
@@ -35,6 +36,7 @@ SELECT w.ord - 1, CASE w.kind WHEN 'server' THEN true WHEN 'database' THEN true 
     WHEN w.kind = 'routine' THEN has_function_privilege(p.oid, w.privilege)
     WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, w.privilege)
     WHEN w.privilege ~ '^REFERENCES$|^(SELECT|INSERT|UPDATE|REFERENCES) WITH'
+      OR (w.kind = 'rows' AND w.privilege ~ '^(SELECT|INSERT|UPDATE)$')
       THEN has_any_column_privilege(c.oid, w.privilege)
     ELSE has_table_privilege(c.oid, w.privilege) END, false),
   o.owner::regrole::text, coalesce((SELECT rolsuper FROM pg_roles WHERE oid = o.owner), false),
@@ -46,7 +48,7 @@ SELECT w.ord - 1, CASE w.kind WHEN 'server' THEN true WHEN 'database' THEN true 
        AND refclassid = 'pg_class'::regclass AND deptype IN ('a', 'i')) END)
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) WITH ORDINALITY w(kind, schema, name, privilege, ord)
 LEFT JOIN pg_namespace s ON s.nspname = w.schema
-LEFT JOIN pg_class m ON w.kind = 'relation' AND m.relnamespace = s.oid AND m.relname = w.name
+LEFT JOIN pg_class m ON w.kind IN ('relation', 'rows') AND m.relnamespace = s.oid AND m.relname = w.name
 LEFT JOIN LATERAL (SELECT relid FROM pg_partition_tree(m.oid)
   WHERE w.privilege = 'OWNER' AND m.relkind IN ('p', 'I')) part ON true
 LEFT JOIN pg_class c ON c.oid = coalesce(part.relid, m.oid)
@@ -68,6 +70,17 @@ ORDER BY w.ord, 7
 """To alter a partitioned table or index takes to own its partitions too. A multirange has the owner of its range.
 A routine is found by its signature as addresses have it: to_regprocedure fails, instead of finding nothing, in a
 schema that may not be used, and before PostgreSQL 16 where one of the types is not there."""
+_PLACES = """
+SELECT w.ord - 1, p.schema FROM unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY w(kind, schema, name, ord)
+CROSS JOIN LATERAL (
+  SELECT p.schema FROM unnest(CASE WHEN w.schema IS NOT NULL THEN ARRAY[w.schema]
+    ELSE %s::text || current_schemas(false)::text[] || 'public'::text END) WITH ORDINALITY p(schema, n)
+  JOIN pg_namespace s ON s.nspname = p.schema
+  WHERE CASE w.kind WHEN 'type' THEN EXISTS (SELECT FROM pg_type t WHERE t.typnamespace = s.oid AND t.typname = w.name)
+    ELSE EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = s.oid AND c.relname = w.name) END
+  ORDER BY p.n LIMIT 1) p
+"""
+"""In which schema names without one are, in the order in which those are looked through."""
 _SET_ROLE = (16,)
 """Being in a role and taking it became two things with PostgreSQL 16."""
 
@@ -85,6 +98,46 @@ class Answer:
     owner_is_superuser: bool
     owned: Need
     """What to make somebody the owner of: of an index or a column's sequence its table."""
+
+
+def wanted(
+    connection: psycopg.Connection[TupleRow], schemas: Sequence[str], steps: Sequence[Step]
+) -> dict[Need, list[str]]:
+    """What steps need, and for each need the steps that do; of hand-written SQL too, whose names are looked up.
+
+    Args:
+        schemas: of the store; a name without a schema is in the first, or in one of the path.
+    """
+    found = needs.of_steps(steps)
+    if not written.any_in(steps):
+        return found
+    for need, ids in _placed(connection, schemas, written.of_steps(steps)):
+        known = found.setdefault(need, [])
+        known += [own for own in ids if own not in known]
+    return found
+
+
+def _placed(
+    connection: psycopg.Connection[TupleRow], schemas: Sequence[str], found: Mapping[Need, list[str]]
+) -> Iterator[tuple[Need, list[str]]]:
+    """Needs with the schemas of their names, and USAGE on those; without what is not there."""
+    named = [n for n in found if n.kind in (*needs.IN_SCHEMAS, written.TRACKING)]
+    places: dict[Need, tuple[str, str]] = {}
+    if named:
+        given = [n.name[-2] if len(n.name) > 1 else None for n in named]
+        columns = ([n.kind for n in named], given, [n.name[-1] for n in named], schemas[0])
+        places = {named[at]: (str(s), named[at].name[-1]) for at, s in connection.execute(_PLACES, columns).fetchall()}
+    for need, ids in found.items():
+        place = places.get(need)
+        if place is not None:
+            own = ("SELECT", "INSERT", "UPDATE") if need.kind == written.TRACKING else (need.privilege,)
+            kind = written.ROWS if need.kind == written.TRACKING else need.kind
+            yield from ((Need(kind, place, privilege), ids) for privilege in own)
+            yield Need("schema", place[:1], "USAGE"), ids
+        elif need.kind == written.TRACKING:
+            yield Need("schema", need.name[:-1] or (schemas[0],), "CREATE"), ids
+        elif need.kind not in needs.IN_SCHEMAS:
+            yield need._replace(name=need.name or (schemas[0],)), ids
 
 
 def asked(
@@ -143,7 +196,7 @@ def _tail(need: Need) -> str:
 
 def checks(server: Server, steps: Sequence[Step], answers: Iterable[Answer]) -> list[Check]:
     """A check for each need; what is missing stops, and says what to paste."""
-    made = needs.made(steps)
+    made = needs.made(steps) | written.made(steps)
     managed = stands_in(server)
     found: list[Check] = []
     for answer in answers:
@@ -176,7 +229,7 @@ def shown(need: Need) -> str:
     if need.kind == "routine":
         return f"{as_shown(need.name[0])}.{as_shown(_head(need))}{_tail(need)}"
     name = ".".join(map(as_shown, need.name))
-    return name if need.kind == "relation" else f"{need.kind} {name}"
+    return name if need.kind in ("relation", "rows") else f"{need.kind} {name}"
 
 
 def _no_schema(need: Need, steps: Sequence[str]) -> Check:
@@ -221,8 +274,8 @@ def _told(server: Server, answer: Answer) -> tuple[str, str]:
 
 
 _KIND_WORDS = {
-    "relation": "TABLE", "routine": "ROUTINE", "statistics": "STATISTICS", "collation": "COLLATION", "type": "TYPE",
-    "schema": "SCHEMA", "language": "LANGUAGE", "extension": "EXTENSION",
+    "relation": "TABLE", "rows": "TABLE", "routine": "ROUTINE", "statistics": "STATISTICS", "collation": "COLLATION",
+    "type": "TYPE", "schema": "SCHEMA", "language": "LANGUAGE", "extension": "EXTENSION",
     "publication": "PUBLICATION",
 }  # fmt: skip
 

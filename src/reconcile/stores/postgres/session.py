@@ -116,20 +116,22 @@ class PostgresSession(Saving, Answering):
 
     def check(self, steps: Sequence[Step]) -> Sequence[Check]:
         """See `Session.check`: two queries."""
-        from reconcile.stores.postgres import condition, needs, privileges
+        from reconcile.stores.postgres import condition, privileges
 
-        server, wanted = self.server(), needs.of_steps(steps)
+        server = self.server()
         with self._translated(), self.connection.transaction():
             settle(self.connection, self.schemas, besides=self.schemas[1:])  # routines are found by their addresses
+            wanted = privileges.wanted(self.connection, self.schemas, steps)
             found = privileges.checks(server, steps, privileges.asked(self.connection, server, wanted))
             return [*found, *condition.checks(self.connection, server, self._spec.settings, steps, wanted)]
 
     def end_idle(self, steps: Sequence[Step]) -> Iterator[str]:
         """See `stores.base.Ends`."""
-        from reconcile.stores.postgres import condition, needs
+        from reconcile.stores.postgres import condition, privileges
 
         with self._translated():
-            yield from condition.end_idle(self.connection, self._spec.settings, steps, needs.of_steps(steps))
+            wanted = privileges.wanted(self.connection, self.schemas, steps)
+            yield from condition.end_idle(self.connection, self._spec.settings, steps, wanted)
 
     def grants(self, steps: Sequence[Step], prefix: str, ledger: str | None) -> Mapping[str, str]:
         """See `Session.grants`."""
@@ -137,7 +139,9 @@ class PostgresSession(Saving, Answering):
 
         server = self.server()
         with self._translated():
-            return of_commands(self.connection, server, self._spec.settings, steps, prefix, ledger)
+            return of_commands(
+                self.connection, server, self.schemas, self._spec.settings.get("role"), steps, prefix, ledger
+            )
 
     def refresh(self, steps: Sequence[Step]) -> Sequence[str]:
         """See `stores.refreshing.Refreshes`: ANALYZE."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from reconcile.change import Call, Http, Op, Step
 from reconcile.errors import Problem
 from reconcile.model import Json, Resource, Source, State
+from reconcile.stores.filling import PUT
 from reconcile.stores.qdrant import health, options, settings
 from reconcile.stores.qdrant.resources import Collection, PayloadIndex
 from reconcile.stores.qdrant.settings import ANY, Parameter, Path, Setting, Version
@@ -137,8 +138,7 @@ class Key:
     def allows(self, call: Call) -> bool:
         """Whether it is enough for a call where it may not manage the server: payload indexes and snapshots are."""
         if isinstance(call, Op):
-            name = str(call.args.get("collection"))
-            return call.op == "wait_green" or (call.op == "snapshot" and self._writes(name))
+            return call.op == "wait_green" or (call.op in _WRITING and self._writes(collection_of(call)))
         if not isinstance(call, Http):
             return False
         name, rest = target(call.path)
@@ -146,6 +146,10 @@ class Key:
 
     def _writes(self, name: str) -> bool:
         return (self.collections or {}).get(name) == "rw"
+
+
+_WRITING = frozenset({"snapshot", "backfill_rows", PUT})
+"""Operations for which write access to their collection is enough."""
 
 
 def may_not(key: Key, steps: Sequence[Step], marked: bool) -> list[Problem]:
@@ -251,4 +255,6 @@ def collection_of(call: Call) -> str:
     """The collection that a call is about, by its physical name; "" for none."""
     if isinstance(call, Http):
         return target(call.path)[0]
-    return str(call.args.get("collection") or call.args.get("from") or "") if isinstance(call, Op) else ""
+    if not isinstance(call, Op):
+        return ""
+    return str(call.args["into"][0] if call.op == PUT else call.args.get("collection") or call.args.get("from") or "")
