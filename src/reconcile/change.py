@@ -371,6 +371,11 @@ class Change(_Frozen, ABC):
         del step, measured, settings, server
         return {}
 
+    @property
+    def loses(self) -> str | None:
+        """What of the stored data does not come back with its reverse, if any is stored: the rest of a sentence."""
+        return None
+
     @abstractmethod
     def reverse(self) -> Change | Irreversible:
         """The change that undoes this one exactly, or why there is none."""

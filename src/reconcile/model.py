@@ -207,6 +207,20 @@ class Resource(Record):
         del live
         return False
 
+    def as_it_was(self) -> Resource:
+        """As something to go back to: what is not set is then not set, where it would be left as it is otherwise."""
+        return self
+
+    def with_parts_renamed(self, before: Json, after: Json) -> Resource:
+        """As something to go back to after a rename: what its parts (values of an enum) are called since.
+
+        Args:
+            before: its attributes before that rename.
+            after: and after it.
+        """
+        del before, after
+        return self
+
     def with_names_of(self, live: Resource) -> Resource:
         """`policy.names: accept`: with its parts (checks of a domain) called as those of `live` that say the same."""
         del live

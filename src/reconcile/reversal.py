@@ -110,6 +110,8 @@ def pasts_of(plan: Plan) -> list[Past]:
             continue  # it was there, nobody knows as what: never taken for something that the run made
         at = Address.parse(entry["at"]) if entry else change.address
         resource = thawed(entry["is"]) if entry else None
+        if resource is not None and change.actions == ("rename",):
+            resource = resource.with_parts_renamed(change.before, change.after)
         pruned = change.action_reason == "delete_because_pruned"
         found.append(Past(change.address, change.actions, at, resource, change.reversible, not pruned))
     return found
@@ -156,6 +158,7 @@ class Undone:
             past = next((p for p in run if p.address == new), None)
             if past is not None and past.was is not None and new in self.state:
                 self._rename(new, Address(new.store, new.kind, (*new.parts[:-1], old.parts[-1])), past.was)
+        self._rename_parts(run)
         ends: dict[Address, Resource | None] = {}
         for past in run:
             stands = back(places.get(past.address, past.address), names)
@@ -185,15 +188,25 @@ class Undone:
                 self.target = State({a: r for a, r in self.target.items() if a != address})
                 self.made.add(address)
 
+    def _rename_parts(self, run: Sequence[Past]) -> None:
+        """Parts that are no resources and got other names (values of an enum): data has them as well."""
+        for past in run:
+            now = self.state.get(past.at)
+            if past.was is not None and past.reversible and now is not None and past.was.renames_parts_of(now):
+                change, self.state = self.package.renamed(self.state, past.at, past.was)
+                _, self.target = self.package.renamed(self.target, past.at, past.was)
+                self.renamed.append((change, past.at, past.at))
+
     def _rename(self, new: Address, old: Address, was: Resource) -> None:
-        wanted = was.replace(address=old, container=self.state[new].container)
-        try:
+        now = self.state[new]
+        wanted = was.replace(address=old, container=now.container)
+        if "renamed_from" in was.__dataclass_fields__:
             change, self.state = self.package.renamed(self.state, new, wanted)
             _, self.target = self.package.renamed(self.target, new, wanted)
-        except KeyError:  # of a kind that has no `renamed_from`: it was given its declared name
-            now = self.state[new]
+        else:  # it was given its declared name
             change = self.package.rename(now.replace(address=old, live_name=new.parts[-1]), wanted)
-            self.state = State({a: r for a, r in self.state.items() if a != new}).add(now.replace(address=old))
+            there = now.replace(address=old, live_name=new.parts[-1])
+            self.state = State({a: r for a, r in self.state.items() if a != new}).add(there)
             self.target = State({a: r for a, r in self.target.items() if a != new}).add(now.replace(address=old))
         self.renamed.append((change, new, old))
 
@@ -213,7 +226,9 @@ class Undone:
             if now is not None and then is None and now.only_declared and now.container in self.made:
                 continue  # goes along without a word
             if now is not None and then is not None:
-                then = then.under_its_name()  # built beside it would not stand where it stood
+                then = then.as_it_was().under_its_name()  # built beside it would not stand where it stood
+            if now is not None:
+                now = now.replace(live_name=None)  # what has another name has its rename
             change = self.package.change(now, then) if (now, then) != (None, None) else None
             changes += [change] if change is not None else []
         renamed = [(change, old, new) for change, new, old in self.renamed]

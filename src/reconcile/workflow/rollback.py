@@ -21,6 +21,7 @@ from reconcile.planfile import from_json
 from reconcile.policy import Allowance
 from reconcile.reversal import Past, Undone, back, in_or_of, overlaps, pasts, renames
 from reconcile.stores.base import Canonical
+from reconcile.suggest import meant
 from reconcile.survey import Reading, Survey, reading
 from reconcile.workflow.plan import shaped
 from reconcile.workflow.spelling import spelled
@@ -51,8 +52,8 @@ def rollback(
     """The plan that reverses a run, or all after one. Changes nothing anywhere.
 
     Args:
-        run: the run to reverse.
-        to: instead of it: the run after which all are reversed, the latest first, as one plan.
+        run: the run to reverse: its id, the begin of it, or its number.
+        to: instead of it, likewise: the run after which all are reversed, the latest first, as one plan.
         only: globs of addresses: nothing else is put back.
         allow: see `Options`.
 
@@ -91,9 +92,10 @@ def _on_its_way(run: Run, only: Sequence[str], ledger: Ledger) -> _Back:
 def _chosen(ledger: Ledger, run: str | None, to: str | None) -> tuple[list[Run], list[Run]]:
     """The runs to take back, the latest first; and later ones that stay."""
     every = [r for r in ledger.runs(1_000_000) if r.outcome in _REVERSED]
-    named = next((r for r in every if r.id == (run or to)), None)
-    if named is None:
-        raise ReconcileError(f"there is no run {run or to} that changed anything", hint="see: reconcile history")
+    named = ledger.find(run or to or "")
+    if named is None or named.id not in {r.id for r in every}:
+        wrong = f"there is no run {run or to}" + (" that changed anything" if named is not None else "")
+        raise ReconcileError(wrong, hint=meant(run or to or "", [r.id for r in every]) or "see: reconcile history")
     loaded = [full for r in every if r.number >= named.number and (full := ledger.run(r.id)) is not None]
     gone = _taken_back(loaded)
     if named.id in gone and to is None:

@@ -12,8 +12,8 @@ from reconcile import kept, planfile, rolled
 from reconcile.errors import BlockedError, PartialError
 from reconcile.ledger_rows import Applied
 from reconcile.leftovers import left_behind
-from reconcile.model import Address, Json, State, declared_only
-from reconcile.plan import Plan, fingerprint
+from reconcile.model import Address, Json, Resource, State, declared_only
+from reconcile.plan import Plan, ResourceChange, fingerprint
 from reconcile.policy import refusal
 from reconcile.reversal import Past, back, pasts, whole_of
 from reconcile.reversal import remembered as past_of
@@ -78,7 +78,7 @@ def proved(made: Plan, after: Survey, run: str) -> Survey:
         seen = None if live is None else live.attributes()
         if live is not None and live.unset_is_unmanaged and change.after is not None:
             seen = declared_only(seen, change.after)
-        if seen != change.after:
+        if seen != change.after and not _as_good(change, live, after.reading):
             left.append(f"  {change.address}  {change.describe}")
     if left:
         raise PartialError(
@@ -87,6 +87,21 @@ def proved(made: Plan, after: Survey, run: str) -> Survey:
             f"\n  then: reconcile apply --abandon {run}",
         )
     return after
+
+
+def _as_good(change: ResourceChange, live: Resource | None, found: Reading) -> bool:
+    """Whether the server spells what was wanted as what is there: it may print a text otherwise that it reads again."""
+    if live is None or change.after is None:
+        return False
+    names = {f.metadata.get("json", name): name for name, f in live.__dataclass_fields__.items()}
+    there = live.attributes()
+    texts = {names[k]: v for k, v in change.after.items() if isinstance(v, str) and v != there.get(k)}
+    wanted = live.replace(**texts)
+    if wanted.attributes() != change.after:
+        return False  # other than texts differ
+    store = found.stores[live.address.store]
+    spelled = store.session.canonical(store.live.state.add(wanted), store.live, found.known).state
+    return spelled.get(live.address) == live
 
 
 def _names(made: Plan) -> list[tuple[Address, Address]]:

@@ -59,11 +59,11 @@ def in_short(made: Plan, changes: Sequence[Change]) -> dict[str, Json]:
     final = {c.address for c in made.resource_changes if not c.reversible}
     why = ((c.address, c.reverse()) for c in changes if c.address in final)
     cannot = {str(a): back.reason for a, back in why if isinstance(back, Irreversible)}
-    gone = (s.id.rpartition("/")[0] for s in made.steps if Hazard.DELETES_DATA in s.hazards)
-    return {
-        "counts": counts,
-        "cannot": {**dict.fromkeys(gone, "the data that it deletes does not come back"), **cannot},
-    }
+    gone = {s.id.rpartition("/")[0] for s in made.steps if Hazard.DELETES_DATA in s.hazards}
+    written = {s.id.rpartition("/")[0] for s in made.steps if Hazard.REWRITES_TABLE in s.hazards}
+    lost = {str(c.address): c.loses for c in changes if c.loses is not None and str(c.address) in gone | written}
+    lost = {**dict.fromkeys(sorted(gone), "the data that it deletes does not come back"), **lost}
+    return {"counts": counts, "cannot": {**lost, **cannot}}
 
 
 def before_it(found: Reading, made: Plan) -> tuple[Plan | None, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from reconcile.change import Change, Irreversible, Phase, Step, World
+from reconcile.change import Change, Phase, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
@@ -93,11 +93,21 @@ class AlterColumnType(Alteration):
             refuse_stored_vectors(world, column, self.after)
         return alter_steps(self, world, column, self.after, retyped=True)
 
-    def reverse(self) -> Change | Irreversible:
+    @property
+    def loses(self) -> str | None:
+        """See `Change.loses`."""
+        return lost(self.before, self.after)
+
+    def reverse(self) -> Change:
         """See `Change.reverse`."""
-        if self.before.type != self.after.type and _judged(self).loses:
-            return Irreversible(f"values cut or rounded to {self.after.type} do not come back")
         return AlterColumnType(self.after, self.before)
+
+
+def lost(before: Column, after: Column) -> str | None:
+    """What another type takes of the values for good."""
+    if before.type == after.type or not type_change(before.type, after.type).loses:
+        return None
+    return f"values cut or rounded to {after.type} do not come back"
 
 
 def around_retyped(world: World, column: Column) -> list[Change]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from reconcile.change import Action, Change, Irreversible, Phase, Step, World
+from reconcile.change import Action, Change, Phase, Step, World
 from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, no, ok
 from reconcile.hazards import Hazard
@@ -86,10 +86,13 @@ class AlterColumnExpression(Alteration):
             long=True,
         )
 
-    def reverse(self) -> Change | Irreversible:
+    @property
+    def loses(self) -> str | None:
+        """See `Change.loses`."""
+        return None if self.before.generated else "the values that were stored before it was generated are gone"
+
+    def reverse(self) -> Change:
         """See `Change.reverse`."""
-        if self.before.generated is None:
-            return Irreversible("the values that were stored before it was generated are gone")
         return AlterColumnExpression(self.after, self.before)
 
 

@@ -55,6 +55,15 @@ def identity_calls(world: World, before: Column, after: Column, changed: set[str
     return calls
 
 
+def fits_first(before: Column, after: Column) -> bool:
+    """Whether an identity gets its new bounds before its column the new type, which would not take the old ones."""
+    if before.identity is None or after.identity is None:
+        return False
+    low, high = bounds(before.type, dict(before.identity_options))
+    least, most = bounds(after.type, {})
+    return low < least or high > most
+
+
 def _sequence(world: World, column: Column) -> str:
     """The quoted name of the sequence of an identity column by then: another that is to have the name puts it aside."""
     name = identity_name(world, column)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reconcile.change import Change, Irreversible, Step, World
+from reconcile.change import Change, Step, World
 from reconcile.stores.postgres.changes.again import around, companions_of
-from reconcile.stores.postgres.changes.column_alter import AlterColumnType, around_retyped, refuse_stored_vectors
+from reconcile.stores.postgres.changes.column_alter import AlterColumnType, around_retyped, lost, refuse_stored_vectors
 from reconcile.stores.postgres.changes.column_online_parts import (
     in_place,
     virtual_readers,
@@ -64,8 +64,11 @@ class AlterColumnOnline(Alteration):
             refuse_stored_vectors(world, self.before, self.after)
         return Swap(self, world).steps()
 
-    def reverse(self) -> Change | Irreversible:
+    @property
+    def loses(self) -> str | None:
+        """See `Change.loses`."""
+        return lost(self.before, self.after)
+
+    def reverse(self) -> Change:
         """See `Change.reverse`."""
-        if type_change(self.before.type, self.after.type).loses:
-            return Irreversible(f"values cut or rounded to {self.after.type} do not come back")
         return AlterColumnOnline(self.after, self.before)

@@ -16,9 +16,10 @@ from reconcile.hazards import Hazard
 from reconcile.model import Resource
 from reconcile.stores.postgres.changes.casting import cast_of
 from reconcile.stores.postgres.changes.column import refuse_held, used
-from reconcile.stores.postgres.changes.column_identity import alter_statement
+from reconcile.stores.postgres.changes.column_identity import alter_statement, fits_first, identity_calls
 from reconcile.stores.postgres.changes.common import PostgresChange, comments, requires, small
 from reconcile.stores.postgres.changes.constraint import add_statement, drop_statement, unchecked, validate_statement
+from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.changes.named import keys_to
 from reconcile.stores.postgres.changes.preconditions import broken, conflicts, duplicates, misfits, preceded
 from reconcile.stores.postgres.changes.publishing import around as republished
@@ -78,6 +79,9 @@ def retype_steps(
         gone = quick.index(alter_statement(before, "DROP IDENTITY")) + 1
         calls += quick[:gone]
         quick = quick[gone:]
+    elif fits_first(before, after):
+        early = identity_calls(world, before, after, set(differing(before, after)))
+        calls, quick = [*calls, *early], [call for call in quick if call not in early]
     calls.append(alter_statement(before, clause))
     if after.default is not None:
         calls.append(alter_statement(before, f"SET DEFAULT {as_written(after, 'default')}"))

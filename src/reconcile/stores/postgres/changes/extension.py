@@ -84,7 +84,7 @@ class AlterExtension(Alteration):
             calls.append(f"ALTER EXTENSION {name} SET SCHEMA {ident(self.after.in_schema)}")
             moved = True
         if _comments(self.before, self.after):
-            calls += comments(self.after)
+            calls += comments(self.after) or [_OWN_COMMENT.format(literal(self.after.name))]
         if not calls:
             return []
         return [
@@ -99,6 +99,12 @@ class AlterExtension(Alteration):
                 hazards=[Hazard.BREAKS_CLIENTS] if moved else [],
             )
         ]
+
+
+_OWN_COMMENT = (
+    "DO $reconcile$ BEGIN EXECUTE (SELECT format('COMMENT ON EXTENSION %I IS %L', name, comment)"
+    " FROM pg_available_extensions WHERE name = {}); END $reconcile$"
+)
 
 
 class DropExtension(Removal):
@@ -129,4 +135,4 @@ def alter(before: Extension, after: Extension) -> Change | None:
 
 
 def _comments(before: Extension, after: Extension) -> bool:
-    return after.comment is not None and before.comment != after.comment
+    return (after.comment is not None or after.own_comment) and before.comment != after.comment

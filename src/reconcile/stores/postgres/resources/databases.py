@@ -13,6 +13,12 @@ class Extension(PostgresResource):
 
     in_schema: str | None = field(default=None, metadata={"json": "schema"})
     version: str | None = None
+    own_comment: bool = field(default=False, compare=False)
+    """Without a comment it is to have its own again."""
+
+    def as_it_was(self) -> Resource:
+        """See `Resource.as_it_was`."""
+        return self.replace(own_comment=True)
 
 
 class Schema(PostgresResource):

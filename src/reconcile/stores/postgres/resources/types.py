@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from reconcile.model import Resource
+from reconcile.model import Json, Resource
 from reconcile.stores.postgres.names import generated_multirange
 from reconcile.stores.postgres.resources.base import PostgresResource
 
@@ -20,6 +20,11 @@ class Enum(PostgresResource):
     def renames_parts_of(self, live: Resource) -> bool:
         """See `Resource.renames_parts_of`."""
         return isinstance(live, Enum) and any(old in live.values for _, old in self.renamed_values)
+
+    def with_parts_renamed(self, before: Json, after: Json) -> Resource:
+        """See `Resource.with_parts_renamed`."""
+        pairs = zip(before["values"], after["values"], strict=True) if before and after else ()
+        return replace(self, renamed_values=tuple((was, now) for was, now in pairs if was != now))
 
 
 @dataclass(frozen=True)
