@@ -190,6 +190,22 @@ def test_an_import_builds_the_same_elsewhere(store: Store, make_postgres_databas
     } == {}
 
 
+@pytest.mark.pgvector
+def test_what_is_made_of_the_server_s_words_is_the_same(store: Store, make_postgres_database: object) -> None:
+    """As a rollback makes again what a run dropped."""
+    assert callable(make_postgres_database)
+    store.make(store.canonical(TABLES)[0].state)
+    live = store.live().state
+    other = Store(make_postgres_database(), store.schemas)
+    other.make(live)
+    again = other.live().state
+    assert {
+        str(a): (x.attributes(), again[a].attributes())
+        for a, x in live.items()
+        if not x.system and a.kind != "extension" and x != again[a]
+    } == {}
+
+
 @pytest.mark.parametrize(
     "text",
     [

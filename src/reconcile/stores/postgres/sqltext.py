@@ -28,6 +28,7 @@ from reconcile.stores.postgres.resources import (
     Unique,
 )
 from reconcile.stores.postgres.sequencetext import given_settings
+from reconcile.stores.postgres.sqltokens import faithful
 
 NAME_BYTES = 63
 """NAMEDATALEN - 1: the server cuts longer names off without an error."""
@@ -85,10 +86,11 @@ def helper_name(name: str, suffix: str) -> str:
 
 
 def as_written(resource: PostgresResource, key: str) -> Json:
-    """An attribute in the words of the YAML where those are kept, else in the server's."""
+    """An attribute in the words of the YAML where those are kept, else in the server's, such that it reads them so."""
     if isinstance(resource.declared, Mapping) and key in resource.declared:
         return resource.declared[key]
-    return getattr(resource, key)
+    found = getattr(resource, key)
+    return faithful(found) if isinstance(found, str) else found
 
 
 def column_clause(column: Column) -> str:
@@ -228,8 +230,8 @@ def _item(item: IndexItem, written: IndexItem | Mapping[str, Json]) -> str:
     if item.column is not None:
         text = ident(item.column)
     else:
-        expression = written.get("expression") if isinstance(written, Mapping) else written.expression
-        text = f"({expression if expression is not None else item.expression})"
+        declared = written.get("expression") if isinstance(written, Mapping) else None
+        text = f"({declared if declared is not None else faithful(item.expression or '')})"
     if item.collation:
         text += f" COLLATE {dotted(item.collation)}"
     if item.opclass:
