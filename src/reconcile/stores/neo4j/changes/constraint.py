@@ -22,7 +22,7 @@ from reconcile.stores.neo4j.changes.common import (
     step,
     wanted_by_another,
 )
-from reconcile.stores.neo4j.changes.timing import WAITING, TimedChange
+from reconcile.stores.neo4j.changes.timing import WAITING, EnforcedName, TimedChange
 from reconcile.stores.neo4j.parse import slots
 from reconcile.stores.neo4j.resources import TYPE, Constraint, SchemaObject
 
@@ -173,39 +173,18 @@ class ReplaceConstraint(TimedChange):
         return ReplaceConstraint(self.after, self.before)
 
 
-class RenameConstraint(TimedChange):
+class RenameConstraint(EnforcedName):
     """Policy `names: enforce`: dropped under the live name, made under the declared one."""
-
-    action: ClassVar[Action] = Action.RENAME
-
-    @property
-    def reason(self) -> str:
-        """Nobody asked for it but the policy."""
-        return "rename_enforced"
 
     @property
     def strategy(self) -> str:
         """How, and what holds in between."""
         return "dropped, then created in a second transaction: in between nothing is enforced"
 
-    def describe(self) -> str:
-        """`c1 → person_id`."""
-        return f"{own(self.before).name} → {own(self.after).name}"
-
     def steps(self, world: World) -> Sequence[Step]:
         """Two transactions."""
         needs, _ = makes_way(own(self.after), own(self.after).name, world)
         return in_two(self, world, needs, apart=True)
-
-    def reverse(self) -> Change:
-        """Back to the old name."""
-        before, after = own(self.before), own(self.after)
-        back = before.replace(live_name=None, address=type(before.address)(*_named(before)))
-        return RenameConstraint(after.replace(address=back.address, live_name=after.name), back)
-
-
-def _named(resource: SchemaObject) -> tuple[str, str, tuple[str, ...]]:
-    return resource.address.store, resource.address.kind, (resource.name,)
 
 
 def in_two(change: Change, world: World, needs: frozenset[Fact], *, apart: bool) -> list[Step]:

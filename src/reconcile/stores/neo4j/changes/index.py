@@ -30,7 +30,7 @@ from reconcile.stores.neo4j.changes.common import (
     wanted_by_another,
 )
 from reconcile.stores.neo4j.changes.contract import refuse_over_vectors
-from reconcile.stores.neo4j.changes.timing import TimedChange
+from reconcile.stores.neo4j.changes.timing import EnforcedName, TimedChange
 from reconcile.stores.neo4j.dump import notable
 from reconcile.stores.neo4j.resources import (
     BESIDE,
@@ -218,24 +218,13 @@ class RebuildIndex(TimedChange):
         return Irreversible("the old index was not usable")
 
 
-class RenameIndex(TimedChange):
+class RenameIndex(EnforcedName):
     """Policy `names: enforce`: dropped under the live name, made under the declared one."""
-
-    action: ClassVar[Action] = Action.RENAME
-
-    @property
-    def reason(self) -> str:
-        """Nobody asked for it but the policy."""
-        return "rename_enforced"
 
     @property
     def strategy(self) -> str:
         """One clause."""
         return "dropped and created in one transaction: the server has no RENAME"
-
-    def describe(self) -> str:
-        """`index_1a2b → person_name`."""
-        return f"{own(self.before).name} → {own(self.after).name}"
 
     def steps(self, world: World) -> Sequence[Step]:
         """One step. Queries that name the index break."""
@@ -244,14 +233,6 @@ class RenameIndex(TimedChange):
         hazards = set() if world.empty(self.address) else {Hazard.INDEX_GAP}
         hazards |= {Hazard.BREAKS_CLIENTS} if before.kind in BY_NAME else set()
         return _drop_and_create(self, world, needs, hazards, "1-rename", in_two=wanted_by_another(before, world))
-
-    def reverse(self) -> Change:
-        """Back to the old name."""
-        before, after = own(self.before), own(self.after)
-        address = Address(before.address.store, before.address.kind, (before.name,))
-        return RenameIndex(
-            after.replace(address=address, live_name=after.name), before.replace(address=address, live_name=None)
-        )
 
 
 def usable(index: Index) -> Index:

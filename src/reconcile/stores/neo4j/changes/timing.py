@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
-from reconcile.change import Change, Server, Step
+from reconcile.change import Action, Change, Server, Step
 from reconcile.hazards import Hazard
-from reconcile.model import Json
+from reconcile.model import Address, Json
 from reconcile.stores.neo4j.changes.common import own
 from reconcile.stores.neo4j.resources import FULLTEXT, LOOKUP, POINT, RANGE, TEXT, Index, SchemaObject
 
@@ -34,6 +35,29 @@ class TimedChange(Change):
         if Hazard.INDEX_GAP in step.hazards:
             return {"gap_seconds": seconds}
         return {"gap_seconds": 0, "blocked_seconds": seconds} if step.hazards >= WAITING else {}
+
+
+class EnforcedName(TimedChange):
+    """Policy `names: enforce`: dropped under the live name, made under the declared one; there is no RENAME."""
+
+    action: ClassVar[Action] = Action.RENAME
+
+    @property
+    def reason(self) -> str:
+        """Nobody asked for it but the policy."""
+        return "rename_enforced"
+
+    def describe(self) -> str:
+        """`index_1a2b → person_name`."""
+        return f"{own(self.before).name} → {own(self.after).name}"
+
+    def reverse(self) -> Change:
+        """Back to the old name."""
+        before, after = own(self.before), own(self.after)
+        address = Address(before.address.store, before.address.kind, (before.name,))
+        return type(self)(
+            after.replace(address=address, live_name=after.name), before.replace(address=address, live_name=None)
+        )
 
 
 def building(resource: SchemaObject, rows: int) -> int:
