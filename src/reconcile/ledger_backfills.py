@@ -73,7 +73,7 @@ class Backfills(Tables):
             state,
             limit,
         )
-        return [(json.loads(str(key)), json.loads(str(content))) for key, content in found]
+        return [(_key(key), json.loads(str(content))) for key, content in found]
 
     def old_rows(self, backfill: str, keys: Sequence[Json]) -> dict[Json, Json]:
         """What rows of these keys held, as far as it is kept."""
@@ -85,7 +85,7 @@ class Backfills(Tables):
             backfill,
             *(json.dumps(key, default=str) for key in keys),
         )
-        return {json.loads(str(key)): json.loads(str(content)) for key, content in found}
+        return {_key(key): json.loads(str(content)) for key, content in found}
 
     def drop_rows(self, backfill: str, keys: Sequence[Json] | None = None, state: str = "old") -> None:
         """Let go of rows that were kept in a state; None: of all of them."""
@@ -96,3 +96,9 @@ class Backfills(Tables):
             "DELETE FROM {t}backfill_rows WHERE backfill = ? AND key = ? AND state = ?",
             [(backfill, json.dumps(key, default=str), state) for key in keys],
         )
+
+
+def _key(text: object) -> Json:
+    """A key as rows have it: of several columns, a tuple."""
+    key = json.loads(str(text))
+    return tuple(key) if isinstance(key, list) else key

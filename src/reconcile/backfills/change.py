@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from reconcile.backfills.definition import FORMS, Backfill, other_store
+from reconcile.backfills.definition import FORMS, Backfill, elsewhere, several
 from reconcile.change import Action, Change, Irreversible, Op, Phase, Step, World
 from reconcile.facts import ok
 from reconcile.filled import Writing, words
@@ -63,13 +63,13 @@ class RunBackfill(Change):
 
     def writes(self) -> Iterable[Writing]:
         """What the statement names, or the fields that are set; whatever a function or a program sets."""
-        entry, target = self.declared.definition, other_store(self.declared.definition.get("into"), self.address.store)
+        entry, target = self.declared.definition, elsewhere(self.declared.definition.get("into"))
         statement, rules = entry.get("statement"), entry.get("rules")
         fields: frozenset[str] | None = None
         if statement is not None and _SETS.search(statement) and not entry.get("deletes"):
             fields = words(statement)
         elif rules is not None or "copy" in entry:
-            fields = words(*(entry["copy"] if rules is None else [rules["set"]]), entry.get("into_key"))
+            fields = words(*(entry["copy"] if rules is None else [rules["set"]]), *several(entry.get("into_key")))
         if target is not None:
             yield Writing(target.store, words(target.parts[-1]), fields)
         else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reconcile.backfills import KIND, rules
 from reconcile.errors import ReconcileError
 from reconcile.model import Address, Json, Resource, Source, Wait
-from reconcile.stores.filling import Wanted
+from reconcile.stores.filling import KeyNames, Wanted
 
 if TYPE_CHECKING:
     from reconcile.stores.base import Context
@@ -41,7 +41,7 @@ class Definition:
 
     address: Address
     select: Json
-    key: str | None = None
+    key: KeyNames | None = None
     fields: Mapping[str, str] = attribute(default_factory=dict)
     statement: str | None = None
     rules: rules.Table | None = None
@@ -52,7 +52,7 @@ class Definition:
     program: Json = None
     """What does it whole, by itself."""
     into: str | None = None
-    into_key: str | None = None
+    into_key: KeyNames | None = None
     collection: str | None = None
     once: bool = False
     batch: int = 500
@@ -82,6 +82,7 @@ class Definition:
         """From the JSON that a step carries."""
         known = {k: v for k, v in entry.items() if k in cls.__dataclass_fields__}
         table = entry.get("rules")
+        known |= {k: tuple(known[k]) for k in ("key", "into_key") if isinstance(known.get(k), list)}
         return cls(address, **{**known, "rules": None if table is None else rules.Table.of(table)})
 
     @property
@@ -103,8 +104,8 @@ class Definition:
 
     @property
     def target(self) -> Address | None:
-        """The place in another store that rows are put into."""
-        return other_store(self.into, self.address.store)
+        """The place that rows are put into, in another store or beside."""
+        return elsewhere(self.into)
 
     @property
     def _keeps(self) -> tuple[str, ...] | None:
@@ -130,7 +131,8 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
     if len(forms) != 1:
         what = f'backfill "{name}" {"says in several ways" if forms else "does not say"} what to do'
         context.problem(entry.at(forms[1]) if forms else source, what, f"give it one of {', '.join(FORMS)}")
-    if other_store(entry.get("into"), context.spec.name) is not None and not entry.get("once"):
+    target = elsewhere(entry.get("into"))
+    if target is not None and target.store != context.spec.name and not entry.get("once"):
         what = f'backfill "{name}" puts rows into another store, so that they stay selected here'
         context.problem(entry.at("into"), what, "write once: true")
     if "deletes" not in entry and (where := _deleting(entry, context.spec.kind)) is not None:
@@ -162,17 +164,22 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
     )
 
 
-def other_store(into: str | None, own: str) -> Address | None:
-    """What `into` names in another store; None where it is a table of the store itself.
+def elsewhere(into: str | None) -> Address | None:
+    """The place that `into` names by its address; None where it is the table whose rows are changed.
 
-    >>> other_store("vectors.collection.passages", "app"), other_store("audit.events", "app")
+    >>> elsewhere("vectors.collection.passages"), elsewhere("audit.events")
     (Address(store='vectors', kind='collection', parts=('passages',)), None)
     """
     try:
         address = Address.parse(into or "")
     except ValueError:
         return None
-    return address if address.kind in TARGETS and address.store != own else None
+    return address if address.kind in TARGETS else None
+
+
+def several(names: Json) -> tuple[str, ...]:
+    """What one key of the YAML names, or each of a list."""
+    return tuple(names) if isinstance(names, list | tuple) else (names,) if names is not None else ()
 
 
 def digest(definition: Json, files: Mapping[str, str]) -> str:
@@ -261,7 +268,7 @@ def _waits(entry: Map, context: Context) -> tuple[Wait, ...]:
             context.problem(where, f'depends_on: "{text}" is no address', "write STORE.KIND.NAME, as plans print it")
             continue
         found.append(Wait(address, where))
-    target = other_store(entry.get("into"), context.spec.name)
+    target = elsewhere(entry.get("into"))
     if target is not None and target.kind != "label":
         found.append(Wait(target, entry.value_at("into")))
     return tuple(found)

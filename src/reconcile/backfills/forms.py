@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -107,17 +107,20 @@ def values(answer: Any, batch: Batch, where: str) -> list[Value]:
     for entry in answer:
         if not isinstance(entry, Mapping) or KEY not in entry:
             raise ReconcileError(f'every row needs its "{KEY}"; this came back: {shown(entry)}', where=where)
-        if entry[KEY] not in asked:
-            raise ReconcileError(f"a row came back that was not asked about: {shown(entry)}", where=where)
-        asked.discard(entry[KEY])
+        key = tuple(entry[KEY]) if isinstance(entry[KEY], list) else entry[KEY]
+        if not isinstance(key, Hashable) or key not in asked:
+            again = isinstance(key, Hashable) and key in batch.keys
+            what = "a row came back twice" if again else "a row came back that was not asked about"
+            raise ReconcileError(f"{what}: {shown(entry)}", where=where)
+        asked.discard(key)
         fields = {str(k): v for k, v in entry.items() if k != KEY}
-        found += [Value(entry[KEY], fields)] if fields else []
+        found += [Value(key, fields)] if fields else []
     return found
 
 
 def _by_command(definition: Definition, directory: Path, batch: Batch) -> list[Value]:
     entry, where = definition.command, f"{definition.address}: command"
-    by_text = {str(key): key for key in batch.keys}
+    by_text = {_text(key): key for key in batch.keys}
     lines = "".join(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in given(batch))
     ran = commands.apart(entry["run"], directory, entry.get("timeout", "10min"), given=lines)
     if not ran.ok:
@@ -129,9 +132,14 @@ def _by_command(definition: Definition, directory: Path, batch: Batch) -> list[V
         except ValueError:
             raise ReconcileError(f"a line of its output is no JSON: {line[:200]}", where=where) from None
         if isinstance(row, dict) and KEY in row:
-            row[KEY] = by_text.get(str(row[KEY]), row[KEY])
+            row[KEY] = by_text.get(_text(row[KEY]), row[KEY])
         answer.append(row)
     return values(answer, batch, where)
+
+
+def _text(key: Json) -> str:
+    """The same for a key and for what JSON makes of it."""
+    return json.dumps(key, default=str) if isinstance(key, list | tuple) else str(key)
 
 
 def halves(batch: Batch) -> Iterator[Batch]:

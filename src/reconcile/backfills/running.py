@@ -124,6 +124,12 @@ class Running:
             batch = self._tried(self._read)
             if not batch.keys:
                 return
+            if batch.keys[-1] == self.progress.after:
+                raise ReconcileError(
+                    f"after the key {batch.keys[-1]} it comes again",
+                    where=str(self.definition.address),
+                    hint="a key has an order: choose another column",
+                )
             self._batch(batch, change)
             self._spend(len(batch.keys), self.definition.cost * len(batch.keys))
             self._tell()

@@ -11,6 +11,8 @@ from reconcile.model import Address, Json
 Row = Mapping[str, Json]
 PUT = "put_rows"
 """The operation by which a store is asked about what another store's backfill puts into it: `into`, as a list."""
+KeyNames = str | tuple[str, ...]
+"""What tells rows apart: one column, property or variable; or several, of which keys are tuples."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Wanted:
 
     address: Address
     select: Json
-    key: str | None = None
+    key: KeyNames | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     """By name what is read of each row, where the selection does not say it."""
     statement: str | None = None
@@ -133,12 +135,12 @@ class Receiving(Protocol):
 class Receives(Protocol):
     """A session of a store that rows of another can be put into."""
 
-    def receiving(self, into: Address, key: str | None) -> Receiving:
+    def receiving(self, into: Address, key: KeyNames | None) -> Receiving:
         """Begin.
 
         Args:
             into: a table, a label or a collection.
-            key: the column or property that has the key; None: what is the key anyhow.
+            key: the columns or properties that have the key; None: what is the key anyhow.
 
         Raises:
             StoreError: there is no such place, or `key` is needed.

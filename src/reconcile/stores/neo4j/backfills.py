@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconcile.errors import StoreError
 from reconcile.model import Address, Json
-from reconcile.stores.filling import Batch, Save, Value, Wanted
+from reconcile.stores.filling import Batch, KeyNames, Save, Value, Wanted
 from reconcile.stores.neo4j import cypher
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ class Neo4jFilling:
             hint = "their properties are in the ledger's backfill_rows; write a statement as `down`"
             raise StoreError("elements that are gone are not made again", where=str(wanted.address), hint=hint)
         self.head = cypher.prefix(session.server())
-        self.name = cypher.quote(wanted.key or "")
+        if not isinstance(wanted.key, str):
+            what = "`key` is the variable of the node or relationship"
+            raise StoreError(what, where=str(wanted.address), hint="the server's id of it is what it is told apart by")
+        self.name, self.bare = cypher.quote(wanted.key), wanted.key
         self.select = wanted.select.strip().rstrip(";")
         self.fields = ", ".join(f"{cypher.quote(n)}: {e}" for n, e in wanted.fields.items())
         self._ids: array[int] | None = None
@@ -52,7 +55,7 @@ class Neo4jFilling:
     @property
     def _element(self) -> str:
         """The MATCH of an element by its id: of a relationship, if `select` has the key in brackets."""
-        relationship = f"[{self.wanted.key}" in self.select or f"[{self.name}" in self.select
+        relationship = f"[{self.bare}" in self.select or f"[{self.name}" in self.select
         pattern = f"()-[{self.name}]->()" if relationship else f"({self.name})"
         return f"MATCH {pattern} WHERE id({self.name}) = {_KEY}"
 
@@ -182,19 +185,24 @@ class Neo4jFilling:
 class Neo4jReceiving:
     """See `stores.filling.Receiving`: nodes of a label by a property, which a constraint should make unique."""
 
-    def __init__(self, session: Neo4jSession, into: Address, key: str | None) -> None:
-        self.session = session
+    def __init__(self, session: Neo4jSession, into: Address, key: KeyNames | None) -> None:
+        self.session, self.where = session, str(into)
         if into.kind != "label" or key is None:
             hint = "into: STORE.label.NAME, with `into_key`"
             raise StoreError("rows become nodes of a label, told apart by a property", where=str(into), hint=hint)
-        label, name = cypher.quote(into.parts[-1]), cypher.quote(key)
+        self.names = (key,) if isinstance(key, str) else key
+        label = cypher.quote(into.parts[-1])
+        same = ", ".join(f"{cypher.quote(name)}: row.key[{n}]" for n, name in enumerate(self.names))
         self.statement = (
-            f"{cypher.prefix(session.server())}UNWIND $rows AS row MERGE (n:{label} {{{name}: row.key}})"
+            f"{cypher.prefix(session.server())}UNWIND $rows AS row MERGE (n:{label} {{{same}}})"
             f" SET n += row.fields RETURN count(DISTINCT n) AS there"
         )
 
     def put(self, values: Sequence[Value]) -> int:
         """See `Receiving.put`."""
-        rows = [{"key": v.key, "fields": dict(v.fields)} for v in values]
+        rows = [{"key": v.key if isinstance(v.key, tuple) else (v.key,), "fields": dict(v.fields)} for v in values]
+        if odd := [row["key"] for row in rows if len(row["key"]) != len(self.names)]:
+            hint = "`into_key` has a property for each one of `key`"
+            raise StoreError(f"the key {odd[0]} has other parts than {self.names}", where=self.where, hint=hint)
         with self.session.translated(), self.session.open_session() as session:
             return int(session.execute_write(lambda tx: tx.run(self.statement, rows=rows).single(strict=True)["there"]))

@@ -31,7 +31,7 @@ from reconcile.stores.neo4j.transaction import Neo4jTransaction
 if TYPE_CHECKING:
     import neo4j
 
-    from reconcile.stores.filling import Filling, Receiving, Wanted
+    from reconcile.stores.filling import Filling, KeyNames, Receiving, Wanted
 
 CHECK_SECONDS = 1800
 """How long a query that looks for violations may run."""
@@ -259,7 +259,7 @@ class Neo4jSession(Saving, Answering):
 
         return Neo4jFilling(self, wanted)
 
-    def receiving(self, into: Address, key: str | None) -> Receiving:
+    def receiving(self, into: Address, key: KeyNames | None) -> Receiving:
         """See `stores.filling.Receives`."""
         from reconcile.stores.neo4j.backfills import Neo4jReceiving
 

@@ -34,7 +34,7 @@ from reconcile.stores.postgres.violations import violations
 if TYPE_CHECKING:
     from reconcile.checkup import Check
     from reconcile.findings import Verified
-    from reconcile.stores.filling import Filling, Receiving, Wanted
+    from reconcile.stores.filling import Filling, KeyNames, Receiving, Wanted
     from reconcile.stores.postgres.lent import Lent
     from reconcile.stores.rows import Rows
 
@@ -290,9 +290,9 @@ class PostgresSession(Saving, Answering):
             self.fix_path()
             return live_rows(self.connection, declared, live)
 
-    def receiving(self, into: Address, key: str | None) -> Receiving:
+    def receiving(self, into: Address, key: KeyNames | None) -> Receiving:
         """See `stores.filling.Receives`."""
-        from reconcile.stores.postgres.backfills import PostgresReceiving
+        from reconcile.stores.postgres.receiving import PostgresReceiving
 
         with self._translated():
             return PostgresReceiving(self, into, key)

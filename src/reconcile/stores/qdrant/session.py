@@ -26,7 +26,7 @@ from reconcile.stores.qdrant.transport import QdrantError, Transport
 
 if TYPE_CHECKING:
     from reconcile.stores.base import StoreSpec
-    from reconcile.stores.filling import Filling, Receiving, Wanted
+    from reconcile.stores.filling import Filling, KeyNames, Receiving, Wanted
 
 CONTACT_SECONDS = 15.0
 """The first question has a cheap answer: a server that is there gives it at once."""
@@ -141,7 +141,7 @@ class QdrantSession(Saving, Answering):
 
         return QdrantFilling(self.http, wanted)
 
-    def receiving(self, into: Address, key: str | None) -> Receiving:
+    def receiving(self, into: Address, key: KeyNames | None) -> Receiving:
         """See `stores.filling.Receives`."""
         from reconcile.stores.qdrant.backfills import QdrantReceiving
 
