@@ -87,7 +87,7 @@ def putting(step: Step) -> Step | None:
     """What a store is asked about that another store's backfill puts rows into; None where `step` does not."""
     for call in step.calls:
         if isinstance(call, Op) and call.op == OP:
-            target = other_store(call.args.get("into"), step.address.store)
+            target = elsewhere(call.args.get("into"))
             if target is not None:
                 return replace(step, address=target, calls=(Op(PUT, {"into": list(target.parts)}),))
     return None
