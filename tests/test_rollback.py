@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def test_the_first_run_of_the_example(
     qdrant_server: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Three stores are as empty as they were, in far less than the five minutes that an operator has."""
+    """Three stores are as empty as they were; `bench/rollback_example.py` has the time it takes."""
     shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("APP_DATABASE_URL", postgres_database)
     monkeypatch.setenv("NEO4J_URL", neo4j_database.url)
@@ -54,9 +53,7 @@ def test_the_first_run_of_the_example(
         for resource in (r for state in found.lives.values() for r in state.values()):
             again = thawed(json.loads(json.dumps(frozen(resource))))  # what the ledger keeps of it
             assert vars(again) == {k: v for k, v in vars(resource).items() if k not in ("source", "declared")}
-    began = time.monotonic()
     back(folder, run)
-    assert time.monotonic() - began < 60
     assert folder.live() == empty
     then = folder.plan()
     assert not then.steps
