@@ -17,13 +17,18 @@ from reconcile.migrations.model import Folder, Layout, Migration
 from reconcile.model import Source
 from reconcile.stores.migrating import History, Row, Script
 
-HEAD = "import no_such_module\nfrom app.migrations import Base, FOLDER, helper\n\n\n"
+HEAD = (
+    "import no_such_module\nfrom app.migrations import Base, FOLDER, helper\n\nLISTED = [3]\nTEXT: str = 'x'\n"
+    "READ = helper()\n\nasync def one(c, what: str = 'x'):\n    return await c.fetchval(what)\n\n"
+    "async def other(c):\n    return await READ(c)\n\n\n"
+)
 
 
 class Connection:
     """Answers with what it is asked."""
 
-    async def fetchval(self, query: str, *values: object) -> Any:
+    async def fetchval(self, query: str, *values: object, timeout: float | None = None) -> Any:
+        assert timeout in (None, 5)
         return query if not values else values[0]
 
 
@@ -60,6 +65,9 @@ def test_all_ways_of_saying_it(text: str, tmp_path: Path) -> None:
     [
         ("return await conn.fetchval('x') == 'x'", None),
         ("rows: list[dict] = []\n        assert await conn.fetchval('x', self.limit) == 3, 'no'", None),
+        ("return await conn.fetchval(f'{TEXT}', timeout=5) == TEXT and await one(conn) == 'x'", None),
+        ("return await self.same(conn, what='x') and self.plain(3)", None),
+        ("return await other(conn)", "`READ`, which is not its own"),
         ("return await helper(conn)", "`helper`, which is not its own"),
         ("import os\n        return True", "imports modules"),
         ("return await self.count(conn) > 0", "`self.count`, which is not written out"),
@@ -72,7 +80,10 @@ def test_all_ways_of_saying_it(text: str, tmp_path: Path) -> None:
 )
 def test_a_verify_that_needs_more_than_a_connection_is_not_run(body: str, why: str | None, tmp_path: Path) -> None:
     text = "class A(Base):\n    number = 7\n    limit = 3\n\n    async def verify(self, conn: Base) -> bool:\n"
-    text += f"        {body}\n"
+    text += f"        {body}\n\n    async def same(self, c: Base, *, what: str) -> bool:\n"
+    text += "        return await one(c, what) == self.twice(what)[0]\n\n    @staticmethod\n"
+    text += "    def twice(what: str) -> str:\n        return what * 2\n\n"
+    text += "    def plain(self, n: int) -> bool:\n        return n == self.limit\n"
     found = read(tmp_path, text)
     if why is not None:
         assert found.verify is None and why in str(found.unrunnable)

@@ -126,7 +126,10 @@ def out_of_order(found: Looked, wanted: Sequence[Migration]) -> Iterator[str]:
         before = [m for m in found.pending() if m.folder == migration.folder and m.order < migration.order]
         skipped = [m for m in before if m.id not in ids]
         if skipped:
-            yield f"{migration.file} runs out of order: {', '.join(m.number for m in skipped)} is still pending"
+            yield (
+                f"{migration.file} runs out of order: {', '.join(m.number for m in skipped)}"
+                f" {'is' if len(skipped) == 1 else 'are'} still pending"
+            )
 
 
 def apply(project: Project, name: str | None, lock_timeout: float, tell: Tell) -> Done:

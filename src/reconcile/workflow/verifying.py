@@ -28,7 +28,8 @@ class Verdicts:
     def closing(self) -> str:
         """The end of a line about the migration."""
         parts = [f"{len(self.passed)} verified"] if self.passed else []
-        parts += [f"{len(self.not_run)} verifications not run"] if self.not_run else []
+        unrun = len(self.not_run)
+        parts += [f"{unrun} verification{'s' * (unrun != 1)} not run"] if unrun else []
         return f"; {', '.join(parts)}" if parts else ""
 
 
@@ -70,8 +71,12 @@ def _verified(one: Verification, asker: Asker) -> str | None:
             result = asyncio.run(_awaited(result))
     except AssertionError as error:
         raise VerifyError(f"{one.label} failed: {error or 'an assertion'}", where=one.where) from error
-    except (AttributeError, TypeError, NameError, ImportError, KeyError, ValueError) as error:
+    except (AttributeError, NameError, ImportError) as error:
         return f"it needs more than a connection: {type(error).__name__}: {error}"
+    except ReconcileError:
+        raise
+    except Exception as error:  # the user's own code, and what the server says of its queries
+        raise VerifyError(f"{one.label} failed: {type(error).__name__}: {error}", where=one.where) from error
     verdict = result[0] if isinstance(result, tuple) and result else result
     if verdict is True or verdict is None:
         return None if verdict or not _returns(one) else _failed(one, verdict)

@@ -263,16 +263,19 @@ class Lookalike:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def fetch(self, query: str, *values: object) -> list[Record]:
+    async def fetch(self, query: str, *values: object, timeout: float | None = None) -> list[Record]:
         """All rows."""
+        del timeout
         return self._rows(query, values)
 
-    async def fetchrow(self, query: str, *values: object) -> Record | None:
+    async def fetchrow(self, query: str, *values: object, timeout: float | None = None) -> Record | None:
         """The first row, if any."""
+        del timeout
         return next(iter(self._rows(query, values)), None)
 
-    async def fetchval(self, query: str, *values: object, column: int = 0) -> object:
+    async def fetchval(self, query: str, *values: object, column: int = 0, timeout: float | None = None) -> object:
         """A value of the first row; None where there is none."""
+        del timeout
         row = next(iter(self._rows(query, values)), None)
         return None if row is None else row[column]
 
