@@ -625,6 +625,18 @@ def test_an_import_beside_what_declares_it_says_so(notes: Folder, said: Said) ->
     assert "declared before: app.table.public.notes at schema/app.yaml:3:3: keep one of the two" in text
 
 
+def test_an_import_of_everything_leaves_what_other_files_declare(notes: Folder, said: Said) -> None:
+    """So that nothing is declared twice; what was asked for by name is written, to be moved."""
+    assert said("-C", notes.path, "apply", "--auto-approve")[0] == Exit.CLEAN
+    with psycopg.connect(notes.stores["app"]["url"]) as connection:
+        connection.execute("CREATE TABLE tags (id bigint PRIMARY KEY)")
+    code, text = said("-C", notes.path, "import")
+    assert (code, "left where it is declared: app.table.public.notes at schema/app.yaml:3:3" in text) == (0, True), text
+    assert "notes" not in (notes.path / "schema" / "tables.yaml").read_text()
+    assert "No changes. The stores are as declared" in said("-C", notes.path, "plan")[1]
+    assert said("-C", notes.path, "import", "--force")[0] == Exit.CLEAN
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -46,6 +46,10 @@ def command(
         click.echo(words.printable(f"not modelled: {address}: {kind}"), err=True)
     for name, reason in done.partial:
         click.echo(words.printable(f"not seen whole: store {name}: {reason}"), err=True)
+    for address, where in done.left[:_SHOWN]:
+        click.echo(words.printable(f"left where it is declared: {address} at {where}"))
+    if len(done.left) > _SHOWN:
+        click.echo(f"… and {len(done.left) - _SHOWN} more")
     for address, where in done.declared[:_SHOWN]:
         click.echo(words.printable(f"declared before: {address} at {where}: keep one of the two"), err=True)
     if len(done.declared) > _SHOWN:

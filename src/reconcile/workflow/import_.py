@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconcile import load
 from reconcile.errors import ProjectError, ReconcileError
-from reconcile.model import Address, Resource, Source
+from reconcile.model import Address, Resource, Source, State
 from reconcile.survey import reading
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Imported:
     """(store, reason) where more may be there than could be seen."""
     declared: tuple[tuple[str, str], ...] = ()
     """(address, place) of what other schema files declare already."""
+    left: tuple[tuple[str, str], ...] = ()
+    """(address, place) of what stays where another schema file declares it."""
 
 
 def import_(
@@ -57,18 +59,21 @@ def import_(
             "these files are there already: " + ", ".join(existing),
             hint="choose another folder with --out, or overwrite them with --force",
         )
+    before = {path for path in found.texts if path.exists()}
     declared = _declared(project, found.taken_up)
     _write(found.texts)
-    ours = {path.resolve() for path in found.texts}
-    if ours.isdisjoint(path.resolve() for path, _ in load.files(project, [])):
-        declared = {}  # beside the project: to be looked at
-    twice = tuple(
-        (address, str(where))
-        for address, where in declared.items()
-        if (project.directory / where.file).resolve() not in ours
-    )
+    twice = _twice(project, found, declared)
+    left: dict[Address, str] = {}
+    if twice and not globs:  # asked for by name they are written, to be moved; of all of them the rest is
+        left = {a: place for a, place in twice.items() if found.taken_up[a].container is None}
+        found, made = _read(project, globs, store, folder, frozenset(twice)), found.texts.keys() - before
+        _write(found.texts)
+        for path in made - found.texts.keys():
+            path.unlink()
+        twice = _twice(project, found, declared)
+    shown = tuple((str(a), place) for a, place in twice.items()), tuple((str(a), place) for a, place in left.items())
     resources = sum(not r.only_declared for r in found.taken_up.values())  # what qualifies others is no object
-    return Imported(tuple(found.texts), resources, tuple(found.left_out), tuple(found.partial), twice)
+    return Imported(tuple(found.texts), resources, tuple(found.left_out), tuple(found.partial), *shown)
 
 
 @dataclass
@@ -81,16 +86,43 @@ class _Found:
     partial: list[tuple[str, str]] = field(default_factory=list)
 
 
-def _read(project: Project, globs: tuple[str, ...], store: str | None, folder: Path) -> _Found:
-    result = _Found()
+def _twice(project: Project, found: _Found, declared: Mapping[Address, Source]) -> dict[Address, str]:
+    """What was written, and is declared in a schema file that is another, with the place there."""
+    ours = {path.resolve() for path in found.texts}
+    if ours.isdisjoint(path.resolve() for path, _ in load.files(project, [])):
+        return {}  # beside the project: to be looked at
+    return {
+        address: str(where)
+        for address, where in declared.items()
+        if address in found.taken_up and (project.directory / where.file).resolve() not in ours
+    }
 
-    def wanted(address: Address) -> bool:
-        return not globs or any(fnmatchcase(str(address), glob) for glob in globs)
+
+def _read(
+    project: Project,
+    globs: tuple[str, ...],
+    store: str | None,
+    folder: Path,
+    leave: frozenset[Address] = frozenset(),
+) -> _Found:
+    """What is to be written of what is live.
+
+    Args:
+        leave: what is not, nor what is in it.
+    """
+    result = _Found()
 
     with reading(project, declared=False) as found:
         for name, seen in found.stores.items():
             if store is not None and name != store:
                 continue
+            state = seen.live.state
+
+            def wanted(address: Address, state: State = state) -> bool:
+                if globs:
+                    return any(fnmatchcase(str(address), glob) for glob in globs)
+                return address not in leave and not (address in state and state[address].container in leave)
+
             result.taken_up |= {a: r for a, r in seen.live.state.items() if wanted(a) and not r.system}
             result.left_out += [(str(n.address), n.what) for n in seen.live.not_modelled if wanted(n.address)]
             result.partial += [(name, reason) for reason in seen.live.partial]
@@ -132,11 +164,11 @@ def _place(project: Project, folder: Path, prefix: str) -> Callable[[str], str]:
     return place
 
 
-def _declared(project: Project, addresses: Iterable[Address]) -> dict[str, Source]:
+def _declared(project: Project, addresses: Iterable[Address]) -> dict[Address, Source]:
     """Where schema files declare these addresses now."""
     try:
         desired = project.desired()
     except ProjectError:  # no schema file yet, or a broken one, which the next command tells
         return {}
-    places = {str(a): desired[a].source for a in sorted(addresses, key=str) if a in desired}
+    places = {a: desired[a].source for a in sorted(addresses, key=str) if a in desired}
     return {address: where for address, where in places.items() if where is not None}
