@@ -80,6 +80,37 @@ def test_rules_over_what_a_backfill_fills_in_one_plan(tmp_path: Path, postgres_d
     assert folder.plan().steps == ()
 
 
+FILL = """-- what is new in documents; 700 is for somebody to decide
+UPDATE documents SET title = path || id WHERE title IS NULL AND id < 700;
+UPDATE documents SET size = 1 WHERE size IS NULL OR size <= 0;
+UPDATE documents SET owner = 1 WHERE owner = 9;
+"""
+
+
+def test_rules_over_what_a_pending_migration_fills_in_one_plan(tmp_path: Path, postgres_database: str) -> None:
+    """As after a backfill: whatever the tables are that its statements name."""
+    settings = {"migrations": {"old": {"store": "app", "folder": "migrations"}}}
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}}, settings)
+    (tmp_path / "migrations").mkdir()
+    folder.declare(app=BEFORE).apply()
+    (tmp_path / "migrations" / "001_fill.sql").write_text(FILL)
+    with psycopg.connect(postgres_database, autocommit=True) as connection:
+        connection.execute("INSERT INTO owners VALUES (1)")
+        connection.execute("INSERT INTO documents SELECT n, 'a/', n % 3 - 1, 9 FROM generate_series(1, 700) n")
+        folder.declare(app=AFTER.partition("backfills:")[0])
+        plan = folder.plan()
+        assert "its rows are looked at after app.migration.old.001" in render(planfile.to_json(plan))
+        places = {step.id: place for place, step in enumerate(plan.steps)}
+        assert places["app.column.public.documents.title/1-add"] < places["app.migration.old.001/1-run"]
+        for rule in ("unique.public.documents.title_once/1-build", "check.public.documents.size_positive/1-add"):
+            assert places[f"app.{rule}"] > places["app.migration.old.001/1-run"]
+        with pytest.raises(PartialError, match=r"title is still null in public\.documents: 1 row \(id = 700\)"):
+            workflow.apply(folder.load(), planfile.from_json(planfile.to_json(plan)))
+        connection.execute("UPDATE documents SET title = 'by hand' WHERE id = 700")
+        workflow.resume(folder.load())
+    assert folder.plan().steps == ()
+
+
 PEOPLE = "constraints: {person_name: {label: Person, unique: [name]}}\n"
 APART = """
 backfills:
