@@ -249,7 +249,7 @@ def test_yaml_and_python_migrations_dangers_and_reasons(folder: Folder) -> None:
     shown = call(folder, "migrate", "info", "1").stdout
     assert "allowed      truncate at line 4: filled at night" in shown and "ledger       applied by" in shown
     index = call(folder, "migrate", "list", "--format", "markdown").stdout
-    assert "| [main/001](migrations/001_cache.yaml) | cache emptied | applied |" in index
+    assert "| [main/001](migrations/001_cache.yaml) | cache emptied | applied | " in index and " | truncate | " in index
     gone = call(folder, "migrate", "forget", "2", "--reason", "undone by hand")
     assert gone.returncode == 0 and "1 applied, 1 pending" in call(folder, "migrate", "status").stdout
     assert "forgotten by" in call(folder, "migrate", "info", "2").stdout
@@ -264,6 +264,12 @@ def test_yaml_and_python_migrations_dangers_and_reasons(folder: Folder) -> None:
     assert call(folder, "history", "--pages", str(folder.path / "pages")).returncode == 0
     pages = (folder.path / "pages" / "README.md").read_text()
     assert "| main/002_rows | rows from code | forgotten |" in pages and "[1](run-0001.md)" in pages
+    assert "| [1](run-0001.md) | migrate apply-all | done | " in pages
+    page = (folder.path / "pages" / "run-0001.md").read_text()
+    headings = [line for line in page.splitlines() if line.startswith("### ")]
+    assert headings == ["### Problem", "### Solution", "### Results", "### Rollback plan", "### Next"]
+    assert "- These migrations had not run: 001 (cache emptied), 002 (rows from code)." in page
+    assert "- s.migration.main.001: run migrations/001\\_cache.yaml; then: `reconcile migrate forget 001" in page
     assert call(folder, "show", "1", "--plan").returncode == 0
     back = call(folder, "rollback", runs[1]["id"]).stdout
     assert "not undone: s.migration.main.001: what a migration did is taken back by its way back" in back

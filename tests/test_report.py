@@ -69,6 +69,7 @@ def test_a_report_tells_what_was_done_and_what_is_held(folder: Folder) -> None:
     assert report["rollback"] == {
         "command": f"reconcile rollback {report['run']}",
         "irreversible": ["s.column.public.notes.old"],
+        "by_hand": [],
     }
     assert "| `s.table.public.notes` | rows | 3 | 3 | 100 % |" in markdown
     assert f"`reconcile rollback {report['run']}`" in markdown and "deletes-data" in markdown

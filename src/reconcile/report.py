@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 import reconcile
+from reconcile.change import Op
 from reconcile.hazards import Hazard
 from reconcile.model import Json
 from reconcile.plan import Plan, ResourceChange
@@ -94,6 +95,9 @@ def report(plan: Plan, told: Told) -> dict[str, Json]:
         "command": plan.observed.get("command"),
         "reason": plan.observed.get("reason"),
         "changes": [_change(change) for change in plan.resource_changes if change.part_of is None],
+        "problem": _problem(plan),
+        "breaking": _breaking(plan),
+        "impact": _impact(plan),
         "migrations": list(_migrations(plan, told)),
         "groups": _groups(plan, told),
         "hooks": list(told.hooks),
@@ -151,7 +155,48 @@ def _migrations(plan: Plan, told: Told) -> Iterator[Json]:
             "outcome": plan.observed.get("migrations") or {"done": "applied"}.get(state, state),
             "seconds": None if seconds is None else round(seconds, 3),
             "allowed": list(change.after.get("allowed", ())),
+            "breaks": list(_run(plan, step).get("breaks", ())),
         }
+
+
+def _run(plan: Plan, step: str) -> Mapping[str, Json]:
+    """What the step that runs a migration is told about it."""
+    own = next((s for s in plan.steps if s.id == step), None)
+    return next((c.args for c in own.calls if isinstance(c, Op)), {}) if own is not None else {}
+
+
+def _problem(plan: Plan) -> list[str]:
+    """Why there was anything to do."""
+    migrations = [c for c in plan.resource_changes if c.address.kind == _MIGRATION]
+    summary = plan.observed.get("summary", {})
+    counts = [f"{n} to {verb}" for verb, n in summary.items() if isinstance(n, int) and n]
+    found = [str(plan.observed["reason"])] if plan.observed.get("reason") else []
+    if len(migrations) < len([c for c in plan.resource_changes if c.part_of is None]):
+        found.append(f"The stores were not as declared: {', '.join(counts)}.")
+    if migrations and not plan.observed.get("migrations"):
+        named = [f"{c.address.parts[1]} ({c.describe.partition('; allowed ')[0]})" for c in migrations]
+        found.append(f"These migrations had not run: {', '.join(named)}.")
+    return found
+
+
+def _breaking(plan: Plan) -> list[str]:
+    """What clients of the old schema notice, each with the place."""
+    told = {str(c.address): f"{' then '.join(c.actions)}: {c.describe}" for c in plan.resource_changes}
+    steps = [s for s in (*plan.steps, *plan.held) if Hazard.BREAKS_CLIENTS in s.hazards]
+    found = [f"{own}: {told.get(own, 'replaced')}" for s in steps if (own := s.id.rpartition("/")[0])]
+    for step in plan.steps:
+        if step.address.kind == _MIGRATION:
+            found += [f"{step.address}: {what}" for what in _run(plan, step.id).get("breaks", ())]
+    return list(dict.fromkeys(found))
+
+
+def _impact(plan: Plan) -> list[str]:
+    """Hazards of its steps that have to be allowed, and dangers that its migrations are allowed; see `_breaking`."""
+    hazards = {h.value for s in plan.steps for h in s.hazards if h.blocking and h is not Hazard.BREAKS_CLIENTS}
+    allowed = [
+        a for c in plan.resource_changes if c.address.kind == _MIGRATION for a in (c.after or {}).get("allowed", ())
+    ]
+    return sorted(hazards | {a.partition(" ")[0] for a in allowed})
 
 
 def _groups(plan: Plan, told: Told) -> list[Json]:
@@ -181,7 +226,18 @@ def _rollback(plan: Plan, told: Told) -> Json:
     lost = {str(change.address) for change in plan.resource_changes if not change.reversible}
     lost |= {step.id.rpartition("/")[0] for step in plan.steps if step.hazards & _GONE}
     command = f"reconcile rollback {told.run}" if changed and told.outcome in ("done", "stopped") else None
-    return {"command": command, "irreversible": sorted(lost) if command else []}
+    return {"command": command, "irreversible": sorted(lost) if command else [], "by_hand": list(_by_hand(plan, told))}
+
+
+def _by_hand(plan: Plan, told: Told) -> Iterator[str]:
+    """How to take back what no rollback does: migrations that ran; that there is nothing to take back."""
+    if told.outcome in ("done", "undone", "partly") and "done" not in told.states.values():
+        yield "Nothing was changed: there is nothing to undo."
+    for step in plan.steps:
+        if step.address.kind == _MIGRATION and told.states.get(step.id) == "done":
+            number, back = step.address.parts[1], _run(plan, step.id).get("back")
+            how = f"run {back}" if back else "it has no way back: undo by hand what its statements did"
+            yield f"{step.address}: {how}; then: reconcile migrate forget {number} --reason …"
 
 
 def _next(plan: Plan, told: Told) -> list[str]:

@@ -136,6 +136,24 @@ def test_whatever_deletes_or_may_do_anything_is_seen() -> None:
         assert not cypher(text).deletes, text
 
 
+def test_what_clients_of_the_old_schema_notice_is_seen() -> None:
+    """For indexes and pages of runs, which note it."""
+    for text in (
+        "DROP TABLE a",
+        "ALTER TABLE a DROP b",
+        "ALTER TABLE a RENAME b TO c",
+        "ALTER TABLE a ALTER b TYPE int",
+    ):
+        assert sql(f"SELECT 1;\n{text}").breaks == (f"{text} (line 2)",)
+    for text in (
+        "DROP INDEX a",
+        "ALTER TABLE a ADD b int",
+        "ALTER TABLE a ALTER b DROP DEFAULT",
+        "SELECT 'DROP TABLE a'",
+    ):
+        assert sql(text).breaks == (), text
+
+
 def test_a_routine_is_dangerous_where_it_is_called() -> None:
     made = sql("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN TRUNCATE a; END $$;\nSELECT public.F()")
     assert made.dangers == () and [d.line for d in made.defines["f"]] == [1]

@@ -144,6 +144,8 @@ def _resource(migration: Migration, seen: Looked, before: Address | None) -> Pen
             {"line": s.line, "text": s.text[:_SHOWN], "alone": g.alone} for g in parts for s in g.statements
         ],
         "verify": [v.query or v.label for v in migration.verify],
+        "back": migration.down_file if migration.down is not None or migration.down_code is not None else None,
+        "breaks": list(migration.up.breaks),
     }
     return Pending(
         address=address(migration),

@@ -71,14 +71,19 @@ def _status(found: Json) -> Iterator[str]:
 
 def markdown(found: Json) -> str:
     """An index as a table."""
-    lines = ["| id | title | status | date | duration |", "|---|---|---|---|---|"]
+    lines = ["| id | title | status | date | impact | duration |", "|---|---|---|---|---|--:|"]
     for one in found["migrations"]:
         when = (one["executed_at"] or "")[:10]
         took = _duration(one["execution_time_ms"]) if one["execution_time_ms"] is not None else ""
         title = words.cell(one["description"] or one["title"] or "")
         name = words.cell(str(one["id"] or one["number"] or ""))
         linked = f"[{name}]({one['file'].replace(' ', '%20')})" if one["file"] else name
-        lines.append(f"| {linked} | {title} | {one['state']} | {when} | {took} |")
+        impact = words.cell(words.impact(one.get("breaks", ()), [a["danger"] for a in one.get("allowed", ())]))
+        lines.append(f"| {linked} | {title} | {one['state']} | {when} | {impact} | {took} |")
+    for one in found["migrations"]:
+        for what in one.get("breaks", ()):
+            name = words.cell(str(one["id"]))
+            lines += ["", f"**Breaking**, {name}: {words.cell(what)}: clients of the old schema fail from then on."]
     return "\n".join(lines) + "\n"
 
 
@@ -109,6 +114,7 @@ def _info(one: Json) -> Iterator[str]:
     if one["depends_on"]:
         yield f"  depends on   {', '.join(one['depends_on'])}"
     yield f"  way back     {one['down'] or 'none'}"
+    yield from (f"  breaking     {what}" for what in one["breaks"])
     yield from (f"  note         {note}" for note in one["notes"])
     for danger in one["refused"]:
         yield f"  refused      {danger['danger']} at line {danger['line']}: {danger['what']}"

@@ -63,7 +63,8 @@ def parts(report: Json) -> list[Table | Lines]:
     """Everything below the title, in reading order; nothing empty."""
     found: list[Table | Lines] = [
         Table("", ("", ""), tuple(_facts(report))),
-        Lines("What went wrong", tuple(report["message"].splitlines())),
+        Lines("Problem", tuple(report.get("problem", ()))),
+        Lines("What went wrong", tuple(line.strip() for line in report["message"].splitlines())),
         Table("Stores", ("store", "kind", "schema version", "before>", "after>"), tuple(map(_store, report["stores"]))),
         Table("Contents", ("", "unit", "before>", "after>", "preserved>"), tuple(map(_count, report["counts"]))),
         _steps(report),
@@ -73,10 +74,11 @@ def parts(report: Json) -> list[Table | Lines]:
             "Migrations", ("", "title", "", "took>", "checksum"), tuple(map(_migration, report.get("migrations", ())))
         ),
         Table("Changes", ("", "address", ""), tuple(map(_change, report["changes"]))),
+        Lines("Breaking changes", tuple(report.get("breaking", ()))),
         Table("Allowed", ("hazard", "address", "by", "why"), tuple(map(_permitted, report["permitted"]))),
         Lines("Issues", tuple(dict.fromkeys(report["issues"]))),
         Lines("Held until released", tuple(report["held"])),
-        Lines("Rollback", tuple(_rollback(report["rollback"]))),
+        Lines("Rollback plan", tuple(_rollback(report["rollback"]))),
         Lines("Next", tuple(report["next"])),
         Lines("Contacts", tuple(report["contacts"])),
     ]
@@ -167,6 +169,7 @@ def _rollback(rollback: Json) -> Iterator[str]:
         yield f"To undo this run: {rollback['command']}"
     for address in rollback["irreversible"]:
         yield f"Cannot be undone: {address}"
+    yield from rollback.get("by_hand", ())
 
 
 def _took(seconds: float) -> str:
@@ -205,11 +208,35 @@ def _aligned(table: Table) -> Iterator[str]:
         yield f"  {'  '.join(cells)}".rstrip()
 
 
+_SECTIONS = {
+    "Solution": ("Changes", "Breaking changes", "Allowed", "Hooks"),
+    "Results": (
+        "What went wrong", "Migrations", "Steps", "Stores", "Contents", "Checks and probes", "Issues",
+        "Held until released",
+    ),
+}  # fmt: skip
+"""Headings of a page over those of its parts."""
+
+
+def _sections(report: Json) -> Iterator[tuple[list[str], Table | Lines]]:
+    """The parts of a page in its order, each with the headings before it."""
+    found = {part.title: part for part in parts(report)}
+    inside = [title for titles in _SECTIONS.values() for title in titles]
+    first = [title for title in ("", "Problem") if title in found]
+    last = [title for title in found if title not in (*inside, *first)]
+    yield from (([f"### {title}", ""] if title else [], found[title]) for title in first)
+    for section, titles in _SECTIONS.items():
+        own = [title for title in titles if title in found]
+        for number, title in enumerate(own):
+            yield [*([f"### {section}", ""] if number == 0 else []), f"#### {title}", ""], found[title]
+    yield from (([f"### {title}", ""], found[title]) for title in last)
+
+
 def markdown(report: Json) -> str:
-    """For a pull request, a ticket or a page of a wiki."""
+    """For a pull request, a ticket or a page of a wiki: problem, solution, results, rollback plan."""
     lines = [f"## {_escaped(title(report))}", ""]
-    for part in parts(report):
-        lines += [f"### {part.title}", ""] if part.title else []
+    for heads_, part in _sections(report):
+        lines += heads_
         if isinstance(part, Lines):
             lines += [f"- {_commands(line)}" for line in part.lines]
         else:

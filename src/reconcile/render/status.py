@@ -121,7 +121,8 @@ def page(run: Json) -> str:
 
 def index(runs: Sequence[Json], *, linked: bool = False) -> str:
     """The runs as a table of Markdown, newest first; `linked` to a page of each."""
-    rows = ["| run | date | status | changes | duration | plan | who | commit |", "|--:|---|---|---|--:|---|---|---|"]
+    heads = ("run", "title", "status", "date", "impact", "duration", "plan", "who", "commit")
+    rows = [f"| {' | '.join(heads)} |", "|--:|---|---|---|---|--:|---|---|---|"]
     for run in runs:
         took = units.duration(run["finished"] - run["started"]) if run["finished"] else "–"
         number = f"[{run['number']}]({page(run)})" if linked else run["number"]
@@ -130,10 +131,18 @@ def index(runs: Sequence[Json], *, linked: bool = False) -> str:
         digest = run["digest"].removeprefix("sha256:")[:12]
         outcome = OUTCOMES.get(run["outcome"], run["outcome"])
         rows.append(
-            f"| {number} | {_time(run['started'])} | {outcome} | {', '.join(counts) or '–'} | {took} | `{digest}` |"
-            f" {run['who']} | {(run.get('commit') or '')[:12]} |"
+            f"| {number} | {words.cell(', '.join(counts)) or '–'} | {outcome} | {_time(run['started'])} |"
+            f" {words.impact(run.get('breaking') or (), run.get('impact') or ())} | {took} | `{digest}` |"
+            f" {words.cell(run['who'])} | {(run.get('commit') or '')[:12]} |"
         )
-    return "\n".join([*rows, *_migrations(runs, linked)]) + "\n"
+    return "\n".join([*rows, *_migrations(runs, linked), *_broken(runs)]) + "\n"
+
+
+def _broken(runs: Sequence[Json]) -> Iterator[str]:
+    """A note for each change that clients notice."""
+    for run in runs:
+        for what in run.get("breaking") or ():
+            yield from ("", f"**Breaking**, run {run['number']}: {words.cell(what)}")
 
 
 def _migrations(runs: Sequence[Json], linked: bool) -> Iterator[str]:
@@ -143,16 +152,17 @@ def _migrations(runs: Sequence[Json], linked: bool) -> Iterator[str]:
         return
     yield from (
         "",
-        "| migration | title | status | date | duration | checksum | run |",
-        "|---|---|---|---|--:|---|--:|",
+        "| migration | title | status | date | impact | duration | checksum | run |",
+        "|---|---|---|---|---|--:|---|--:|",
     )
     for run, one in found:
         number = f"[{run['number']}]({page(run)})" if linked else run["number"]
         took = "–" if one["seconds"] is None else units.duration(one["seconds"])
         name, title = (words.cell(f"{one['folder']}/{one['name']}"), words.cell(one["title"]))
         yield (
-            f"| {name} | {title} | {one['outcome']} | {_time(run['started'])} | {took} | `{one['checksum'][:12]}` |"
-            f" {number} |"
+            f"| {name} | {title} | {one['outcome']} | {_time(run['started'])} |"
+            f" {words.impact(one.get('breaks') or (), [a.partition(' ')[0] for a in one['allowed']])} |"
+            f" {took} | `{one['checksum'][:12]}` | {number} |"
         )
 
 

@@ -213,3 +213,12 @@ def digest(plan: Json) -> str:
 def cell(text: str) -> str:
     """Text for a cell of a table of Markdown, in one line."""
     return printable(" ".join(text.replace("|", "\\|").split()))
+
+
+def impact(breaks: Sequence[str], others: Iterable[str]) -> str:
+    """What of a run or migration people have to know before: that clients break, and its other dangers.
+
+    >>> impact(["DROP TABLE a"], ["truncate"]), impact([], [])
+    ('breaking, truncate', '–')
+    """
+    return ", ".join(dict.fromkeys([*(["breaking"] if breaks else []), *others])) or "–"

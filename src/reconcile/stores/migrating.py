@@ -115,6 +115,8 @@ class Script:
     """Routines it makes, by name, with what is dangerous inside: it matters where one is called."""
     calls: tuple[tuple[str, int, int], ...] = ()
     """Names that are called: name, line, column."""
+    breaks: tuple[str, ...] = ()
+    """What of it clients of the old schema notice: "DROP TABLE a (line 3)"."""
     deletes: tuple[tuple[int, int], ...] = ()
     """Where it deletes rows or objects, all or some of them, or may do anything: line, column."""
 

@@ -80,6 +80,7 @@ def _entry(standing: Standing, kept: Json) -> dict[str, Json]:
         ]
         entry["faults"] = [{"line": f.line, "column": f.column, "what": f.what} for f in migration.up.faults]
         entry["now"] = alike(migration, row)
+        entry["breaks"] = list(migration.up.breaks)
     if standing.progress is not None:
         entry["transactions_done"] = standing.progress.done
     return entry

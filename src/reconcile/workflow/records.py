@@ -136,7 +136,9 @@ def _outline(document: Json) -> dict[str, Json]:
     if document is None:
         return {}
     versions = {s["name"]: s["schema_version"] for s in document["stores"] if s["schema_version"]}
-    told = {key: document.get(key) for key in ("command", "reason", "migrations")}  # older reports have none
+    told = {
+        key: document.get(key) for key in ("command", "reason", "migrations", "breaking", "impact")
+    }  # older reports have none
     return {"summary": document["summary"], "commit": document["commit"], "schema_versions": versions, **told}
 
 

@@ -182,8 +182,30 @@ def script(text: str, verifying: bool = False) -> Script:
         comments,
         look.defined(where),
         look.called(where),
-        tuple(where(at) for tokens in whole for at in _deletes(tokens)),
+        breaks=tuple(f"{' '.join(t.text for t in s[:8])} (line {where(s[0].at)[0]})" for s in whole if _breaks(s)),
+        deletes=tuple(where(at) for tokens in whole for at in _deletes(tokens)),
     )
+
+
+_KEPT = frozenset(("CONSTRAINT", "DEFAULT", "NOT", "IDENTITY", "EXPRESSION"))
+"""What of a column goes without its clients noticing."""
+_QUIET = frozenset(
+    ("INDEX", "TRIGGER", "POLICY", "RULE", "STATISTICS", "PUBLICATION", "SUBSCRIPTION", "EVENT", "CONSTRAINT")
+)
+
+
+def _breaks(tokens: Sequence[Piece]) -> bool:
+    """Whether a statement takes away, renames or narrows what clients use by name."""
+    words = [t.word for t in tokens]
+    if words[0] not in ("DROP", "ALTER") or words[1:2] == [] or words[1] in _QUIET:
+        return False
+    if words[0] == "DROP":
+        return True
+    pairs = set(zip(words, [*words[1:], ""], strict=True))
+    dropped = any(first == "DROP" and second not in _KEPT for first, second in pairs)
+    renamed = any(first == "RENAME" and second != "CONSTRAINT" for first, second in pairs)
+    typed = words[1] == "TABLE" and ("TYPE" in words or ("SET", "NOT") in pairs)
+    return dropped or renamed or typed or ("SET", "SCHEMA") in pairs
 
 
 def _deletes(tokens: Sequence[Piece]) -> Iterator[int]:
