@@ -29,7 +29,7 @@ class Unknown(Exception):
 
 @cache
 def load(name: str) -> dict[str, Any]:
-    """A schema by file name, as JSON.
+    """A schema by file name, as JSON; that of the project has the settings of every kind of store.
 
     Raises:
         FileNotFoundError: the installation lacks it.
@@ -37,8 +37,34 @@ def load(name: str) -> dict[str, Any]:
     for folder in FOLDERS:
         if (path := folder / name).is_file():
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return found
+            return _with_kinds(found) if name == "project.schema.json" else found
     raise FileNotFoundError(f"{name} is in none of {', '.join(map(str, FOLDERS))}")
+
+
+def _with_kinds(project: dict[str, Any]) -> dict[str, Any]:
+    """The project's schema with the kinds of store that its file does not have yet."""
+    known = project["$defs"]["store"]["properties"]["kind"]["enum"]
+    kinds = sorted(path.parent.name for path in (_HERE / "stores").glob("*/__init__.py"))
+    for kind in kinds:
+        if kind not in known:
+            project = with_kind(project, kind, load(f"{kind}.schema.json")["$defs"]["store"])
+    return project
+
+
+def with_kind(project: dict[str, Any], kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The project's schema with the settings of a kind of store: what its own schema says under `$defs.store`.
+
+    The file has those of the kinds that come with the tool, for editors that read it: scripts/docs.py writes them.
+    """
+    found: dict[str, Any] = json.loads(json.dumps(project))
+    store, partial = found["$defs"]["store"], found["$defs"]["partial_store"]
+    if kind not in store["properties"]["kind"]["enum"]:
+        for one in (store, partial):
+            one["properties"]["kind"]["enum"].append(kind)
+        chosen = {"properties": {"kind": {"const": kind, "description": "The kind of store."}}, "required": ["kind"]}
+        store["allOf"].append({"if": chosen, "then": {"$ref": f"#/$defs/{kind}"}})
+    found["$defs"][kind] = settings
+    return found
 
 
 @cache

@@ -31,6 +31,7 @@ _PLURALS = {
     "vocabulary": "vocabularies",
     "alias": "aliases",
     "default_privileges": "default privileges",
+    "family": "families",
     "index": "indexes",
     "payload_index": "payload indexes",
     "policy": "policies",
