@@ -117,7 +117,9 @@ def test_a_protected_table_protects_what_is_in_it(folder: Folder) -> None:
     sql(folder, "ALTER TABLE drafts ALTER id DROP DEFAULT")
     folder.settings["protect"] = ["app.table.public.draft"]
     folder.declare(app=OLD.replace(drafts, changes["rewrites-table"]))
-    assert folder.command("apply", "--auto-approve").returncode == Exit.CLEAN
+    done = folder.command("apply", "--auto-approve")
+    assert done.returncode == Exit.CLEAN
+    assert re.search(r"protect app.table.public.draft \(reconcile.yaml:\d+:\d+\) is neither declared nor", done.stdout)
 
 
 def test_the_pasted_approval_passes(folder: Folder) -> None:

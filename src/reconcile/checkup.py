@@ -88,7 +88,8 @@ def limited(
         default: the limit where none is declared; None for none.
     """
     declared = limits.get(key)
-    said = f"{what}; the limit is {declared if declared is not None else default}"
+    unit = " %" if key.endswith("_percent") else ""
+    said = f"{what}; the limit is {declared if declared is not None else default}{unit}"
     if not reached:
         return Check(topic, Verdict.GOOD, what if declared is None else said)
     if declared is None:

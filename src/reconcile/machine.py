@@ -22,8 +22,9 @@ class Machine:
     memory: int | None = None
     """In bytes, as is the free part of it."""
     free_memory: int | None = None
-    cpu_percent: float | None = None
-    """Processes that run or wait for a processor, in percent of the processors: the last minute's average."""
+    load: float | None = None
+    """Processes that run or wait for a processor: the last minute's average."""
+    processors: int = 1
 
 
 def look(here: bool = True, proc: Path = Path("/proc")) -> Machine:
@@ -36,7 +37,7 @@ def look(here: bool = True, proc: Path = Path("/proc")) -> Machine:
         load = float((proc / "loadavg").read_text().split()[0])
     except (OSError, KeyError, ValueError, IndexError):
         return Machine()
-    return Machine(total, free, 100 * load / (os.cpu_count() or 1))
+    return Machine(total, free, load, os.cpu_count() or 1)
 
 
 def free_disk(folder: str) -> int | None:
@@ -101,11 +102,13 @@ def checks(limits: Mapping[str, object], machine: Machine, disk: int | None, siz
         used = 100 * (1 - machine.free_memory / machine.memory)
         full = used > float(str(limits.get("memory_percent", MEMORY_PERCENT)))
         yield limited(Topic.MEMORY, f"{used:.0f} % used", full, "memory_percent", limits, default=MEMORY_PERCENT)
-    if machine.cpu_percent is None:
+    if machine.load is None:
         yield _untold(Topic.LOAD, "the server does not tell of its processors", limits, "cpu_percent")
     else:
-        busy = machine.cpu_percent > float(str(limits.get("cpu_percent", CPU_PERCENT)))
-        told = f"processors {machine.cpu_percent:.0f} % busy"
+        percent = 100 * machine.load / machine.processors
+        busy = percent > float(str(limits.get("cpu_percent", CPU_PERCENT)))
+        many = f"{machine.processors} processors" if machine.processors > 1 else "1 processor"
+        told = f"{many}, {machine.load:.1f} processes want one: {percent:.0f} %"
         yield limited(Topic.LOAD, told, busy, "cpu_percent", limits, default=CPU_PERCENT)
 
 

@@ -8,10 +8,14 @@ from typing import Any
 
 from reconcile.errors import Problem, ReconcileError
 from reconcile.hazards import Hazard
-from reconcile.policy import Allowance, Approval, Policy, Protection
+from reconcile.model import Source
+from reconcile.policy import GLOB, Allowance, Approval, Policy, Protection
 from reconcile.rules import Limit, Promotion, Window
 from reconcile.suggest import meant
 from reconcile.yamlio import Map, Seq
+
+_HAND = ("backfill", "migration")
+"""Kinds that every store has: data that somebody changes."""
 
 
 def policy(declared: Map, shared: bool) -> Policy:
@@ -68,6 +72,39 @@ def protection(*parts: Seq | None) -> tuple[Protection, ...]:
     return tuple(Protection(glob, part.at(i)) for part in parts if part for i, glob in enumerate(part))
 
 
+def addresses(part: Map, stores: Mapping[str, Map]) -> Iterator[Problem]:
+    """What `protect` and `approvals` name and can be no address: it would protect, or allow, nothing.
+
+    Args:
+        part: the project's or the environment's part of the file.
+        stores: by name as declared, all of which are known to be right.
+    """
+    for index, glob in enumerate(part.get("protect") or ()):
+        yield from _unlike(glob, part["protect"].at(index), stores)
+    for entry in part.get("approvals") or ():
+        yield from _unlike(entry["change"], entry.value_at("change"), stores)
+
+
+def _unlike(glob: str, where: Source, stores: Mapping[str, Map]) -> Iterator[Problem]:
+    store, dot, rest = glob.partition(".")
+    kind, _, name = rest.partition(".")
+    if GLOB & set(store):
+        return
+    if store not in stores:
+        hint = meant(store, stores) if dot else "write STORE.KIND.NAME, where * stands for anything"
+        yield Problem(f'"{glob}" is of no store: there is no "{store}"', where=where, hint=hint)
+    elif not GLOB & set(kind):
+        from reconcile.stores import package
+
+        declared = stores[store]["kind"]
+        kinds = sorted({*package(declared).ranks, *_HAND})
+        if kind not in kinds:
+            yield Problem(f'"{glob}": {declared} has no "{kind}"', where=where, hint=meant(kind, kinds))
+        elif not name:
+            hint = f"write {store}.{kind}.NAME, or {store}.{kind}.* for all of them"
+            yield Problem(f'"{glob}" is no address: the name is missing', where=where, hint=hint)
+
+
 def problems(document: Map, environment: str, declared: Map, environments: Iterable[str]) -> Iterator[Problem]:
     """What is wrong in the rules of one environment.
 
@@ -102,7 +139,8 @@ def problems(document: Map, environment: str, declared: Map, environments: Itera
             hint = meant(promotion.environment, environments)
             yield Problem(f'there is no environment "{promotion.environment}"', where=where, hint=hint)
         elif promotion.environment == environment:
-            yield Problem(f"{environment} cannot be promoted from itself", where=where, hint="name another environment")
+            hint = "write it in `environments:`, under those that come after"
+            yield Problem(f"{environment} cannot be promoted from itself", where=where, hint=hint)
     for entry in document.get("approvals") or ():
         try:
             date.fromisoformat(entry["until"])

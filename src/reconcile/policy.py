@@ -84,6 +84,10 @@ class Allowance:
         return word if self.glob == "*" else f"{word}={self.glob}"
 
 
+GLOB = frozenset("*?[")
+"""Characters of a pattern."""
+
+
 def matches(address: str, glob: str) -> bool:
     """Whether the glob covers the address, or is the address."""
     return address == glob or fnmatchcase(address, glob)  # a name may hold a glob's [

@@ -284,6 +284,8 @@ def _environment_problems(document: Map, environment: str, directory: Path) -> I
         yield from policies.problems(part, environment, merged.get("policy") or Map(), _environments(document))
     if not misfits:
         known = {k: v for k, v in stores.items() if k not in unknown}
+        for part in (document, over):
+            yield from policies.addresses(part, known)
         if merged.get("migrations"):
             from reconcile.migrations import declared
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,20 @@ def lines(checks: Any) -> list[str]:
         ({"free_disk": "2GB"}, ["good disk: 3 GB free; the limit is 2GB"]),
         ({"free_disk": "4GB"}, ["stops disk: 3 GB free; the limit is 4GB"]),
         ({"free_memory": "1GB"}, ["stops memory: 512 MB of 8 GB free; the limit is 1GB"]),
-        ({"memory_percent": 95}, ["good memory: 94 % used; the limit is 95"]),
-        ({}, ["warning memory: 94 % used; the limit is 90", "warning load: processors 150 % busy; the limit is 80"]),
-        ({"cpu_percent": 200}, ["good load: processors 150 % busy; the limit is 200"]),
-        ({"cpu_percent": 100}, ["stops load: processors 150 % busy; the limit is 100"]),
+        ({"memory_percent": 95}, ["good memory: 94 % used; the limit is 95 %"]),
+        (
+            {},
+            [
+                "warning memory: 94 % used; the limit is 90 %",
+                "warning load: 2 processors, 3.0 processes want one: 150 %; the limit is 80 %",
+            ],
+        ),
+        ({"cpu_percent": 200}, ["good load: 2 processors, 3.0 processes want one: 150 %; the limit is 200 %"]),
+        ({"cpu_percent": 100}, ["stops load: 2 processors, 3.0 processes want one: 150 %; the limit is 100 %"]),
     ],
 )
 def test_a_declared_limit_stops_and_a_default_one_is_told(limits: dict[str, object], said: list[str]) -> None:
-    found = lines(machine.checks(limits, machine.Machine(8 * GB, GB // 2, 150.0), 3 * GB))
+    found = lines(machine.checks(limits, machine.Machine(8 * GB, GB // 2, 3.0, 2), 3 * GB))
     assert [line for line in said if line not in found] == []
 
 
@@ -55,7 +62,7 @@ def test_a_machine_without_proc_tells_nothing(tmp_path: Path) -> None:
     assert machine.look(True, tmp_path) == machine.Machine() == machine.look(False)
     (tmp_path / "meminfo").write_text("MemTotal: 1024 kB\nMemAvailable: 512 kB\n")
     (tmp_path / "loadavg").write_text("0.00 0.10 0.20 1/100 4242\n")
-    assert machine.look(True, tmp_path) == machine.Machine(1024 * 1024, 512 * 1024, 0.0)
+    assert machine.look(True, tmp_path) == machine.Machine(1024 * 1024, 512 * 1024, 0.0, os.cpu_count() or 1)
     assert machine.free_disk("/no/such/folder") is None
 
 

@@ -154,7 +154,7 @@ def test_the_refusal_prints_an_approval_that_can_be_pasted(tmp_path: Path) -> No
 
 # --- in reconcile.yaml ---------------------------------------------------------------------------------------------
 
-PROJECT = "version: 1\nname: shop\nstores: {app: {kind: postgres, url: x}}\n"
+PROJECT = "version: 1\nname: shop\nstores: {app: {kind: postgres, url: x}, graph: {kind: neo4j, url: x}}\n"
 
 
 def load(directory: Path, text: str, environment: str | None = None) -> Project:
@@ -171,9 +171,15 @@ def load(directory: Path, text: str, environment: str | None = None) -> Project:
         ("policy: {promoted_from: stagin}\nenvironments: {staging: {}}", 'did you mean "staging"'),
         ("environments: {staging: {policy: {promoted_from: staging}}}", "cannot be promoted from itself"),
         ("policy: {block: [build-index]}", 'unknown hazard "build-index" in block; did you mean "builds-index"'),
-        ("approvals: [{change: a, hazard: deletes-data, reason: r, until: 2026-02-30}]", "there is no day 2026-02-30"),
-        ("approvals: [{change: a, hazard: deletes-dat, reason: r, until: 2026-02-03}]", "deletes-dat"),
-        ("approvals: [{change: a, hazard: deletes-data, until: 2026-02-03}]", "reason"),
+        (
+            "approvals: [{change: app.table.a, hazard: deletes-data, reason: r, until: 2026-02-30}]",
+            "there is no day 2026-02-30",
+        ),
+        ("approvals: [{change: app.table.a, hazard: deletes-dat, reason: r, until: 2026-02-03}]", "deletes-dat"),
+        ("approvals: [{change: app.tabel.a, hazard: deletes-data, reason: r, until: 2026-02-03}]", 'mean "table"'),
+        ("protect: [shop.table.public.a]", 'there is no "shop"'),
+        ("protect: [app.table]", "the name is missing"),
+        ("approvals: [{change: app.table.a, hazard: deletes-data, until: 2026-02-03}]", "reason"),
     ],
 )
 def test_mistakes_are_told_with_their_line(tmp_path: Path, text: str, message: str) -> None:
@@ -195,8 +201,8 @@ def test_an_environment_adds_approvals_and_protection_and_asks_for_its_name(tmp_
     )
     assert str(project.policy.at("window")) == "reconcile.yaml:17:7"
     assert [p.glob for p in project.protect] == ["app.table.public.notes", "app.column.public.notes.*"]
-    one = "  - {change: a, hazard: deletes-data, reason: r, until: 2026-12-01}\n"
-    text = f"approvals:\n{one}environments:\n  a: {{protect: [x]}}\n  b:\n    approvals:\n    {one.strip()}\n"
+    one = "  - {change: app.table.a, hazard: deletes-data, reason: r, until: 2026-12-01}\n"
+    text = f"approvals:\n{one}environments:\n  a: {{protect: [app.*]}}\n  b:\n    approvals:\n    {one.strip()}\n"
     found = {e: load(tmp_path, text, e) for e in ("a", "b")}
     assert [len(found[e].approvals) for e in "ab"] == [1, 2]
     assert [len(found[e].protect) for e in "ab"] == [1, 0]

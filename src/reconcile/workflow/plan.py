@@ -21,7 +21,7 @@ from reconcile.machine import seconds_of
 from reconcile.model import Address, Json
 from reconcile.order import Choice
 from reconcile.plan import Plan, ResourceChange, Steps, StoreView, build
-from reconcile.policy import Allowance, blocked, matches
+from reconcile.policy import GLOB, Allowance, blocked, matches
 from reconcile.stores.base import Receipt, Shared
 from reconcile.suggest import meant
 from reconcile.survey import Reading, Survey, reading, survey, unrecorded
@@ -190,7 +190,7 @@ def shaped(found: Survey, read_seconds: float, choice: Choice, *, alone: bool = 
     if built.resource_changes:
         reverse = wayback.told(found, made, built.changes) if back else wayback.in_short(made, built.changes)
         observed = {**observed, "reverse": reverse}
-    notes = [*observed["notes"], *built.remarks, *_idle_allowances(made)]
+    notes = [*observed["notes"], *built.remarks, *_idle_allowances(made), *_idle_protection(found.reading)]
     decided = judged(project, made, datetime.now(UTC))
     stops = [refusal.to_json() for refusal in rules.sizes(project.policy, rewrites(made))]
     more = {
@@ -238,6 +238,14 @@ def _idle_allowances(made: Plan) -> list[str]:
         for text in made.options.allow
         if "=" in text and not any(Allowance.parse(text).permits(Hazard(e["hazard"]), e["address"]) for e in needed)
     ]
+
+
+def _idle_protection(found: Reading) -> list[str]:
+    """An entry of `protect:` that names something which is neither declared nor there: often a slip."""
+    named = [p for p in found.project.protect if not GLOB & set(p.glob)]
+    states = (*found.lives.values(), found.desired) if named else ()
+    known = {str(address) for state in states for address in state.resources}
+    return [f"protect {p.glob} ({p.source}) is neither declared nor there" for p in named if p.glob not in known]
 
 
 def _seen(found: Survey, change: Change) -> Json:

@@ -142,9 +142,9 @@ def _machine(read: Read, limits: Mapping[str, Json], data: str | None) -> Iterat
         told = f"heap {units.size(int(heap['used']))} of {units.size(most)}"
         yield Check(Topic.MEMORY, Verdict.GOOD, told)
         load = float(system.get("SystemLoadAverage") or -1)
-        if here.cpu_percent is None and load >= 0:
-            busy = 100 * load / max(int(system.get("AvailableProcessors") or 1), 1)
-            here = machine.Machine(here.memory, here.free_memory, busy)
+        if here.load is None and load >= 0:
+            processors = max(int(system.get("AvailableProcessors") or 1), 1)
+            here = machine.Machine(here.memory, here.free_memory, load, processors)
     yield from machine.checks(limits, here, disk)
 
 
