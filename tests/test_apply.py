@@ -350,6 +350,23 @@ def test_drift_kept_is_left_while_the_rest_is_applied(folder: Folder) -> None:
     assert live["app.column.public.documents.path"]["comment"] == "Where"
 
 
+def test_drift_that_was_kept_is_drift_the_next_time_too(folder: Folder) -> None:
+    """Also where another attribute of the same address is applied meanwhile."""
+    size = "app.column.public.documents.size"
+    drifted(folder, "keep").apply()
+    text = OLD.replace("default: 0", "default: 0, comment: Bytes")
+    for declared in (text, text, text.replace("Bytes", "In bytes")):
+        plan = folder.declare(app=declared).plan()
+        assert plan.observed["kept"] == [size]
+        workflow.apply(folder.load(), plan)
+        assert [entry["address"] for entry in workflow.drift(folder.load())["drift"]] == [size]
+    assert folder.live()[size]["default"] == "9" and folder.live()[size]["comment"] == "In bytes"
+    assert not folder.plan().steps and not folder.plan().observed["records"]
+    folder.settings["policy"] = {"on_drift": "refuse"}
+    with pytest.raises(BlockedError, match=re.escape(f"reverts-drift={size}")):
+        folder.declare().apply()
+
+
 def test_drift_reverted_needs_no_allowance_where_the_policy_says_so(folder: Folder) -> None:
     drifted(folder, "revert").apply()
     assert folder.live()["app.column.public.documents.size"]["default"] == "0"

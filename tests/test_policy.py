@@ -136,6 +136,9 @@ def test_the_pasted_approval_passes(folder: Folder) -> None:
 def test_rules_of_the_moment_stop_an_apply_all_at_once_and_change_nothing(folder: Folder) -> None:
     far = DAYS[(datetime.now(UTC) + timedelta(days=3)).weekday()]
     folder.settings["policy"] = {"window": {"days": [far]}, "run_from": ["ci"], "require_backup": True}
+    folder.declare(app=WIDER)
+    blocked = folder.command("apply", "--auto-approve", CI="").stderr
+    assert re.search(r"policy window.*rewrites-table: .*to allow them, add: ", blocked, re.S), blocked
     folder.declare(app=MORE)
     before = folder.live()
     local = folder.command("apply", "--auto-approve", CI="")

@@ -302,14 +302,19 @@ def _followed(applied: Mapping[Address, Applied], desired: State) -> Set[Address
     return found
 
 
-def _keep_drift(before: Resource, after: Resource, applied: Mapping[str, Json]) -> tuple[Resource, bool]:
-    """`after` with the attributes that only the store moved left as they are live."""
+def left_alone(before: Resource, after: Resource, applied: Mapping[str, Json]) -> list[str]:
+    """The attributes that only the store moved: as applied they are what is declared still."""
     live, wanted = before.attributes(), after.attributes()
-    fields = [
+    return sorted(
         key for key in {*live, *wanted} if live.get(key) != wanted.get(key) and wanted.get(key) == applied.get(key)
-    ]
+    )
+
+
+def _keep_drift(before: Resource, after: Resource, applied: Mapping[str, Json]) -> tuple[Resource, bool]:
+    """`after` with what is left alone as it is live."""
+    keys = left_alone(before, after, applied)
     names = {f.metadata.get("json", name): name for name, f in after.__dataclass_fields__.items()}
-    return after.replace(**{names[key]: getattr(before, names[key]) for key in fields}), bool(fields)
+    return after.replace(**{names[key]: getattr(before, names[key]) for key in keys}), bool(keys)
 
 
 def _ownership(

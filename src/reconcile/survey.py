@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from reconcile import kept, memo, pending, rolled
-from reconcile.diff import Difference, Options, diff
+from reconcile.diff import Difference, Options, diff, left_alone
 from reconcile.errors import PlanError, Problem, ProjectError, ReconcileError
 from reconcile.ledger import Ledger
 from reconcile.ledger_rows import Applied
@@ -340,7 +340,7 @@ def _followed(
 
 def rows(found: Survey, run: str) -> tuple[list[Applied], list[Address]]:
     """What the ledger should hold now but does not: rows to write, addresses to forget."""
-    new = [_applied(*pair, run) for pair in unrecorded(found)]
+    new = [_applied(*entry, run) for entry in unrecorded(found)]
     gone = [
         address
         for name, difference in found.differences.items()
@@ -353,24 +353,30 @@ def rows(found: Survey, run: str) -> tuple[list[Applied], list[Address]]:
     return new, gone
 
 
-def unrecorded(found: Survey) -> Iterator[tuple[Resource, Resource, Address]]:
-    """Declared and live alike, but not in the ledger as such: (desired, live, where it stands)."""
+def unrecorded(found: Survey) -> Iterator[tuple[Resource, Json, Json, Address]]:
+    """Declared and live alike, but not in the ledger as such: (live, its declared and canonical form, where it stands).
+
+    Of what `on_drift: keep` leaves alone the canonical form has what was applied: it is drift the next time too.
+    """
     applied, forms = found.reading.applied, found.reading.desired.forms()
     for name, difference in found.differences.items():
         canonical = found.canonical[name]
         wanted, seen, raw = canonical.state.resources, difference.live.resources, difference.raw
-        now = None if difference.seen is difference.live else difference.seen
+        now, left = None if difference.seen is difference.live else difference.seen, set(difference.kept)
         for address in difference.equal:
             where = raw.get(address, address) if raw else address
             if now is not None and now.get(where) is not seen[address] and not _alike(now.get(where), seen[address]):
                 continue  # equal once a rename has been carried out, which it has not
             old = applied.get(address)
-            if old is not None and old.live == where:
-                if address in canonical.same and old.declared_text == old.canonical_text == forms[address]:
-                    continue  # most there are, and no form had to be made
-                if (old.declared, old.canonical) == _forms(wanted[address], seen[address]):
-                    continue
-            yield wanted[address], seen[address], where
+            known = old if old and old.live == where else None
+            if known and address in canonical.same and known.declared_text == known.canonical_text == forms[address]:
+                continue  # most there are, and no form had to be made
+            forms_now = _forms(wanted[address], seen[address])
+            if old and address in left:
+                forms_now = (forms_now[0], _as_applied(wanted[address], seen[address], forms_now[1], old.canonical))
+            if known and (known.declared, known.canonical) == forms_now:
+                continue
+            yield seen[address], *forms_now, where
 
 
 def _alike(now: Resource | None, after: Resource) -> bool:
@@ -386,5 +392,12 @@ def _forms(desired: Resource, live: Resource) -> tuple[Json, Json]:
     return declared, declared_only(seen, declared) if live.unset_is_unmanaged else seen
 
 
-def _applied(desired: Resource, live: Resource, where: Address, run: str) -> Applied:
-    return Applied.of(live.address, *_forms(desired, live), fingerprint(live), where, run)
+def _as_applied(desired: Resource, live: Resource, canonical: Json, applied: Json) -> Json:
+    """The canonical form with what was left alone as it was applied."""
+    keys = left_alone(live, desired, applied)
+    rest = {key: value for key, value in canonical.items() if key not in keys}
+    return {**rest, **{key: applied[key] for key in keys if key in applied}}
+
+
+def _applied(live: Resource, declared: Json, canonical: Json, where: Address, run: str) -> Applied:
+    return Applied.of(live.address, declared, canonical, fingerprint(live), where, run)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconcile import rules
-from reconcile.errors import BlockedError, RefusedError
+from reconcile.errors import BlockedError, ReconcileError, RefusedError
 from reconcile.facts import Verb
 from reconcile.hazards import Hazard
 from reconcile.ledger_rows import Run
@@ -44,29 +44,44 @@ class Admitted:
         return {**permitted, **({"backup": self.backup} if self.backup is not None else {})}
 
 
-def admit(project: Project, made: Plan, backup: str | None = None, *, asking: bool = False) -> Admitted:
+def admit(project: Project, made: Plan, backup: str | None = None) -> Admitted:
     """Ask policy.
 
     Args:
         backup: what who applies says of a backup; `points.OWN`: the run makes one before its first step.
-        asking: nothing is applied now, and evidence of a backup not given yet.
 
     Raises:
         BlockedError: a step is not allowed, or a rule stops the apply; names all of it.
         RefusedError: only the window is shut.
     """
+    admitted, found = _asked(project, made, backup, asking=False)
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        found.sort(key=lambda error: error.hint is not None)  # what is to be pasted stands after its reasons
+        hints = "\n  ".join(error.hint for error in found if error.hint)
+        raise BlockedError("\n".join(error.what for error in found), hint=hints or None)
+    return admitted
+
+
+def objections(project: Project, made: Plan) -> list[ReconcileError]:
+    """What `admit` would say, if it were applied now with evidence of a backup where somebody has to give it."""
+    return _asked(project, made, None, asking=True)[1]
+
+
+def _asked(project: Project, made: Plan, backup: str | None, *, asking: bool) -> tuple[Admitted, list[ReconcileError]]:
     now = datetime.now(UTC)
-    found = judged(project, made, now)
-    if found.blocked:
-        reasons, hint = refusal(found.blocked, now.date())
-        raise BlockedError(f"the plan has steps that are not allowed:\n{reasons}", hint=hint)
+    judgement = judged(project, made, now)
+    found = list[ReconcileError]()
+    if judgement.blocked:
+        reasons, hint = refusal(judgement.blocked, now.date())
+        found.append(BlockedError(f"the plan has steps that are not allowed:\n{reasons}", hint=hint))
     if made.observed.get("unproved"):
-        raise BlockedError(
-            f"these cannot be proved equal or different here:\n{_unproved(made.observed['unproved'])}",
-            hint="declare each as the store has it (`reconcile plan` shows both), or see `equality:` of the store",
-        )
+        what = f"these cannot be proved equal or different here:\n{_unproved(made.observed['unproved'])}"
+        hint = "declare each as the store has it (`reconcile plan` shows both), or see `equality:` of the store"
+        found.append(BlockedError(what, hint=hint))
     if not made.steps:
-        return Admitted(found.permitted)
+        return Admitted(judgement.permitted), found
     evidence, lacks = _backup(project, backup, now)
     later = asking and evidence is None and not project.policy.backup_command
     facts = rules.Facts(
@@ -79,8 +94,9 @@ def admit(project: Project, made: Plan, backup: str | None = None, *, asking: bo
         seconds=estimate(made),
         rewrites=rewrites(made),
     )
-    _refuse(rules.refusals(project.policy, facts), project)
-    return Admitted(found.permitted, evidence)
+    if refusals := rules.refusals(project.policy, facts):
+        found.append(_refused(refusals, project))
+    return Admitted(judgement.permitted, evidence), found
 
 
 def judged(project: Project, made: Plan, now: datetime) -> Judgement:
@@ -164,14 +180,14 @@ def refuse_large(made: Plan, found: Reading) -> None:
         if live is not None:
             table = live.container or address
             measured[str(address)] = found.stores[address.store].session.measure({table}).get(table, {})
-    _refuse(rules.sizes(found.project.policy, measured), found.project)
+    if refusals := rules.sizes(found.project.policy, measured):
+        raise _refused(refusals, found.project)
 
 
-def _refuse(found: list[rules.Refusal], project: Project) -> None:
-    if found:
-        lines = "\n".join(map(str, found))
-        kind = RefusedError if all(refusal.passes for refusal in found) else BlockedError
-        raise kind(f"the policy of {project.environment} stops this apply; nothing was changed:\n{lines}")
+def _refused(found: list[rules.Refusal], project: Project) -> ReconcileError:
+    lines = "\n".join(map(str, found))
+    kind = RefusedError if all(refusal.passes for refusal in found) else BlockedError
+    return kind(f"the policy of {project.environment} stops this apply; nothing was changed:\n{lines}")
 
 
 def _backup(project: Project, said: str | None, now: datetime) -> tuple[str | None, str | None]:

@@ -20,7 +20,7 @@ from reconcile.stores import package
 from reconcile.stores.base import StoreSpec
 from reconcile.survey import Reading, open_ledger, reading
 from reconcile.workflow import asserting
-from reconcile.workflow.admission import admit, no_unfinished
+from reconcile.workflow.admission import no_unfinished, objections
 from reconcile.workflow.plan import planned
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _report(found: Reading, options: Options, made: Plan | None) -> dict[str, Js
             about.append(_stop(error))
     steps = made.steps if made is not None else ()
     if made is not None:
-        about += _tried(lambda: _admitted(project, made))
+        about += map(_stop, objections(project, made))
     ledger = found.ledger.check()
     ledger += _tried(lambda: no_unfinished(found.ledger.unfinished()))
     stores = [
@@ -119,10 +119,6 @@ def _report(found: Reading, options: Options, made: Plan | None) -> dict[str, Js
         plan |= {"steps": len(steps), "digest": planfile.to_json(made)["digest"]}
     results = asserting.before(found, made)
     return _whole(project, stores, {"placement": found.ledger.placement, "checks": _json(ledger)}, plan, results)
-
-
-def _admitted(project: Project, made: Plan) -> None:
-    admit(project, made, asking=True)
 
 
 def _apart(project: Project, failed: ReconcileError) -> dict[str, Json]:
