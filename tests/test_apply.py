@@ -362,6 +362,9 @@ def test_drift_that_was_kept_is_drift_the_next_time_too(folder: Folder) -> None:
         assert [entry["address"] for entry in workflow.drift(folder.load())["drift"]] == [size]
     assert folder.live()[size]["default"] == "9" and folder.live()[size]["comment"] == "In bytes"
     assert not folder.plan().steps and not folder.plan().observed["records"]
+    sql(folder, "ALTER TABLE documents DROP path")
+    assert "but for 2 moves in the store that are left alone." in folder.command("apply", "--auto-approve").stdout
+    assert "app.column.public.documents.path" not in folder.live()
     folder.settings["policy"] = {"on_drift": "refuse"}
     with pytest.raises(BlockedError, match=re.escape(f"reverts-drift={size}")):
         folder.declare().apply()

@@ -146,6 +146,9 @@ def _compare(
         if before is None and live.partial:
             found.unknown.append(address)
             continue
+        if before is None and policy.on_drift == "keep" and address in applied:
+            found.kept.append(address)
+            continue
         if before is not None and before.live_name and policy.names == "enforce":
             found.changes.append(package.rename(before, after))
             before = before.replace(live_name=None)

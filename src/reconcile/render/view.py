@@ -97,7 +97,14 @@ def summary(plan: Json) -> str:
         whole = plan["complete"] and not unseen
         where = "The stores are" if whole else "What can be seen is" if unseen else "What was looked at is"
         waits = len(_waiting(plan))
-        rest = f", but for {words.counted(waits, 'change')} that wait{'s' * (waits == 1)}" if waits else ""
+        but = [f"{words.counted(waits, 'change')} that wait{'s' * (waits == 1)}"] if waits else []
+        left = len(observed.get("kept", ()))
+        but += (
+            [f"{words.counted(left, 'move')} in the store that {'is' if left == 1 else 'are'} left alone"]
+            if left
+            else []
+        )
+        rest = f", but for {' and '.join(but)}" if but else ""
         return f"No changes. {where} as declared{rest}" + (f"; apply records {records}." if records else ".")
     counts = observed["summary"]
     verbs = ["add", "change", "rebuild", "replace", *(["rename"] if counts.get("rename") else []), "drop"]
