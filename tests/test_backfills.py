@@ -187,6 +187,13 @@ def test_rules_functions_and_programs(folder: Folder) -> None:
     assert listed["app.backfill.lengths"]["set_aside"] == 1
     assert listed["app.backfill.lengths"]["sample_set_aside"][0]["key"] == 77
     assert folder.plan().steps == ()
+    kept = {(k["address"], k["name"], k["rows"]) for k in workflow.kept_list(folder.load())}
+    assert kept == {("app.backfill.kinds", "old", 204), ("app.backfill.lengths", "set_aside", 1)}
+    told = folder.command("kept", "list").stdout
+    assert "app.backfill.lengths\n     rows that failed, with their errors · for " in told and " · 1 row · " in told
+    workflow.apply(folder.load(), workflow.purge(folder.load(), ["*.lengths"]))
+    assert [k["name"] for k in workflow.kept_list(folder.load())] == ["old"]
+    assert folder.plan().steps == ()
     sql(folder, "UPDATE documents SET title = 'by hand' WHERE id = 3")
     assert workflow.down(folder.load(), "kinds") == 204
     assert sql(folder, "SELECT id, title FROM documents WHERE title IS NOT NULL") == [(3, "by hand")]

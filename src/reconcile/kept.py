@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from reconcile.change import Step
 from reconcile.model import Address, Json, Resource
-from reconcile.plan import Plan
-from reconcile.stores.base import Live
 
-_KEY = "kept "
+if TYPE_CHECKING:
+    from reconcile.plan import Plan
+    from reconcile.stores.base import Live
+
+KEY = "kept "
 """Before the store and the name, in what the ledger knows."""
 
 
@@ -27,11 +30,18 @@ class Kept:
     describe: str
     rows: int | None = None
     bytes: int | None = None
+    backfill: str = ""
+    """The backfill that emptied what it was."""
+
+
+def key(row: Kept) -> str:
+    """What the ledger knows it by."""
+    return f"{KEY}{row.address.partition('.')[0]} {row.name}"
 
 
 def read(known: Mapping[str, Json]) -> dict[str, Kept]:
     """What is kept, by its key in the ledger."""
-    return {k: Kept(**v) for k, v in known.items() if k.startswith(_KEY) and v is not None}
+    return {k: Kept(**v) for k, v in known.items() if k.startswith(KEY) and v is not None}
 
 
 def names(known: Mapping[str, Json], store: str) -> frozenset[str]:
@@ -54,7 +64,7 @@ def entries(plan: Plan, run: str, now: float) -> dict[str, Json]:
 
 
 def _key(step: Step) -> str:
-    return f"{_KEY}{step.address.store} {step.keeps}"
+    return f"{KEY}{step.address.store} {step.keeps}"
 
 
 def not_kept(steps: Iterable[Step], journal: Mapping[str, str]) -> dict[str, Json]:
@@ -64,7 +74,7 @@ def not_kept(steps: Iterable[Step], journal: Mapping[str, str]) -> dict[str, Jso
 
 def over(store: str, kept: Iterable[str]) -> dict[str, Json]:
     """For the ledger: these names are kept no more."""
-    return {f"{_KEY}{store} {name}": None for name in kept}
+    return {f"{KEY}{store} {name}": None for name in kept}
 
 
 def where(row: Kept) -> Address:
@@ -75,7 +85,8 @@ def where(row: Kept) -> Address:
 def purged_at(row: Kept) -> Address:
     """What it is in a plan that deletes it."""
     was = where(row)
-    return Address(was.store, "kept", (was.kind, row.name))
+    own = row.backfill == row.address  # of a backfill, rows of several kinds
+    return Address(was.store, "kept", (was.kind, f"{was.parts[-1]} {row.name}" if own else row.name))
 
 
 def purged(plan: Plan) -> dict[str, Json]:

@@ -87,6 +87,16 @@ class Backfills(Tables):
         )
         return {_key(key): json.loads(str(content)) for key, content in found}
 
+    def row_totals(self) -> list[tuple[str, str, int, float, int]]:
+        """Of each backfill and state: how many rows are kept, since when, and the bytes of what they held."""
+        if not self._db.has("backfill_rows"):
+            return []
+        found = self._sql(
+            "SELECT backfill, state, count(*), min(at), sum(length(content)) FROM {t}backfill_rows"
+            " GROUP BY backfill, state ORDER BY backfill, state"
+        )
+        return [(str(b), str(s), int(str(n)), float(str(at)), int(str(size))) for b, s, n, at, size in found]
+
     def drop_rows(self, backfill: str, keys: Sequence[Json] | None = None, state: str = "old") -> None:
         """Let go of rows that were kept in a state; None: of all of them."""
         if keys is None:

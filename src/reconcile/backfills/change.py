@@ -38,6 +38,9 @@ class RunBackfill(Change):
         entry = self.declared.definition
         form = next(form for form in FORMS if form in entry)
         told = entry.get("description") or _form(form, entry[form])
+        if (first := entry.get("truncate")) is not None:
+            aside = "kept" if first.get("archive", True) else f"not kept: {first['reason']}"
+            told = f"empties {first['place']} ({aside}), then {told}"
         return f"{told}, {entry.get('batch', 500)} rows a batch"
 
     def steps(self, world: World) -> Sequence[Step]:
@@ -45,7 +48,7 @@ class RunBackfill(Change):
         del world
         entry = self.declared.definition
         hazards = {Hazard.LONG_RUNNING, Hazard.NOT_TRANSACTIONAL}
-        if entry.get("deletes"):
+        if entry.get("deletes") or entry.get("truncate"):
             hazards.add(Hazard.DELETES_DATA)
         return [
             Step(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from reconcile.backfills.definition import Definition
 from reconcile.backfills.progress import Progress
 from reconcile.errors import ReconcileError
-from reconcile.model import Json
+from reconcile.model import Address, Json
 from reconcile.stores.filling import Filling
 
 _WORDS = {"at_least": ">=", "at_most": "<="}
@@ -47,6 +47,23 @@ def expected(definition: Definition, total: int) -> None:
             where=str(definition.address),
             hint="nothing was changed; look at what it selects: reconcile backfill run NAME --dry-run",
         )
+
+
+def held(definition: Definition, place: Address) -> Callable[[int], None]:
+    """What looks whether a place that is to be emptied holds as many rows as is declared.
+
+    It raises ReconcileError.
+    """
+
+    def check(rows: int) -> None:
+        if not _meets(rows, definition.truncate["expect"]):
+            raise ReconcileError(
+                f"it empties {place}, which holds {rows} rows, expected {_expected(definition.truncate['expect'])}",
+                where=str(definition.address),
+                hint="nothing was changed; look at what is there, or declare another `expect`",
+            )
+
+    return check
 
 
 def _meets(found: Json, expected: Json) -> bool:

@@ -76,6 +76,8 @@ class Definition:
     keep: Sequence[str] = ()
     """What a statement changes, to be kept."""
     deletes: Json = None
+    truncate: Json = None
+    """The place that is emptied before the first batch."""
 
     @classmethod
     def of(cls, address: Address, entry: Mapping[str, Any]) -> Definition:
@@ -109,7 +111,7 @@ class Definition:
 
     @property
     def _keeps(self) -> tuple[str, ...] | None:
-        if self.target is not None:
+        if self.target is not None or self.truncate is not None:
             return None
         if self.deletes:
             return ("*",)
@@ -147,9 +149,19 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
             if key in entry:
                 context.problem(entry.at(key), f'backfill "{name}" has workers, and `{key}` is kept by one process')
     if "program" in entry:
-        for key in ("down", "keep", "into", "on_error", "workers", "cluster", "rate"):
+        for key in (
+            *(() if "truncate" in entry else ("down",)),
+            "keep",
+            "into",
+            "on_error",
+            "workers",
+            "cluster",
+            "rate",
+        ):
             if key in entry:
                 context.problem(entry.at(key), f'backfill "{name}" is done by a program whole: `{key}` says nothing')
+    if "truncate" in entry:
+        _check_truncate(name, entry, context)
     definition = {k: _plain(v) for k, v in entry.items() if k != "depends_on"}
     if table is not None:
         definition["rules"] = table
@@ -162,6 +174,25 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
         digest=digest(done, files),
         definition={**definition, **({"files": files} if files else {})},
     )
+
+
+def _check_truncate(name: str, entry: Map, context: Context) -> None:
+    """A place that has an address, its rows kept or a reason why not; nothing that cannot be put back."""
+    truncate = entry["truncate"]
+    place = elsewhere(truncate["place"])
+    if place is None or place.kind == "label":
+        hint = "write STORE.table.SCHEMA.NAME or STORE.collection.NAME"
+        context.problem(truncate.value_at("place"), f'backfill "{name}" empties a table or a collection', hint)
+    if not truncate.get("archive", True) and "reason" not in truncate:
+        hint = "write `reason:`, which the plan shows"
+        context.problem(truncate.at("archive"), f'backfill "{name}" keeps nothing of what it empties', hint)
+    if entry.get("down", "restore") != "restore" or ("down" in entry and not truncate.get("archive", True)):
+        hint = "`down: restore`, with what it emptied kept"
+        context.problem(entry.at("down"), f'backfill "{name}" is taken back by what it emptied alone', hint)
+    if "deletes" in entry:
+        context.problem(
+            entry.at("deletes"), f'backfill "{name}" empties a place: `truncate` and `deletes` exclude each other'
+        )
 
 
 def elsewhere(into: str | None) -> Address | None:
@@ -271,4 +302,6 @@ def _waits(entry: Map, context: Context) -> tuple[Wait, ...]:
     target = elsewhere(entry.get("into"))
     if target is not None and target.kind != "label":
         found.append(Wait(target, entry.value_at("into")))
+    if "truncate" in entry and (place := elsewhere(entry["truncate"]["place"])) is not None and place != target:
+        found.append(Wait(place, entry["truncate"].value_at("place")))
     return tuple(found)

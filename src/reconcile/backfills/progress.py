@@ -52,6 +52,8 @@ class Progress:
     """Who does it: nobody else may write it."""
     until: Json = None
     """And the last key of it; None: whatever comes."""
+    emptied: Json = None
+    """What was done about the place that it empties: the name of the archive, and whether it is done."""
     shared: bool = False
     """Whether its ranges have been done by workers."""
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconcile.backfills import checking, forms, program, sharing
+from reconcile.backfills import checking, emptying, forms, program, sharing
 from reconcile.backfills.definition import Definition
 from reconcile.backfills.progress import DONE, Progress
 from reconcile.errors import ReconcileError
@@ -20,6 +20,7 @@ from reconcile.stores.filling import Batch, Filling, Value
 
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
+    from reconcile.stores.truncating import Truncating
 
 TRIES = 6
 """How often a batch is tried while its error is one that passes."""
@@ -43,6 +44,8 @@ class Around:
     stop: Callable[[], str | None] = lambda: None
     share: Callable[[Sequence[int], Callable[[], None]], None] | None = None
     """Has workers do ranges, by their numbers, telling each second; where there are any."""
+    truncates: Truncating | None = None
+    """The store whose place it empties first."""
     busy: Callable[[], str | None] = lambda: None
     """What of its store is over a declared limit of load: then it waits."""
     now: Callable[[], float] = time.time
@@ -71,11 +74,14 @@ class Running:
             ReconcileError: a batch failed, or a limit is reached; what is done stays, and is known to the ledger.
         """
         self._began = self.around.now()
+        if not self.progress.passes and self.progress.emptied is None:
+            self.progress = self._with(before=checking.metrics(self.definition, self.filling))
+        if self.around.truncates is not None and not self.progress.passes:
+            self.around.report(emptying.emptied(self, self.around.truncates))
         self.total = self.filling.count()
         if not self.progress.passes:
             checking.expected(self.definition, self.total)
-            before = checking.metrics(self.definition, self.filling)
-            self.progress = self._with(passes=1, before=before, began=self._began)
+            self.progress = self._with(passes=1, began=self._began)
             self.progress.save(self.definition.address, self.around.ledger)
         self.resumed = self.progress.read > 0 or self.progress.passes > 0
         change = forms.maker(self.definition, self.around.directory)

@@ -44,6 +44,9 @@ def preview(found: Json) -> str:
     """What one would do."""
     lines = [f"{found['address']} would change {found['would_change']} of {found['looked_at']} rows looked at."]
     lines.append(f"Selected: {found['rows']} rows, {found['batches']} batches.")
+    if (empties := found["empties"]) is not None:
+        aside = "which are kept" if empties["kept"] else "which are not kept"
+        lines.append(f"First {empties['place']} is emptied: {empties['rows']} rows, {aside}.")
     if found["cost"]:
         lines.append(f"Cost: {found['cost']:g}.")
     if found["seconds_at_least"] >= 1:

@@ -15,9 +15,15 @@ def render(rows: Sequence[Json]) -> str:
         return "Nothing is kept.\n"
     lines = []
     for row in rows:
-        told = [f"as {row['name']}", f"for {units.duration(row['age'])}", f"run {row['run']}"]
+        own = row["backfill"] == row["address"]
+        told = [
+            row["describe"] if own else f"as {row['name']}",
+            f"for {units.duration(row['age'])}",
+            f"run {row['run']}",
+        ]
         told += [words.counted(row["rows"], "row")] if row["rows"] is not None else []
         told += [units.size(row["bytes"])] if row["bytes"] is not None else []
+        told += [f"emptied by {row['backfill']}"] if row["backfill"] and not own else []
         lines += [f"  {row['address']}", f"     {' · '.join(told)}"]
     more = "Bring back: reconcile kept restore ADDRESS. Delete for good: reconcile kept purge ADDRESS."
     return "\n".join([*lines, "", more]) + "\n"

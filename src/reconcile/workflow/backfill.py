@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconcile import kept as archives
 from reconcile.apply import heartbeat
-from reconcile.backfills import KIND, checking, forms
+from reconcile.backfills import KIND, checking, emptying, forms
 from reconcile.backfills import progress as kept
 from reconcile.backfills.definition import Backfill, Definition
 from reconcile.backfills.progress import Progress
@@ -19,6 +20,7 @@ from reconcile.model import Address, Json
 from reconcile.stores.filling import Batch, Filling, Fills, Value
 from reconcile.suggest import meant
 from reconcile.survey import Reading, open_ledger, reading
+from reconcile.workflow.filling import emptying_store
 from reconcile.workflow.filling import filling as begin
 
 if TYPE_CHECKING:
@@ -62,19 +64,19 @@ def backfills(project: Project) -> list[dict[str, Json]]:
 def preview(project: Project, name: str, sample: int = 5) -> dict[str, Json]:
     """What a backfill would do: counts, shares, a sample, what it would take. Writes nothing.
 
-    Rows are all classified where a table of rules does it; a function or program is given the first batch only.
+    Rows are all classified where a table of rules does it; a function or command is given the rows of the sample only.
 
     Raises:
         ReconcileError: there is no such backfill, or its selection is refused.
     """
-    with _one(project, name) as (_, backfill, definition, filling):
+    with _one(project, name) as (found, backfill, definition, filling):
         total = filling.count()
         change = forms.maker(definition, project.directory)
         counts: dict[str, dict[str, int]] = {}
         read = changed = 0
         shown: list[Json] = []
         began = time.monotonic()
-        for batch in _batches(filling, definition):
+        for batch in _batches(filling, definition, sample):
             values = change(batch)
             read += len(batch.keys)
             changed += len(batch.keys) if values is None else len(values)
@@ -96,12 +98,24 @@ def preview(project: Project, name: str, sample: int = 5) -> dict[str, Json]:
             "cost": definition.cost * total,
             "seconds_at_least": max(by_rate, seconds / read * total if read else 0.0),
             "metrics": checking.metrics(definition, filling),
+            "empties": _emptied(definition, found),
         }
 
 
-def _batches(filling: Filling, definition: Definition) -> Iterator[Batch]:
-    after = None
-    while (batch := filling.read(after, definition.batch)).keys:
+def _emptied(definition: Definition, found: Reading) -> Json:
+    """The place that it would empty first, and how many rows are there."""
+    store = emptying_store(definition, {name: s.session for name, s in found.stores.items()})
+    if store is None:
+        return None
+    place = emptying.place(definition.truncate)
+    return {"place": str(place), "rows": store.held(), "kept": definition.truncate.get("archive", True)}
+
+
+def _batches(filling: Filling, definition: Definition, sample: int) -> Iterator[Batch]:
+    """Batches; of what a function or program is given, for it may cost money, as many rows as are shown."""
+    asked = definition.function is not None or definition.command is not None
+    after, size = None, max(sample, 1) if asked else definition.batch
+    while (batch := filling.read(after, size)).keys:
         yield batch
         after = batch.keys[-1]
 
@@ -143,6 +157,8 @@ def down(project: Project, name: str, tell: Callable[[str], None] = lambda text:
                 hint="write `down: restore` before it runs: what rows hold is kept only then",
             )
         progress = _begun(found, backfill)
+        if definition.truncate is not None:
+            return _refilled(found, backfill, definition, progress)
         back = replace(definition.wanted, once=True, keeps=None)
         restores = definition.down == RESTORE
         gone = restores and bool(definition.deletes)
@@ -159,6 +175,18 @@ def down(project: Project, name: str, tell: Callable[[str], None] = lambda text:
             _undo(found.ledger, backfill.address, progress, run, "down")
             filling.end()
         return changed
+
+
+def _refilled(found: Reading, backfill: Backfill, definition: Definition, progress: Progress) -> int:
+    """Have the place that was emptied hold what it held; how many rows."""
+    store = emptying_store(definition, {name: s.session for name, s in found.stores.items()})
+    assert store is not None
+    with _locked(found.ledger) as run:
+        rows = emptying.put_back(store, progress.emptied, str(backfill.address))
+        name = f"{archives.KEY}{emptying.place(definition.truncate).store} {progress.emptied['name']}"
+        found.ledger.keep(name, None)
+        _undo(found.ledger, backfill.address, progress, run, "down")
+    return rows
 
 
 def _put_back(

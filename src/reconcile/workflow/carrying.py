@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconcile import kept, planfile
 from reconcile.apply import Event, OnEvent, Own, execute
+from reconcile.backfills import keeping
 from reconcile.backfills.change import OP
 from reconcile.change import Phase
 from reconcile.errors import HookError, PartialError, PlanError, ReconcileError
@@ -162,6 +163,7 @@ class Carrying:
         sessions = {name: store.session for name, store in self.found.stores.items()}
         own: Own = {
             OP: Filler(project, self.run, sessions, ledger, self.recorder, stop),
+            keeping.OP: lambda _, call: keeping.forget(ledger, call),
             migrations.OP: Migrator(project, self.run, ledger, self.recorder),
         }
         journal = moments.journal

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from reconcile.apply import Event, OnEvent
+from reconcile.backfills import emptying
 from reconcile.backfills import progress as kept
 from reconcile.backfills.crossing import Crossing
 from reconcile.backfills.definition import Definition
@@ -18,6 +19,7 @@ from reconcile.checkup import Topic, Verdict
 from reconcile.errors import ReconcileError
 from reconcile.stores.base import Session, StoreSpec
 from reconcile.stores.filling import Filling, Fills, Receives
+from reconcile.stores.truncating import Truncates, Truncating
 from reconcile.workflow.sharing import share
 
 if TYPE_CHECKING:
@@ -56,9 +58,28 @@ class Filler:
 
         tell, report = partial(event, "progress"), partial(event, "reported")
         workers = share(self.project, definition, call.args, self.run, self.ledger.held, self.stop, self.ledger.keep)
+        truncates = emptying_store(definition, self.sessions)
         over = busy(session, self.project.stores[step.address.store])
-        around = Around(self.ledger, self.project.directory, session.transient, tell, report, self.stop, workers, over)
+        around = Around(
+            self.ledger, self.project.directory, session.transient, tell, report, self.stop, workers, truncates, over
+        )
         Running(definition, filling(definition, self.sessions), begun, around).run()
+
+
+def emptying_store(definition: Definition, sessions: Mapping[str, Session]) -> Truncating | None:
+    """The store whose place a backfill empties first.
+
+    Raises:
+        ReconcileError: it cannot.
+    """
+    if definition.truncate is None:
+        return None
+    there = emptying.place(definition.truncate)
+    store = sessions.get(there.store)
+    if not isinstance(store, Truncates):
+        hint = "nodes are deleted by a backfill that `deletes`"
+        raise ReconcileError(f"truncate: {there} cannot be emptied", where=str(definition.address), hint=hint)
+    return store.truncating(there)
 
 
 def busy(session: Session, spec: StoreSpec) -> Callable[[], str | None]:

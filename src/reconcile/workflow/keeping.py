@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from reconcile import kept
+from reconcile.backfills import keeping as of_backfills
 from reconcile.diff import Difference, Options
 from reconcile.errors import ReconcileError
 from reconcile.model import Json, State
@@ -29,7 +30,8 @@ def kept_list(project: Project) -> list[Json]:
     ledger = open_ledger(project)
     try:
         now = time.time()
-        rows = sorted(kept.read(ledger.known()).values(), key=lambda row: (row.since, row.address))
+        there = [*kept.read(ledger.known()).values(), *of_backfills.kept_rows(ledger)]
+        rows = sorted(there, key=lambda row: (row.since, row.address))
         return [{**asdict(row), "age": now - row.since} for row in rows]
     finally:
         ledger.close()
@@ -44,8 +46,15 @@ def bring_back(project: Project, address: str, *, allow: Sequence[str] = ()) -> 
         ReconcileError: nothing of this address is kept. Else as `rollback`.
     """
     found = [row for row in kept_list(project) if row["address"] == address]
+    if found and found[-1]["backfill"] == address:
+        hint = f"reconcile backfill down {address}"
+        raise ReconcileError(f"what rows held is put back by the backfill itself: {address}", hint=hint)
     if not found:
         raise ReconcileError(f"nothing of {address} is kept", hint=_hint(project, address))
+    if found[-1]["backfill"]:
+        name = found[-1]["backfill"]
+        hint = f"take that back, if it declares `down: restore`: reconcile backfill down {name}"
+        raise ReconcileError(f"{address} was emptied by {name}, and has been filled again", hint=hint)
     return rollback(project, found[-1]["run"], only=(address,), allow=allow)
 
 
@@ -61,10 +70,13 @@ def purge(project: Project, addresses: Sequence[str], older_than: float = 0.0) -
     """
     began = time.monotonic()
     with reading(project) as found:
+        busy = of_backfills.under_way(found.ledger)
         rows = [
             row
-            for row in kept.read(found.known).values()
-            if time.time() - row.since >= older_than
+            for row in (*kept.read(found.known).values(), *of_backfills.kept_rows(found.ledger))
+            if row.address.partition(".")[0] in found.stores
+            and row.address not in busy
+            and time.time() - row.since >= older_than
             and (not addresses or any(row.name == a or fnmatchcase(row.address, a) for a in addresses))
         ]
         if not rows:
@@ -76,8 +88,11 @@ def purge(project: Project, addresses: Sequence[str], older_than: float = 0.0) -
         steps, changes = [], []
         for row in rows:
             package = found.stores[row.address.partition(".")[0]].package
-            assert isinstance(package, Keeps)
-            step = package.purged(kept.where(row), row.name)
+            if row.address == row.backfill:
+                step = of_backfills.purged(row)
+            else:
+                assert isinstance(package, Keeps)
+                step = package.purged(kept.where(row), row.name)
             steps.append(step)
             said = f"{row.describe} {row.address}, kept since run {row.run}".strip()
             there = kept.purged_at(row)

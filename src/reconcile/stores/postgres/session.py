@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from reconcile.stores.filling import Filling, KeyNames, Receiving, Wanted
     from reconcile.stores.postgres.lent import Lent
     from reconcile.stores.rows import Rows
+    from reconcile.stores.truncating import Truncating
 
 _SCRATCH_LOCK = "200ms"
 
@@ -289,6 +290,12 @@ class PostgresSession(Saving, Answering):
         with self._translated():
             self.fix_path()
             return live_rows(self.connection, declared, live)
+
+    def truncating(self, place: Address) -> Truncating:
+        """See `stores.truncating.Truncates`."""
+        from reconcile.stores.postgres.truncating import PostgresTruncating
+
+        return PostgresTruncating(self, place)
 
     def receiving(self, into: Address, key: KeyNames | None) -> Receiving:
         """See `stores.filling.Receives`."""

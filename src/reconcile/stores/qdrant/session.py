@@ -27,6 +27,7 @@ from reconcile.stores.qdrant.transport import QdrantError, Transport
 if TYPE_CHECKING:
     from reconcile.stores.base import StoreSpec
     from reconcile.stores.filling import Filling, KeyNames, Receiving, Wanted
+    from reconcile.stores.truncating import Truncating
 
 CONTACT_SECONDS = 15.0
 """The first question has a cheap answer: a server that is there gives it at once."""
@@ -140,6 +141,12 @@ class QdrantSession(Saving, Answering):
         from reconcile.stores.qdrant.backfills import QdrantFilling
 
         return QdrantFilling(self.http, wanted)
+
+    def truncating(self, place: Address) -> Truncating:
+        """See `stores.truncating.Truncates`."""
+        from reconcile.stores.qdrant.truncating import QdrantTruncating
+
+        return QdrantTruncating(self.http, self._name(place), place)
 
     def receiving(self, into: Address, key: KeyNames | None) -> Receiving:
         """See `stores.filling.Receives`."""
