@@ -3,10 +3,12 @@
 A case holds `new.yaml` (what is declared), and may hold `old.yaml` (applied first), `setup.sql`, `setup.cypher` or
 `setup.json` (a list of [method, path, body]; done by hand after that), and `options.yaml` (`allow`, `prune`, `policy`,
 `error`: the text of the refusal that is expected instead of a plan; `violation`: of that before an apply;
+`spelled_otherwise`: what the server prints in other words after a rollback, addresses;
 `since`: the oldest PostgreSQL). Golden files: `plan.txt`, `plan.json`; `make golden` rewrites them.
 
-Each case: plan = golden; apply; plan again = nothing; with the ledger lost, still nothing (law e); and from a fresh
-start, after every prefix of the plan's groups, planning and applying again ends in the same state (law d).
+Each case: plan = golden; apply; plan again = nothing; with the ledger lost, still nothing (law e); rolled back, it
+is as before, but for what the plan said cannot be undone; and from a fresh start, after every prefix of the plan's
+groups, planning and applying again ends in the same state (law d).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import pytest
 import yaml
 
 from reconcile import planfile, workflow
-from reconcile.errors import ReconcileError
+from reconcile.errors import PlanError, ReconcileError
 from reconcile.plan import Plan
 from reconcile.project import Project
 from reconcile.render import text as text_format
@@ -64,15 +66,23 @@ class Case:
         """What brings the starting point back that `target` is now, ledger and all."""
         if target.keep is None:
             return self.begin
-        back, ledgers = target.keep(), {f: f.read_bytes() for f in self.workspace.glob("ledger.db*")}
+        back, ledgers = target.keep(), self.ledgers()
 
         def again() -> None:
             back()
-            self.forget()
-            for file, content in ledgers.items():
-                file.write_bytes(content)
+            self.remember(ledgers)
 
         return again
+
+    def ledgers(self) -> dict[Path, bytes]:
+        """What the ledger holds."""
+        return {f: f.read_bytes() for f in self.workspace.glob("ledger.db*")}
+
+    def remember(self, ledgers: dict[Path, bytes]) -> None:
+        """The ledger as it was."""
+        self.forget()
+        for file, content in ledgers.items():
+            file.write_bytes(content)
 
     def forget(self) -> None:
         """Lose the ledger."""
@@ -181,13 +191,18 @@ def test_case(
     thorough = latest or os.environ.get("RECONCILE_TEST_POSTGRES")
     cuts = range(1, len(plan.groups)) if thorough else ()
     begin_again = case.keep(target) if cuts else case.begin
-    workflow.apply(case.project(), plan)
-    end = case.state() if cuts else {}
+    before = case.state() if latest else {}
+    run = workflow.apply(case.project(), plan).run
+    end = case.state() if cuts or latest else {}
     again = case.plan()
     assert [s.id for s in again.steps] == [], "the plan after an apply is empty"
     assert not again.observed["records"]
+    ledgers = case.ledgers()
     case.forget()
     assert [s.id for s in case.plan().steps] == [], "and stays so when the ledger is lost"
+    if latest and plan.steps:
+        case.remember(ledgers)
+        goes_back(case, plan, str(run), before, end)
 
     for cut in cuts:
         begin_again()
@@ -195,6 +210,33 @@ def test_case(
         case.apply()
         assert case.state() == end, f"after the first {cut} groups of the plan, another apply ends elsewhere"
     fault_points(len(cuts))
+
+
+def goes_back(case: Case, plan: Plan, run: str, before: dict[str, Any], end: dict[str, Any]) -> None:
+    """What a rollback comes to is what the plan of the run told before it."""
+    told = plan.observed["reverse"]
+    if "stops" in told:
+        with pytest.raises(PlanError, match=re.escape(told["stops"].splitlines()[0].rpartition(": ")[2])):
+            workflow.rollback(case.project(), run, allow=("all",))
+        assert case.state() == end
+        return
+    workflow.apply(case.project(), workflow.rollback(case.project(), run, allow=("all",)))
+    spelled = case.options.get("spelled_otherwise", ())
+    left = [k for k, _ in alike(case.state()).items() ^ alike(before).items() if k not in spelled]
+    assert told["cannot"] or not left, "rolled back, it is as it was"
+    assert [s.id for s in case.plan().steps] == [], "and later plans leave it so"
+
+
+def alike(state: dict[str, Any]) -> dict[str, str]:
+    """A state by what is in it: numbers of generations go on, full-text indexes have properties in any order."""
+    found = {}
+    for address, attributes in state.items():
+        known = {k: v for k, v in attributes.items() if k != "generation" or v is None}
+        if known.get("kind") == "fulltext":
+            known["properties"] = sorted(known["properties"])
+        if not re.search(r"__v\d+$", address):
+            found[address] = re.sub(r"__v\d+", "", json.dumps(known, sort_keys=True))
+    return found
 
 
 def carry_out(case: Case, plan: Plan, groups: int) -> None:

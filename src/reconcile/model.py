@@ -207,9 +207,16 @@ class Resource(Record):
         del live
         return False
 
-    def as_it_was(self) -> Resource:
-        """As something to go back to: what is not set is then not set, where it would be left as it is otherwise."""
-        return self
+    def as_it_was(self, declared: Resource | None) -> Resource:
+        """As something to go back to: what is not set is then not set, where it would be left as it is otherwise.
+
+        Args:
+            declared: what is asked for now; its ways (`strategy: online`, `on_change: copy`) are those to go back.
+        """
+        if declared is None or type(declared) is not type(self):
+            return self
+        ways = {name: getattr(declared, name) for name, f in self.__dataclass_fields__.items() if "way" in f.metadata}
+        return self.replace(**ways) if ways else self
 
     def with_parts_renamed(self, before: Json, after: Json) -> Resource:
         """As something to go back to after a rename: what its parts (values of an enum) are called since.

@@ -131,11 +131,13 @@ class Undone:
     touched: dict[Address, None] = field(default_factory=dict)
     made: set[Address] = field(default_factory=set)
     """What the runs made and is to go."""
+    desired: State = field(default_factory=State)
+    """What is declared: how to change it."""
 
     @classmethod
-    def of(cls, live: State, package: Package) -> Undone:
+    def of(cls, live: State, package: Package, desired: State) -> Undone:
         """Nothing of it undone yet."""
-        return cls(live, package, live, live)
+        return cls(live, package, live, live, desired=desired)
 
     def undo(
         self,
@@ -167,7 +169,8 @@ class Undone:
                 self.touched[stands], ends[stands] = None, None  # what the run built beside it, in its place
                 self.made.add(stands)
             if past.was is None or past.reversible:
-                self.touched[here], ends[here] = None, past.was
+                was = None if past.was is None else past.was.as_it_was(self.desired.get(past.address))
+                self.touched[here], ends[here] = None, was
                 (self.made.add if past.was is None else self.made.discard)(here)
         self.target = self.target.filter(lambda r: r.address not in ends)
         self.target = self.target.add(*(was for was in ends.values() if was is not None))
@@ -226,7 +229,7 @@ class Undone:
             if now is not None and then is None and now.only_declared and now.container in self.made:
                 continue  # goes along without a word
             if now is not None and then is not None:
-                then = then.as_it_was().under_its_name()  # built beside it would not stand where it stood
+                then = then.under_its_name()  # built beside it would not stand where it stood
             if now is not None:
                 now = now.replace(live_name=None)  # what has another name has its rename
             change = self.package.change(now, then) if (now, then) != (None, None) else None

@@ -83,7 +83,9 @@ class RunBackfill(Change):
 
     def reverse(self) -> Irreversible:
         """None within a plan."""
-        return Irreversible("data that was filled in is taken back by `reconcile backfill down`")
+        down = self.declared.definition.get("down")
+        way = f"before a rollback `reconcile backfill down {self.address.parts[-1]}` takes it back"
+        return Irreversible(f"what it writes stays; {way if down else 'it has no `down`'}")
 
 
 def putting(step: Step) -> Step | None:

@@ -27,8 +27,12 @@ only() { # URL KEY ALIAS...: whether no other alias points at a collection
   told=$(curl -sS --fail-with-body "$url/aliases" -H "api-key: $key") || { echo "$url: $told" >&2; exit 3; }
   for alias in $(echo "$told" | grep -o '"alias_name":"[^"]*"' | cut -d'"' -f4); do
     case " $* " in *" $alias "*) ;; *) echo "alias $alias points at $url" >&2; exit 3 ;; esac; done; }
-green() { # URL KEY: wait until a collection is green
-  until curl -sS --fail "$1" -H "api-key: $2" | grep -q '"status":"green"'; do sleep 1; done; }
+green() { # URL KEY: wait until a collection is green, for WAIT seconds (3600); one that is red stops the script
+  left=${WAIT:-3600}
+  while told=$(curl -sS --fail-with-body "$1" -H "api-key: $2" 2>&1) || left=$((left - 60)); do
+    case $told in *'"status":"green"'*) return 0 ;; *'"status":"red"'*) left=0 ;; esac
+    [ "$left" -gt 0 ] || { echo "$1 is not green: $told" >&2; exit 3; }
+    left=$((left - 1)); sleep 1; done; }
 """
 FUNCTIONS = {
     part.strip().partition("(")[0]: part.strip().split("\n") for part in re.split(r"\n(?=\w+\(\))", _FUNCTIONS) if part

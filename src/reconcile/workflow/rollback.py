@@ -166,7 +166,7 @@ def _refuse_overlaps(runs: Sequence[_Back], later: Sequence[Run]) -> None:
 
 def _planned(found: Reading, runs: Sequence[_Back], options: Options, seconds: float) -> Plan:
     places = {a: row.live for a, row in found.applied.items()}
-    stores = {name: Undone.of(store.live.state, store.package) for name, store in found.stores.items()}
+    stores = {name: Undone.of(store.live.state, store.package, found.desired) for name, store in found.stores.items()}
     for run in runs:
         for name, store in stores.items():
             own = [p for p in run.pasts if p.address.store == name]
@@ -180,8 +180,9 @@ def _planned(found: Reading, runs: Sequence[_Back], options: Options, seconds: f
         canonical[name] = Canonical(state)
     bare = replace(found, desired=State())
     made = shaped(Survey(bare, options, canonical, differences), seconds, ALL, alone=True, back=False)
+    reasons = {"delete": "delete_because_rolled_back", "rename": None}
     changed = tuple(
-        replace(c, action_reason="delete_because_rolled_back") if str(c.action_reason).startswith("delete_") else c
+        replace(c, action_reason=reasons.get(str(c.action_reason).partition("_")[0], c.action_reason))
         for c in made.resource_changes
     )
     notes = [_title(run.run) for run in runs] + [f"not undone: {a}: {why}" for a, why in _stays(runs)]

@@ -106,7 +106,7 @@ def way_back(found: Survey, made: Plan, changes: Sequence[Change], *, exact: boo
         own = [p for p in past if p.address.store == name]
         theirs = {p.address for p in own}
         schema = pending.schema_only(c for c in changes if c.address.store == name)
-        undone = Undone.of(applied(schema, found.differences[name].live), store.package)
+        undone = Undone.of(applied(schema, found.differences[name].live), store.package, reading.desired)
         undone.undo(own, [pair for pair in names if pair[0] in theirs], places, keeps)
         differences[name] = undone.difference(spelled(reading, name, undone) if exact else undone.target)
     built = _ordered(reading, made, differences, past)

@@ -10,8 +10,12 @@
 #   VECTORS_URL   URL of store vectors
 set -eu
 
-green() { # URL KEY: wait until a collection is green
-  until curl -sS --fail "$1" -H "api-key: $2" | grep -q '"status":"green"'; do sleep 1; done; }
+green() { # URL KEY: wait until a collection is green, for WAIT seconds (3600); one that is red stops the script
+  left=${WAIT:-3600}
+  while told=$(curl -sS --fail-with-body "$1" -H "api-key: $2" 2>&1) || left=$((left - 60)); do
+    case $told in *'"status":"green"'*) return 0 ;; *'"status":"red"'*) left=0 ;; esac
+    [ "$left" -gt 0 ] || { echo "$1 is not green: $told" >&2; exit 3; }
+    left=$((left - 1)); sleep 1; done; }
 
 psql -X -q -v ON_ERROR_STOP=1 "$APP_URL" <<'SQL'
 SET client_min_messages = warning; SET check_function_bodies = off;

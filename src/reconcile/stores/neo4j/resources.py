@@ -130,7 +130,7 @@ class Index(SchemaObject):
 
     embedding: str | None = field(default=None, compare=False, repr=False)
     """The contract it was declared with; says nothing to the server."""
-    replace_how: str | None = field(default=None, compare=False, repr=False)
+    replace_how: str | None = field(default=None, compare=False, repr=False, metadata={"way": True})
     """`beside` or `in_place`, where the YAML says which."""
     failure: str | None = field(default=None, compare=False, repr=False)
     """Of a failed one: the first line of what the server says."""

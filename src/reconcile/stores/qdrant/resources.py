@@ -57,13 +57,13 @@ class Collection(Resource):
     """The name in the server, where it is not the address's."""
     versioned: bool | None = field(default=None, compare=False, repr=False)
     """As declared; None: versioned if new, else as it is."""
-    on_change: str = field(default="refuse", compare=False, repr=False)
+    on_change: str = field(default="refuse", compare=False, repr=False, metadata={"way": True})
     """What a replacement does with stored points: one of `ON_CHANGE`."""
     contracts: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
     """Vector name ("" for the unnamed one) -> the embedding it was declared with; None: none was."""
-    writes: Json = field(default=None, compare=False, repr=False)
+    writes: Json = field(default=None, compare=False, repr=False, metadata={"way": True})
     """What is promised about writes during a copy: `{timestamp: FIELD}` or one of `WRITES`; None where nothing is."""
-    retired: str = field(default="drop", compare=False, repr=False)
+    retired: str = field(default="drop", compare=False, repr=False, metadata={"way": True})
     """What later plans do with the old generation after a copy: one of `RETIRED`."""
     stage: str = field(default="", compare=False, repr=False)
     """Live only, of a generation that is not the current one: "copying", it is being filled, "retired", or
@@ -91,6 +91,11 @@ class Collection(Resource):
     names_in_place: bool = field(default=False, compare=False, repr=False)
     """Whether this server can add and remove named vectors (`settings.NAMED_IN_PLACE`)."""
     written: Map | None = field(default=None, compare=False, repr=False)
+
+    def as_it_was(self, declared: Resource | None) -> Resource:
+        """See `Resource.as_it_was`: a plain one is plain again."""
+        return super().as_it_was(declared).replace(versioned=self.generation is not None)
+
     """As the YAML has it: knows where each setting stands."""
 
     @property

@@ -22,7 +22,7 @@ class Parameter(Resource):
     only_declared: ClassVar[bool] = True
 
     value: str
-    rewrite: bool = field(default=False, compare=False, repr=False)
+    rewrite: bool = field(default=False, compare=False, repr=False, metadata={"way": True})
     """Declared: whether the server is to write its configuration file anew after a change."""
 
 

@@ -173,7 +173,7 @@ def _settled(world: World, routine: Routine, apart: Iterable[PostgresResource] =
     inside = {p.address for p in apart}
     for dependent in world.dependents(routine.address):
         address, after = dependent.address, world.target.get(dependent.address)
-        if address == routine.address or address in inside:
+        if address == routine.address or address in inside or dependent.container == routine.address:
             continue
         if after is None or comes_again(world, dependent) or is_made_again(world, address):
             waits.add(no(address))

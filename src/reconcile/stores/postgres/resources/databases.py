@@ -16,8 +16,9 @@ class Extension(PostgresResource):
     own_comment: bool = field(default=False, compare=False)
     """Without a comment it is to have its own again."""
 
-    def as_it_was(self) -> Resource:
+    def as_it_was(self, declared: Resource | None) -> Resource:
         """See `Resource.as_it_was`."""
+        del declared
         return self.replace(own_comment=True)
 
 

@@ -50,9 +50,9 @@ class Index(PostgresResource):
     embedding: str | None = field(default=None, compare=False)
     vector: tuple[str, int] | None = field(default=None, compare=False)
     """Declared: type and dimensions of what it indexes, for estimates."""
-    build: Pairs = field(default=(), compare=False)
+    build: Pairs = field(default=(), compare=False, metadata={"way": True})
     """Declared: maintenance_work_mem, workers, max_duration, min_free_disk, over those of the store."""
-    rebuild: str = field(default="in_place", compare=False)
+    rebuild: str = field(default="in_place", compare=False, metadata={"way": True})
     """Declared: for other options "in_place" (REINDEX) or "beside" (another index, then swapped)."""
     partitioned: bool = field(default=False, compare=False)
     """Whether it is that of a partitioned table."""

@@ -113,7 +113,7 @@ class Column(PostgresResource):
     published: tuple[Published, ...] = field(default=(), compare=False)
     """Live: publications whose column list or row filter uses it."""
     embedding: str | None = field(default=None, compare=False)
-    strategy: str | None = field(default=None, compare=False)
+    strategy: str | None = field(default=None, compare=False, metadata={"way": True})
     """"online": another type or name by a second column beside, kept in step until it takes over."""
     using: str | None = field(default=None, compare=False)
     """Declared with a strategy: the value of the new column, as SQL over the columns of a row."""

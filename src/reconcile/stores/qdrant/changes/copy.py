@@ -179,7 +179,10 @@ class CopyCollection(ReplaceCollection):
         if self._other_vectors():
             return super().reverse()
         if self._kept_vectors() is not True:
-            return Irreversible("the points were copied without the vectors that are no longer declared")
+            return Irreversible(
+                "the points were copied without the vectors that are no longer declared; "
+                f"{self.old.name}, retired, has them until a later plan drops it"
+            )
         return type(self)(self.after, self.before)
 
 
