@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,10 @@ from reconcile.backfills.progress import DONE, Progress
 from reconcile.backfills.running import Around, Running
 from reconcile.errors import ReconcileError
 from reconcile.ledger_file import open_file
-from reconcile.model import Address, Source
+from reconcile.model import Address, Json, Source
 from reconcile.stores.base import StoreSpec
+from reconcile.stores.filling import Batch, Filling, Save, Value
+from reconcile.workflow.filling import near_limits
 from tests.projects import Folder
 
 TABLE = """
@@ -92,6 +97,73 @@ def test_it_waits_while_the_store_is_busy_and_goes_on_after_errors_that_pass(
 def sleeping(url: str) -> None:
     with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.QueryCanceled):
         connection.execute("SELECT pg_sleep(600)")
+
+
+@dataclass
+class Watched:
+    """The work of a backfill whose batches take a second each, by a clock; `begins` is called with each."""
+
+    filling: Filling
+    clock: Clock
+    begins: Callable[[int], None]
+    began: list[float] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.filling, name)
+
+    def read(self, after: Json, size: int, until: Json = None) -> Batch:
+        self.began.append(self.clock.now)
+        self.begins(len(self.began))
+        return self.filling.read(after, size, until)
+
+    def change(self, batch: Batch, values: Sequence[Value] | None, save: Save) -> int:
+        self.clock.sleep(1)
+        return self.filling.change(batch, values, save)
+
+
+def test_it_slows_down_near_a_limit_and_recovers(tmp_path: Path, postgres_database: str) -> None:
+    """36 sessions of at most 40 are active for three batches: rests between these, and none before or after."""
+    settings = {"url": postgres_database, "limits": {"active_sessions": 40}}
+    spec = StoreSpec("app", "postgres", settings, Source("x.yaml", 1), tmp_path)
+    session, ledger, clock = stores.package("postgres").connect(spec, "p", "e"), open_file(tmp_path / "l.db"), Clock()
+    ledger.ensure()
+    ledger.lock("r")
+    said: list[str] = []
+    threads = [threading.Thread(target=sleeping, args=(postgres_database,)) for _ in range(36)]
+    with psycopg.connect(postgres_database, autocommit=True) as admin:
+        admin.execute("CREATE TABLE documents (id bigint PRIMARY KEY, n int NOT NULL DEFAULT 0)")
+        admin.execute("INSERT INTO documents SELECT n FROM generate_series(1, 90) n")
+
+        def begins(batch: int) -> None:
+            if batch == 3:
+                for thread in threads:
+                    thread.start()
+                while admin.execute(f"SELECT count(*) {OURS} AND query = 'SELECT pg_sleep(600)'").fetchone() != (36,):
+                    pass
+            if batch == 6:
+                admin.execute(f"SELECT pg_cancel_backend(pid) {OURS} AND query = 'SELECT pg_sleep(600)'")
+                for thread in threads:
+                    thread.join()
+
+        definition = Definition.of(Address("app", "backfill", ("x",)), {**ENTRY, "cost": 0.0})
+        filling = Watched(session.filling(definition.wanted), clock, begins)  # type: ignore[attr-defined]
+        around = Around(
+            ledger,
+            tmp_path,
+            tell=lambda text, figures: said.append(text),
+            load=near_limits(session, spec),
+            now=clock,
+            sleep=clock.sleep,
+        )
+        try:
+            assert Running(definition, filling, Progress("sha256:x", "r"), around).run().state == DONE
+        finally:
+            session.close()
+            ledger.close()
+    took = [round(b - a, 3) for a, b in pairwise(filling.began)]
+    assert took[:3] == [1, 1, 1] and took[6:] == [1] * (len(took) - 6)
+    assert all(1.8 <= seconds <= 10 for seconds in took[3:5]), took
+    assert any(re.search(r"; slowed down to \d+%: 3\d active sessions; the limit is 40", text) for text in said)
 
 
 class Clock:

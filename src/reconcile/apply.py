@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from types import MappingProxyType
 from reconcile.change import Op, Step
 from reconcile.errors import ReconcileError, RefusedError, Unchecked
 from reconcile.ledger import LOCK_SECONDS, Ledger
+from reconcile.model import Json
 from reconcile.moments import Moment, around
 from reconcile.plan import Plan
 from reconcile.stopped import UNKNOWN, between, within
@@ -38,6 +39,8 @@ class Event:
     total: int = 0
     seconds: float = 0.0
     detail: str = ""
+    figures: Mapping[str, Json] = field(default_factory=dict)
+    """Of progress: rows, total, rate, seconds_left, where they are known."""
 
 
 OnEvent = Callable[[Event], None]

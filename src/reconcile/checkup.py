@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -63,6 +63,8 @@ class Check:
     """What to do, with the line to paste where there is one."""
     where: str | None = None
     """The object, address or step that it is about."""
+    used: float = 0.0
+    """The share of a declared limit that is in use: 1 at the limit."""
 
 
 def of_problem(problem: Problem, topic: Topic = Topic.STEPS) -> Check:
@@ -76,8 +78,24 @@ def stopping(checks: Iterable[Check]) -> list[Check]:
     return [check for check in checks if check.verdict is Verdict.STOPS]
 
 
+def share(figure: float) -> Callable[[object], float]:
+    """What share of a limit, a number or a percentage, a figure is.
+
+    >>> share(9)(12)
+    0.75
+    """
+    return lambda limit: figure / max(float(str(limit)), 1e-9)
+
+
 def limited(
-    topic: Topic, what: str, reached: bool, key: str, limits: Mapping[str, object], *, default: object = None
+    topic: Topic,
+    what: str,
+    reached: bool,
+    key: str,
+    limits: Mapping[str, object],
+    *,
+    default: object = None,
+    used: Callable[[object], float] = lambda limit: 0.0,
 ) -> Check:
     """A figure held against `limits:` of its store: over a declared limit stops, over a default one is a warning.
 
@@ -86,12 +104,18 @@ def limited(
         reached: whether it is over the limit.
         key: the limit's name.
         default: the limit where none is declared; None for none.
+        used: the share of a declared limit that the figure is.
     """
     declared = limits.get(key)
     unit = " %" if key.endswith("_percent") else ""
     said = f"{what}; the limit is {declared if declared is not None else default}{unit}"
     if not reached:
-        return Check(topic, Verdict.GOOD, what if declared is None else said)
+        return (
+            Check(topic, Verdict.GOOD, what)
+            if declared is None
+            else Check(topic, Verdict.GOOD, said, used=used(declared))
+        )
     if declared is None:
         return Check(topic, Verdict.WARNING, said, f"to make it stop an apply: `limits: {{{key}: …}}` of the store")
-    return Check(topic, Verdict.STOPS, said, f"wait, or raise `limits: {{{key}: …}}` of the store")
+    hint = f"wait, or raise `limits: {{{key}: …}}` of the store"
+    return Check(topic, Verdict.STOPS, said, hint, used=max(used(declared), 1.0))

@@ -36,9 +36,35 @@ class Backfills(Tables):
         if not rows and worker:
             raise RefusedError(f"another worker goes on with {key}", where=self.placement)
         if not rows:
-            raise RefusedError(
-                f"the lock of run {self._run} was taken over", where=self.placement, hint="see: reconcile status"
+            raise self._lost()
+
+    def value(self, key: str) -> Json:
+        """One thing that is known; None where it is not."""
+        rows = self._sql("SELECT value FROM {t}known WHERE key = ?", key)
+        return json.loads(str(rows[0][0])) if rows else None
+
+    def swap(self, key: str, old: Json, new: Json) -> bool:
+        """Replace one thing that is known; False where it is no more as it was read.
+
+        Raises:
+            RefusedError: the lock was taken over.
+        """
+        with self._db.hastily():
+            rows = self._sql(
+                "UPDATE {t}known SET value = ? WHERE key = ? AND value = ?"
+                " AND EXISTS (SELECT 1 FROM {t}lock WHERE id = 1 AND epoch = ?) RETURNING key",
+                json.dumps(new),
+                key,
+                json.dumps(old),
+                self._epoch,
             )
+        if not rows and self.value(key) == old:
+            raise self._lost()
+        return bool(rows)
+
+    def _lost(self) -> RefusedError:
+        what = f"the lock of run {self._run} was taken over"
+        return RefusedError(what, where=self.placement, hint="see: reconcile status")
 
     def assist(self, run: str, epoch: int) -> None:
         """Write for a run whose lock another process of it holds, as long as that holds it."""

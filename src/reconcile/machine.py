@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconcile.checkup import Check, Topic, Verdict, limited
+from reconcile.checkup import Check, Topic, Verdict, limited, share
 from reconcile.units import size
 
 HERE = ("127.0.0.1", "::1", "localhost")
@@ -101,7 +101,8 @@ def checks(limits: Mapping[str, object], machine: Machine, disk: int | None, siz
         yield limited(Topic.MEMORY, told, low, "free_memory", limits, default=FREE_MEMORY)
         used = 100 * (1 - machine.free_memory / machine.memory)
         full = used > float(str(limits.get("memory_percent", MEMORY_PERCENT)))
-        yield limited(Topic.MEMORY, f"{used:.0f} % used", full, "memory_percent", limits, default=MEMORY_PERCENT)
+        told = f"{used:.0f} % used"
+        yield limited(Topic.MEMORY, told, full, "memory_percent", limits, default=MEMORY_PERCENT, used=share(used))
     if machine.load is None:
         yield _untold(Topic.LOAD, "the server does not tell of its processors", limits, "cpu_percent")
     else:
@@ -109,7 +110,7 @@ def checks(limits: Mapping[str, object], machine: Machine, disk: int | None, siz
         busy = percent > float(str(limits.get("cpu_percent", CPU_PERCENT)))
         many = f"{machine.processors} processors" if machine.processors > 1 else "1 processor"
         told = f"{many}, {machine.load:.1f} processes want one: {percent:.0f} %"
-        yield limited(Topic.LOAD, told, busy, "cpu_percent", limits, default=CPU_PERCENT)
+        yield limited(Topic.LOAD, told, busy, "cpu_percent", limits, default=CPU_PERCENT, used=share(percent))
 
 
 def _untold(topic: Topic, what: str, limits: Mapping[str, object], *keys: str) -> Check:

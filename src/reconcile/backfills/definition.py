@@ -144,10 +144,6 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
     if "rules" in entry:
         table = _table(entry["rules"], context)
         _check_rules(entry["rules"], entry, context)
-    if "workers" in entry or "cluster" in entry:
-        for key in ("rate", "limits"):
-            if key in entry:
-                context.problem(entry.at(key), f'backfill "{name}" has workers, and `{key}` is kept by one process')
     if "program" in entry:
         for key in (
             *(() if "truncate" in entry else ("down",)),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from reconcile import units
 from reconcile.backfills import KEY, KIND
 from reconcile.backfills.definition import Backfill
 from reconcile.model import Address, Json
@@ -56,6 +57,10 @@ class Progress:
     """What was done about the place that it empties: the name of the archive, and whether it is done."""
     shared: bool = False
     """Whether its ranges have been done by workers."""
+    total: int = 0
+    """Rows that are to be done in all, as counted when it last began or went on."""
+    waits: str = ""
+    """What it waits for just now."""
 
     def to_json(self) -> Json:
         """As the ledger has it."""
@@ -71,6 +76,59 @@ class Progress:
             ledger.keep(f"{KEY}{address}", self.to_json())
         else:
             ledger.keep(part_key(address, self.part), self.to_json(), self.worker)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How far one is, for people and for logs."""
+
+    rows: int
+    total: int
+    rate: float
+    """Rows a second."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None where nothing tells."""
+        return max(self.total - self.rows, 0) / self.rate if self.rate > 0 else None
+
+    def to_json(self) -> dict[str, Json]:
+        """For lines of JSON."""
+        left = self.seconds_left
+        found = {"rows": self.rows, "total": self.total, "rate": round(self.rate, 1)}
+        return found if left is None else {**found, "seconds_left": round(left, 1)}
+
+    def __str__(self) -> str:
+        """
+        >>> str(Figures(1500, 6000, 100))
+        '1,500 of 6,000 rows (25 %), 100 a second, 45 s left'
+        """
+        share = f" ({100 * self.rows // self.total} %)" if self.total else ""
+        told = f"{self.rows:,} of {self.total:,} rows{share}"
+        if self.seconds_left is None:
+            return told
+        left = self.seconds_left
+        return f"{told}, {self.rate:,.0f} a second, {f'{left:.0f} s' if left < 100 else units.duration(left)} left"
+
+
+def figures(known: Mapping[str, Json], address: Address) -> Figures | None:
+    """How far one has come, by all that the ledger knows of it; None where it has not begun."""
+    found = read(known).get(address)
+    if found is None:
+        return None
+    ranges = parts(known, address)
+    rows = found.read + sum(part.read for part in ranges)
+    seconds = found.seconds + (max((part.seconds for part in ranges), default=0.0))
+    return Figures(rows, max(found.total, rows), rows / seconds if seconds else 0.0)
+
+
+def waiting(known: Mapping[str, Json], address: Address) -> str:
+    """What it waits for just now, or workers of it do."""
+    ranges = [part.waits for part in parts(known, address) if part.waits and part.state != DONE]
+    own = read(known).get(address)
+    if ranges:
+        return f"{len(ranges)} worker{'s' * (len(ranges) != 1)} wait{'s' * (len(ranges) == 1)}: {ranges[0]}"
+    return f"waits: {own.waits}" if own is not None and own.waits else ""
 
 
 def part_key(address: Address, part: int) -> str:

@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconcile.backfills import checking, emptying, forms, program, sharing
+from reconcile.backfills import budget, checking, emptying, forms, program, sharing
+from reconcile.backfills.budget import Account, Budget, Own
 from reconcile.backfills.definition import Definition
-from reconcile.backfills.progress import DONE, Progress
-from reconcile.errors import ReconcileError
+from reconcile.backfills.pacing import Load
+from reconcile.backfills.progress import DONE, Figures, Progress, parts
+from reconcile.errors import ReconcileError, RefusedError
 from reconcile.model import Json
 from reconcile.stores.filling import Batch, Filling, Value
 
@@ -28,7 +29,7 @@ PASSES = 4
 """How often the selection is gone through, for rows that came into it behind the key."""
 SAMPLE = 3
 LOOK = 1.0
-"""Seconds between two looks at the store's load."""
+"""Seconds between two looks at the store's load, and between two lines of progress."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,17 @@ class Around:
     directory: Path
     """Of the project: where its files are."""
     transient: Callable[[BaseException], bool] = lambda error: False
-    tell: Callable[[str], None] = lambda text: None
+    tell: Callable[[str, Figures | None], None] = lambda text, figures: None
     report: Callable[[str], None] = lambda line: None
     stop: Callable[[], str | None] = lambda: None
     share: Callable[[Sequence[int], Callable[[], None]], None] | None = None
     """Has workers do ranges, by their numbers, telling each second; where there are any."""
     truncates: Truncating | None = None
     """The store whose place it empties first."""
-    busy: Callable[[], str | None] = lambda: None
-    """What of its store is over a declared limit of load: then it waits."""
+    load: Callable[[], Load] = Load
+    """How near its store is to its declared limits of load."""
+    account: Account | None = None
+    """What it spends of its limits is kept in; None: here, and nobody else spends of it."""
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
@@ -60,12 +63,20 @@ class Running:
     filling: Filling
     progress: Progress
     around: Around
-    total: int = 0
     resumed: bool = False
+    budget: Budget = field(init=False)
     _began: float = 0.0
     _looked: float = 0.0
-    _here: dict[str, float] = field(default_factory=lambda: {"rows": 0, "batches": 0, "cost": 0.0})
-    """What this run of it has spent."""
+    _told: float = 0.0
+    _counted_until: float = 0.0
+    _load: Load = field(default_factory=Load)
+    _read_before: int = 0
+    """Rows that were read when it went on."""
+
+    def __post_init__(self) -> None:
+        today = self.progress.days.get(budget.day(self.around.now()), {})
+        account = self.around.account or Own(budget.opened(self.progress.read, today))
+        self.budget = Budget(self.definition, account, self.around.now)
 
     def run(self) -> Progress:
         """All of it, from where it was left.
@@ -73,25 +84,28 @@ class Running:
         Raises:
             ReconcileError: a batch failed, or a limit is reached; what is done stays, and is known to the ledger.
         """
-        self._began = self.around.now()
-        if not self.progress.passes and self.progress.emptied is None:
+        self._begin()
+        self.resumed = self.progress.passes > 0
+        if not self.resumed and self.progress.emptied is None:
             self.progress = self._with(before=checking.metrics(self.definition, self.filling))
-        if self.around.truncates is not None and not self.progress.passes:
+        if self.around.truncates is not None and not self.resumed:
             self.around.report(emptying.emptied(self, self.around.truncates))
-        self.total = self.filling.count()
-        if not self.progress.passes:
-            checking.expected(self.definition, self.total)
+        selected = self.filling.count()
+        if not self.resumed:
+            checking.expected(self.definition, selected)
             self.progress = self._with(passes=1, began=self._began)
-            self.progress.save(self.definition.address, self.around.ledger)
-        self.resumed = self.progress.read > 0 or self.progress.passes > 0
+        ranges = parts(self.around.ledger.known(), self.definition.address)
+        done = self.progress.read + sum(part.read for part in ranges)
+        self.progress = self._with(total=selected if self.definition.once else selected + done, waits="")
+        self.progress.save(self.definition.address, self.around.ledger)
         change = forms.maker(self.definition, self.around.directory)
         shares = self.around.share is not None and not self.progress.shared
         while True:
             changed = self.progress.changed
             if shares:
-                self.progress, shares = sharing.shared(self.definition, self.filling, self.progress, self.around), False
+                self.progress, shares = self._shared(), False
             elif self.definition.program is not None:
-                self._program()
+                self._program(selected)
             else:
                 self._pass(change)
             if self.definition.once or self._left() <= 0:
@@ -103,6 +117,7 @@ class Running:
                     hint="what is done has to take rows out of the selection; where rows stay in it: `once: true`",
                 )
             self.progress = self._with(after=None, passes=self.progress.passes + 1)
+        self._tell(last=True)
         return self._ended()
 
     def run_part(self) -> Progress:
@@ -111,13 +126,21 @@ class Running:
         Raises:
             ReconcileError: as `run`.
         """
-        self._began = self.around.now()
+        self._begin()
         self.resumed = True
         self._pass(forms.maker(self.definition, self.around.directory))
         self.progress = self._with(state=DONE)
         self.progress.save(self.definition.address, self.around.ledger)
         self.filling.end()
         return self.progress
+
+    def _begin(self) -> None:
+        self._began = self._counted_until = self.around.now()
+        self._read_before = self.progress.read
+
+    def _shared(self) -> Progress:
+        """What workers do of it, from one account."""
+        return sharing.shared(self.definition, self.filling, self.progress, self.around, self.budget)
 
     def _left(self) -> int:
         return self.filling.count() - self.progress.set_aside - self.progress.skipped
@@ -126,8 +149,12 @@ class Running:
         """Batch after batch until no row comes after the key."""
         while True:
             self._stop()
-            self._tried(self._waited)
-            batch = self._tried(self._read)
+            self._tried(self._looked_at)
+            size, begins = self.budget.take(self.definition.batch)
+            self._pause(begins - self.around.now())
+            began = self.around.now()
+            batch = self._tried(lambda size=size: self._read(size))  # type: ignore[misc]
+            self.budget.back(size - len(batch.keys), 0 if batch.keys else 1)
             if not batch.keys:
                 return
             if batch.keys[-1] == self.progress.after:
@@ -137,39 +164,46 @@ class Running:
                     hint="a key has an order: choose another column",
                 )
             self._batch(batch, change)
-            self._spend(len(batch.keys), self.definition.cost * len(batch.keys))
             self._tell()
-            if self.definition.rate:
-                ahead = self._here["rows"] / self.definition.rate - (self.around.now() - self._began)
-                if ahead > 0:
-                    self.around.sleep(ahead)
+            self._pause(self._load.rest(self.around.now() - began))
 
     def _stop(self) -> None:
         if (asked := self.around.stop()) is not None:
             raise ReconcileError(f"stopped by {asked}, between batches", where=str(self.definition.address))
 
-    def _waited(self) -> None:
+    def _pause(self, seconds: float) -> None:
+        """Do nothing for so long, but stop when asked to."""
+        until = self.around.now() + seconds
+        while (left := until - self.around.now()) > 0.001:
+            self._stop()
+            self.around.sleep(min(left, LOOK))
+
+    def _looked_at(self) -> None:
         """Wait while the store has more to do than its declared limits allow; asked at most once in `LOOK` seconds."""
         if self.around.now() - self._looked < LOOK:
             return
-        while (over := self.around.busy()) is not None:
+        while (load := self.around.load()).over:
             self._stop()
-            self.around.tell(f"waits: {over}")
+            if self.progress.waits != load.over:
+                self.progress = self._with(waits=load.over)
+                self.progress.save(self.definition.address, self.around.ledger)
+            self.around.tell(f"waits: {load.over}", None)
             self.around.sleep(LOOK)
-        self._looked = self.around.now()
+        self._load, self._looked = load, self.around.now()
 
-    def _read(self) -> Batch:
-        return self.filling.read(self.progress.after, self._size(), self.progress.until)
+    def _read(self, size: int) -> Batch:
+        return self.filling.read(self.progress.after, size, self.progress.until)
 
-    def _program(self) -> None:
+    def _program(self, selected: int) -> None:
         """What a program does by itself, as it reports it."""
-        with closing(program.reports(self.definition, self.around.directory, self.total, self.progress)) as reports:
+        self.budget.room()
+        with closing(program.reports(self.definition, self.around.directory, selected, self.progress)) as reports:
             for report in reports:
                 self._stop()
                 if program.too_long(self.definition, self.around.now() - self._began):
                     raise ReconcileError("the program took too long", where=str(self.definition.address))
                 if report is None or report.text:
-                    self.around.tell(report.text if report is not None else "the program is at work")
+                    self.around.tell(report.text if report is not None else "the program is at work", None)
                     continue
                 cost = report.cost if report.cost is not None else self.definition.cost * report.rows
                 after = self._counted(report.rows, cost)
@@ -177,43 +211,17 @@ class Running:
                 after.changed += report.rows
                 after.save(self.definition.address, self.around.ledger)
                 self.progress = after
-                self._spend(report.rows, cost)
+                self.budget.spend(report.rows, 1, cost)
                 self._tell()
-                self._size()
-
-    def _size(self) -> int:
-        """Rows of the next batch.
-
-        Raises:
-            ReconcileError: a limit is reached.
-        """
-        size = self.definition.batch
-        today = self.progress.days.get(self._today(), {})
-        for span, spent in (("run", self._here), ("day", today)):
-            for what, limit in self.definition.limits.get(span, {}).items():
-                left = limit - spent.get(what, 0)
-                if what == "cost" and self.definition.cost:
-                    left = int(left / self.definition.cost + 1e-9)
-                if left < 1:
-                    raise ReconcileError(
-                        f"its limit of {limit:g} {what.replace('cost', 'in cost')} a {span} is reached:"
-                        f" {self.progress.read} rows are done",
-                        where=str(self.definition.address),
-                        hint="what is done stays; it goes on from there"
-                        + (" tomorrow" if span == "day" else " with the next run"),
-                    )
-                if what != "batches":
-                    size = min(size, int(left))
-        return size
-
-    def _today(self) -> str:
-        return datetime.fromtimestamp(self.around.now(), UTC).strftime("%Y-%m-%d")
+                self.budget.room()
 
     def _batch(self, batch: Batch, change: forms.Maker) -> None:
         """One batch; where rows are to be set aside, in halves down to the row that fails."""
         try:
             values = change(self._as_they_were(batch))
             self._tried(lambda: self._written(batch, values))
+        except RefusedError:  # another one goes on with it: nothing is wrong with the rows
+            raise
         except ReconcileError as error:
             if self.definition.on_error != "set_aside" or self.around.transient(error):
                 raise self._failed(batch, error) from error
@@ -255,6 +263,8 @@ class Running:
             if inside is not None:
                 after.save(address, inside)
                 saved.append(True)
+            else:
+                self.progress.save(address, self.around.ledger)  # refused where another one goes on with it
 
         self.filling.change(batch, values, save)
         if not saved:
@@ -271,16 +281,13 @@ class Running:
             forms.count(after.values, values)
         return after
 
-    def _spend(self, rows: int, cost: float) -> None:
-        for what, more in (("rows", rows), ("batches", 1), ("cost", cost)):
-            self._here[what] += more
-
     def _counted(self, rows: int, cost: float) -> Progress:
         """The progress with so many rows more, and what they cost today."""
-        after = self._with(read=self.progress.read + rows)
-        after.seconds = self.progress.seconds + (self.around.now() - self._began) - self._here.get("told", 0.0)
-        self._here["told"] = self.around.now() - self._began
-        spent = after.days.setdefault(self._today(), {"rows": 0, "batches": 0, "cost": 0.0})
+        now = self.around.now()
+        after = self._with(read=self.progress.read + rows, waits="")
+        after.seconds = self.progress.seconds + now - self._counted_until
+        self._counted_until = now
+        spent = after.days.setdefault(budget.day(now), {"rows": 0, "batches": 0, "cost": 0.0})
         for what, more in (("rows", rows), ("batches", 1), ("cost", cost)):
             spent[what] = spent.get(what, 0) + more
         return after
@@ -298,7 +305,9 @@ class Running:
             stop=stop_after_attempt(TRIES),
             wait=wait_random_exponential(multiplier=0.2, max=10),
             retry=retry_if_exception(self.around.transient),
-            before_sleep=lambda state: self.around.tell(f"tried again: {state.outcome and state.outcome.exception()}"),
+            before_sleep=lambda state: self.around.tell(
+                f"tried again: {state.outcome and state.outcome.exception()}", None
+            ),
             reraise=True,
         )
         return tries(work)
@@ -312,11 +321,16 @@ class Running:
             hint=f"{self.progress.read} rows before it are done and stay; mend these, or declare `on_error: set_aside`",
         )
 
-    def _tell(self) -> None:
-        seconds = max(self.around.now() - self._began, 1e-6)
-        rate = self._here["rows"] / seconds
-        left = max(self.total - self._here["rows"], 0) / rate
-        self.around.tell(f"{self._here['rows']:,.0f} of {self.total:,} rows, {rate:,.0f} a second, {left:,.0f} s left")
+    def _tell(self, last: bool = False) -> None:
+        """How far it is, at most once in `LOOK` seconds; what slows it down at once."""
+        now = self.around.now()
+        if now - self._told < LOOK and not last:
+            return
+        self._told = now
+        rate = (self.progress.read - self._read_before) / max(now - self._began, 1e-6)
+        found = Figures(self.progress.read, max(self.progress.total, self.progress.read), rate)
+        slowed = str(self._load)
+        self.around.tell(f"{found}; {slowed}" if slowed else str(found), found)
 
     def _ended(self) -> Progress:
         """Prove that it did what it promised, and record it as done."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
+from reconcile.backfills.budget import Budget, Own, Shared, day
 from reconcile.backfills.definition import Definition
-from reconcile.backfills.progress import DONE, Progress, part_key, parts
+from reconcile.backfills.progress import DONE, Figures, Progress, part_key, parts, waiting
 
 if TYPE_CHECKING:
     from reconcile.backfills.running import Around
@@ -21,8 +22,11 @@ RANGES = 4
 """For each worker, so that none waits long for the last one to end."""
 
 
-def shared(definition: Definition, filling: Filling, progress: Progress, around: Around) -> Progress:
+def shared(definition: Definition, filling: Filling, progress: Progress, around: Around, budget: Budget) -> Progress:
     """The progress once all ranges are done.
+
+    Args:
+        budget: what may be spent; workers take from it, as the ledger keeps it meanwhile.
 
     Raises:
         ReconcileError: a range could not be done; those that are stay so.
@@ -34,20 +38,43 @@ def shared(definition: Definition, filling: Filling, progress: Progress, around:
         there = _planned(definition, filling, progress)
         for part in there:
             part.save(address, ledger)
-    total = filling.count() if not any(part.read for part in there) else 0
-    began = around.now()
+    before, began = sum(part.read for part in there), around.now()
 
     def tell() -> None:
-        read = sum(part.read for part in parts(ledger.known(), address))
-        rate = read / max(around.now() - began, 1e-6)
-        around.tell(f"{read:,} rows{f' of {total:,}' if total else ''}, {rate:,.0f} a second")
+        known = ledger.known()
+        read = progress.read + sum(part.read for part in parts(known, address))
+        rate = (read - progress.read - before) / max(around.now() - began, 1e-6)
+        found, waits = Figures(read, max(progress.total, read), rate), waiting(known, address)
+        around.tell(f"{found}; {waits}" if waits else str(found), found)
 
     assert around.share is not None
-    around.share([p.part for p in there if p.state != DONE and p.part is not None], tell)
-    found = _together(progress, parts(ledger.known(), address), around.now() - began)
+    account = _opened(ledger, definition, budget, there)
+    try:
+        around.share([p.part for p in there if p.state != DONE and p.part is not None], tell)
+    finally:
+        if account is not None:
+            budget.account = Own(account.get())
+            account.put(None)
+    ended = parts(ledger.known(), address)
+    assert all(part.state == DONE for part in ended), "whoever has ranges done does all of them, or raises"
+    found = _together(progress, ended, around.now() - began)
     found.save(address, ledger)
     _forget(there, definition, ledger)
     return found
+
+
+def _opened(ledger: Ledger, definition: Definition, budget: Budget, ranges: list[Progress]) -> Shared | None:
+    """The account that workers take from, with what ranges have spent before; None where nothing is declared."""
+    if budget.unlimited:
+        return None
+    spent, today = budget.account.get(), day(budget.now())
+    for part in ranges:
+        spent["done"] += part.read
+        for what, more in part.days.get(today, {}).items():
+            spent["day"][what] = spent["day"].get(what, 0) + more
+    account = Shared.of(ledger, definition)
+    account.put(spent)
+    return account
 
 
 def _forget(ranges: list[Progress], definition: Definition, ledger: Ledger) -> None:
@@ -80,8 +107,8 @@ def _together(progress: Progress, done: list[Progress], seconds: float) -> Progr
             own = found.values.setdefault(name, {})
             for value, count in counts.items():
                 own[value] = own.get(value, 0) + count
-        for day, spent in part.days.items():
-            own_day = found.days.setdefault(day, {})
+        for date, spent in part.days.items():
+            own_day = found.days.setdefault(date, {})
             for what, more in spent.items():
                 own_day[what] = own_day.get(what, 0) + more
     return found

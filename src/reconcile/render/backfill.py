@@ -24,6 +24,8 @@ def _lines(backfill: Json, width: int) -> Iterator[str]:
         yield "  its definition has changed since: it does not run again by itself"
     if not backfill["declared"]:
         yield "  it is no longer declared"
+    if backfill["progress"]:
+        yield f"  {backfill['progress']}"
     if backfill["read"]:
         aside = f", {backfill['set_aside']} set aside" if backfill["set_aside"] else ""
         yield f"  {backfill['changed']} rows changed of {backfill['read']}{aside}"

@@ -15,6 +15,8 @@ from reconcile.references import masked
 
 LEVELS = {"retry": "warning", "warning": "warning", "unchecked": "warning", "ended": "warning", "error": "error"}
 """By kind of event; of every other `info`."""
+EVERY = 10.0
+"""Seconds between two lines of figures of one step."""
 
 
 class Log:
@@ -34,9 +36,13 @@ class Log:
         """
         self._out, self._fixed, self._secrets, self._clock = out, dict(fixed), secrets, clock
         self._guard = threading.Lock()
+        self._told: dict[str, tuple[float, str]] = {}
+        """By step when its progress was written last, and what."""
 
     def __call__(self, event: Event) -> None:
         """Write it down."""
+        if event.kind == "progress" and self._lately(event):
+            return
         if event.kind == "lock":
             self._fixed["run"] = event.detail
         more: dict[str, Json] = {}
@@ -49,7 +55,17 @@ class Log:
             more["seconds"] = round(event.seconds, 3)
         if event.detail and event.kind != "lock":
             more["detail"] = event.detail
+        more |= event.figures
         self.write(event.kind, more)
+
+    def _lately(self, event: Event) -> bool:
+        """Whether as much was said of a step a moment ago: figures, or the same text."""
+        step, now = event.step.id if event.step is not None else "", self._clock().timestamp()
+        at, text = self._told.get(step, (float("-inf"), ""))
+        if now - at < EVERY and (event.figures or event.detail == text):
+            return True
+        self._told[step] = (now, event.detail)
+        return False
 
     def write(self, kind: str, more: dict[str, Json]) -> None:
         """One line."""

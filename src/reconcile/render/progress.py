@@ -6,11 +6,12 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from reconcile import units
+from reconcile.model import Json
 from reconcile.render import words
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _CLEAR = "\r\x1b[2K"
+_BAR = 20
+_EVERY = 30.0
+"""Seconds between two lines of progress where there is no terminal."""
 
 
 class Progress:
@@ -42,7 +46,8 @@ class Progress:
         self._open = 0
         """Steps of the current group that were started and not yet reported done."""
         self._now = ""
-        self._since = clock()
+        self._since = self._lately = clock()
+        """When the running step began, and when a line was last written of it."""
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -67,7 +72,10 @@ class Progress:
             together = f" (with {self._open - 1} more)" if self._open > 1 else ""
             self._running(f"{event.step.id}{together}")
         elif event.kind == "progress" and event.step is not None:
-            self._now = f"{event.step.id}  {event.detail}"
+            self._now = f"{event.step.id}  {bar(event.figures)}{event.detail}"
+            if not self._live and self._clock() - self._lately >= _EVERY:
+                self._lately = self._clock()
+                self._line(f"  {self._paint('·', '36')} {event.step.id}: {event.detail}")
         elif event.kind == "reported" and event.step is not None:
             self._line(f"  {self._paint('·', '36')} {event.step.id}: {event.detail}")
         elif event.kind == "step_done" and event.step is not None:
@@ -99,6 +107,7 @@ class Progress:
     def _running(self, what: str) -> None:
         with self._lock:
             self._now, self._since = what, self._clock()
+        self._lately = self._since
 
     def _line(self, text: str) -> None:
         if text:
@@ -120,6 +129,18 @@ class Progress:
 
     def _paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+
+def bar(figures: Mapping[str, Json]) -> str:
+    """A bar for rows of a total; nothing where those are not known.
+
+    >>> bar({"rows": 500, "total": 2000})
+    '█████░░░░░░░░░░░░░░░ '
+    """
+    if not figures.get("total"):
+        return ""
+    full = min(_BAR * figures["rows"] // figures["total"], _BAR)
+    return f"{'█' * full}{'░' * (_BAR - full)} "
 
 
 def closing(steps: int, recorded: int, seconds: float) -> str:

@@ -36,7 +36,9 @@ def backfills(project: Project) -> list[dict[str, Json]]:
     declared = {a: r for a, r in project.desired().items() if isinstance(r, Backfill)}
     ledger = open_ledger(project)
     try:
-        there = kept.read(ledger.known())
+        known = ledger.known()
+        there = kept.read(known)
+        far = {a: str(f) for a, p in there.items() if p.state == kept.RUNNING and (f := kept.figures(known, a))}
         aside = {a: ledger.kept_rows(str(a), "set_aside", 3) for a, p in there.items() if p.set_aside}
     finally:
         ledger.close()
@@ -55,6 +57,7 @@ def backfills(project: Project) -> list[dict[str, Json]]:
                 **{k: own.get(k) for k in ("run", "read", "changed", "skipped", "set_aside", "began", "ended")},
                 "values": own.get("values", {}),
                 "metrics": {n: [b, own["later"].get(n)] for n, b in own.get("before", {}).items()},
+                "progress": far.get(address),
                 "sample_set_aside": [{"key": k, **content} for k, content in aside.get(address, ())],
             }
         )

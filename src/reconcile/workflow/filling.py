@@ -12,10 +12,10 @@ from reconcile.backfills import emptying
 from reconcile.backfills import progress as kept
 from reconcile.backfills.crossing import Crossing
 from reconcile.backfills.definition import Definition
-from reconcile.backfills.progress import Progress
+from reconcile.backfills.pacing import Load, load
+from reconcile.backfills.progress import Figures, Progress
 from reconcile.backfills.running import Around, Running
 from reconcile.change import Op, Step
-from reconcile.checkup import Topic, Verdict
 from reconcile.errors import ReconcileError
 from reconcile.stores.base import Session, StoreSpec
 from reconcile.stores.filling import Filling, Fills, Receives
@@ -53,15 +53,15 @@ class Filler:
         if definition.wanted.keeps is not None or definition.on_error == "set_aside":
             self.ledger.prepare_rows()
 
-        def event(kind: str, text: str) -> None:
-            self.on_event(Event(kind, step, detail=text))
+        def event(kind: str, text: str, figures: Figures | None = None) -> None:
+            self.on_event(Event(kind, step, detail=text, figures=figures.to_json() if figures else {}))
 
         tell, report = partial(event, "progress"), partial(event, "reported")
-        workers = share(self.project, definition, call.args, self.run, self.ledger.held, self.stop, self.ledger.keep)
+        workers = share(self.project, definition, call.args, self.run, self.ledger, self.stop)
         truncates = emptying_store(definition, self.sessions)
-        over = busy(session, self.project.stores[step.address.store])
+        near = near_limits(session, self.project.stores[step.address.store])
         around = Around(
-            self.ledger, self.project.directory, session.transient, tell, report, self.stop, workers, truncates, over
+            self.ledger, self.project.directory, session.transient, tell, report, self.stop, workers, truncates, near
         )
         Running(definition, filling(definition, self.sessions), begun, around).run()
 
@@ -82,16 +82,9 @@ def emptying_store(definition: Definition, sessions: Mapping[str, Session]) -> T
     return store.truncating(there)
 
 
-def busy(session: Session, spec: StoreSpec) -> Callable[[], str | None]:
-    """What tells which `limits:` of load a store has passed."""
-    if not spec.settings.get("limits"):
-        return lambda: None
-
-    def over() -> str | None:
-        checks = session.check(())
-        return "; ".join(c.what for c in checks if c.topic is Topic.LOAD and c.verdict is Verdict.STOPS) or None
-
-    return over
+def near_limits(session: Session, spec: StoreSpec) -> Callable[[], Load]:
+    """What tells how near a store is to its declared `limits:` of load."""
+    return (lambda: load(session.check(()))) if spec.settings.get("limits") else Load
 
 
 def filling(definition: Definition, sessions: Mapping[str, Session]) -> Filling:

@@ -32,9 +32,11 @@ def status(project: Project) -> dict[str, Json]:
         world, lock, unfinished = ledger.world(), ledger.lock_state(), ledger.unfinished()
         begun = ledger.begun(unfinished.id) if unfinished else {}
         shown: dict[str, str] = {}
-        if unfinished and begun and lock.run == unfinished.id and not lock.expired:
-            steps = planfile.from_json(unfinished.plan).steps
-            shown = watching.progress(project, [step for step in steps if step.id in begun])
+        if unfinished and begun:
+            steps = [step for step in planfile.from_json(unfinished.plan).steps if step.id in begun]
+            if lock.run == unfinished.id and not lock.expired:
+                shown = watching.progress(project, steps)
+            shown |= watching.backfilled(ledger.known(), steps)
         counts: dict[str, int] = {}
         for address in ledger.applied():
             counts[address.store] = counts.get(address.store, 0) + 1

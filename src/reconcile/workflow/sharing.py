@@ -5,13 +5,17 @@ What a worker needs is in the task; how far the range is, in the ledger: a task 
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reconcile.backfills import sharing
+from reconcile.backfills.budget import Shared
 from reconcile.backfills.definition import Definition
 from reconcile.backfills.running import Around, Running
 from reconcile.errors import ReconcileError
@@ -19,13 +23,16 @@ from reconcile.model import Address, Json
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from multiprocessing.connection import Connection
 
+    from reconcile.ledger import Ledger
     from reconcile.project import Project
 
 TRIES = 3
 """How often ranges are given to new workers after one has died."""
 STOP = "backfill-stop"
-"""What the ledger knows of a run that is to stop: workers look for it once a second."""
+"""What the ledger knows of who is to stop, and why: workers look for it once a second."""
+_ANOTHER = "an error of another worker"
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Task:
     run: str
     epoch: int
     number: int
+    sharing: str
+    """Which sharing of ranges it is of: what stops one is nothing to the next."""
 
 
 def work(task: Task) -> int:
@@ -51,7 +60,7 @@ def work(task: Task) -> int:
     """
     from reconcile.stores import package
     from reconcile.survey import open_ledger
-    from reconcile.workflow.filling import busy, filling
+    from reconcile.workflow.filling import filling, near_limits
 
     project, definition = task.project, Definition.of(task.address, {**task.entry, "part": task.number})
     ledger = open_ledger(project)
@@ -66,8 +75,14 @@ def work(task: Task) -> int:
         if part is None:
             return 0
         session = sessions[task.address.store]
-        stops, over = _Stops(ledger.known, task.run), busy(session, project.stores[task.address.store])
-        around = Around(ledger, project.directory, session.transient, stop=stops, busy=over)
+        around = Around(
+            ledger,
+            project.directory,
+            session.transient,
+            stop=_Stops(ledger, task.sharing),
+            load=near_limits(session, project.stores[task.address.store]),
+            account=Shared.of(ledger, definition),
+        )
         return Running(definition, filling(definition, sessions), part, around).run_part().read
     finally:
         for session in sessions.values():
@@ -77,21 +92,45 @@ def work(task: Task) -> int:
 
 @dataclass
 class _Stops:
-    """Whether the run is to stop, asked of the ledger once a second at most."""
+    """Whether workers are to stop, and why, asked of the ledger once a second at most."""
 
-    known: Callable[[], dict[str, Json]]
-    run: str
+    ledger: Ledger
+    sharing: str
     asked: float = 0.0
 
     def __call__(self) -> str | None:
         if time.monotonic() - self.asked < 1:
             return None
         self.asked = time.monotonic()
-        return "a signal" if self.known().get(STOP) == self.run else None
+        known = self.ledger.value(STOP) or {}
+        return str(known["why"]) if known.get("sharing") == self.sharing else None
 
 
-Submit = Callable[[Sequence[Task], Callable[[], None]], None]
-"""Has tasks done and returns when all are, calling the second argument each second.
+@dataclass
+class _Told:
+    """Who has ranges done looks for what asks the run to stop, and passes it on to the workers."""
+
+    ledger: Ledger
+    sharing: str
+    stop: Callable[[], str | None]
+    show: Callable[[], None]
+    asked: list[str] = field(default_factory=list)
+
+    def __call__(self) -> None:
+        """To be called each second."""
+        if (why := self.stop()) is not None:
+            self.halt(why)
+        self.show()
+
+    def halt(self, why: str) -> None:
+        """Have all workers stop after the batch that they are at."""
+        if not self.asked:
+            self.asked.append(why)
+            self.ledger.keep(STOP, {"sharing": self.sharing, "why": why})
+
+
+Submit = Callable[[Sequence[Task], _Told], None]
+"""Has tasks done and returns when all are.
 
 Raises the error of a task; what its worker died of is no such error: others go on with its tasks.
 """
@@ -101,41 +140,79 @@ def executor(definition: Definition) -> Submit | None:
     """What does the ranges of a backfill; None where it is this process, batch by batch."""
     if definition.cluster is not None:
         cluster = definition.cluster
-        return lambda tasks, tell: _by_cluster(cluster, tasks, tell)
+        return lambda tasks, told: _by_cluster(cluster, tasks, told)
     if definition.workers is not None and definition.workers > 1:
         workers = definition.workers
-        return lambda tasks, tell: _by_pool(workers, tasks, tell)
+        return lambda tasks, told: _by_pool(workers, tasks, told)
     return None
 
 
-def _by_pool(workers: int, tasks: Sequence[Task], tell: Callable[[], None]) -> None:
+def _by_pool(workers: int, tasks: Sequence[Task], told: _Told) -> None:
     """Processes of this machine; new ones, where one was killed."""
-    from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
 
     left, tries = list(tasks), 0
     while left:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            futures = {pool.submit(work, task): task for task in left}
+        futures: dict[Future[int], Task] = {}
+        try:
+            _in_pool(workers, left, told, futures)
+            return
+        except BrokenProcessPool as error:
+            failed = {f: f.exception() for f in futures if f.done()}
+            if (
+                other := next((e for e in failed.values() if not isinstance(e, BrokenProcessPool | None)), None)
+            ) is not None:
+                raise other from error
+            left = [task for f, task in futures.items() if failed.get(f, error) is not None]
+            if (why := told.stop()) is not None:  # which was meant for all of them
+                raise ReconcileError(f"stopped by {why}, between batches", where=str(left[0].address)) from error
+            if (tries := tries + 1) >= TRIES:
+                raise ReconcileError(
+                    f"workers died {tries} times",
+                    where=str(left[0].address),
+                    hint="is there memory enough for them? What is done stays: reconcile apply --resume",
+                ) from error
+
+
+def _in_pool(workers: int, tasks: Sequence[Task], told: _Told, futures: dict[Future[int], Task]) -> None:
+    """One pool from its start to its end: after an error all have stopped; interrupted, they are gone at once."""
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import Pipe, get_context
+
+    gate, ours = Pipe(duplex=False)
+    context = get_context("spawn")
+    with ours, ProcessPoolExecutor(workers, mp_context=context, initializer=_bound, initargs=(gate,)) as pool:
+        try:
             try:
-                _waited(list(futures), tell)
-            except BrokenProcessPool as error:
-                left = [t for f, t in futures.items() if not f.done() or isinstance(f.exception(), BrokenProcessPool)]
-                if (tries := tries + 1) >= TRIES:
-                    raise ReconcileError(
-                        f"workers died {tries} times",
-                        where=str(left[0].address),
-                        hint="is there memory enough for them? What is done stays: reconcile apply --resume",
-                    ) from error
-                continue
+                futures |= {pool.submit(work, task): task for task in tasks}
+                _waited(list(futures), told)
+            except (BrokenProcessPool, KeyboardInterrupt):
+                raise
             except BaseException:
+                told.halt(_ANOTHER)
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
-        return
+        except KeyboardInterrupt:
+            ours.close()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
-def _waited(futures: Sequence[Future[int]], tell: Callable[[], None]) -> None:
+def _bound(gate: Connection) -> None:
+    """Of a worker: Ctrl-C is for who started it, and it ends at once when that is gone or gives it up."""
+
+    def wait() -> None:
+        from multiprocessing.connection import wait
+
+        wait([gate])  # nothing is ever sent: it is readable when the other end is closed
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which programs that it starts would inherit
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _waited(futures: Sequence[Future[int]], told: _Told) -> None:
     from concurrent.futures import FIRST_EXCEPTION, wait
 
     pending = set(futures)
@@ -143,10 +220,10 @@ def _waited(futures: Sequence[Future[int]], tell: Callable[[], None]) -> None:
         done, pending = wait(pending, timeout=1, return_when=FIRST_EXCEPTION)
         for future in done:
             future.result()
-        tell()
+        told()
 
 
-def _by_cluster(scheduler: str, tasks: Sequence[Task], tell: Callable[[], None]) -> None:
+def _by_cluster(scheduler: str, tasks: Sequence[Task], told: _Told) -> None:
     """Workers of a Dask cluster, which gives the tasks of a lost one to another by itself."""
     try:
         from distributed import Client
@@ -154,38 +231,39 @@ def _by_cluster(scheduler: str, tasks: Sequence[Task], tell: Callable[[], None])
         hint = "pip install 'reconcile-schema[distributed]'"
         raise ReconcileError("`cluster` needs Dask", where=str(tasks[0].address), hint=hint) from error
 
-    with Client(scheduler, set_as_default=False) as client:
+    try:
+        client = Client(scheduler, set_as_default=False)
+    except OSError as error:
+        what = f"the scheduler {scheduler} does not answer: {error}"
+        hint = "start it: dask scheduler; what is done stays: reconcile apply --resume"
+        raise ReconcileError(what, where=str(tasks[0].address), hint=hint) from error
+    with client:
         futures: list[Any] = client.map(work, tasks, pure=False, retries=0)
-        while not all(future.done() for future in futures):
-            time.sleep(1)
-            tell()
-        client.gather(futures)
+        try:
+            while not all(future.done() for future in futures):
+                if any(future.status == "error" for future in futures):
+                    told.halt(_ANOTHER)
+                time.sleep(1)
+                told()
+        except BaseException:
+            told.halt(_ANOTHER)
+            raise
+        errors = [e for f in futures if f.status == "error" and (e := f.exception()) is not None]
+        if errors:
+            raise next((e for e in errors if _ANOTHER not in str(e)), errors[0])
 
 
 def share(
-    project: Project,
-    definition: Definition,
-    entry: Json,
-    run: str,
-    epoch: int,
-    stop: Callable[[], str | None],
-    keep: Callable[[str, Json], None],
+    project: Project, definition: Definition, entry: Json, run: str, ledger: Ledger, stop: Callable[[], str | None]
 ) -> Callable[[Sequence[int], Callable[[], None]], None] | None:
     """See `Around.share`: None where no workers are declared."""
     submit = executor(definition)
     if submit is None:
         return None
 
-    def shared(numbers: Sequence[int], tell: Callable[[], None]) -> None:
-        asked: list[str] = []
-
-        def telling() -> None:
-            if not asked and (why := stop()) is not None:
-                asked.append(why)
-                keep(STOP, run)
-            tell()
-
-        task = Task(project, definition.address, entry, run, epoch, 0)
-        submit([replace(task, number=number) for number in numbers], telling)
+    def shared(numbers: Sequence[int], show: Callable[[], None]) -> None:
+        name = uuid.uuid4().hex
+        task = Task(project, definition.address, entry, run, ledger.held, 0, name)
+        submit([replace(task, number=number) for number in numbers], _Told(ledger, name, stop, show))
 
     return shared

@@ -1,18 +1,31 @@
-"""How far the steps under way have come, as their servers tell: asked beside the session that carries them out."""
+"""How far the steps under way have come, as their servers tell, or the ledger: asked beside who carries them out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from reconcile.backfills import KIND
+from reconcile.backfills import progress as kept
 from reconcile.change import Step
 from reconcile.errors import ReconcileError
+from reconcile.model import Json
 from reconcile.stores import package
 from reconcile.stores.base import Watches
 
 if TYPE_CHECKING:
     from reconcile.project import Project
+
+
+def backfilled(known: Mapping[str, Json], steps: Iterable[Step]) -> dict[str, str]:
+    """By step id how far backfills are, as the ledger knows it, and what they wait for."""
+    found = {}
+    for step in steps:
+        if step.address.kind == KIND and (figures := kept.figures(known, step.address)) is not None:
+            waits = kept.waiting(known, step.address)
+            found[step.id] = f"{figures}; {waits}" if waits else str(figures)
+    return found
 
 
 def progress(project: Project, steps: Iterable[Step]) -> dict[str, str]:

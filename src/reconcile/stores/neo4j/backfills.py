@@ -7,12 +7,13 @@ and looks whether they are still selected. An id is kept by its element as long 
 
 from __future__ import annotations
 
+import uuid
 from array import array
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reconcile.errors import StoreError
+from reconcile.errors import RefusedError, StoreError
 from reconcile.model import Address, Json
 from reconcile.stores.filling import Batch, KeyNames, Save, Value, Wanted
 from reconcile.stores.neo4j import cypher
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from reconcile.stores.neo4j.session import Neo4jSession
 
 MARK = "`__ReconcileBackfill`"
-"""The label of the node that has the last key of a backfill whose rows stay selected, written with each batch."""
+"""The label of the node that has the last key of a backfill whose rows stay selected, written with each batch, and
+who goes on with it; also of a range that a worker does."""
 _KEY = "rc__key"
 _AT_ONCE = 10_000
 
@@ -45,6 +47,8 @@ class Neo4jFilling:
         self.fields = ", ".join(f"{cypher.quote(n)}: {e}" for n, e in wanted.fields.items())
         self._ids: array[int] | None = None
         self._last: int | None = None
+        self._marks = wanted.once or wanted.part is not None
+        self._owner, self._owns = uuid.uuid4().hex, False
         self.again = f"UNWIND $keys AS {_KEY} {self._element} WITH {self.name}, {_KEY}\n{self.select}\n"
 
     @property
@@ -72,7 +76,8 @@ class Neo4jFilling:
         """See `Filling.read`."""
         if self._ids is None or (after is None and self._last is not None):
             self._ids = self._all(after if self.wanted.part is not None else None, until)
-            self._last = self._marked() if self.wanted.once else None
+            marked = self._claimed() if self._marks else None
+            self._last = marked if self.wanted.once else None
         known = [key for key in (after, self._last if self.wanted.once else None) if key is not None]
         start = bisect_right(self._ids, max(known)) if known else 0
         while start < len(self._ids):
@@ -104,25 +109,44 @@ class Neo4jFilling:
                 found.append(record[0])
         return array("q", sorted(found))
 
-    def _marked(self) -> int | None:
-        rows = self.session.read(
-            f"MATCH (m:{MARK} {{backfill: $backfill}}) RETURN m.after AS after", backfill=self._mark
+    def _claimed(self) -> int | None:
+        """The last key that is done; whoever went on with it before is refused from now on."""
+        query = f"{self.head}MERGE (m:{MARK} {{backfill: $backfill}}) SET m.owner = $owner RETURN m.after AS after"
+        with self.session.translated(), self.session.open_session() as session:
+            found = session.execute_write(
+                lambda tx: tx.run(query, backfill=self._mark, owner=self._owner).single(strict=True)["after"]
+            )
+        self._owns = True
+        return None if found is None else int(found)
+
+    def _hold(self, transaction: neo4j.Transaction, last: Json) -> None:
+        """Write the last key of a batch first: the mark's lock keeps others from going on with it meanwhile.
+
+        Raises:
+            RefusedError: another one has claimed it.
+        """
+        query = (
+            f"{self.head}MATCH (m:{MARK} {{backfill: $backfill}}) SET m.held = true"
+            " WITH m WHERE m.owner = $owner SET m.after = $after RETURN count(m) AS there"
         )
-        return int(rows[0]["after"]) if rows else None
+        given = {"backfill": self._mark, "owner": self._owner, "after": last}
+        if not transaction.run(query, given).single(strict=True)["there"]:
+            raise RefusedError("another process goes on with it", where=self._mark, hint="see: reconcile status")
 
     def change(self, batch: Batch, values: Sequence[Value] | None, save: Save) -> int:
         """See `Filling.change`."""
         with self.session.translated(), self.session.open_session() as session:
+            if self._marks and not self._owns:
+                self._claimed()
             transaction = session.begin_transaction(metadata={"app": "reconcile"})
             with transaction:
+                if self._marks:
+                    self._hold(transaction, batch.keys[-1])
                 olds = self._olds(transaction, batch, values)
                 if values is None:
                     count = self._run(transaction, f"{self.again}{self.wanted.statement}", keys=list(batch.keys))
                 else:
                     count = self._write(transaction, values)
-                if self.wanted.once:
-                    mark = f"MERGE (m:{MARK} {{backfill: $backfill}}) SET m.after = $after"
-                    self._run(transaction, mark, backfill=self._mark, after=batch.keys[-1])
                 save(transaction, count, olds)
                 transaction.commit()
         return count
@@ -176,7 +200,7 @@ class Neo4jFilling:
 
     def end(self) -> None:
         """See `Filling.end`: the node that has the last key."""
-        if self.wanted.once:
+        if self._marks:
             with self.session.translated(), self.session.open_session() as session:
                 query = f"MATCH (m:{MARK} {{backfill: $backfill}}) DELETE m"
                 session.execute_write(lambda tx: tx.run(query, backfill=self._mark).consume())

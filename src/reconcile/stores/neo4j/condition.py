@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from reconcile import machine, units
 from reconcile.change import Cypher, Server, Step
-from reconcile.checkup import Check, Topic, Verdict, limited
+from reconcile.checkup import Check, Topic, Verdict, limited, share
 from reconcile.errors import StoreError
 from reconcile.model import Json
 from reconcile.references import masked
@@ -128,7 +128,8 @@ def _transactions(read: Read, database: str, limits: Mapping[str, Json], waits: 
         yield Check(Topic.BLOCKERS, Verdict.GOOD, "none")
     count = len(others)
     over = "active_transactions" in limits and count > int(limits["active_transactions"])
-    yield limited(Topic.LOAD, f"{count} other transaction{'s' * (count != 1)}", over, "active_transactions", limits)
+    what = f"{count} other transaction{'s' * (count != 1)}"
+    yield limited(Topic.LOAD, what, over, "active_transactions", limits, used=share(count))
 
 
 def _machine(read: Read, limits: Mapping[str, Json], data: str | None) -> Iterator[Check]:

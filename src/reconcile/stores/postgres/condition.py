@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 
 from reconcile import machine, units
 from reconcile.change import Server, Sql, Step
-from reconcile.checkup import Check, Topic, Verdict, limited
+from reconcile.checkup import Check, Topic, Verdict, limited, share
 from reconcile.model import Json
 from reconcile.references import masked
 from reconcile.stores.postgres.advice import outdated
@@ -267,7 +267,8 @@ def _load(found: Mapping[str, Any], limits: Mapping[str, Json], most: int) -> It
     active, lag = int(found["active"]), found["lag"]
     if found["sees_all"]:
         what = f"{active} active session{'s' * (active != 1)}"
-        yield limited(Topic.LOAD, what, active > int(limits.get("active_sessions", most)), "active_sessions", limits)
+        over = active > int(limits.get("active_sessions", most))
+        yield limited(Topic.LOAD, what, over, "active_sessions", limits, used=share(active))
     elif "active_sessions" in limits:
         yield Check(Topic.LOAD, Verdict.UNKNOWN, "how many sessions are active is hidden from this role")
     used = int(found["connections"])
@@ -278,7 +279,9 @@ def _load(found: Mapping[str, Any], limits: Mapping[str, Json], most: int) -> It
         yield Check(Topic.LOAD, Verdict.GOOD, f"{used} of {most} connections")
     if lag is not None:
         over = "replication_lag" in limits and lag > machine.seconds_of(str(limits["replication_lag"]))
-        yield limited(Topic.LOAD, f"replicas are {units.duration(lag)} behind", over, "replication_lag", limits)
+        what = f"replicas are {units.duration(lag)} behind"
+        of = lambda limit: lag / max(machine.seconds_of(str(limit)), 1e-9)  # noqa: E731
+        yield limited(Topic.LOAD, what, over, "replication_lag", limits, used=of)
     elif "replication_lag" in limits:
         seen = found["sees_all"]
         what = "no replica is connected" if seen else "how far replicas are behind is hidden from this role"

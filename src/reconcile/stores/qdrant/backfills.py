@@ -22,6 +22,10 @@ VECTOR = "vector"
 """The field that is the point's vector, or its vectors by name; all others are payload."""
 
 
+_AT_ONCE = 10_000
+"""Ids of one page, where only ids are read."""
+
+
 class QdrantFilling:
     """See `stores.filling.Filling`."""
 
@@ -43,18 +47,24 @@ class QdrantFilling:
         return int(self.http.send("POST", f"{self.path}/count", {"filter": filter_, "exact": True})["count"])
 
     def split(self, rows: int) -> list[Json]:
-        """See `Filling.split`: a scroll begins after an id, and ends where it is told, but at none."""
-        del rows
-        where, hint = str(self.wanted.address), "leave `workers` out"
-        raise StoreError("points are read in one order only, not in ranges", where=where, hint=hint)
+        """See `Filling.split`: the ids are scrolled through once."""
+        asked = {"filter": self.wanted.select, "limit": _AT_ONCE, "with_payload": False, "with_vector": False}
+        ends: list[Json] = []
+        count, offset = 0, None
+        while True:
+            found = self.http.send("POST", f"{self.path}/scroll", {**asked, "offset": offset})
+            ids = [point["id"] for point in found["points"]]
+            ends += [id_ for n, id_ in enumerate(ids, count + 1) if n % rows == 0]
+            count, offset = count + len(ids), found.get("next_page_offset")
+            if offset is None:
+                return ends
 
     def read(self, after: Json, size: int, until: Json = None) -> Batch:
         """See `Filling.read`: an offset is an id, which may be selected no more."""
-        del until
         asked = {"filter": self.wanted.select, "limit": size + 1, "with_payload": True, "with_vector": False}
         asked |= {} if after is None else {"offset": after}
         points = self.http.send("POST", f"{self.path}/scroll", asked)["points"]
-        points = [p for p in points if p["id"] != after][:size]
+        points = [p for p in points if p["id"] != after and (until is None or _place(p["id"]) <= _place(until))][:size]
         return Batch(tuple(p["id"] for p in points), tuple(p.get("payload") or {} for p in points))
 
     def change(self, batch: Batch, values: Sequence[Value] | None, save: Save) -> int:
@@ -88,21 +98,27 @@ class QdrantFilling:
         """See `Filling.end`: nothing was."""
 
 
+def _place(id_: Json) -> tuple[int, int, str]:
+    """Where an id stands in the order of a scroll: numbers, then uuids as the server writes them (measured on 1.16)."""
+    return (0, id_, "") if isinstance(id_, int) else (1, 0, str(id_))
+
+
 def _operations(values: Sequence[Value]) -> list[Json]:
     """Points that are given the same payload together; null takes a field away."""
-    same: dict[str, list[Json]] = {}
+    same: dict[str, tuple[Json, list[Json]]] = {}
     gone: dict[tuple[str, ...], list[Json]] = {}
     vectors = []
     for value in values:
         payload = {n: v for n, v in value.fields.items() if n != VECTOR and v is not None}
         if payload:
-            same.setdefault(json.dumps(payload, sort_keys=True, default=str), []).append(value.key)
+            same.setdefault(repr(payload), (payload, []))[1].append(value.key)  # a tenth of the time of json.dumps
         if absent := tuple(n for n, v in value.fields.items() if n != VECTOR and v is None):
             gone.setdefault(absent, []).append(value.key)
         if VECTOR in value.fields:
             vectors.append({"id": value.key, "vector": value.fields[VECTOR]})
     operations: list[Json] = [
-        {"set_payload": {"payload": json.loads(payload), "points": ids}} for payload, ids in same.items()
+        {"set_payload": {"payload": json.loads(json.dumps(payload, default=str)), "points": ids}}
+        for payload, ids in same.values()
     ]
     operations += [{"delete_payload": {"keys": list(names), "points": ids}} for names, ids in gone.items()]
     return operations + ([{"update_vectors": {"points": vectors}}] if vectors else [])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reconcile import machine, units
 from reconcile.change import Step
-from reconcile.checkup import Check, Topic, Verdict, limited
+from reconcile.checkup import Check, Topic, Verdict, limited, share
 from reconcile.model import Json
 
 MAXMEMORY_PERCENT = 90
@@ -108,7 +108,8 @@ def _memory(seen: Seen, limits: Mapping[str, Json]) -> Iterator[Check]:
     percent = 100 * used / most
     what = f"{percent:.0f} % of maxmemory ({units.size(most)}) used"
     limit = float(str(limits.get("maxmemory_percent", MAXMEMORY_PERCENT)))
-    yield limited(Topic.MEMORY, what, percent > limit, "maxmemory_percent", limits, default=MAXMEMORY_PERCENT)
+    over, default = percent > limit, MAXMEMORY_PERCENT
+    yield limited(Topic.MEMORY, what, over, "maxmemory_percent", limits, default=default, used=share(percent))
 
 
 def _settings(seen: Seen) -> str:
