@@ -252,7 +252,7 @@ def test_a_worker_that_was_given_up_writes_nothing_more(
     for session in sessions:
         session.server()
         fillings.append(session.filling(definition.wanted))  # type: ignore[attr-defined]
-    Progress("sha256:x", "r", passes=1, part=0, until=30).save(definition.address, ledger)
+    Progress("sha256:x", "r", passes=1, part=0).save(definition.address, ledger)
 
     def run(worker: str, filling: Filling) -> Progress:
         part = sharing.taken(ledger, definition, 0, worker)

@@ -104,10 +104,8 @@ class Running:
             changed = self.progress.changed
             if shares:
                 self.progress, shares = self._shared(), False
-            elif self.definition.program is not None:
-                self._program(selected)
             else:
-                self._pass(change)
+                self._through(change, selected)
             if self.definition.once or self._left() <= 0:
                 break
             if self.progress.changed == changed or self.progress.passes >= PASSES:
@@ -119,6 +117,17 @@ class Running:
             self.progress = self._with(after=None, passes=self.progress.passes + 1)
         self._tell(last=True)
         return self._ended()
+
+    def _through(self, change: forms.Maker, selected: int) -> None:
+        """All of it, by this process or by a program of its own."""
+        try:
+            if self.definition.program is not None:
+                self._program(selected)
+            else:
+                self._pass(change)
+        except ReconcileError:
+            self._tell(last=True)
+            raise
 
     def run_part(self) -> Progress:
         """One range of it, from where it was left; what holds for all of it is the others' to say.
@@ -172,10 +181,11 @@ class Running:
             raise ReconcileError(f"stopped by {asked}, between batches", where=str(self.definition.address))
 
     def _pause(self, seconds: float) -> None:
-        """Do nothing for so long, but stop when asked to."""
+        """Do nothing for so long, but stop when asked to, where it is long."""
         until = self.around.now() + seconds
         while (left := until - self.around.now()) > 0.001:
-            self._stop()
+            if left > LOOK:
+                self._stop()
             self.around.sleep(min(left, LOOK))
 
     def _looked_at(self) -> None:
