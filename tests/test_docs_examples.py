@@ -71,6 +71,16 @@ def test_every_fixture_is_in_the_page() -> None:
         assert f"`{name}`" in page, name
 
 
+def test_commands_in_the_text_of_operations_are_among_those_that_are_run() -> None:
+    """Each with its options; RUN stands for what the shell puts there."""
+    text = "\n".join(blocks("operations.md", "bash"))
+    run = [set(line.replace('"$run"', "RUN").split()) for line in text.splitlines() if line.startswith("reconcile ")]
+    page = re.sub(r"```.*?```", "", (DOCS / "operations.md").read_text(encoding="utf-8"), flags=re.S)
+    named = re.findall(r"`(reconcile [^`]+)`", page)
+    assert len(named) >= 5
+    assert [command for command in named if not any(set(command.split()) <= words for words in run)] == []
+
+
 def test_the_commands_of_operations(
     tmp_path: Path, make_postgres_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
