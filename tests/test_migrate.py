@@ -214,14 +214,50 @@ def test_all_problems_at_once_each_with_both_ends(folder: Folder) -> None:
 
 
 def test_what_only_psql_runs_is_in_the_way_of_its_own_migration_alone(folder: Folder) -> None:
-    write(
-        folder.path / "migrations", {"1_a.sql": "SELECT 1;\n\\i other.sql\n", "2_b.sql": "COPY a FROM stdin;\n1\n\\.\n"}
-    )
+    write(folder.path / "migrations", {"1_a.sql": "SELECT 1;\n\\i other.sql\n", "2_b.sql": "COPY a FROM stdin;\n1\n"})
     assert "cannot run: migrations/1_a.sql:2:1: \\i is a command of psql" in call(folder, "migrate", "status").stdout
     refused = call(folder, "migrate", "apply-all")
     assert refused.returncode == 1 and "migrations/2_b.sql:1:1: COPY … FROM stdin sends rows through" in refused.stderr
     assert call(folder, "migrate", "baseline").returncode == 0
     assert "2 applied, 0 pending" in call(folder, "migrate", "status").stdout
+
+
+def test_rows_below_a_copy_are_its_own(folder: Folder) -> None:
+    """As psql takes them; quotes and semicolons among them are none of SQL's."""
+    text = (
+        "CREATE TABLE a (id int, t text);\n-- COPY a FROM stdin;\nCOPY a (id, t) FROM stdin;\n"
+        "1\tit's; a\n2\t\\N\n\\.\n\n"
+        "copy a from STDIN with (format csv);\n3,\"x;\"\n\\.\nCOPY a FROM stdin;\n\\.\nINSERT INTO a VALUES (4, 'z');\n"
+    )
+    write(folder.path / "migrations", {"1_a.sql": text})
+    done = call(folder, "migrate", "apply-all")
+    assert done.returncode == 0, done.stderr
+    assert ask(folder, "SELECT id, t FROM a ORDER BY id") == [(1, "it's; a"), (2, None), (3, "x;"), (4, "z")]
+    write(folder.path / "migrations", {"2_b.sql": "COPY a FROM stdin;\nx\ty\n\\.\n"})
+    wrong = call(folder, "migrate", "apply-all")
+    assert wrong.returncode == 1 and "migrations/2_b.sql:1: migrations/2_b.sql failed: invalid input" in wrong.stderr
+
+
+def test_a_table_of_another_tool_with_columns_of_its_own(folder: Folder) -> None:
+    """What must be given is, where it is known; what failed there is not taken for applied."""
+    run(
+        folder,
+        "CREATE TABLE schema_migrations (number int PRIMARY KEY, name text NOT NULL, description varchar(9) NOT NULL,"
+        " success boolean NOT NULL, batch int NOT NULL, applied_by text NOT NULL, note text NOT NULL DEFAULT 'x')",
+        "INSERT INTO schema_migrations VALUES (1, 'a', 'a', true, 3, 'ci'), (2, 'b', 'b', false, 3, 'ci')",
+    )
+    write(folder.path / "migrations", {f"{n}_{t}.sql": "SELECT 1;\n" for n, t in enumerate("abc", 1)})
+    assert "1 applied, 1 pending, 1 failed." in call(folder, "migrate", "status").stdout
+    refused = call(folder, "migrate", "apply-all")
+    assert (
+        refused.returncode == 1
+        and "2_b.sql:1:1: failed when another tool ran it: in its row, success" in refused.stderr
+    )
+    assert call(folder, "migrate", "baseline", "2", "--only", "--reason", "whole").returncode == 0
+    done = call(folder, "migrate", "apply-all")
+    assert done.returncode == 0, done.stderr
+    rows = ask(folder, "SELECT number, name, description, success, batch, note FROM schema_migrations ORDER BY 1")
+    assert rows == [(1, "a", "a", True, 3, "x"), (2, "b", "b", True, 4, "x"), (3, "c", "c", True, 5, "x")]
 
 
 def test_yaml_and_python_migrations_dangers_and_reasons(folder: Folder) -> None:

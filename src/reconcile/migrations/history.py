@@ -18,6 +18,8 @@ class State(StrEnum):
     PENDING = "pending"
     CHANGED = "changed"
     UNFINISHED = "unfinished"
+    FAILED = "failed"
+    """Its row says so: another tool ran it."""
     MISSING = "missing"
 
 
@@ -67,6 +69,7 @@ def _standing(
         return Standing(state, migration, None, None, progress, late)
     how = algorithm(row.checksum, dict(migration.checksums)) if row.checksum else None
     state = State.CHANGED if row.checksum and how is None else State.APPLIED
+    state = State.FAILED if row.failed else state
     return Standing(state, migration, row, how)
 
 

@@ -144,7 +144,15 @@ def refuse_changed(found: Looked) -> None:
         migration, row, progress = standing.migration, standing.row, standing.progress
         if migration is None:
             continue
-        if standing.state is State.CHANGED and row is not None:
+        if standing.state is State.FAILED and row is not None:
+            number = migration.number
+            hint = (
+                f"undo by hand what of it is done, then: reconcile migrate forget {number} --reason …, and apply it;"
+                f" or, if it is whole: reconcile migrate baseline {number} --only --reason …"
+            )
+            what = f"failed when another tool ran it: in its row, {row.failed}"
+            problems.append(Problem(what, where=migration.source, hint=hint))
+        elif standing.state is State.CHANGED and row is not None:
             now = alike(migration, row)
             hint = (
                 f"put the file back as it was; or, if the change is to run: reconcile migrate redo {migration.number}"

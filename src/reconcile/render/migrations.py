@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from reconcile.model import Json
 from reconcile.render import words
 
-_MARKS = {"applied": " ", "pending": "+", "changed": "!", "unfinished": "~", "missing": "?"}
+_MARKS = {"applied": " ", "pending": "+", "changed": "!", "failed": "!", "unfinished": "~", "missing": "?"}
 
 
 def finds(found: Json) -> bool:
     """Whether something is pending, changed or stopped part-way."""
-    return any(m["state"] in ("pending", "changed", "unfinished") for m in found["migrations"])
+    return any(m["state"] in ("pending", "changed", "failed", "unfinished") for m in found["migrations"])
 
 
 def text(found: Json) -> str:
@@ -49,6 +49,8 @@ def _status(found: Json) -> Iterator[str]:
             yield "    runs out of order: one with a higher number has run"
         if one["state"] == "changed":
             yield f"    its checksum was {one['checksum']}, it is {one['now']} ({one['file']})"
+        if one["state"] == "failed":
+            yield f"    another tool ran it, and it failed ({one['file']})"
         if one["state"] == "unfinished":
             yield f"    {one['transactions_done']} of its transactions are committed; apply goes on after them"
         if one["state"] == "missing":

@@ -92,6 +92,8 @@ class Statement:
     """Whether it cannot be in a transaction."""
     kind: str = ""
     """Statements of different kinds are never in one transaction: schema and data of a graph."""
+    rows: str | None = None
+    """What is sent after it: the lines below COPY … FROM stdin."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def groups(script: Script) -> tuple[Group, ...]:
 
 def head(parts: Sequence[Group], count: int) -> str:
     """A checksum of the statements of the first parts of a migration."""
-    told = repr([(g.alone, g.kind, [s.text for s in g.statements]) for g in parts[:count]])
+    told = repr([(g.alone, g.kind, [s.text + (s.rows or "") for s in g.statements]) for g in parts[:count]])
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -176,6 +178,8 @@ class Row:
     checksum: str | None = None
     description: str | None = None
     execution_time_ms: int | None = None
+    failed: str | None = None
+    """What of the row says that the migration failed under the tool that wrote it: "success is false"."""
     key: tuple[str, ...] = ()
     """What tells it from the others, for the session that read it."""
 

@@ -136,7 +136,9 @@ def baseline(project: Project, name: str | None, only: bool, reason: str, lock_t
             wanted = [m for m in same if m.order <= target.order]
         else:
             wanted = list(found.migrations)
-        todo = [m for m in wanted if found.of(m).pending or (found.of(m).state is State.CHANGED and only)]
+        todo = [
+            m for m in wanted if found.of(m).pending or (only and found.of(m).state in (State.CHANGED, State.FAILED))
+        ]
         if todo:
             with run_of(now, f"migrate baseline {name or ''}".strip(), todo, how="recorded, not run", reason=reason):
                 _baselined(now, todo, reason)

@@ -186,7 +186,11 @@ class PostgresMigrations:
 
     def _send(self, statement: Statement) -> None:
         try:
-            self.connection.execute(statement.text.encode())
+            if statement.rows is None:
+                self.connection.execute(statement.text.encode())
+                return
+            with self.connection.cursor() as cursor, cursor.copy(statement.text.encode()) as copy:
+                copy.write(statement.rows.encode())
         except psycopg.Error as error:
             raise located(error, f"store {self.name}", statement) from error
 

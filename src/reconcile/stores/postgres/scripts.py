@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from reconcile.stores.migrating import Comment, Fault, Script, Statement
@@ -139,6 +139,7 @@ def script(text: str, verifying: bool = False) -> Script:
     from reconcile.stores.postgres.dangers import Look
 
     text = text.removeprefix("\ufeff")
+    text, rows = _without_rows(text)
     text, notes = _without_chatter(text)
     where, look = Places(text), Look()
     pieces = list(scan(text))
@@ -149,7 +150,7 @@ def script(text: str, verifying: bool = False) -> Script:
     own = False
     comments = tuple(_comments(pieces, where))
     if not faults:
-        faults += _meta(pieces, where)
+        faults += _meta(pieces, where, rows)
     if faults:
         return Script((), (), tuple(faults), (), comments)
     whole = [significant(s) for s in statements(pieces)]
@@ -171,7 +172,8 @@ def script(text: str, verifying: bool = False) -> Script:
         body = text[tokens[0].at : tokens[-1].at + len(tokens[-1].text)]
         committed = next((i for i, s in enumerate(whole) if i > n and s[0].word in _CLOSES), len(whole)) if own else n
         later = {t.text for rest in whole[committed + 1 :] for t in rest if t.kind == "string"}
-        found.append(Statement(body, line, column, alone=_alone(words, tokens, later)))
+        alone = _alone(words, tokens, later)
+        found.append(Statement(body, line, column, alone=alone, rows=rows.get(tokens[0].at)))
         if not verifying:
             look.statement(tokens, body)
     return Script(
@@ -236,11 +238,34 @@ def _without_chatter(text: str) -> tuple[str, list[str]]:
     return text, notes
 
 
+_COPY = re.compile(
+    r"\bCOPY\b[^;]*?\bFROM\s+STDIN\b[^;]*;[ \t]*\r?\n(?P<rows>.*?)^\\\.[ \t]*\r?$",
+    re.IGNORECASE | re.DOTALL | re.MULTILINE,
+)
+
+
+def _without_rows(text: str) -> tuple[str, Mapping[int, str]]:
+    """The text with the rows below each COPY … FROM stdin left empty, and those rows by where its COPY begins."""
+    found: dict[int, str] = {}
+    at = 0
+    while (match := _COPY.search(text, at)) is not None:
+        at = match.start() + 1
+        pieces = list(scan(text[: match.start("rows")]))
+        if any(p.kind == "broken" for p in pieces) or not any(
+            p.at == match.start() and p.kind == "word" for p in pieces
+        ):
+            continue  # within a string or a comment
+        found[match.start()] = match["rows"]
+        empty = re.sub(r"[^\n]", " ", text[match.start("rows") : match.end()])
+        text, at = text[: match.start("rows")] + empty + text[match.end() :], match.end()
+    return text, found
+
+
 def _fault(place: tuple[int, int], what: str, hint: str | None = None) -> Fault:
     return Fault(what, *place, hint)
 
 
-def _meta(pieces: Sequence[Piece], where: Places) -> Iterator[Fault]:
+def _meta(pieces: Sequence[Piece], where: Places, rows: Mapping[int, str]) -> Iterator[Fault]:
     """What is for psql rather than the server."""
     for n, piece in enumerate(pieces):
         if piece.kind == "other" and piece.text.startswith("\\"):
@@ -250,11 +275,15 @@ def _meta(pieces: Sequence[Piece], where: Places) -> Iterator[Fault]:
         tokens = significant(statement)
         words = [t.word for t in tokens]
         for direction, stream in (("FROM", "STDIN"), ("TO", "STDOUT")):
-            if words[0] == "COPY" and any(words[i : i + 2] == [direction, stream] for i in range(len(words))):
+            if (
+                words[0] == "COPY"
+                and tokens[0].at not in rows
+                and any(words[i : i + 2] == [direction, stream] for i in range(len(words)))
+            ):
                 yield _fault(
                     where(tokens[0].at),
                     f"COPY … {direction} {stream.lower()} sends rows through psql",
-                    "write the rows as INSERT statements",
+                    "write the rows below it and end them with \\., or as INSERT statements",
                 )
                 return  # what follows are rows
 

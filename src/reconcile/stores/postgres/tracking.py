@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,11 @@ NAMES = {
     "execution_time_ms": ("execution_time_ms", "execution_time", "duration_ms", "execution_ms", "elapsed_ms"),
 }
 """By what we call a column, what it may be called, the likeliest first."""
+_OUTCOMES = {"success": True, "succeeded": True, "successful": True, "dirty": False, "failed": False}
+"""Columns that say how it ended, and what they say of what went well."""
+_NEXT = ("batch", "installed_rank", "rank", "orderexecuted")
+"""Columns that count."""
+_WHO = ("applied_by", "executed_by", "installed_by", "created_by", "run_by", "username", "db_user")
 
 _COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, NULL), a.attnotnull,
@@ -44,7 +49,9 @@ class Column:
     name: str
     type: str
     required: bool
+    """NOT NULL without a default."""
     width: int | None
+    defaulted: bool = False
 
     @property
     def integer(self) -> bool:
@@ -62,6 +69,10 @@ class Table:
     told: tuple[str, ...]
     foreign: tuple[Column, ...]
     """Columns that must be given and that we know nothing for."""
+    said: Mapping[str, str] = field(default_factory=dict)
+    """By column what else a new row says, as SQL."""
+    outcome: str | None = None
+    """The column that says how a migration ended."""
 
     @property
     def quoted(self) -> str:
@@ -87,7 +98,7 @@ def read(connection: Connection, schema: str, name: str) -> Table | None:
         StoreError: it is another tool's in a form that keeps no history, or has neither number nor name.
     """
     found = [
-        Column(str(n), str(t), bool(needed) and not default, width)
+        Column(str(n), str(t), bool(needed) and not default, width, bool(default))
         for n, t, needed, default, width in connection.execute(_COLUMNS, (schema, name)).fetchall()
     ]
     if not found:
@@ -114,8 +125,22 @@ def read(connection: Connection, schema: str, name: str) -> Table | None:
     if lacking := [ours for ours in NAMES if ours not in columns]:
         told.append(f"it has no {', '.join(lacking)}: not recorded there")
     known = list(columns.values())
-    foreign = tuple(c for c in found if c.required and c not in known)
-    return Table(schema, name, columns, tuple(told), foreign)
+    said = dict(_said([c for c in found if c not in known], f"{ident(schema)}.{ident(name)}"))
+    foreign = tuple(c for c in found if c.required and c not in known and c.name not in said)
+    outcome = next((c.name for c in found if c.type == "boolean" and c.name.lower() in _OUTCOMES), None)
+    return Table(schema, name, columns, tuple(told), foreign, said, outcome)
+
+
+def _said(found: Sequence[Column], table: str) -> Iterator[tuple[str, str]]:
+    """What a row of another tool's table says besides, where we know it."""
+    for column in found:
+        name, text = column.name.lower(), column.type.startswith(("text", "character"))
+        if column.type == "boolean" and name in _OUTCOMES:
+            yield column.name, str(_OUTCOMES[name]).lower()
+        elif column.integer and name in _NEXT and not column.defaulted:
+            yield column.name, f"(SELECT coalesce(max({ident(column.name)}), 0) + 1 FROM {table})"
+        elif text and name in _WHO and not column.defaulted:
+            yield column.name, "current_user"
 
 
 def _serial(found: Sequence[Column], column: Column) -> bool:
@@ -135,10 +160,11 @@ def make(connection: Connection, schema: str, name: str) -> None:
 def rows(connection: Connection, table: Table) -> list[Row]:
     """All rows, in the order in which they were recorded where that is known."""
     columns = table.columns
-    chosen = ", ".join(f"{ident(c.name)}" for c in columns.values())
+    chosen = ", ".join(ident(c.name) for c in columns.values())
+    outcome = f", {ident(table.outcome)}" if table.outcome is not None else ", NULL"
     order = ident(columns["executed_at"].name) if "executed_at" in columns else "1"
     result = []
-    for values in connection.execute(f"SELECT {chosen}, ctid::text FROM {table.quoted} ORDER BY {order}".encode()):
+    for values in connection.execute(f"SELECT {chosen}{outcome} FROM {table.quoted} ORDER BY {order}".encode()):
         by = dict(zip(columns, values, strict=False))
         at, took = by.get("executed_at"), by.get("execution_time_ms")
         result.append(
@@ -149,9 +175,16 @@ def rows(connection: Connection, table: Table) -> list[Row]:
                 _text(by.get("checksum")),
                 _text(by.get("description")),
                 round(float(took)) if isinstance(took, int | float) else None,
+                _failed(table, values[-1]),
             )
         )
     return result
+
+
+def _failed(table: Table, value: object) -> str | None:
+    if table.outcome is None or value is None or value is _OUTCOMES[table.outcome.lower()]:
+        return None
+    return f"{table.outcome} is {str(value).lower()}"
 
 
 def _text(value: Any) -> str | None:
@@ -165,8 +198,8 @@ def insert(connection: Connection, table: Table, entry: Entry, like: tuple[Row, 
         StoreError: the table cannot take it.
     """
     values = _values(table, entry, like)
-    names = ", ".join(ident(table.columns[key].name) for key in values)
-    places = ", ".join("now()" if value is _NOW else "%s" for value in values.values())
+    names = ", ".join(ident(name) for name in (*(table.columns[key].name for key in values), *table.said))
+    places = ", ".join([*("now()" if value is _NOW else "%s" for value in values.values()), *table.said.values()])
     given = [value for value in values.values() if value is not _NOW]
     connection.execute(f"INSERT INTO {table.quoted} ({names}) VALUES ({places})".encode(), given)
 
@@ -195,7 +228,10 @@ def _values(table: Table, entry: Entry, like: tuple[Row, Mapping[str, str]] | No
         "description": entry.description or None,
         "execution_time_ms": entry.execution_time_ms,
     }
-    values = {key: full[key] for key in table.columns}
+    values = {k: full[k] for k, c in table.columns.items() if full[k] is not None or not c.defaulted}
+    for key, instead in (("description", entry.title), ("execution_time_ms", 0)):
+        if key in values and values[key] is None and table.columns[key].required:
+            values[key] = instead
     number = table.columns.get("number")
     if number is not None and number.integer:
         digits = str(full["number"]).lstrip("Vv")
@@ -206,7 +242,7 @@ def _values(table: Table, entry: Entry, like: tuple[Row, Mapping[str, str]] | No
                 hint="name another table with `table:` of the folder",
             )
         values["number"] = int(digits)
-    for key, column in table.columns.items():
+    for key, column in ((k, table.columns[k]) for k in values):
         if column.width is not None and isinstance(values[key], str) and len(str(values[key])) > column.width:
             if key == "checksum":
                 fitting = (v for v in entry.checksums.values() if len(v) <= (column.width or 0))
