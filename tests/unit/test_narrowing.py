@@ -28,6 +28,8 @@ id * 0 = 0
 id % 1 = 0
 x || '' = x
 x LIKE '%'
+x NOT LIKE '' OR x LIKE ''
+position('' in x) >= 0
 x SIMILAR TO '%'
 x ~ '^' OR x IS NULL
 created_at > '-infinity'
@@ -65,6 +67,9 @@ x % 7 <> 3
 length(x) < 100
 length(x) <> 36
 x NOT LIKE '%a%'
+x NOT LIKE '%'
+x NOT BETWEEN 1 AND 5
+NOT x ILIKE 'a%'
 x !~ '^a'
 x NOT IN ('a', 'b')
 x <> ALL ('{1,2}')
@@ -110,6 +115,7 @@ def test_conditions_of_sql(conditions: list[str], found: list[str]) -> None:
         ("WITH a AS (SELECT id FROM t WHERE x = 1) DELETE FROM t USING a WHERE a.id = t.id", []),
         ("MERGE INTO t USING o ON o.id = t.id WHEN NOT MATCHED BY SOURCE THEN DELETE", ["delete-all"]),
         ("MERGE INTO t USING o ON o.id = t.id WHEN NOT MATCHED BY SOURCE AND t.x = 1 THEN DELETE", []),
+        ("DELETE FROM t USING (SELECT 1) o WHERE o IS NOT NULL", ["delete-all"]),
         ("MERGE INTO t USING t o ON o.id = t.id WHEN MATCHED THEN UPDATE SET x = 1", ["update-all"]),
         ("DO $$ DECLARE r record; BEGIN FOR r IN SELECT id FROM t LOOP DELETE FROM t WHERE id = r.id; END LOOP; END $$",
          ["delete-all"]),
@@ -117,6 +123,7 @@ def test_conditions_of_sql(conditions: list[str], found: list[str]) -> None:
          " END LOOP; END $$", []),
         ("DO $$ DECLARE c CURSOR FOR SELECT * FROM t; BEGIN FOR r IN c LOOP DELETE FROM t WHERE CURRENT OF c;"
          " END LOOP; END $$", ["delete-all"]),
+        ("DELETE FROM t WHERE CURRENT OF c", []),
         ("SELECT U&\"pg!005fread!005ffile\" UESCAPE '!' ('x')", ["server-file"]),
         ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity", ["server-call"]),
     ],

@@ -41,7 +41,7 @@ _COMPUTED: Mapping[type[exp.Expr], Callable[[Any, Any], Any]] = {
 }
 _COUNTS = """
 LENGTH CHAR_LENGTH CHARACTER_LENGTH OCTET_LENGTH BIT_LENGTH ARRAY_LENGTH ARRAY_SIZE ABS CARDINALITY NUM_NULLS
-NUM_NONNULLS PG_COLUMN_SIZE JSONB_ARRAY_LENGTH COUNT SIZE ID SQRT EXP ARRAY_NDIMS
+NUM_NONNULLS STR_POSITION STRPOS PG_COLUMN_SIZE JSONB_ARRAY_LENGTH COUNT SIZE ID SQRT EXP ARRAY_NDIMS
 """
 _NOT_NEGATIVE = frozenset(_COUNTS.split())
 """Functions whose result is 0 or more."""
@@ -210,6 +210,12 @@ class Rows:
         return None if default is None else self._of(default, want)
 
     def _comparison(self, node: exp.Expr) -> Any:
+        found = self._compared(node)
+        if found is None or found is NotImplemented or isinstance(node, exp.Is) or not node.args.get("negate"):
+            return found
+        return not found  # NOT LIKE and its like
+
+    def _compared(self, node: exp.Expr) -> Any:
         if (listed := _listed(node)) is not None:
             if not listed:
                 return isinstance(node, exp.NEQ)

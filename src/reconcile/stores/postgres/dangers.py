@@ -323,7 +323,7 @@ def _routine(tokens: Sequence[Piece]) -> tuple[str, int] | None:
     if kind is None or any(w in ("TRIGGER", "EVENT") for w in words[:kind]):
         return None
     paren = words.index("(", kind) if "(" in words[kind:] else len(words)
-    return (tokens[paren - 1].name or "").lower(), paren
+    return tokens[paren - 1].name or "", paren
 
 
 def _calls(tokens: Sequence[Piece]) -> Iterator[tuple[str, int]]:
@@ -348,7 +348,8 @@ def _parsed(tokens: Sequence[Piece], text: str, known: bool) -> Iterator[_Spot]:
     except (sqlglot.errors.SqlglotError, RecursionError):
         found = None
     if found is None or isinstance(found, exp.Command):
-        if not known and any(t.word in _WRITES for t in tokens):
+        of_cursor = [t.word for t in tokens[-3:-1]] == ["CURRENT", "OF"]  # which sqlglot does not know
+        if not known and not of_cursor and any(t.word in _WRITES for t in tokens):
             yield _Spot(Danger.UNPARSED, f"{_shown(tokens)} … cannot be parsed, and may delete or change rows", at)
         return
     for node in found.walk():

@@ -171,7 +171,7 @@ def _read(condition: exp.Expr, scope: _Scope) -> exp.Expr:
         table, name = column.table.lower(), column.name.lower()
         if isinstance(column.this, exp.Star) or (not table and name in scope.own):
             column.replace(exp.column("ctid"))  # the row as a whole
-        elif table in scope.others or name == "tableoid":  # the same for all rows
+        elif (table or name) in scope.others or name == "tableoid":  # the same for all rows
             column.replace(exp.Placeholder(this=f"{FOREIGN} {name}"))
         elif not table or table in scope.own or table == scope.table:
             quoted = isinstance(column.this, exp.Identifier) and column.this.quoted
