@@ -198,7 +198,7 @@ def test_all_problems_at_once_each_with_both_ends(folder: Folder) -> None:
         "001_a.sql": "-- reconcile: depends_on 003\nSELECT 1;\n",
         "002_b.sql": "-- reconcile: depends_on 9\nSELECT 1;\n",
         "003_c.sql": "-- reconcile: depends_on 1\nSELECT 1;\n",
-        "004_d.sql": "SELECT 1;\n",
+        "004_d.sql": "-- Dependencies: 008_x and 002_b.sql\n-- Depends on: the weather\nSELECT 1;\n",
         "004_e.sql": "-- reconcile: allow trunkate: x\n",
     }
     write(folder.path / "migrations", files)
@@ -207,6 +207,7 @@ def test_all_problems_at_once_each_with_both_ends(folder: Folder) -> None:
     for line in (
         "migrations/001_a.sql:1:1: depends on itself: migrations/001_a.sql → migrations/003_c.sql → migrations/001_a",
         "migrations/002_b.sql:1:1: migrations/002_b.sql depends on 9, which is not in migrations",
+        "migrations/004_d.sql:1:1: migrations/004_d.sql depends on 008_x, which is not in migrations",
         "migrations/004_e.sql:1:1: has the number 004, as migrations/004_d.sql has",
         'migrations/004_e.sql:1:1: allow: there is no danger "trunkate"; did you mean "truncate"?',
     ):

@@ -17,6 +17,9 @@ _VERIFY = re.compile(r"verify\s*:\s*(.*)\Z", re.IGNORECASE)
 _EXPECT = re.compile(r"(?:expect|expected|expects)\s*:?\s+(.+?);?\Z", re.IGNORECASE)
 _INLINE = re.compile(r"(.*?);?\s*=>\s*(\S+)\Z")
 _DESCRIPTION = re.compile(r"description\s*:\s*(.+)\Z", re.IGNORECASE)
+_DEPENDS = re.compile(r"(?:depends(?:[ _-]?on)?|dependencies)\s*:\s*(.+?)\.?\Z", re.IGNORECASE)
+"""As teams write it by themselves; what is no number or file is prose."""
+_NUMBERED = re.compile(r"[Vv]?\d[\w.-]*\Z")
 _FORM = "write `reconcile: allow truncate: REASON`"
 
 
@@ -49,11 +52,15 @@ def permit(names: Sequence[str], reason: str, where: Source, problems: list[Prob
 
 
 def depends_on(comments: Sequence[Comment], file: str) -> Iterator[tuple[str, Source]]:
-    """`reconcile: depends_on 3, 4`."""
+    """`reconcile: depends_on 3, 4`, also `Depends on: 003_tags.sql`."""
     for comment in comments:
         match = _OURS.match(comment.text)
         if match is not None and match[1] == "depends_on":
             yield from ((n, Source(file, comment.line)) for n in re.split(r"[,\s]+", match[2].strip()) if n)
+        elif match is None and (theirs := _DEPENDS.match(comment.text)) is not None:
+            names = [n for n in re.split(r"[,;\s]+|\band\b", theirs[1].strip()) if n]
+            if all(map(_NUMBERED.match, names)):
+                yield from ((n, Source(file, comment.line)) for n in names)
 
 
 def description(comments: Sequence[Comment]) -> str:
