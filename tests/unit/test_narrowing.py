@@ -132,6 +132,13 @@ def test_statements_of_sql(text: str, found: list[str]) -> None:
     assert [d.danger.value for d in sql(text).dangers] == found
 
 
+def test_long_lists_are_looked_at_in_part() -> None:
+    """As people paste them: what is listed is some rows, and so is all but what is listed."""
+    listed = ", ".join(f"'n{n}'" for n in range(3000))
+    for condition in (f"x IN ({listed})", f"x NOT IN ({listed})", f"x <> ALL (ARRAY[{listed}])"):
+        assert sql(f"DELETE FROM t WHERE {condition}").dangers == ()
+
+
 EVERY_NODE = """
 id(n) >= 0
 elementId(n) IS NOT NULL

@@ -18,6 +18,10 @@ from typing import Any
 from sqlglot import exp
 
 TRIALS = 400
+_LISTED = 20
+"""Elements of a list that are looked at: a row that is in it, and one that is not, are found among them."""
+_LARGEST = 5000
+"""Parts of a condition beyond which nobody writes one that is always true."""
 FOREIGN = "foreign value"
 """The name of a placeholder that stands for what is not of the row: its value is the same for all rows."""
 _LIMITS = (32767, 32768, 2147483647, 2147483648, 9223372036854775807, 9223372036854775808)
@@ -89,6 +93,10 @@ class Rows:
     def all(self) -> bool:
         """Whether the condition is true for every one, and for some for sure."""
         seen = False
+        for listed in self.condition.find_all(exp.In, exp.Array):
+            listed.set("expressions", listed.expressions[:_LISTED])
+        if sum(1 for _ in self.condition.walk()) > _LARGEST:
+            return False
         for self.trial in range(-1, TRIALS):  # -1: to learn which columns are numbers, and which texts
             try:
                 found = self._truth(self.condition)
@@ -152,10 +160,21 @@ class Rows:
             return pool[self.trial % len(pool)]
         return Random(f"{self.trial} {name}").choice([*pool, *([] if sure else [None])])
 
+    @cached_property
+    def _about(self) -> Mapping[int, tuple[bool, bool]]:
+        """By the identity of a part of the condition: whether it names something of the row, and something else."""
+        found: dict[int, tuple[bool, bool]] = {}
+        for node in reversed(list(self.condition.walk())):  # what is inside comes first
+            inner = [found[id(child)] for child in node.iter_expressions()]
+            own, foreign = isinstance(node, exp.Column), _foreign(node)
+            found[id(node)] = own or any(o for o, _ in inner), foreign or any(f for _, f in inner)
+        return found
+
     def _truth(self, node: exp.Expr) -> bool | None:
         node = node.unnest()
-        if not any(node.find_all(exp.Column)):  # the same for all rows: true, unless it is known to be false
-            if any(_foreign(n) for n in node.walk()):
+        own, foreign = self._about[id(node)]
+        if not own:  # the same for all rows: true, unless it is known to be false
+            if foreign:
                 return True
             if not isinstance(node, (*_BOOLEAN, exp.Boolean, exp.Null, exp.Cast)):
                 return True
@@ -365,7 +384,7 @@ def _listed(node: exp.Expr) -> list[exp.Expr] | None:
     if isinstance(inside, exp.Array) and inside.find(exp.Select) is None:
         return list(inside.expressions)
     if isinstance(inside, exp.Literal) and re.fullmatch(r"\{[^{}\"\\]*\}", inside.this):
-        return [_constant(e.strip()) for e in inside.this[1:-1].split(",") if e.strip()]
+        return [_constant(e.strip()) for e in inside.this[1:-1].split(",")[:_LISTED] if e.strip()]
     return None
 
 
