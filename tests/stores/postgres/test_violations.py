@@ -154,6 +154,14 @@ CASES = {
         column("users", "tags", "character varying(2)[]", position=7),
         "tags of public.users does not fit character varying(2)[]: 1 row (id = 2, tags = ['a', 'long'])",
     ),
+    "generated and not null": (
+        column("users", "double", "bigint", generated="team * 2", not_null=True, position=9),
+        "double of public.users, generated as team * 2, would be null: 1 row (id = 3, team = null)",
+    ),
+    "generated and not null, of what is never null": (
+        column("users", "double", "bigint", generated="age * 2", not_null=True, position=9),
+        None,
+    ),
     "a number with fewer digits": (
         column("users", "size", "numeric(3,1)", position=8),
         "size of public.users does not fit numeric(3,1): 1 row (id = 3, size = 123.45)",

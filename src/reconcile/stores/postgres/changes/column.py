@@ -93,13 +93,14 @@ class AddColumn(Creation):
         default = column.default or next((d.default for d in conditions[:1]), None)
         filled = default is not None or column.identity or column.generated is not None
         later: Sequence[Step] = ()
+        strict = column.not_null or any(d.not_null for d in conditions)
         if not small(world, column.table):
             if column.not_null and not filled and not any(d.not_null for d in conditions) and world.fills(column):
                 from reconcile.stores.postgres.changes.column_filled import hardened, open_column
 
                 later = hardened(world, column, requires(world, [column.table]))
                 column = open_column(column)
-            elif (column.not_null or any(d.not_null for d in conditions)) and not filled:
+            elif strict and not filled:
                 raise PlanError(
                     f"{self.address} is not null and has no default, but {column.table} has rows",
                     where=column.source,
@@ -109,19 +110,21 @@ class AddColumn(Creation):
             stored = column.generated is not None and column.stored
             if column.identity or stored or volatile(default) or looked_at:
                 hazards = [Hazard.REWRITES_TABLE, Hazard.BLOCKS_READS, Hazard.BLOCKS_WRITES]
-        return [
-            self.step(
-                world,
-                1,
-                "add",
-                added(world, column),
-                needs={no(self.address)} | requires(world, [column.table, *used(column)]),
-                gives=[has(self.address), *([] if later else [ok(self.address)])],
-                hazards=hazards,
-                long=bool(hazards),
-            ),
-            *later,
-        ]
+        step = self.step(
+            world,
+            1,
+            "add",
+            added(world, column),
+            needs={no(self.address)} | requires(world, [column.table, *used(column)]),
+            gives=[has(self.address), *([] if later else [ok(self.address)])],
+            hazards=hazards,
+            long=bool(hazards),
+        )
+        if strict and column.generated is not None and not small(world, column.table):
+            from reconcile.stores.postgres.changes.preconditions import computed_nulls, preceded
+
+            return preceded([step], computed_nulls(world, column))
+        return [step, *later]
 
 
 def used(column: Column) -> Iterable[Address]:

@@ -131,6 +131,19 @@ def nulls(world: World, columns: Sequence[Address]) -> list[Op]:
     return [no_rows(sql, f"{said} is null in {_plain(table)}", fix)]
 
 
+def computed_nulls(world: World, column: Column) -> list[Op]:
+    """Rows of which a generated column that is added would be NULL."""
+    table = column.table
+    used = [c.address for c in columns_used(world, world.target, table, column) if c.address != column.address]
+    if column.generated is None or not _known(world, used):
+        return []
+    expression = _back(world, table, str(as_written(column, "generated")))
+    names = [live_column(world, c) for c in used]
+    sql = f"SELECT {shown(world, table, *names)} FROM {_rows(world, table, used)} WHERE ({expression}) IS NULL"
+    what = f"{column.address.parts[-1]} of {_plain(table)}, generated as {column.generated}, would be null"
+    return [no_rows(sql, what, "change or delete these rows, or declare the column without `not_null`")]
+
+
 def _not_null(world: World, column: Address) -> bool:
     there = world.live[column]
     return isinstance(there, Column) and there.not_null and there.not_null_valid
