@@ -233,7 +233,7 @@ def on_postgres(scratch: Scratch, folder: Path, rows: int) -> Iterator[Trial]:
         connection.execute("CREATE TABLE documents (id bigint PRIMARY KEY, path text, title text)")
         connection.execute("INSERT INTO documents SELECT n, 'a/b/' || n FROM generate_series(1, %s) n", (rows,))
         package = stores.package("postgres")
-        ledger = package.ledger(StoreSpec("app", "postgres", {"url": url}, Source("bench", 1), folder), "reconcile")
+        ledger = package.ledger(StoreSpec("bench", "postgres", {"url": url}, Source("bench", 1), folder), "reconcile")
         assert ledger is not None
         ledger.ensure()
         ledger.lock("bench")

@@ -33,10 +33,24 @@ class Backfills(Tables):
                 self._epoch,
                 theirs,
             )
-        if not rows and worker:
-            raise RefusedError(f"another worker goes on with {key}", where=self.placement)
         if not rows:
-            raise self._lost()
+            raise self._lost(key if worker else "")
+
+    def confirm(self, key: str, worker: str = "") -> None:
+        """Look whether the lock is still ours, and the thing this worker's: what `keep` would say, in one query.
+
+        Raises:
+            RefusedError: it is not.
+        """
+        theirs = f'%"worker": {json.dumps(worker)}%' if worker else "%"
+        rows = self._sql(
+            "SELECT 1 FROM {t}lock, {t}known WHERE id = 1 AND epoch = ? AND key = ? AND value LIKE ?",
+            self._epoch,
+            key,
+            theirs,
+        )
+        if not rows:
+            raise self._lost(key if worker else "")
 
     def value(self, key: str) -> Json:
         """One thing that is known; None where it is not."""
@@ -62,7 +76,9 @@ class Backfills(Tables):
             raise self._lost()
         return bool(rows)
 
-    def _lost(self) -> RefusedError:
+    def _lost(self, key: str = "") -> RefusedError:
+        if key:
+            return RefusedError(f"another worker goes on with {key}", where=self.placement)
         what = f"the lock of run {self._run} was taken over"
         return RefusedError(what, where=self.placement, hint="see: reconcile status")
 

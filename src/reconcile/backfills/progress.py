@@ -72,10 +72,18 @@ class Progress:
         Raises:
             RefusedError: it was taken over.
         """
-        if self.part is None:
-            ledger.keep(f"{KEY}{address}", self.to_json())
-        else:
-            ledger.keep(part_key(address, self.part), self.to_json(), self.worker)
+        ledger.keep(self._key(address), self.to_json(), self.worker)
+
+    def confirm(self, address: Address, ledger: Ledger) -> None:
+        """Look whether it may still be written.
+
+        Raises:
+            RefusedError: another one goes on with it.
+        """
+        ledger.confirm(self._key(address), self.worker)
+
+    def _key(self, address: Address) -> str:
+        return f"{KEY}{address}" if self.part is None else part_key(address, self.part)
 
 
 @dataclass(frozen=True)

@@ -274,7 +274,7 @@ class Running:
                 after.save(address, inside)
                 saved.append(True)
             else:
-                self.progress.save(address, self.around.ledger)  # refused where another one goes on with it
+                self.progress.confirm(address, self.around.ledger)  # refused where another one goes on with it
 
         self.filling.change(batch, values, save)
         if not saved:
