@@ -148,6 +148,8 @@ class Irreversible:
     """Why a change has no reverse."""
 
     reason: str
+    loses: bool = True
+    """Whether that is worth a word: what comes back of what was kept is there as before."""
 
 
 @dataclass(frozen=True)

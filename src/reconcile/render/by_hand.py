@@ -27,6 +27,10 @@ only() { # URL KEY ALIAS...: whether no other alias points at a collection
   told=$(curl -sS --fail-with-body "$url/aliases" -H "api-key: $key") || { echo "$url: $told" >&2; exit 3; }
   for alias in $(echo "$told" | grep -o '"alias_name":"[^"]*"' | cut -d'"' -f4); do
     case " $* " in *" $alias "*) ;; *) echo "alias $alias points at $url" >&2; exit 3 ;; esac; done; }
+redis() { # URL WORD...: one command; of a URL without a user redis-cli would send an empty one
+  url=$1; shift
+  case $url in *://:*) url="${url%%://:*}://default:${url#*://:}" ;; esac
+  redis-cli -u "$url" --no-auth-warning -e "$@"; }
 green() { # URL KEY: wait until a collection is green, for WAIT seconds (3600); one that is red stops the script
   left=${WAIT:-3600}
   while told=$(curl -sS --fail-with-body "$1" -H "api-key: $2" 2>&1) || left=$((left - 60)); do

@@ -223,7 +223,7 @@ def _shell(steps: Sequence[tuple[int, Json]]) -> Iterator[str]:
             yield f"# {by_hand.operation(call)}"
             found = by_hand.http(call, base, key)
             if (spoken := by_hand.words_of(call)) is not None:
-                found = [f"redis-cli -u {base} -e {shlex.join(spoken)}"]
+                found = [f"redis {base} {shlex.join(spoken)}"]
             if found is not None:
                 yield from found
             elif call in step["calls"] and not _done_beside(call):

@@ -54,7 +54,7 @@ class RestoreTable(Renaming):
 
     def reverse(self) -> Change | Irreversible:
         """See `Change.reverse`."""
-        return Irreversible("it would be kept again")
+        return Irreversible("it would be kept again", loses=False)
 
     def apply_to(self, state: State) -> State:
         """See `Change.apply_to`."""
@@ -108,7 +108,7 @@ class RestoreColumn(Renaming):
 
     def reverse(self) -> Change | Irreversible:
         """See `Change.reverse`."""
-        return Irreversible("it would be kept again")
+        return Irreversible("it would be kept again", loses=False)
 
     def apply_to(self, state: State) -> State:
         """See `Change.apply_to`."""

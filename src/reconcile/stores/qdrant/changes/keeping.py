@@ -75,7 +75,7 @@ class RestoreCollection(Change):
 
     def reverse(self) -> Change | Irreversible:
         """See `Change.reverse`."""
-        return Irreversible("it would be kept again")
+        return Irreversible("it would be kept again", loses=False)
 
     def apply_to(self, state: State) -> State:
         """See `Change.apply_to`."""
