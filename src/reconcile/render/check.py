@@ -33,11 +33,9 @@ def closing(report: Json) -> str:
     if count:
         return f"{words.counted(count, 'thing')} would stop an apply. Nothing was changed."
     checks = [c for part in (*report["stores"], report["ledger"], report["plan"]) for c in part["checks"]]
-    rest = [
-        f"{n} {word}"
-        for word, n in (("warnings", _count(checks, "warning")), ("not known", _count(checks, "unknown")))
-        if n
-    ]
+    warnings, unknown = _count(checks, "warning"), _count(checks, "unknown")
+    rest = [words.counted(warnings, "warning")] if warnings else []
+    rest += [f"{unknown} not known"] if unknown else []
     return f"Nothing would stop an apply{' (' + ', '.join(rest) + ')' if rest else ''}."
 
 
