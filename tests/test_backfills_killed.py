@@ -13,22 +13,8 @@ import psycopg
 
 from reconcile import workflow
 from reconcile.sandbox.scratch import Neo4jDatabase
+from tests.counting import COUNTED, TABLE
 from tests.projects import Folder, cypher
-
-COUNTED = """
-tables:
-  documents:
-    columns: {id: {type: bigint, not_null: true}, path: text, title: text, n: {type: int, not_null: true, default: 0}}
-    primary_key: [id]
-backfills:
-  counted:
-    select: SELECT id FROM documents
-    key: id
-    once: true
-    batch: 50
-    statement: UPDATE documents SET n = n + 1 WHERE id = ANY ($keys)
-    verify: [{query: SELECT count(*) FROM documents WHERE n <> 1, expect: 0}]
-"""
 
 
 def killed_again_and_again(folder: Folder, begun: Callable[[], int], seed: int, most: int = 3) -> int:
@@ -54,10 +40,10 @@ def killed_again_and_again(folder: Folder, begun: Callable[[], int], seed: int, 
 
 def test_rows_of_a_table_are_changed_once(tmp_path: Path, postgres_database: str) -> None:
     folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
-    folder.declare(app=COUNTED.partition("backfills:")[0]).apply()
+    folder.declare(app=TABLE).apply()
     with psycopg.connect(postgres_database, autocommit=True) as connection:
-        connection.execute("INSERT INTO documents SELECT n, 'a/b/' || n FROM generate_series(1, 20001) n")
-        folder.declare(app=COUNTED)
+        connection.execute("INSERT INTO documents SELECT n FROM generate_series(1, 20001) n")
+        folder.declare(app=TABLE + COUNTED)
 
         def begun() -> int:
             row = connection.execute("SELECT count(*) FROM documents WHERE n > 0").fetchone()

@@ -24,25 +24,9 @@ from reconcile.model import Address, Json, Source
 from reconcile.stores.base import StoreSpec
 from reconcile.stores.filling import Batch, Filling, Save, Value
 from reconcile.workflow.filling import near_limits
+from tests.counting import TABLE, counted
 from tests.projects import Folder
 
-TABLE = """
-tables:
-  documents:
-    columns: {id: {type: bigint, not_null: true}, n: {type: int, not_null: true, default: 0}}
-    primary_key: [id]
-"""
-COUNTED = """
-backfills:
-  counted:
-    select: SELECT id FROM documents
-    key: id
-    once: true
-    batch: 50
-    rate: 150
-    statement: UPDATE documents SET n = n + 1 WHERE id = ANY ($keys)
-    verify: [{query: SELECT count(*) FROM documents WHERE n <> 1, expect: 0}]
-"""
 PASSING = """
 CREATE SEQUENCE tries;
 CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -83,7 +67,7 @@ def test_it_waits_while_the_store_is_busy_and_goes_on_after_errors_that_pass(
                 where = "application_name LIKE 'reconcile%' AND application_name <> 'reconcile ledger'"
                 admin.execute(f"SELECT pg_terminate_backend(pid) {OURS} AND {where}".encode())
 
-        workflow.apply(folder.declare(app=TABLE + COUNTED).load(), folder.plan(), watch)
+        workflow.apply(folder.declare(app=TABLE + counted("rate: 150")).load(), folder.plan(), watch)
         for thread in threads:
             thread.join()
         assert admin.execute("SELECT n, count(*) FROM documents GROUP BY n").fetchall() == [(1, 500)]

@@ -104,7 +104,7 @@ def test_a_table_is_emptied_once_and_put_back(folder: Folder) -> None:
 WRONG = {
     "place: app.table.public.chunks, expect: 3, archive: false": "keeps nothing of what it empties",
     "place: chunks, expect: 3": "empties a table or a collection",
-    "place: app.table.public.none, expect: 3": "app.table.public.none is not declared",
+    "place: app.table.public.none, expect: 3": "truncate: app.backfill.refilled comes after app.table.public.none",
 }
 
 

@@ -10,25 +10,12 @@ import pytest
 from reconcile import workflow
 from reconcile.errors import PartialError
 from reconcile.sandbox.scratch import Neo4jDatabase
+from tests.counting import TABLE, counted
 from tests.projects import Folder, cypher
 
 ROWS = 4003
-TABLE = """
-tables:
-  documents:
-    columns: {id: {type: bigint, not_null: true}, n: {type: int, not_null: true, default: 0}, pid: int}
-    primary_key: [id]
-"""
-SHARED = """
-backfills:
-  counted:
-    select: SELECT id FROM documents
-    key: id
-    once: true
-    batch: 50
-    workers: 2
-    statement: UPDATE documents SET n = n + 1 WHERE id = ANY ($keys)
-    verify: [{query: SELECT count(*) FROM documents WHERE n <> 1, expect: 0}]
+WITH_PIDS = TABLE.replace("default: 0}}", "default: 0}, pid: int}")
+PIDS_SET = """
   pids:
     depends_on: [counted]
     select: SELECT id, pid FROM documents WHERE pid IS NULL
@@ -57,10 +44,10 @@ def test_ranges_of_a_table_are_shared_and_taken_over(tmp_path: Path, postgres_da
     """One worker is killed, and one fails: the first range goes on with another, the second with the next run."""
     (tmp_path / "pids.py").write_text(PIDS)
     folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
-    folder.declare(app=TABLE).apply()
+    folder.declare(app=WITH_PIDS).apply()
     with psycopg.connect(postgres_database, autocommit=True) as connection:
         connection.execute(f"INSERT INTO documents SELECT n FROM generate_series(1, {ROWS}) n".encode())
-        folder.declare(app=TABLE + SHARED)
+        folder.declare(app=WITH_PIDS + counted("workers: 2") + PIDS_SET)
         with pytest.raises(PartialError, match="ValueError: no more"):
             folder.apply()
         assert (tmp_path / "killed").exists()
@@ -112,17 +99,17 @@ def test_a_cluster_takes_over_from_a_lost_worker(tmp_path: Path, postgres_databa
 
     (tmp_path / "pids.py").write_text(PIDS.replace("3000", "-1"))
     folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
-    folder.declare(app=TABLE).apply()
+    folder.declare(app=WITH_PIDS).apply()
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,
         psycopg.connect(postgres_database, autocommit=True) as connection,
     ):
         connection.execute(f"INSERT INTO documents SELECT n FROM generate_series(1, {ROWS}) n".encode())
-        one = SHARED.partition("  counted:")[0] + "  pids:" + SHARED.partition("  pids:")[2]
+        one = "backfills:" + PIDS_SET
         one = one.replace("    depends_on: [counted]\n", "").replace(
             "workers: 2", f"cluster: {cluster.scheduler_address}"
         )
-        folder.declare(app=TABLE + one).apply()
+        folder.declare(app=WITH_PIDS + one).apply()
         found = connection.execute("SELECT count(pid), count(DISTINCT pid) FROM documents").fetchone()
     assert (tmp_path / "killed").exists()
     assert found is not None and found[0] == ROWS and found[1] >= 2

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from reconcile.change import Op, Phase, Step
 from reconcile.facts import Fact, ok
 from reconcile.hazards import Hazard
 from reconcile.model import Address, Resource
 
 if TYPE_CHECKING:
-    from reconcile.change import Change, Step
+    from reconcile.change import Change
 
 _WORD = re.compile(r"\w+")
 
@@ -110,3 +111,19 @@ def now_asked(steps: Iterable[Step]) -> list[Step]:
         replace(step, asked_after=tuple(a for a in step.asked_after if ok(a) in pending)) if step.asked_after else step
         for step in own
     ]
+
+
+def run_once(address: Address, call: Op, hazards: Iterable[Hazard], needs: Iterable[Fact] = ()) -> Step:
+    """The one step of what changes data: never repeated, transactions of its own; only a journal knows it is done."""
+    return Step(
+        id=f"{address}/1-run",
+        address=address,
+        calls=(call,),
+        phase=Phase.MIGRATE,
+        needs=frozenset(needs),
+        gives=frozenset({ok(address)}),
+        transactional=False,
+        journalled=True,
+        hazards=frozenset(hazards),
+        retry=False,
+    )

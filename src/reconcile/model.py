@@ -91,6 +91,8 @@ class Wait(NamedTuple):
 
     address: Address
     source: Source
+    key: str = "after"
+    """Under which it is written."""
 
 
 def _quoted(part: str) -> str:

@@ -51,20 +51,22 @@ def _wrong(
 ) -> Problem | None:
     target, here = wait.address, resource.address
     if target.store not in stores:
-        what = f'after: there is no store "{target.store}"'
+        what = f'{wait.key}: {here} comes after {target}, and there is no store "{target.store}"'
         return Problem(what, where=wait.source, hint=meant(target.store, stores))
     if target not in desired:
         if external(target):
             return None
         known = {str(a) for a in desired if a.store == target.store}
         hint = meant(str(target), known) or "addresses are STORE.KIND.NAME, as plans print them"
-        return Problem(f"after: {target} is not declared", where=wait.source, hint=hint)
+        return Problem(f"{wait.key}: {here} comes after {target}, which is not declared", where=wait.source, hint=hint)
     if target == here:
-        return Problem(f"after: {here} cannot come after itself", where=wait.source, hint="leave it out")
+        return Problem(f"{wait.key}: {here} cannot come after itself", where=wait.source, hint="leave it out")
     if target in _containers(resource, desired):
-        return Problem(f"after: {here} is part of {target}", where=wait.source, hint="leave it out: it comes after it")
+        return Problem(
+            f"{wait.key}: {here} is part of {target}", where=wait.source, hint="leave it out: it comes after it"
+        )
     if here in _containers(desired[target], desired):
-        what = f"after: {target} is part of {here}, and comes after it"
+        what = f"{wait.key}: {target} is part of {here}, and comes after it"
         return Problem(what, where=wait.source, hint="leave it out, or let only a part of it wait")
     return None
 
@@ -115,7 +117,7 @@ def _cycles(waiting: Iterable[Resource], desired: State) -> Iterator[Problem]:
                 continue
             told.add(key)
             others = ", and ".join(f"{a} comes after {w.address} ({w.source})" for a, w in ring[1:])
-            what = f"after: {resource.address} cannot come after {wait.address}: {others or 'that needs it'}"
+            what = f"{wait.key}: {resource.address} cannot come after {wait.address}: {others or 'that needs it'}"
             yield Problem(what, where=wait.source, hint="take one of them out")
 
 

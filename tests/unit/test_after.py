@@ -47,11 +47,14 @@ def test_unknown_addresses_are_told_all_at_once(folder: Folder) -> None:
         app="tables: {a: {columns: {id: bigint}, after: [vectors.collection.pasages, ap.table.public.a]}}",
     )
     assert said == [
-        'schema/app.yaml:2:45: after: vectors.collection.pasages is not declared; did you mean '
-        '"vectors.collection.passages"?',
-        'schema/app.yaml:2:73: after: there is no store "ap"; did you mean "app"?',
-        'schema/graph.yaml:2:51: after: app.table.public.b is not declared; did you mean "app.table.public.a"?',
-        'schema/vectors.yaml:2:65: after: graph.index.j is not declared; did you mean "graph.index.i"?',
+        'schema/app.yaml:2:45: after: app.table.public.a comes after vectors.collection.pasages, which is not declared;'
+        ' did you mean "vectors.collection.passages"?',
+        'schema/app.yaml:2:73: after: app.table.public.a comes after ap.table.public.a, and there is no store'
+        ' "ap"; did you mean "app"?',
+        'schema/graph.yaml:2:51: after: graph.index.i comes after app.table.public.b, which is not declared;'
+        ' did you mean "app.table.public.a"?',
+        'schema/vectors.yaml:2:65: after: vectors.collection.passages comes after graph.index.j, which is not'
+        ' declared; did you mean "graph.index.i"?',
     ]  # fmt: skip
 
 

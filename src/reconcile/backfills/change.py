@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from reconcile.backfills.definition import FORMS, Backfill, elsewhere, several
-from reconcile.change import Action, Change, Irreversible, Op, Phase, Step, World
-from reconcile.facts import ok
-from reconcile.filled import Writing, words
+from reconcile.change import Action, Change, Irreversible, Op, Step, World
+from reconcile.filled import Writing, run_once, words
 from reconcile.hazards import Hazard
 from reconcile.stores.filling import PUT
 
@@ -50,19 +49,7 @@ class RunBackfill(Change):
         hazards = {Hazard.LONG_RUNNING, Hazard.NOT_TRANSACTIONAL}
         if entry.get("deletes") or entry.get("truncate"):
             hazards.add(Hazard.DELETES_DATA)
-        return [
-            Step(
-                id=f"{self.address}/1-run",
-                address=self.address,
-                calls=(Op(OP, {"digest": self.declared.digest, **entry}),),
-                phase=Phase.MIGRATE,
-                gives=frozenset({ok(self.address)}),
-                transactional=False,
-                journalled=True,
-                hazards=frozenset(hazards),
-                retry=False,
-            )
-        ]
+        return [run_once(self.address, Op(OP, {"digest": self.declared.digest, **entry}), hazards)]
 
     def writes(self) -> Iterable[Writing]:
         """What the statement names, or the fields that are set; whatever a function or a program sets."""

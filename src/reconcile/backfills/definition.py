@@ -294,10 +294,10 @@ def _waits(entry: Map, context: Context) -> tuple[Wait, ...]:
         except ValueError:
             context.problem(where, f'depends_on: "{text}" is no address', "write STORE.KIND.NAME, as plans print it")
             continue
-        found.append(Wait(address, where))
+        found.append(Wait(address, where, "depends_on"))
     target = elsewhere(entry.get("into"))
     if target is not None and target.kind != "label":
-        found.append(Wait(target, entry.value_at("into")))
+        found.append(Wait(target, entry.value_at("into"), "into"))
     if "truncate" in entry and (place := elsewhere(entry["truncate"]["place"])) is not None and place != target:
-        found.append(Wait(place, entry["truncate"].value_at("place")))
+        found.append(Wait(place, entry["truncate"].value_at("place"), "truncate"))
     return tuple(found)

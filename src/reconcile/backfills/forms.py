@@ -47,8 +47,8 @@ def maker(definition: Definition, directory: Path) -> Maker:
 
 
 def _by_rules(table: rules.Table, batch: Batch) -> list[Value]:
-    found = zip(batch.keys, map(table.value, batch.rows), strict=True)
-    return [Value(key, {table.sets: value}) for key, value in found if value is not rules.NOTHING]
+    found = zip(batch.keys, map(table.ruled, batch.rows), strict=True)
+    return [Value(key, {table.sets: value}, rest) for key, (value, rest) in found if value is not rules.NOTHING]
 
 
 def _copied(fields: Mapping[str, str], batch: Batch, where: str) -> list[Value]:

@@ -33,6 +33,8 @@ class Progress:
     changed: int = 0
     skipped: int = 0
     """Rows that were left as they are: no rule fits, or the function said nothing of them."""
+    otherwise: int = 0
+    """Rows that were given what a table of rules says where none fits."""
     set_aside: int = 0
     values: dict[str, dict[str, int]] = field(default_factory=dict)
     """By field, how many rows were given which value."""

@@ -57,7 +57,11 @@ class Table:
         return cls(entry["set"], cases, entry.get("otherwise", NOTHING))
 
     def value(self, row: Mapping[str, Json]) -> object:
-        """What the row is given; `NOTHING` where it is left as it is.
+        """What the row is given; `NOTHING` where it is left as it is. Raises as `ruled`."""
+        return self.ruled(row)[0]
+
+    def ruled(self, row: Mapping[str, Json]) -> tuple[object, bool]:
+        """What the row is given, and whether that is because no case fits.
 
         Raises:
             ReconcileError: a pattern is about a field that the row does not have.
@@ -65,8 +69,8 @@ class Table:
         try:
             for case in self.cases:
                 if case.fits(row):
-                    return case.value
-            return self.otherwise
+                    return case.value, False
+            return self.otherwise, True
         except KeyError as error:
             raise ReconcileError(
                 f"a rule is about the field {error}, which the selection does not give",

@@ -288,6 +288,7 @@ class Running:
         after.after = batch.keys[-1]
         if values is not None:
             after.skipped += count - len(values)
+            after.otherwise += sum(value.otherwise for value in values)
             forms.count(after.values, values)
         return after
 

@@ -102,6 +102,7 @@ def _together(progress: Progress, done: list[Progress], seconds: float) -> Progr
         found.read += part.read
         found.changed += part.changed
         found.skipped += part.skipped
+        found.otherwise += part.otherwise
         found.set_aside += part.set_aside
         for name, counts in part.values.items():
             own = found.values.setdefault(name, {})

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from reconcile.change import Action, Change, Irreversible, Op, Phase, Step, World
+from reconcile.change import Action, Change, Irreversible, Op, Step, World
 from reconcile.facts import ok
-from reconcile.filled import Writing, words
+from reconcile.filled import Writing, run_once, words
 from reconcile.hazards import Hazard
 from reconcile.migrations import KIND
 from reconcile.migrations.looked import Looked, chosen, looked
@@ -63,18 +63,8 @@ class RunMigration(Change):
     def step(self) -> Step:
         """What is journalled."""
         hazards = {Hazard.NOT_TRANSACTIONAL} if self.pending.transactions > 1 else set()
-        return Step(
-            id=step_id(self.address),
-            address=self.address,
-            calls=(Op(OP, self.pending.call),),
-            phase=Phase.MIGRATE,
-            needs=frozenset(ok(address) for address in self.pending.refers),
-            gives=frozenset({ok(self.address)}),
-            transactional=False,
-            journalled=True,
-            hazards=frozenset(hazards),
-            retry=False,
-        )
+        needs = [ok(address) for address in self.pending.refers]
+        return run_once(self.address, Op(OP, self.pending.call), hazards, needs)
 
     def writes(self) -> Iterable[Writing]:
         """Whatever its statements name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from reconcile.backfills.checking import shares
+from reconcile.backfills.checking import by_rules, shares
 from reconcile.backfills.forms import shown
 from reconcile.model import Json
 
@@ -29,6 +29,7 @@ def _lines(backfill: Json, width: int) -> Iterator[str]:
     if backfill["read"]:
         aside = f", {backfill['set_aside']} set aside" if backfill["set_aside"] else ""
         yield f"  {backfill['changed']} rows changed of {backfill['read']}{aside}"
+    yield from (f"  {line}" for line in by_rules(backfill["changed"] or 0, backfill["otherwise"] or 0))
     yield from (f"  {line}" for line in shares(backfill["values"]))
     yield from (f"  {name}: {before} before, {after} after" for name, (before, after) in backfill["metrics"].items())
     yield from (f"  set aside: {shown(row)}" for row in backfill["sample_set_aside"])
@@ -53,6 +54,7 @@ def preview(found: Json) -> str:
         lines.append(f"Cost: {found['cost']:g}.")
     if found["seconds_at_least"] >= 1:
         lines.append(f"Time: {found['seconds_at_least']:.0f} s at least.")
+    lines += by_rules(found["would_change"], found["otherwise"])
     lines += shares(found["values"])
     lines += [f"{name}: {value} now" for name, value in found["metrics"].items()]
     lines += [f"For example {shown(row)}" for row in found["sample"]]

@@ -58,7 +58,7 @@ def kind(name: str, count: int = 2) -> str:
     >>> kind("foreign_key"), kind("index", 1), kind("unique", 1)
     ('foreign keys', 'index', 'unique constraint')
     """
-    plural = _PLURALS.get(name, name.replace("_", " ") + "s")
+    plural = _PLURALS.get(name, name.replace("_", " ") + ("" if name.endswith("s") else "s"))
     if count != 1:
         return plural
     return "unique constraint" if name == "unique" else name.replace("_", " ")

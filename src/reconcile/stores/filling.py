@@ -55,6 +55,8 @@ class Value:
 
     key: Json
     fields: Mapping[str, Json]
+    otherwise: bool = False
+    """Whether no rule fits, and this is what its table says then."""
 
 
 Save = Callable[[object, int, Sequence[Value]], None]

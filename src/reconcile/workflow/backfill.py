@@ -54,7 +54,10 @@ def backfills(project: Project) -> list[dict[str, Json]]:
                 "declared": backfill is not None,
                 "changed_since": bool(progress and backfill and progress.digest != backfill.digest),
                 "source": backfill and backfill.source and backfill.source.to_json(),
-                **{k: own.get(k) for k in ("run", "read", "changed", "skipped", "set_aside", "began", "ended")},
+                **{
+                    k: own.get(k)
+                    for k in ("run", "read", "changed", "skipped", "otherwise", "set_aside", "began", "ended")
+                },
                 "values": own.get("values", {}),
                 "metrics": {n: [b, own["later"].get(n)] for n, b in own.get("before", {}).items()},
                 "progress": far.get(address),
@@ -76,13 +79,14 @@ def preview(project: Project, name: str, sample: int = 5) -> dict[str, Json]:
         total = filling.count()
         change = forms.maker(definition, project.directory)
         counts: dict[str, dict[str, int]] = {}
-        read = changed = 0
+        read = changed = otherwise = 0
         shown: list[Json] = []
         began = time.monotonic()
         for batch in _batches(filling, definition, sample):
             values = change(batch)
             read += len(batch.keys)
             changed += len(batch.keys) if values is None else len(values)
+            otherwise += sum(value.otherwise for value in values or ())
             forms.count(counts, values or ())
             if len(shown) < sample:
                 shown += _sample(batch, values)[: sample - len(shown)]
@@ -96,6 +100,7 @@ def preview(project: Project, name: str, sample: int = 5) -> dict[str, Json]:
             "batches": -(-total // definition.batch),
             "looked_at": read,
             "would_change": changed,
+            "otherwise": otherwise,
             "values": counts,
             "sample": shown,
             "cost": definition.cost * total,

@@ -36,7 +36,7 @@ class Neo4jFilling:
     def __init__(self, session: Neo4jSession, wanted: Wanted) -> None:
         self.session, self.wanted = session, wanted
         if wanted.gone:
-            hint = "their properties are in the ledger's backfill_rows; write a statement as `down`"
+            hint = "labels, properties and relationships of each are in the ledger's backfill_rows"
             raise StoreError("elements that are gone are not made again", where=str(wanted.address), hint=hint)
         self.head = cypher.prefix(session.server())
         if not isinstance(wanted.key, str):
@@ -57,10 +57,14 @@ class Neo4jFilling:
         return str(self.wanted.address) if part is None else f"{self.wanted.address} {part}"
 
     @property
+    def relationship(self) -> bool:
+        """Whether the key is one: `select` has it in brackets."""
+        return f"[{self.bare}" in self.select or f"[{self.name}" in self.select
+
+    @property
     def _element(self) -> str:
         """The MATCH of an element by its id: of a relationship, if `select` has the key in brackets."""
-        relationship = f"[{self.bare}" in self.select or f"[{self.name}" in self.select
-        pattern = f"()-[{self.name}]->()" if relationship else f"({self.name})"
+        pattern = f"()-[{self.name}]->()" if self.relationship else f"({self.name})"
         return f"MATCH {pattern} WHERE id({self.name}) = {_KEY}"
 
     def count(self) -> int:
@@ -169,12 +173,24 @@ class Neo4jFilling:
         names = self.wanted.keeps or tuple(dict.fromkeys(n for v in values or () for n in v.fields))
         keys = [v.key for v in values] if values is not None else list(batch.keys)
         shown = (
-            f"properties({self.name})"
+            self._whole
             if names == ("*",)
             else "{" + ", ".join(f"{cypher.quote(n)}: {self.name}.{cypher.quote(n)}" for n in names) + "}"
         )
         query = f"{self.head}UNWIND $keys AS {_KEY} {self._element} RETURN {_KEY} AS key, {shown} AS row"
         return [Value(r["key"], r["row"]) for r in transaction.run(query, keys=keys)]
+
+    @property
+    def _whole(self) -> str:
+        """All that goes with it: of a node its labels and relationships too, of a relationship type and ends."""
+        if self.relationship:
+            ends = f"start: id(startNode({self.name})), end: id(endNode({self.name}))"
+            return f"{{type: type({self.name}), properties: properties({self.name}), {ends}}}"
+        joined = (
+            "type: type(rc__r), properties: properties(rc__r), start: id(startNode(rc__r)), end: id(endNode(rc__r))"
+        )
+        relationships = f"[({self.name})-[rc__r]-() | {{{joined}}}]"
+        return f"{{labels: labels({self.name}), properties: properties({self.name}), relationships: {relationships}}}"
 
     def _run(self, transaction: neo4j.Transaction, statement: str, **parameters: Any) -> int:
         """Run one; how many rows it says it changed, or how many things the server counted."""
