@@ -92,7 +92,7 @@ def _subject(need: Fact) -> Address:
     return Address.parse(need.subject.rpartition("/")[0] or need.subject)
 
 
-class DropIndex(Change):
+class DropIndex(TimedChange):
     """The index goes. Queries name full-text and vector indexes, so these break; others get slower."""
 
     action: ClassVar[Action] = Action.DELETE
@@ -107,13 +107,14 @@ class DropIndex(Change):
         return _said(typed(self.before))
 
     def steps(self, world: World) -> Sequence[Step]:
-        """One statement; where a constraint takes its place, its transaction holds these two only.
+        """One statement; where a constraint takes its place, each in a transaction of its own.
 
         Raises:
             PlanError: the server's own lookup index.
         """
         before = typed(self.before)
         _refuse_lookup(before)
+        by_name, gap = before.kind in BY_NAME and not before.leftover_of, promoted(before, world)
         return [
             step(
                 self,
@@ -122,8 +123,10 @@ class DropIndex(Change):
                 phase=Phase.CONTRACT,
                 needs=frozenset({has(self.address)}),
                 gives=frozenset({no(self.address)}),
-                commit_before=promoted(before, world),
-                hazards=frozenset({Hazard.BREAKS_CLIENTS} if before.kind in BY_NAME and not before.leftover_of else ()),
+                commit_before=gap,  # as late as can be
+                hazards=frozenset(
+                    {*([Hazard.BREAKS_CLIENTS] if by_name else []), *([Hazard.INDEX_GAP] if gap else [])}
+                ),
             )
         ]
 

@@ -22,14 +22,14 @@ do readers that use any index on the label (measured on 5.26 with 300,000 nodes:
 
 
 class TimedChange(Change):
-    """A change that makes a constraint or an index."""
+    """A change that makes a constraint or an index, or drops an index in whose place a constraint is made."""
 
     def estimate(
         self, step: Step, measured: Mapping[str, int], settings: Mapping[str, Json], server: Server
     ) -> Mapping[str, int]:
         """See `Change.estimate`: the gap, and how long clients wait, where the step's hazards say that they do."""
         del settings, server
-        seconds = building(own(self.after), measured.get("rows", 0))
+        seconds = building(own(self.resource), measured.get("rows", 0))
         if not seconds:
             return {}
         if Hazard.INDEX_GAP in step.hazards:
