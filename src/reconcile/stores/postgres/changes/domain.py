@@ -80,6 +80,7 @@ class AlterDomain(Alteration):
                     long=True,
                 )
             )
+        steps = [replace(s, journalled=True) for s in steps[:-1]] + steps[-1:]  # `has` holds before they are done
         steps[-1] = replace(steps[-1], gives=steps[-1].gives | {ok(self.address)})
         return preceded(steps, broken_values(world, self.before, self.after))
 
