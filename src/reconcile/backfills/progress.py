@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconcile import units
@@ -65,8 +65,13 @@ class Progress:
     """What it waits for just now."""
 
     def to_json(self) -> Json:
-        """As the ledger has it."""
-        return asdict(self)
+        """As the ledger has it; not to be changed."""
+        return dict(vars(self))
+
+    def with_(self, **changes: Json) -> Progress:
+        """A copy with `changes`, whose counts may be added to: made for each batch, so it copies nothing else."""
+        values, days = ({k: dict(v) for k, v in counts.items()} for counts in (self.values, self.days))
+        return replace(self, **{"values": values, "days": days, **changes})
 
     def save(self, address: Address, ledger: Ledger) -> None:
         """Write it, while the lock is ours.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,11 @@ from reconcile.backfills.definition import Definition
 from reconcile.backfills.pacing import Load
 from reconcile.backfills.progress import DONE, Figures, Progress, parts
 from reconcile.errors import ReconcileError, RefusedError
-from reconcile.model import Json
 from reconcile.stores.filling import Batch, Filling, Value
 
 if TYPE_CHECKING:
+    from tenacity import Retrying
+
     from reconcile.ledger import Ledger
     from reconcile.stores.truncating import Truncating
 
@@ -87,16 +88,16 @@ class Running:
         self._begin()
         self.resumed = self.progress.passes > 0
         if not self.resumed and self.progress.emptied is None:
-            self.progress = self._with(before=checking.metrics(self.definition, self.filling))
+            self.progress = self.progress.with_(before=checking.metrics(self.definition, self.filling))
         if self.around.truncates is not None and not self.resumed:
             self.around.report(emptying.emptied(self, self.around.truncates))
         selected = self.filling.count()
         if not self.resumed:
             checking.expected(self.definition, selected)
-            self.progress = self._with(passes=1, began=self._began)
+            self.progress = self.progress.with_(passes=1, began=self._began)
         ranges = parts(self.around.ledger.known(), self.definition.address)
         done = self.progress.read + sum(part.read for part in ranges)
-        self.progress = self._with(total=selected if self.definition.once else selected + done, waits="")
+        self.progress = self.progress.with_(total=selected if self.definition.once else selected + done, waits="")
         self.progress.save(self.definition.address, self.around.ledger)
         change = forms.maker(self.definition, self.around.directory)
         shares = self.around.share is not None and not self.progress.shared
@@ -114,7 +115,7 @@ class Running:
                     where=str(self.definition.address),
                     hint="what is done has to take rows out of the selection; where rows stay in it: `once: true`",
                 )
-            self.progress = self._with(after=None, passes=self.progress.passes + 1)
+            self.progress = self.progress.with_(after=None, passes=self.progress.passes + 1)
         self._tell(last=True)
         return self._ended()
 
@@ -138,7 +139,7 @@ class Running:
         self._begin()
         self.resumed = True
         self._pass(forms.maker(self.definition, self.around.directory))
-        self.progress = self._with(state=DONE)
+        self.progress = self.progress.with_(state=DONE)
         self.progress.save(self.definition.address, self.around.ledger)
         self.filling.end()
         return self.progress
@@ -195,7 +196,7 @@ class Running:
         while (load := self.around.load()).over:
             self._stop()
             if self.progress.waits != load.over:
-                self.progress = self._with(waits=load.over)
+                self.progress = self.progress.with_(waits=load.over)
                 self.progress.save(self.definition.address, self.around.ledger)
             self.around.tell(f"waits: {load.over}", None)
             self.around.sleep(LOOK)
@@ -239,7 +240,7 @@ class Running:
                 for half in forms.halves(batch):
                     self._batch(half, change)
                 return
-            self.progress = self._with(
+            self.progress = self.progress.with_(
                 after=batch.keys[0], read=self.progress.read + 1, set_aside=self.progress.set_aside + 1
             )
             rows = [(batch.keys[0], "set_aside", {"error": str(error)})]
@@ -295,7 +296,7 @@ class Running:
     def _counted(self, rows: int, cost: float) -> Progress:
         """The progress with so many rows more, and what they cost today."""
         now = self.around.now()
-        after = self._with(read=self.progress.read + rows, waits="")
+        after = self.progress.with_(read=self.progress.read + rows, waits="")
         after.seconds = self.progress.seconds + now - self._counted_until
         self._counted_until = now
         spent = after.days.setdefault(budget.day(now), {"rows": 0, "batches": 0, "cost": 0.0})
@@ -303,16 +304,14 @@ class Running:
             spent[what] = spent.get(what, 0) + more
         return after
 
-    def _with(self, **changes: Json) -> Progress:
-        found = deepcopy(self.progress)
-        for name, value in changes.items():
-            setattr(found, name, value)
-        return found
-
     def _tried(self, work: Callable[[], forms.T]) -> forms.T:
+        return self._tries(work)
+
+    @cached_property
+    def _tries(self) -> Retrying:
         from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-        tries = Retrying(
+        return Retrying(
             stop=stop_after_attempt(TRIES),
             wait=wait_random_exponential(multiplier=0.2, max=10),
             retry=retry_if_exception(self.around.transient),
@@ -321,7 +320,6 @@ class Running:
             ),
             reraise=True,
         )
-        return tries(work)
 
     def _failed(self, batch: Batch, error: ReconcileError) -> ReconcileError:
         """The error with the batch it is about and some rows of it."""
@@ -348,7 +346,7 @@ class Running:
         checking.success(self.definition, self.progress)
         checking.verified(self.definition, self.filling)
         later = checking.metrics(self.definition, self.filling)
-        self.progress = self._with(state=DONE, later=later, ended=self.around.now())
+        self.progress = self.progress.with_(state=DONE, later=later, ended=self.around.now())
         self.progress.save(self.definition.address, self.around.ledger)
         with suppress(ReconcileError):  # what is left in the store then is looked for by the next one
             self.filling.end()

@@ -70,7 +70,7 @@ class PostgresFilling:
         )
         with self._explained(sql):
             found = self._connection.execute(sql.encode()).fetchall()
-        return [self.key.key(row) for row in found]
+        return list(self.key.keys(found))
 
     def read(self, after: Json, size: int, until: Json = None) -> Batch:
         """See `Filling.read`."""
@@ -88,12 +88,11 @@ class PostgresFilling:
         order = self.key.columns(f"{_ROWS}.")
         sql = f"SELECT {shown} FROM {self.select}{beyond} ORDER BY {order} {limit}"
         with self._explained(sql):
-            cursor = lenient(self._connection.cursor())
+            cursor = self._connection.cursor() if only_keys else lenient(self._connection.cursor())
             cursor.execute(escaped(sql, given).encode(), given or None)
             names = [column.name for column in cursor.description or ()]
             rows = cursor.fetchall()
-        width = len(self.key.names)
-        keys = tuple(self.key.key(row[:width]) for row in rows)
+        width, keys = len(self.key.names), self.key.keys(rows)
         if only_keys:
             return Batch(keys)
         return Batch(keys, tuple(dict(zip(names[width:], row[width:], strict=True)) for row in rows))

@@ -63,8 +63,15 @@ class Keyset:
         right = f"({', '.join(casts)})" if len(casts) > 1 else casts[0]
         return f"{self.row()} {word} {right}", given
 
-    def given(self, keys: Sequence[Json]) -> dict[str, list[str]]:
-        """Parameters for `rows` and `statement`: a list for each column."""
+    def keys(self, rows: Iterable[Sequence[Any]]) -> tuple[Json, ...]:
+        """The keys of rows that begin with the columns of `shown`."""
+        width = len(self.names)
+        return tuple(tuple(row[:width]) for row in rows) if self.several else tuple(row[0] for row in rows)
+
+    def given(self, keys: Sequence[Json]) -> dict[str, list[str] | str]:
+        """Parameters for `rows` and `statement`: a list for each column, or one as the server writes it."""
+        if not self.several and self.types[0] in _NATIVE:  # no quotes in it: a tenth of the work of a list
+            return {"keys0": "{" + ",".join(map(str, keys)) + "}"}
         by_column = zip(*(self.parts(key) for key in keys), strict=True) if keys else ([] for _ in self.names)
         return {f"keys{n}": list(values) for n, values in enumerate(by_column)}
 
