@@ -218,7 +218,11 @@ WRONG = {
     "a: {select: SELECT 1, key: id, statement: SELECT 1, depends_on: [b]}": "app.backfill.a comes after app.backfill.b",
     "a: {select: SELECT 1, key: id, rules: {set: x, cases: [{when: {y: '('}, value: z}]}}": "is no regular expression",
     "a: {select: SELECT 1, key: id, statement: 'with x as (/**/delete from t) select 1'}": 'backfill "a" deletes',
-    "a: {select: SELECT 1, key: id, function: 'none.py:f'}": "none.py cannot be read",
+    "a: {select: SELECT 1, key: id, into: t, function: 'none.py:f'}": "none.py cannot be read",
+    "a: {select: {must: []}, statement: SELECT 1}": 'backfill "a" selects by something else than a query',
+    "a: {select: SELECT 1, statement: SELECT 1}": 'schema/app.yaml:8:3: backfill "a" has no key',
+    "a: {select: SELECT 1, key: id, command: {run: [x]}}": 'backfill "a" gives values and does not say to what',
+    "a: {select: SELECT 1, key: id, copy: {a: b}, into: app.table.public.t}": "and does not say which is which",
 }
 
 
@@ -228,6 +232,20 @@ def test_what_is_wrong_is_told_at_its_line(folder: Folder, text: str) -> None:
     with pytest.raises(ProjectError) as error:
         folder.load().desired()
     assert WRONG[text] in str(error.value)
+
+
+def test_what_another_kind_of_store_cannot_do_is_told_as_well(tmp_path: Path) -> None:
+    stores = {name: {"kind": name, "url": f"${{{name.upper()}}}"} for name in ("postgres", "neo4j", "qdrant")}
+    folder = Folder(tmp_path, stores).declare(
+        neo4j="backfills: {a: {select: MATCH (n), key: [a, b], statement: SET n.x = 1}}\n",
+        qdrant="backfills: {b: {select: SELECT 1, key: id, statement: x}}\n",
+    )
+    with pytest.raises(ProjectError) as error:
+        folder.load().desired()
+    told = str(error.value)
+    assert 'backfill "a" has no variable as its key' in told
+    for wrong in ("selects by something else than a filter", "does not say in which collection", "has a statement"):
+        assert f'backfill "b" {wrong}' in told
 
 
 CROSSING = """

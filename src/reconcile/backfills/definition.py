@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reconcile.backfills import KIND, rules
 from reconcile.errors import ReconcileError
 from reconcile.model import Address, Json, Resource, Source, Wait
-from reconcile.stores.filling import KeyNames, Wanted
+from reconcile.stores.filling import HasBackfills, KeyNames, Wanted
 
 if TYPE_CHECKING:
     from reconcile.stores.base import Context
@@ -133,6 +133,7 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
     if len(forms) != 1:
         what = f'backfill "{name}" {"says in several ways" if forms else "does not say"} what to do'
         context.problem(entry.at(forms[1]) if forms else source, what, f"give it one of {', '.join(FORMS)}")
+    _check_store(name, entry, source, context)
     target = elsewhere(entry.get("into"))
     if target is not None and target.store != context.spec.name and not entry.get("once"):
         what = f'backfill "{name}" puts rows into another store, so that they stay selected here'
@@ -170,6 +171,25 @@ def _one(name: str, entry: Map, source: Source, context: Context) -> Backfill:
         digest=digest(done, files),
         definition={**definition, **({"files": files} if files else {})},
     )
+
+
+def _check_store(name: str, entry: Map, source: Source, context: Context) -> None:
+    """What its kind of store cannot do."""
+    from reconcile.stores import package
+
+    kind = package(context.spec.kind)
+    if not isinstance(kind, HasBackfills):
+        context.problem(source, f'backfill "{name}": a store of kind {context.spec.kind} has none')
+        return
+    for wrong in kind.unfit(entry):
+        where = entry.at(wrong.key) if wrong.key in entry else source
+        context.problem(where, f'backfill "{name}" {wrong.what}', wrong.hint)
+    target = elsewhere(entry.get("into"))
+    if target is not None and target.kind != "collection" and "into_key" not in entry:
+        hint = "`into_key: NAME`, the column or property that tells them apart there"
+        context.problem(
+            entry.at("into"), f'backfill "{name}" puts rows into {target} and does not say which is which', hint
+        )
 
 
 def _check_truncate(name: str, entry: Map, context: Context) -> None:

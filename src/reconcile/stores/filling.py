@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +11,8 @@ from reconcile.model import Address, Json
 Row = Mapping[str, Json]
 PUT = "put_rows"
 """The operation by which a store is asked about what another store's backfill puts into it: `into`, as a list."""
+VALUES = frozenset({"rules", "function", "command"})
+"""Forms that give each row values of its own."""
 KeyNames = str | tuple[str, ...]
 """What tells rows apart: one column, property or variable; or several, of which keys are tuples."""
 
@@ -147,3 +149,21 @@ class Receives(Protocol):
         Raises:
             StoreError: there is no such place, or `key` is needed.
         """
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """What of a declared backfill its store cannot do."""
+
+    key: str
+    """Of the entry; where it is missing, the whole is meant."""
+    what: str
+    hint: str
+
+
+@runtime_checkable
+class HasBackfills(Protocol):
+    """A package whose stores can have backfills."""
+
+    def unfit(self, entry: Mapping[str, Json]) -> Iterable[Unfit]:
+        """What of an entry of `backfills:` cannot be done there, whatever the store holds. Asks no server."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from reconcile.change import Change, Server
-from reconcile.model import Address, Resource, State
+from reconcile.model import Address, Json, Resource, State
 from reconcile.stores.asking import Ask
 from reconcile.stores.base import Context, Live, Package, Session, Side, StoreSpec
 from reconcile.stores.neo4j import changes
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from reconcile.ledger import Ledger
     from reconcile.stores.backups import Made
+    from reconcile.stores.filling import Unfit
     from reconcile.stores.migrating import Migrates, Script
     from reconcile.yamlio import Map
 
@@ -36,6 +37,17 @@ class Neo4j:
     def parse(self, documents: Sequence[Map], context: Context) -> list[Resource]:
         """Constraints and indexes."""
         return parsing.parse(documents, context)
+
+    def unfit(self, entry: Mapping[str, Json]) -> Iterable[Unfit]:
+        """See `stores.filling.HasBackfills`: elements of a pattern, told apart by the server's id."""
+        from reconcile.stores.filling import Unfit
+
+        if not isinstance(entry["select"], str):
+            yield Unfit("select", "selects by something else than a pattern", "write MATCH … WHERE …, without RETURN")
+        if not isinstance(entry.get("key"), str):
+            yield Unfit("key", "has no variable as its key", "`key: r`, the variable of what `select` matches")
+        if "collection" in entry:
+            yield Unfit("collection", "names a collection", "leave it out: `select` says where they are")
 
     def dump(
         self,

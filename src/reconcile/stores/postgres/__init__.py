@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconcile.change import Change, Op, Server, Step
-from reconcile.model import Address, Resource, Source, State
+from reconcile.model import Address, Json, Resource, Source, State
 from reconcile.stores.asking import Ask
 from reconcile.stores.base import Context, Live, Session, Side, StoreSpec
 from reconcile.stores.rows import Rows
@@ -15,6 +15,7 @@ from reconcile.stores.rows import Rows
 if TYPE_CHECKING:
     from reconcile.ledger import Ledger
     from reconcile.stores.backups import Made
+    from reconcile.stores.filling import Unfit
     from reconcile.stores.migrating import Migrates, Script
     from reconcile.yamlio import Map
 
@@ -67,6 +68,19 @@ class PostgresPackage:
         from reconcile.stores.postgres.parse import parse
 
         return parse(documents, context)
+
+    def unfit(self, entry: Mapping[str, Json]) -> Iterable[Unfit]:
+        """See `stores.filling.HasBackfills`: rows of a query, told apart by columns of it."""
+        from reconcile.stores.filling import VALUES, Unfit
+
+        if not isinstance(entry["select"], str):
+            yield Unfit("select", "selects by something else than a query", "write SQL that gives key and fields")
+        if "key" not in entry:
+            yield Unfit("key", "has no key", "`key: COLUMN` of `select`, or `key: [COLUMN, …]`: unique")
+        if VALUES & entry.keys() and "into" not in entry:
+            yield Unfit("into", "gives values and does not say to what", "`into: TABLE`, whose rows `key` tells apart")
+        if "collection" in entry:
+            yield Unfit("collection", "names a collection", "leave it out: `select` says where rows are")
 
     def dump(
         self,

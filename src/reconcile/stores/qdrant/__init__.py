@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from reconcile.change import Change, Server, Step
 from reconcile.errors import PlanError
-from reconcile.model import Address, Resource, State
+from reconcile.model import Address, Json, Resource, State
 from reconcile.stores.asking import Ask
 from reconcile.stores.base import Context, Live, Session, Side, StoreSpec
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from reconcile.ledger import Ledger
     from reconcile.stores.backups import Made
+    from reconcile.stores.filling import Unfit
     from reconcile.yamlio import Map
 
 
@@ -36,6 +37,20 @@ class QdrantPackage:
         from reconcile.stores.qdrant.parse import parse
 
         return parse(documents, context)
+
+    def unfit(self, entry: Mapping[str, Json]) -> Iterable[Unfit]:
+        """See `stores.filling.HasBackfills`: points of one collection, by a filter."""
+        from reconcile.stores.filling import Unfit
+
+        if isinstance(entry["select"], str):
+            yield Unfit("select", "selects by something else than a filter", "write it as the API has it: {must: […]}")
+        if "collection" not in entry:
+            yield Unfit("collection", "does not say in which collection", "`collection: NAME`")
+        if "statement" in entry:
+            hint = "`rules`, `function`, `command` or `program` give what is set"
+            yield Unfit("statement", "has a statement, of which this store has none", hint)
+        if "key" in entry:
+            yield Unfit("key", "has a key", "leave it out: points are told apart by their ids")
 
     def dump(
         self,
