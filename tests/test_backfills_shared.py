@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,15 @@ backfills:
 PIDS = 'import os\ndef pids(rows):\n    return [{"key": r["key"], "pid": os.getpid()} for r in rows]\n'
 
 
+@pytest.fixture
+def heeding() -> Iterator[None]:
+    """SIGINT as in a terminal: tests in the background of a shell, and what they start, inherit that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding")
 def test_signals_stop_workers_and_none_is_left(tmp_path: Path, postgres_database: str) -> None:
     """Ctrl-C, which a terminal sends to all of them; SIGKILL of who started them; SIGTERM; then to the end."""
     (tmp_path / "pids.py").write_text(PIDS)
