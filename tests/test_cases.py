@@ -6,11 +6,9 @@ A case holds `new.yaml` (what is declared), and may hold `old.yaml` (applied fir
 `spelled_otherwise`: what the server prints in other words after a rollback, addresses;
 `since`: the oldest PostgreSQL). Golden files: `plan.txt`, `plan.json`; `make golden` rewrites them.
 
-    before = case.state() if latest else {}
-    dying = DYING.get(folder, ()) if latest and folder.parent.name in KINDS else ()
-    died, run = kill_inside(case.project, plan, dying) if dying else ([], workflow.apply(case.project(), plan).run)
-    assert sorted(died) == sorted(dying), "it was killed inside each of them"
-    end = case.state() if cuts or latest else {}
+Each case: plan = golden; apply; plan again = nothing; with the ledger lost, still nothing (law e); rolled back, it
+is as before, but for what the plan said cannot be undone; and from a fresh start, after every prefix of the plan's
+groups, planning and applying again ends in the same state (law d).
 """
 
 from __future__ import annotations
@@ -33,16 +31,11 @@ from reconcile.render import text as text_format
 from reconcile.sandbox.postgres import LATEST
 from reconcile.survey import reading
 from tests.conftest import postgres_versions
-from tests.dying import in_golden, kill_inside, shared
 from tests.stores_by_kind import KINDS, Target
 
 CASES = Path(__file__).parent / "cases"
 FOLDERS = sorted(p.parent for p in CASES.glob("*/*/new.yaml"))
 GOLDEN = os.environ.get("RECONCILE_GOLDEN") == "write"
-DYING = shared({f: in_golden(f / "plan.json") for f in FOLDERS
-                if (f / "plan.json").exists() and "violation:" not in (
-                    (f / "options.yaml").read_text() if (f / "options.yaml").exists() else "")})  # fmt: skip
-"""By folder the kinds of steps in which its run is killed."""
 
 
 def names(folder: Path) -> str:
@@ -170,7 +163,7 @@ def test_case(
     postgres_version: str,
     tmp_path: Path,
     request: pytest.FixtureRequest,
-    fault_points: Callable[..., None],
+    fault_points: Callable[[int], None],
 ) -> None:
     case = Case(folder, tmp_path, KINDS[folder.parent.name](request))
     target = case.begin()
@@ -199,9 +192,7 @@ def test_case(
     cuts = range(1, len(plan.groups)) if thorough else ()
     begin_again = case.keep(target) if cuts else case.begin
     before = case.state() if latest else {}
-    dying = DYING.get(folder, ()) if latest and folder.parent.name in KINDS else ()
-    died, run = kill_inside(case.project, plan, dying) if dying else ([], workflow.apply(case.project(), plan).run)
-    assert sorted(died) == sorted(dying), "it was killed inside each of them"
+    run = workflow.apply(case.project(), plan).run
     end = case.state() if cuts or latest else {}
     again = case.plan()
     assert [s.id for s in again.steps] == [], "the plan after an apply is empty"
@@ -218,7 +209,7 @@ def test_case(
         carry_out(case, plan, cut)
         case.apply()
         assert case.state() == end, f"after the first {cut} groups of the plan, another apply ends elsewhere"
-    fault_points(len(cuts) + len(died), **({folder.parent.name: died} if died else {}))
+    fault_points(len(cuts))
 
 
 def goes_back(case: Case, plan: Plan, run: str, before: dict[str, Any], end: dict[str, Any]) -> None:
