@@ -44,7 +44,7 @@ def escaped(tokens: Sequence[Piece]) -> list[Piece]:
         if (
             token.text[:2] in ("U&", "u&")
             and [t.word for t in tokens[n : n + 1]] == ["UESCAPE"]
-            and n + 1 < len(tokens)
+            and [t.kind for t in tokens[n + 1 : n + 2]] == ["string"]
         ):
             sign = content(tokens[n + 1])[0]
             token, n = token._replace(text=token.text.replace("\\", "\\\\").replace(sign, "\\")), n + 2

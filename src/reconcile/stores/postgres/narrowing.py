@@ -31,6 +31,8 @@ class _Scope:
     renamed: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """What a column of one of `own` is called in the table, by table and name."""
     depth: int = 0
+    schema: str = ""
+    """Of the table, where it is written."""
 
 
 def on_all(statement: Sequence[Piece], before: Sequence[Piece] = ()) -> Set[str] | None:
@@ -111,7 +113,7 @@ def _changes(found: exp.Delete | exp.Update, ctes: Mapping[str, exp.Expr]) -> bo
     where = found.args.get("where")
     if where is None:
         return True
-    scope = _Scope(found.this.name.lower(), frozenset({found.this.alias_or_name.lower()}), frozenset(), ctes)
+    scope = _rows_of(found.this, ctes)
     using = found.args.get("using") or []
     origin = found.args.get("from_")
     sources = [*using, *([origin.this] if origin is not None else [])]
@@ -123,10 +125,15 @@ def _changes(found: exp.Delete | exp.Update, ctes: Mapping[str, exp.Expr]) -> bo
     return _all(exp.and_(where.this, *joined), scope)
 
 
+def _rows_of(table: exp.Expr, ctes: Mapping[str, exp.Expr]) -> _Scope:
+    own = frozenset({table.alias_or_name.lower()})
+    return _Scope(table.name.lower(), own, frozenset(), ctes, schema=table.text("db").lower())
+
+
 def _with(source: exp.Expr, scope: _Scope) -> _Scope:
     """The scope with what else is in FROM or USING: all rows of the table itself, or something else."""
     name = source.alias_or_name.lower()
-    if not _is(source, scope.table, scope.ctes):
+    if not _is(source, scope):
         return replace(scope, others=scope.others | {name})
     query = scope.ctes.get(source.name.lower()) if isinstance(source, exp.Table) else source.this
     chosen = query.expressions if isinstance(query, exp.Select) else ()
@@ -136,8 +143,7 @@ def _with(source: exp.Expr, scope: _Scope) -> _Scope:
 
 def _merges(found: exp.Merge, ctes: Mapping[str, exp.Expr]) -> Iterator[str]:
     """Actions that delete or update every row."""
-    name, own = found.this.name.lower(), found.this.alias_or_name.lower()
-    scope = _with(found.args["using"], _Scope(name, frozenset({own}), frozenset(), ctes))
+    scope = _with(found.args["using"], _rows_of(found.this, ctes))
     matched = found.args["on"]
     for when in found.args["whens"].expressions:
         then = when.args["then"]
@@ -252,7 +258,7 @@ def _exists(query: exp.Query, scope: _Scope) -> exp.Expr | None:
 def _itself(query: exp.Select, scope: _Scope) -> bool:
     """Whether a row finds itself with `EXISTS (SELECT 1 FROM same_table b WHERE b.id = a.id)`."""
     source, where = _source(query), query.args.get("where")
-    if source is None or where is None or query.args.get("limit") or not _is(source, scope.table, scope.ctes):
+    if source is None or where is None or query.args.get("limit") or not _is(source, scope):
         return False
     inner = replace(scope, own=scope.own | {source.alias_or_name.lower()}, depth=scope.depth + 1)
     return _all(where.this, inner)
@@ -278,19 +284,21 @@ def _source(query: exp.Query) -> exp.Expr | None:
     return None if source.args.get("joins") or source.args.get("sample") else source
 
 
-def _is(source: exp.Expr | None, table: str, ctes: Mapping[str, exp.Expr]) -> bool:
-    """Whether a source has all rows of a table."""
-    if isinstance(source, exp.Table) and source.name.lower() in ctes:
+def _is(source: exp.Expr | None, scope: _Scope) -> bool:
+    """Whether a source has all rows of the table. Of two names one of which has no schema, both may mean it."""
+    ctes = scope.ctes
+    if isinstance(source, exp.Table) and source.name.lower() in ctes and not source.db:
         rest = {k: v for k, v in ctes.items() if k != source.name.lower()}
         query = ctes[source.name.lower()]
     elif isinstance(source, exp.Table):
-        return source.name.lower() == table.lower()
+        apart = source.db and scope.schema and source.db.lower() != scope.schema
+        return source.name.lower() == scope.table and not apart
     elif isinstance(source, exp.Subquery):
         query, rest = source.this, dict(ctes)
     else:
         return False
-    name = table.lower()
-    return isinstance(query, exp.Select) and _whole(query, _Scope(name, frozenset({name}), frozenset(), rest))
+    inner = _Scope(scope.table, frozenset({scope.table}), frozenset(), rest, schema=scope.schema)
+    return isinstance(query, exp.Select) and _whole(query, inner)
 
 
 def _whole(query: exp.Query, scope: _Scope) -> bool:
@@ -301,11 +309,11 @@ def _whole(query: exp.Query, scope: _Scope) -> bool:
     limit = query.args.get("limit")
     if source is None or query.args.get("offset") or (limit is not None and limit.expression.name.upper() != "ALL"):
         return False
-    if not _is(source, scope.table, scope.ctes):
+    if not _is(source, scope):
         return False
     where = query.args.get("where")
     own = frozenset({source.alias_or_name.lower(), scope.table})
-    inner = _Scope(scope.table, own, frozenset(), scope.ctes, depth=scope.depth + 1)
+    inner = _Scope(scope.table, own, frozenset(), scope.ctes, depth=scope.depth + 1, schema=scope.schema)
     return where is None or _all(where.this, inner)
 
 

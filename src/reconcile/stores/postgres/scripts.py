@@ -206,8 +206,18 @@ def _breaks(tokens: Sequence[Piece]) -> bool:
     pairs = set(zip(words, [*words[1:], ""], strict=True))
     dropped = any(first == "DROP" and second not in _KEPT for first, second in pairs)
     renamed = any(first == "RENAME" and second != "CONSTRAINT" for first, second in pairs)
-    typed = words[1] == "TABLE" and ("TYPE" in words or ("SET", "NOT") in pairs)
+    typed = words[1] == "TABLE" and (_retyped(words) or ("SET", "NOT") in pairs)
     return dropped or renamed or typed or ("SET", "SCHEMA") in pairs
+
+
+def _retyped(words: Sequence[str]) -> bool:
+    """`ALTER [COLUMN] name [SET DATA] TYPE`: `type` may be a name as well."""
+    for n, word in enumerate(words):
+        rest = words[n + 1 :]
+        rest = rest[1:] if rest[:1] == ["COLUMN"] else rest
+        if word == "ALTER" and n and (rest[1:2] == ["TYPE"] or rest[1:4] == ["SET", "DATA", "TYPE"]):
+            return True
+    return False
 
 
 def _deletes(tokens: Sequence[Piece]) -> Iterator[int]:
@@ -239,7 +249,7 @@ def _without_chatter(text: str) -> tuple[str, list[str]]:
 
 
 _COPY = re.compile(
-    r"\bCOPY\b[^;]*?\bFROM\s+STDIN\b[^;]*;[ \t]*\r?\n(?P<rows>.*?)^\\\.[ \t]*\r?$",
+    r"\bCOPY\b[^;]*?\bFROM\s+STDIN\b(?:'[^']*'|[^;'])*;[ \t]*\r?\n(?P<rows>.*?)^\\\.[ \t]*\r?$",
     re.IGNORECASE | re.DOTALL | re.MULTILINE,
 )
 
@@ -250,7 +260,7 @@ def _without_rows(text: str) -> tuple[str, Mapping[int, str]]:
     at = 0
     while (match := _COPY.search(text, at)) is not None:
         at = match.start() + 1
-        pieces = list(scan(text[: match.start("rows")]))
+        pieces = list(scan(_without_chatter(text[: match.start("rows")])[0]))
         if any(p.kind == "broken" for p in pieces) or not any(
             p.at == match.start() and p.kind == "word" for p in pieces
         ):
