@@ -70,9 +70,9 @@ def _free(world: World, address: Address, parts: Iterable[Resource]) -> str:
     return name
 
 
-def part_name(name: str, part: str) -> str:
-    """What an index or sequence of something kept is called meanwhile."""
-    return kept_as(_stamp(name, part), part)
+def part_name(name: str, schema: str, part: str) -> str:
+    """What a partition, an index or a sequence of something kept is called meanwhile."""
+    return kept_as(_stamp(name, schema, part), part)
 
 
 def table_name(world: World, table: Table) -> str | None:
@@ -135,8 +135,8 @@ def staying(world: World, table: Address) -> list[PostgresResource]:
     """What of a table stays in it when it is kept; its partitions and what stays in those are among it."""
     found: list[PostgresResource] = []
     for part in world.live.children(table):
-        if isinstance(part, Table):
-            found += [part, *staying(world, part.address)]
+        if isinstance(part, Table):  # unless it goes on as a table of its own
+            found += [part, *staying(world, part.address)] if part.address not in world.target else []
         elif isinstance(part, STAYING):
             found.append(part)
     return found
@@ -154,7 +154,7 @@ def keep_table(world: World, table: Table, name: str, apart: Container[Address])
     owned = sequences_owned(world, *(r.address for r in children))
     calls += renamed(name, [*tree, *children, *owned])
     for one in tree:
-        called = name if one is table else part_name(name, one.name)
+        called = name if one is table else part_name(name, one.schema, one.name)
         calls.append(f"ALTER TABLE {relation(one.address)} RENAME TO {ident(called)}")
         calls.append(f"ALTER TABLE {ident(one.schema, called)} SET SCHEMA {ident(OWN_SCHEMA)}")
     return calls
@@ -165,17 +165,18 @@ def settle_detached(world: World, table: Table) -> str:
 
     Foreign keys, and the check that DETACH … CONCURRENTLY leaves behind.
     """
-    checks = sorted({c.name for c in keys_in(world.live, table.address) if isinstance(c, Check)})
-    own = f"ARRAY[{', '.join(map(literal, checks))}]::name[]"
+    checks = {c.name for c in keys_in(world.live, table.address) if isinstance(c, Check)}
+    keys = {k.name for k in world.live.children(table.address) if isinstance(k, ForeignKey)}  # taken off by name
+    own = f"ARRAY[{', '.join(map(literal, sorted(checks | keys)))}]::name[]"
     return f"""DO $reconcile$
 DECLARE x record;
 BEGIN
   FOR x IN
-    SELECT conname FROM pg_constraint
+    SELECT conrelid::regclass AS place, conname FROM pg_constraint
     WHERE conrelid = {literal(relation(table.address))}::regclass AND conparentid = 0
-      AND (contype = 'f' OR contype = 'c' AND conname <> ALL ({own}))
+      AND contype IN ('c', 'f') AND conname <> ALL ({own})
   LOOP
-    EXECUTE format('ALTER TABLE {relation(table.address)} DROP CONSTRAINT %I', x.conname);
+    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', x.place, x.conname);
   END LOOP;
 END
 $reconcile$"""
@@ -195,7 +196,8 @@ def renamed(name: str, parts: Iterable[Resource], *, back: bool = False) -> list
     """Statements that give what has a name of its schema another, or its own again."""
     calls = []
     for kind, schema, own in dict.fromkeys(_named(parts)):
-        now, then = (part_name(name, own), own) if back else (own, part_name(name, own))
+        kept = part_name(name, schema, own)
+        now, then = (kept, own) if back else (own, kept)
         calls.append(f"ALTER {kind} {ident(schema, now)} RENAME TO {ident(then)}")
     return calls
 

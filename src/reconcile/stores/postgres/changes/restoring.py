@@ -42,7 +42,7 @@ class RestoreTable(Renaming):
         calls = []
         tree = [self.after, *(p for p in self.parts if isinstance(p, Table))]
         for one in tree:
-            called = self.name if one is self.after else part_name(self.name, one.name)
+            called = self.name if one is self.after else part_name(self.name, one.schema, one.name)
             calls.append(f"ALTER TABLE {ident(OWN_SCHEMA, called)} SET SCHEMA {ident(one.schema)}")
             calls.append(f"ALTER TABLE {ident(one.schema, called)} RENAME TO {ident(one.name)}")
         return [*calls, *renamed(self.name, [*tree, *self.parts], back=True)]
