@@ -131,6 +131,7 @@ class PostgresSession(Saving, Answering):
         from reconcile.stores.postgres import condition, privileges
 
         with self._translated():
+            self.fix_path()  # names without a schema mean what they will mean in the run
             wanted = privileges.wanted(self.connection, self.schemas, steps)
             yield from condition.end_idle(self.connection, self._spec.settings, steps, wanted)
 
@@ -140,6 +141,7 @@ class PostgresSession(Saving, Answering):
 
         server = self.server()
         with self._translated():
+            self.fix_path()
             return of_commands(
                 self.connection, server, self.schemas, self._spec.settings.get("role"), steps, prefix, ledger
             )

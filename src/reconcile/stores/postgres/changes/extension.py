@@ -102,8 +102,9 @@ class AlterExtension(Alteration):
 
 
 _OWN_COMMENT = (
-    "DO $reconcile$ BEGIN EXECUTE (SELECT format('COMMENT ON EXTENSION %I IS %L', name, comment)"
-    " FROM pg_available_extensions WHERE name = {}); END $reconcile$"
+    "DO $reconcile$ BEGIN EXECUTE (SELECT format('COMMENT ON EXTENSION %I IS %L', e.extname, a.comment)"
+    " FROM pg_extension e LEFT JOIN pg_available_extensions a ON a.name = e.extname WHERE e.extname = {});"
+    " END $reconcile$"
 )
 
 
