@@ -53,12 +53,12 @@ class PostgresFilling:
             row = self._connection.execute(sql.encode()).fetchone()
         assert row is not None
         if row[1]:
-            raise StoreError(
-                f"the key {self._named} is null in {row[1]} of {row[0]} rows",
-                where=self._where,
-                hint="leave those rows out of `select`, or choose another key",
-            )
+            raise self._no_key(f"{row[1]} of {row[0]} rows")
         return int(row[0])
+
+    def _no_key(self, rows: str) -> StoreError:
+        hint = "leave those rows out of `select`, or choose another key"
+        return StoreError(f"the key {self._named} is null in {rows}", where=self._where, hint=hint)
 
     def split(self, rows: int) -> list[Json]:
         """See `Filling.split`."""
@@ -93,6 +93,8 @@ class PostgresFilling:
             names = [column.name for column in cursor.description or ()]
             rows = cursor.fetchall()
         width, keys = len(self.key.names), self.key.keys(rows)
+        if any(None in key for key in keys) if self.key.several else None in keys:
+            raise self._no_key("a row that has come since it began")
         if only_keys:
             return Batch(keys)
         return Batch(keys, tuple(dict(zip(names[width:], row[width:], strict=True)) for row in rows))

@@ -125,6 +125,8 @@ def rows_of_json(rows: Sequence[Mapping[str, Json]]) -> str:
 
 
 def _json(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_json(inner) for inner in value]
     return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
