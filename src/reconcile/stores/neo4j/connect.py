@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -29,7 +29,7 @@ class Target:
     url: str
     """Without user and password."""
     user: str
-    password: str | None
+    password: str | None = field(repr=False)
     database: str | None
     """None for the user's home database."""
 

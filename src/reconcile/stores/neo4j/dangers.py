@@ -54,7 +54,7 @@ def look(tokens: Sequence[Piece]) -> Iterator[Spot]:
         elif token.word in ("SET", "REMOVE"):
             yield from _changed(tokens, words, n)
     if (first := words[0] if words else "") in _ADMINISTERS or (first in ("CREATE", "DROP") and _about_users(words)):
-        yield Danger.SERVER_CALL, f"{_shown(tokens)} is about the server or rights over it", tokens[0].at
+        yield Danger.SERVER_CALL, f"{_shown(tokens, hides=True)} is about the server or rights over it", tokens[0].at
     yield from _procedures(tokens)
 
 
@@ -218,5 +218,7 @@ def _looked_at(condition: Sequence[Piece], bound: set[str]) -> set[str]:
     return found
 
 
-def _shown(tokens: Sequence[Piece]) -> str:
-    return " ".join(t.text if len(t.text) < 40 else t.text[:37] + "…" for t in tokens[:8])
+def _shown(tokens: Sequence[Piece], *, hides: bool = False) -> str:
+    """The begin of a statement; on request without its texts, one of which may be a password."""
+    texts = ("'…'" if hides and t.kind == "string" else t.text for t in tokens[:8])
+    return " ".join(text if len(text) < 40 else text[:37] + "…" for text in texts)
