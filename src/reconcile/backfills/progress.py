@@ -56,13 +56,18 @@ class Progress:
     until: Json = None
     """And the last key of it; None: whatever comes."""
     emptied: Json = None
-    """What was done about the place that it empties: the name of the archive, and whether it is done."""
+    """What was done about the place that it empties: the name of the archive, and how many rows were taken out."""
     shared: bool = False
     """Whether its ranges have been done by workers."""
     total: int = 0
     """Rows that are to be done in all, as counted when it last began or went on."""
     waits: str = ""
     """What it waits for just now."""
+
+    @property
+    def stamp(self) -> str:
+        """Which run of which definition it is; empty for a look."""
+        return f"{self.digest} {self.run}" if self.run else ""
 
     def to_json(self) -> Json:
         """As the ledger has it; not to be changed."""
@@ -133,7 +138,8 @@ def figures(known: Mapping[str, Json], address: Address) -> Figures | None:
         return None
     ranges = parts(known, address)
     rows = found.read + sum(part.read for part in ranges)
-    seconds = found.seconds + (max((part.seconds for part in ranges), default=0.0))
+    at_work = sum(bool(part.worker) and part.state != DONE for part in ranges)
+    seconds = found.seconds + sum(part.seconds for part in ranges) / max(at_work, 1)
     return Figures(rows, max(found.total, rows), rows / seconds if seconds else 0.0)
 
 
@@ -144,6 +150,12 @@ def waiting(known: Mapping[str, Json], address: Address) -> str:
     if ranges:
         return f"{len(ranges)} worker{'s' * (len(ranges) != 1)} wait{'s' * (len(ranges) == 1)}: {ranges[0]}"
     return f"waits: {own.waits}" if own is not None and own.waits else ""
+
+
+def told(known: Mapping[str, Json], address: Address) -> str | None:
+    """How far one has come and what it waits for, in words; None where it has not begun."""
+    far, waits = figures(known, address), waiting(known, address)
+    return None if far is None else f"{far}; {waits}" if waits else str(far)
 
 
 def part_key(address: Address, part: int) -> str:

@@ -36,6 +36,8 @@ class Wanted:
     """Where the rows are, where the selection does not say it."""
     gone: bool = False
     """Whether the values are rows that were deleted, whole, to be made again."""
+    stamp: str = ""
+    """Of which run of which definition it is: what a store keeps meanwhile for another one says nothing to it."""
     part: int | None = None
     """Which of its ranges this is about, where several processes share them."""
     keeps: tuple[str, ...] | None = None

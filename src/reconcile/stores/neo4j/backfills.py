@@ -7,6 +7,7 @@ and looks whether they are still selected. An id is kept by its element as long 
 
 from __future__ import annotations
 
+import re
 import uuid
 from array import array
 from bisect import bisect_right
@@ -59,7 +60,8 @@ class Neo4jFilling:
     @property
     def relationship(self) -> bool:
         """Whether the key is one: `select` has it in brackets."""
-        return f"[{self.bare}" in self.select or f"[{self.name}" in self.select
+        names = f"{re.escape(self.bare)}|{re.escape(self.name)}"
+        return re.search(rf"\[\s*(?:{names})\s*(?:[:\]*{{|]|(?i:WHERE)\b)", self.select) is not None
 
     @property
     def _element(self) -> str:
@@ -78,9 +80,9 @@ class Neo4jFilling:
 
     def read(self, after: Json, size: int, until: Json = None) -> Batch:
         """See `Filling.read`."""
-        if self._ids is None or (after is None and self._last is not None):
+        if self._ids is None or after is None:
             self._ids = self._all(after if self.wanted.part is not None else None, until)
-            marked = self._claimed() if self._marks else None
+            marked = self._claimed() if self._marks and self.wanted.stamp else None  # a look claims nothing
             self._last = marked if self.wanted.once else None
         known = [key for key in (after, self._last if self.wanted.once else None) if key is not None]
         start = bisect_right(self._ids, max(known)) if known else 0
@@ -115,11 +117,13 @@ class Neo4jFilling:
 
     def _claimed(self) -> int | None:
         """The last key that is done; whoever went on with it before is refused from now on."""
-        query = f"{self.head}MERGE (m:{MARK} {{backfill: $backfill}}) SET m.owner = $owner RETURN m.after AS after"
+        query = (
+            f"{self.head}MERGE (m:{MARK} {{backfill: $backfill}}) SET m.owner = $owner,"
+            " m.after = CASE WHEN m.stamp = $stamp THEN m.after END, m.stamp = $stamp RETURN m.after AS after"
+        )
+        given = {"backfill": self._mark, "owner": self._owner, "stamp": self.wanted.stamp}
         with self.session.translated(), self.session.open_session() as session:
-            found = session.execute_write(
-                lambda tx: tx.run(query, backfill=self._mark, owner=self._owner).single(strict=True)["after"]
-            )
+            found = session.execute_write(lambda tx: tx.run(query, given).single(strict=True)["after"])
         self._owns = True
         return None if found is None else int(found)
 
@@ -218,8 +222,9 @@ class Neo4jFilling:
         """See `Filling.end`: the node that has the last key."""
         if self._marks:
             with self.session.translated(), self.session.open_session() as session:
-                query = f"MATCH (m:{MARK} {{backfill: $backfill}}) DELETE m"
-                session.execute_write(lambda tx: tx.run(query, backfill=self._mark).consume())
+                query = f"MATCH (m:{MARK} {{backfill: $backfill}}) WHERE m.owner = $owner OR m.stamp <> $stamp DELETE m"
+                given = {"backfill": self._mark, "owner": self._owner, "stamp": self.wanted.stamp}
+                session.execute_write(lambda tx: tx.run(query, given).consume())
 
 
 class Neo4jReceiving:

@@ -247,9 +247,7 @@ class Neo4jSession(Saving, Answering):
         head = cypher.prefix(self.server())
         with (
             self.translated(),
-            self._driver.session(
-                database=self._target.database, fetch_size=mirrored.AT_ONCE, default_access_mode=neo4j.READ_ACCESS
-            ) as session,
+            self.open_session(fetch_size=mirrored.AT_ONCE, default_access_mode=neo4j.READ_ACCESS) as session,
         ):
             yield from mirrored.ids(session, side, head, self.place)
 
