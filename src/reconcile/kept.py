@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconcile.plan import Plan
     from reconcile.stores.base import Live
 
-KEY = "kept "
+_PREFIX = "kept "
 """Before the store and the name, in what the ledger knows."""
 
 
@@ -34,14 +34,14 @@ class Kept:
     """The backfill that emptied what it was."""
 
 
-def key(row: Kept) -> str:
-    """What the ledger knows it by."""
-    return f"{KEY}{row.address.partition('.')[0]} {row.name}"
+def key(store: str, name: str) -> str:
+    """What the ledger knows something by that a store keeps under a name."""
+    return f"{_PREFIX}{store} {name}"
 
 
 def read(known: Mapping[str, Json]) -> dict[str, Kept]:
     """What is kept, by its key in the ledger."""
-    return {k: Kept(**v) for k, v in known.items() if k.startswith(KEY) and v is not None}
+    return {k: Kept(**v) for k, v in known.items() if k.startswith(_PREFIX) and v is not None}
 
 
 def names(known: Mapping[str, Json], store: str) -> frozenset[str]:
@@ -59,22 +59,18 @@ def entries(plan: Plan, run: str, now: float) -> dict[str, Json]:
             size = cost.get("rows", cost.get("points"))
             describe = change.describe if change is not None else ""
             row = Kept(str(step.address), step.keeps, run, now, describe, size, cost.get("bytes"))
-            found[_key(step)] = asdict(row)
+            found[key(step.address.store, step.keeps)] = asdict(row)
     return found
-
-
-def _key(step: Step) -> str:
-    return f"{KEY}{step.address.store} {step.keeps}"
 
 
 def not_kept(steps: Iterable[Step], journal: Mapping[str, str]) -> dict[str, Json]:
     """For the ledger, of a run that is given up: what it never came to."""
-    return {_key(s): None for s in steps if s.keeps is not None and s.id not in journal}
+    return {key(s.address.store, s.keeps): None for s in steps if s.keeps is not None and s.id not in journal}
 
 
 def over(store: str, kept: Iterable[str]) -> dict[str, Json]:
     """For the ledger: these names are kept no more."""
-    return {f"{KEY}{store} {name}": None for name in kept}
+    return {key(store, name): None for name in kept}
 
 
 def where(row: Kept) -> Address:

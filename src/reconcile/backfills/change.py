@@ -60,6 +60,8 @@ class RunBackfill(Change):
             fields = words(statement)
         elif rules is not None or "copy" in entry:
             fields = words(*(entry["copy"] if rules is None else [rules["set"]]), *several(entry.get("into_key")))
+        if (first := entry.get("truncate")) is not None and (place := elsewhere(first["place"])) is not None:
+            yield Writing(place.store, words(place.parts[-1]), None)
         if target is not None:
             yield Writing(target.store, words(target.parts[-1]), fields)
         else:

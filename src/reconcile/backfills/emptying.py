@@ -1,7 +1,7 @@
 """A place that is emptied before the first batch of a backfill, and what was in it kept: once, killed anywhere.
 
-What is going to be done is in the ledger first, under which name the rows are kept too; so a run that goes on finds
-whether it was done.
+Under which name the rows are kept is in the ledger first, so a run that goes on finds whether it was done. Where the
+server gives that name (a snapshot of Qdrant), a kill before it is written leaves a snapshot that nobody lists.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from reconcile.model import Address, Json
 if TYPE_CHECKING:
     from reconcile.backfills.running import Running
     from reconcile.stores.truncating import Truncating
+
+
+PUTTING_BACK = "putting_back"
+"""In the progress: the rows are about to be put back, after which the archive is gone."""
 
 
 def place(entry: Json) -> Address:
@@ -36,16 +40,12 @@ def emptied(running: Running, store: Truncating) -> str:
     expected = checking.held(definition, there)
     if known is None:
         expected(store.held())
-        stamp = f"{definition.address} {running.progress.run}"
-        name = store.archive(stamp) if entry.get("archive", True) else None
-        known = {"name": name, "done": False}
-        _note(running, known)
-        if name is not None:
-            said = f"what {definition.address} emptied"
-            row = kept.Kept(
-                str(there), name, running.progress.run, around.now(), said, backfill=str(definition.address)
-            )
-            around.ledger.keep(kept.key(row), asdict(row))
+    if known is None or store.held():  # else an earlier try has taken all of it out
+        name = store.archive(f"{definition.address} {running.progress.run}") if entry.get("archive", True) else None
+        if known is None or known["name"] != name:  # of what came since, where the server keeps it at once
+            known = {"name": name}
+            _keep(running, there, name)
+            _note(running, known)
     else:
         expected = _anything
     name = known["name"]
@@ -54,14 +54,22 @@ def emptied(running: Running, store: Truncating) -> str:
     except ReconcileError:
         if name is None or not store.there(name):  # else the next run goes on from it
             _note(running, None)
-            around.ledger.keep(f"{kept.KEY}{there.store} {name}", None)
+            if name is not None:
+                around.ledger.keep(kept.key(there.store, name), None)
         raise
-    if name is not None:
-        row = kept.read(around.ledger.known())[f"{kept.KEY}{there.store} {name}"]
-        around.ledger.keep(kept.key(row), asdict(replace(row, rows=rows, bytes=size)))
-    _note(running, {**known, "done": True, "rows": rows})
+    _keep(running, there, name, rows, size)
+    _note(running, {**known, "rows": rows})
     aside = f", kept as {name}: reconcile kept list" if name is not None else f", not kept: {entry['reason']}"
     return f"{rows} rows of {there} taken out{aside}"
+
+
+def _keep(running: Running, there: Address, name: str | None, rows: int | None = None, size: int | None = None) -> None:
+    """Have the ledger know what is kept, if anything is."""
+    if name is not None:
+        backfill, around = str(running.definition.address), running.around
+        said = f"what {backfill} emptied"
+        row = kept.Kept(str(there), name, running.progress.run, around.now(), said, rows, size, backfill)
+        around.ledger.keep(kept.key(there.store, name), asdict(row))
 
 
 def put_back(store: Truncating, emptied: Json, where: str) -> int:
@@ -72,7 +80,11 @@ def put_back(store: Truncating, emptied: Json, where: str) -> int:
     """
     name = (emptied or {}).get("name")
     if name is None:
-        raise ReconcileError("what it emptied was not kept", where=where)
+        raise ReconcileError(
+            "what it emptied was not kept", where=where, hint="fill it from a backup: reconcile restore"
+        )
+    if emptied.get(PUTTING_BACK) and not store.there(name):
+        return store.held()  # an earlier try came to its end, and was killed before the ledger knew
     return store.put_back(name)
 
 

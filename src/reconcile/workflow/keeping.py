@@ -75,7 +75,7 @@ def purge(project: Project, addresses: Sequence[str], older_than: float = 0.0) -
             row
             for row in (*kept.read(found.known).values(), *of_backfills.kept_rows(found.ledger))
             if row.address.partition(".")[0] in found.stores
-            and row.address not in busy
+            and row.backfill not in busy
             and time.time() - row.since >= older_than
             and (not addresses or any(row.name == a or fnmatchcase(row.address, a) for a in addresses))
         ]

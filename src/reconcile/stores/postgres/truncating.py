@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -49,43 +50,42 @@ class PostgresTruncating:
     def truncate(self, archive: str | None, check: Callable[[int], None]) -> tuple[int, int | None]:
         """See `stores.truncating.Truncating`: readers wait at its end only, writers while it copies."""
         connection, table = self.session.connection, relation(self.place)
-        try:
-            with connection.transaction():
-                kept = None if archive is None else ident(OWN_SCHEMA, archive)
-                if kept is not None and _there(connection, kept):
-                    return int(_value(connection, f"SELECT count(*) FROM {kept}")), _size(connection, kept)
-                _settle(connection)
-                connection.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE".encode())
-                rows = int(_value(connection, f"SELECT count(*) FROM {table}"))
-                check(rows)
-                if kept is not None:
-                    connection.execute(OWN.encode())
-                    connection.execute(f"CREATE TABLE {kept} AS TABLE {table}".encode())
-                connection.execute(f"TRUNCATE {table}".encode())
-                return rows, None if kept is None else _size(connection, kept)
-        except psycopg.errors.FeatureNotSupported as error:
-            hint = "drop that foreign key first, or delete with a backfill that `deletes`: CASCADE is never used"
-            raise StoreError(str(error.diag.message_primary), where=str(self.place), hint=hint) from error
-        except psycopg.Error as error:
-            raise explained(error, str(self.place)) from error
+        with self._explained(), connection.transaction():
+            kept = None if archive is None else ident(OWN_SCHEMA, archive)
+            if kept is not None and _there(connection, kept):
+                return int(_value(connection, f"SELECT count(*) FROM {kept}")), _size(connection, kept)
+            _settle(connection)
+            connection.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE".encode())
+            rows = int(_value(connection, f"SELECT count(*) FROM {table}"))
+            check(rows)
+            if kept is not None:
+                connection.execute(OWN.encode())
+                connection.execute(f"CREATE TABLE {kept} AS TABLE {table}".encode())
+            connection.execute(f"TRUNCATE {table}".encode())
+            return rows, None if kept is None else _size(connection, kept)
 
     def put_back(self, archive: str) -> int:
         """See `stores.truncating.Truncating`; columns that are new since have their defaults."""
         connection, table, kept = self.session.connection, relation(self.place), ident(OWN_SCHEMA, archive)
+        with self._explained(), connection.transaction():
+            if not _there(connection, kept):
+                hint = "was it purged? See: reconcile kept list"
+                raise StoreError(f"the rows kept as {archive} are no longer there", where=str(self.place), hint=hint)
+            _settle(connection)
+            columns = idents(str(n) for (n,) in connection.execute(_COLUMNS, (table, kept)).fetchall())
+            connection.execute(f"TRUNCATE {table}".encode())
+            sql = f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {kept}"
+            rows = connection.execute(sql.encode()).rowcount
+            connection.execute(f"DROP TABLE {kept}".encode())
+            return rows
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            with connection.transaction():
-                if not _there(connection, kept):
-                    hint = "was it purged? See: reconcile kept list"
-                    raise StoreError(
-                        f"the rows kept as {archive} are no longer there", where=str(self.place), hint=hint
-                    )
-                _settle(connection)
-                columns = idents(str(n) for (n,) in connection.execute(_COLUMNS, (table, kept)).fetchall())
-                connection.execute(f"TRUNCATE {table}".encode())
-                sql = f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {kept}"
-                rows = connection.execute(sql.encode()).rowcount
-                connection.execute(f"DROP TABLE {kept}".encode())
-                return rows
+            yield
+        except psycopg.errors.FeatureNotSupported as error:
+            hint = "drop that foreign key first, or delete with a backfill that `deletes`: CASCADE is never used"
+            raise StoreError(str(error.diag.message_primary), where=str(self.place), hint=hint) from error
         except psycopg.Error as error:
             raise explained(error, str(self.place)) from error
 

@@ -91,12 +91,11 @@ class Collection(Resource):
     names_in_place: bool = field(default=False, compare=False, repr=False)
     """Whether this server can add and remove named vectors (`settings.NAMED_IN_PLACE`)."""
     written: Map | None = field(default=None, compare=False, repr=False)
+    """As the YAML has it: knows where each setting stands."""
 
     def as_it_was(self, declared: Resource | None) -> Resource:
         """See `Resource.as_it_was`: a plain one is plain again."""
         return super().as_it_was(declared).replace(versioned=self.generation is not None)
-
-    """As the YAML has it: knows where each setting stands."""
 
     @property
     def name(self) -> str:

@@ -23,7 +23,7 @@ class QdrantTruncating:
     """See `stores.truncating.Truncating`."""
 
     def __init__(self, http: Transport, collection: str, place: Address) -> None:
-        self.http, self.place = http, place
+        self.http, self.place, self.collection = http, place, collection
         self.path = wire.collection_path(collection)
 
     def held(self) -> int:
@@ -31,9 +31,10 @@ class QdrantTruncating:
         return int(self.http.send("POST", f"{self.path}/points/count", {"exact": True})["count"])
 
     def archive(self, stamp: str) -> str:
-        """See `stores.truncating.Truncating`: the server names it."""
+        """See `stores.truncating.Truncating`: COLLECTION/SNAPSHOT, which the server names."""
         del stamp
-        return str(self.http.send("POST", f"{self.path}/snapshots?wait=true", seconds=_WAIT)["name"])
+        made = self.http.send("POST", f"{self.path}/snapshots?wait=true", seconds=_WAIT)
+        return wire.snapshot_name(self.collection, str(made["name"]))
 
     def there(self, archive: str) -> bool:
         """See `stores.truncating.Truncating`."""
@@ -41,7 +42,8 @@ class QdrantTruncating:
 
     def _snapshots(self) -> dict[str, int]:
         """Their sizes by name."""
-        return {s["name"]: int(s["size"]) for s in self.http.send("GET", f"{self.path}/snapshots")}
+        found = self.http.send("GET", f"{self.path}/snapshots")
+        return {wire.snapshot_name(self.collection, s["name"]): int(s["size"]) for s in found}
 
     def truncate(self, archive: str | None, check: Callable[[int], None]) -> tuple[int, int | None]:
         """See `stores.truncating.Truncating`."""
@@ -49,7 +51,7 @@ class QdrantTruncating:
         if archive is not None:
             there = self._snapshots()
             if archive not in there:
-                hint = "nothing was deleted; give the run up and begin again: reconcile unlock"
+                hint = "nothing was deleted; go on with it: reconcile apply --resume makes another one"
                 raise StoreError(f"the snapshot {archive} is not there", where=str(self.place), hint=hint)
             size = there[archive]
         rows = self.held()
@@ -64,5 +66,6 @@ class QdrantTruncating:
             StoreError: always; says how.
         """
         path = f"PUT {self.path}/snapshots/recover"
-        hint = f"have the server recover it: {path}; https://qdrant.tech/documentation/concepts/snapshots/"
+        body = f'{{"location": "file:///SNAPSHOTS/{archive}"}}'
+        hint = f"have the server recover it: {path} with {body}; https://qdrant.tech/documentation/concepts/snapshots/"
         raise StoreError(f"the points are in the server's snapshot {archive}", where=str(self.place), hint=hint)

@@ -23,6 +23,17 @@ def collection_path(name: str, rest: str = "") -> str:
     return f"/collections/{quote(name, safe='')}{rest}"
 
 
+def snapshot_name(collection: str, snapshot: str) -> str:
+    """COLLECTION/SNAPSHOT: what keeps the points of a collection that was emptied. No collection has a slash."""
+    return f"{collection}/{snapshot}"
+
+
+def snapshot_path(kept: str) -> str | None:
+    """The REST path of what `snapshot_name` names; None of the name of a collection."""
+    collection, slash, snapshot = kept.partition("/")
+    return collection_path(collection, f"/snapshots/{quote(snapshot, safe='')}") if slash else None
+
+
 # --- to the server ---------------------------------------------------------------------------------------
 
 

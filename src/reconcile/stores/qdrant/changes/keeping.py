@@ -15,7 +15,7 @@ from reconcile.model import Address, Json, Resource, State
 from reconcile.stores.qdrant import options
 from reconcile.stores.qdrant.changes.common import drop_call, patch
 from reconcile.stores.qdrant.resources import Alias, Collection, PayloadIndex
-from reconcile.stores.qdrant.wire import KEPT, collection_path
+from reconcile.stores.qdrant.wire import KEPT, snapshot_path
 
 
 def kept_name(world: World, collection: Collection) -> str | None:
@@ -90,22 +90,13 @@ def restored(live: State, parts: Sequence[Resource], name: str) -> tuple[Change,
     return change, change.apply_to(live)
 
 
-SNAPSHOT = ".snapshot"
-"""What the server has the names of snapshots end with."""
-
-
-def _delete(address: Address, name: str) -> Http:
-    path = collection_path(address.parts[-1], "/snapshots")
-    return Http("DELETE", f"{path}/{name}")
-
-
 def purged(address: Address, name: str) -> Step:
     """The step that deletes a kept collection, or the snapshot of one that a backfill emptied."""
-    there = Address(address.store, "kept", (address.kind, name))
+    there, snapshot = Address(address.store, "kept", (address.kind, name)), snapshot_path(name)
     return Step(
         id=f"{there}/1-purge",
         address=address,
-        calls=(_delete(address, name) if name.endswith(SNAPSHOT) else drop_call(name),),
+        calls=(drop_call(name) if snapshot is None else Http("DELETE", snapshot),),
         phase=Phase.CONTRACT,
         gives=frozenset({no(there)}),
         transactional=False,
