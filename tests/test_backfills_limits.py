@@ -135,7 +135,7 @@ def test_it_slows_down_near_a_limit_and_recovers(tmp_path: Path, postgres_databa
             ledger,
             tmp_path,
             tell=lambda text, figures: said.append(text),
-            load=near_limits(session, spec),
+            load=near_limits([(session, spec)]),
             now=clock,
             sleep=clock.sleep,
         )

@@ -72,13 +72,14 @@ class Backfills(Tables):
                 json.dumps(old),
                 self._epoch,
             )
-        if not rows and self.value(key) == old:
+        if not rows and not self._sql("SELECT 1 FROM {t}lock WHERE id = 1 AND epoch = ?", self._epoch):
             raise self._lost()
         return bool(rows)
 
     def _lost(self, key: str = "") -> RefusedError:
         if key:
-            return RefusedError(f"another worker goes on with {key}", where=self.placement)
+            what = f"another worker goes on with {key.removeprefix('backfill-part ')}"
+            return RefusedError(what, where=self.placement, hint="see: reconcile status")
         what = f"the lock of run {self._run} was taken over"
         return RefusedError(what, where=self.placement, hint="see: reconcile status")
 

@@ -160,7 +160,11 @@ class Budget:
         for span in ("run", "day"):
             for what, limit in self.definition.limits.get(span, {}).items():
                 left = limit - spent[span].get(what, 0)
-                if what == "cost" and self.definition.cost:
+                if what == "cost":
+                    if not self.definition.cost:  # what a row costs is known afterwards only
+                        if left <= 0:
+                            raise self._reached(span, what, limit, spent["done"])
+                        continue
                     left = int(left / self.definition.cost + 1e-9)
                 if left < 1:
                     raise self._reached(span, what, limit, spent["done"])

@@ -100,17 +100,17 @@ def told(progress: Progress) -> Iterator[str]:
     aside = f", {progress.set_aside} set aside" if progress.set_aside else ""
     left = f", {progress.skipped} left as they were" if progress.skipped else ""
     yield f"{progress.changed} rows changed of {progress.read} selected{left}{aside}; {rate:,.0f} a second"
-    yield from by_rules(progress.changed, progress.otherwise)
+    yield from by_rules(progress.read - progress.skipped - progress.set_aside, progress.otherwise)
     yield from shares(progress.values)
     for name, before in progress.before.items():
         yield f"{name}: {before} before, {progress.later.get(name)} after"
 
 
-def by_rules(changed: int, otherwise: int) -> Iterator[str]:
-    """How many rows a table of rules gave their value, and how many it has nothing for but `otherwise`."""
+def by_rules(given: int, otherwise: int) -> Iterator[str]:
+    """Of rows that were given a value: to how many a rule gave it, and for how many the table has but `otherwise`."""
     if otherwise:
-        ruled = changed - otherwise
-        yield f"by rules: {ruled} ({ruled / changed:.1%}); otherwise: {otherwise} ({otherwise / changed:.1%})"
+        ruled = given - otherwise
+        yield f"by rules: {ruled} ({ruled / given:.1%}); otherwise: {otherwise} ({otherwise / given:.1%})"
 
 
 def shares(values: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

@@ -7,8 +7,8 @@ store is below it again. Nothing is remembered: with the load the rests go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from reconcile.checkup import Check, Topic, Verdict
 
@@ -60,3 +60,8 @@ def load(checks: Iterable[Check]) -> Load:
     over = "; ".join(check.what for check in found if check.verdict is Verdict.STOPS)
     nearest = max(found, key=lambda check: check.used, default=None)
     return Load(over=over) if nearest is None else Load(nearest.used, nearest.what, over)
+
+
+def nearest(loads: Sequence[Load]) -> Load:
+    """Of several stores: how near the nearest is to a limit, and all limits that are passed."""
+    return replace(max(loads, key=lambda one: one.used), over="; ".join(one.over for one in loads if one.over))

@@ -195,7 +195,7 @@ class Running:
             return
         while (load := self.around.load()).over:
             self._stop()
-            if self.progress.waits != load.over:
+            if not self.progress.waits:
                 self.progress = self.progress.with_(waits=load.over)
                 self.progress.save(self.definition.address, self.around.ledger)
             self.around.tell(f"waits: {load.over}", None)
@@ -240,9 +240,9 @@ class Running:
                 for half in forms.halves(batch):
                     self._batch(half, change)
                 return
-            self.progress = self.progress.with_(
-                after=batch.keys[0], read=self.progress.read + 1, set_aside=self.progress.set_aside + 1
-            )
+            after = self._counted(1, self.definition.cost)
+            after.after, after.set_aside = batch.keys[0], after.set_aside + 1
+            self.progress = after
             rows = [(batch.keys[0], "set_aside", {"error": str(error)})]
             self.around.ledger.keep_rows(str(self.definition.address), rows)
             self.progress.save(self.definition.address, self.around.ledger)

@@ -29,7 +29,8 @@ def _lines(backfill: Json, width: int) -> Iterator[str]:
     if backfill["read"]:
         aside = f", {backfill['set_aside']} set aside" if backfill["set_aside"] else ""
         yield f"  {backfill['changed']} rows changed of {backfill['read']}{aside}"
-    yield from (f"  {line}" for line in by_rules(backfill["changed"] or 0, backfill["otherwise"] or 0))
+    given = (backfill["read"] or 0) - (backfill["skipped"] or 0) - (backfill["set_aside"] or 0)
+    yield from (f"  {line}" for line in by_rules(given, backfill["otherwise"] or 0))
     yield from (f"  {line}" for line in shares(backfill["values"]))
     yield from (f"  {name}: {before} before, {after} after" for name, (before, after) in backfill["metrics"].items())
     yield from (f"  set aside: {shown(row)}" for row in backfill["sample_set_aside"])

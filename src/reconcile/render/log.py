@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from reconcile.references import masked
 
 LEVELS = {"retry": "warning", "warning": "warning", "unchecked": "warning", "ended": "warning", "error": "error"}
 """By kind of event; of every other `info`."""
+_NUMBER = re.compile(r"[\d.,]+")
 EVERY = 10.0
 """Seconds between two lines of figures of one step."""
 
@@ -59,12 +61,13 @@ class Log:
         self.write(event.kind, more)
 
     def _lately(self, event: Event) -> bool:
-        """Whether as much was said of a step a moment ago: figures, or the same text."""
+        """Whether as much was said of a step a moment ago: figures, or the same text but for its numbers."""
         step, now = event.step.id if event.step is not None else "", self._clock().timestamp()
         at, text = self._told.get(step, (float("-inf"), ""))
-        if now - at < EVERY and (event.figures or event.detail == text):
+        said = _NUMBER.sub("", event.detail)
+        if now - at < EVERY and (event.figures or said == text):
             return True
-        self._told[step] = (now, event.detail)
+        self._told[step] = (now, said)
         return False
 
     def write(self, kind: str, more: dict[str, Json]) -> None:

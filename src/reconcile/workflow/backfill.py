@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PENDING = "pending"
 RESTORE = "restore"
+DOWN = "down"
+"""Why it is to run again: it was taken back, or is about to be."""
 
 
 def backfills(project: Project) -> list[dict[str, Json]]:
@@ -38,7 +40,7 @@ def backfills(project: Project) -> list[dict[str, Json]]:
     try:
         known = ledger.known()
         there = kept.read(known)
-        far = {a: str(f) for a, p in there.items() if p.state == kept.RUNNING and (f := kept.figures(known, a))}
+        far = {a: kept.told(known, a) for a, p in there.items() if p.state == kept.RUNNING}
         aside = {a: ledger.kept_rows(str(a), "set_aside", 3) for a, p in there.items() if p.set_aside}
     finally:
         ledger.close()
@@ -177,10 +179,19 @@ def down(project: Project, name: str, tell: Callable[[str], None] = lambda text:
         changed = 0
         with _locked(found.ledger) as run:
             state = "archived" if definition.deletes else "old"
+            there = found.ledger.kept_rows(str(backfill.address), state, 1)
+            if progress.changed and progress.reason != DOWN and not there:
+                raise ReconcileError(
+                    f"what {progress.changed} rows held is kept no more, or was put back already",
+                    where=str(backfill.address),
+                    hint="was it purged? Write those rows by hand, or from a backup",
+                )
+            progress = progress.with_(reason=DOWN)  # killed after the last of them, it finds none
+            progress.save(backfill.address, found.ledger)
             while rows := found.ledger.kept_rows(str(backfill.address), state, definition.batch):
                 changed += _put_back(found.ledger, backfill.address, filling, rows, restores, state)
                 tell(f"{changed:,} rows changed back")
-            _undo(found.ledger, backfill.address, progress, run, "down")
+            _undo(found.ledger, backfill.address, progress, run, DOWN)
             filling.end()
         return changed
 
@@ -190,10 +201,12 @@ def _refilled(found: Reading, backfill: Backfill, definition: Definition, progre
     store = emptying_store(definition, {name: s.session for name, s in found.stores.items()})
     assert store is not None
     with _locked(found.ledger) as run:
+        if progress.emptied is not None:
+            progress = progress.with_(emptied={**progress.emptied, emptying.PUTTING_BACK: True})
+            progress.save(backfill.address, found.ledger)
         rows = emptying.put_back(store, progress.emptied, str(backfill.address))
-        name = f"{archives.KEY}{emptying.place(definition.truncate).store} {progress.emptied['name']}"
-        found.ledger.keep(name, None)
-        _undo(found.ledger, backfill.address, progress, run, "down")
+        found.ledger.keep(archives.key(emptying.place(definition.truncate).store, progress.emptied["name"]), None)
+        _undo(found.ledger, backfill.address, progress, run, DOWN)
     return rows
 
 
@@ -264,7 +277,7 @@ def _one(project: Project, name: str) -> Iterator[tuple[Reading, Backfill, Defin
         backfill = chosen(found.desired, name)
         definition = Definition.of(backfill.address, backfill.definition)
         sessions = {name: store.session for name, store in found.stores.items()}
-        yield found, backfill, definition, begin(definition, sessions)
+        yield found, backfill, definition, begin(definition, sessions, Progress(backfill.digest, ""))
 
 
 def chosen(desired: Mapping[Address, object], name: str) -> Backfill:

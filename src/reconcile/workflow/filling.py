@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from reconcile.backfills import emptying
 from reconcile.backfills import progress as kept
 from reconcile.backfills.crossing import Crossing
 from reconcile.backfills.definition import Definition
-from reconcile.backfills.pacing import Load, load
+from reconcile.backfills.pacing import Load, load, nearest
 from reconcile.backfills.progress import Figures, Progress
 from reconcile.backfills.running import Around, Running
 from reconcile.change import Op, Step
@@ -59,11 +59,11 @@ class Filler:
         tell, report = partial(event, "progress"), partial(event, "reported")
         workers = share(self.project, definition, call.args, self.run, self.ledger, self.stop)
         truncates = emptying_store(definition, self.sessions)
-        near = near_limits(session, self.project.stores[step.address.store])
+        near = near_limits((self.sessions[name], self.project.stores[name]) for name in stores_of(definition))
         around = Around(
             self.ledger, self.project.directory, session.transient, tell, report, self.stop, workers, truncates, near
         )
-        Running(definition, filling(definition, self.sessions), begun, around).run()
+        Running(definition, filling(definition, self.sessions, begun), begun, around).run()
 
 
 def emptying_store(definition: Definition, sessions: Mapping[str, Session]) -> Truncating | None:
@@ -82,12 +82,19 @@ def emptying_store(definition: Definition, sessions: Mapping[str, Session]) -> T
     return store.truncating(there)
 
 
-def near_limits(session: Session, spec: StoreSpec) -> Callable[[], Load]:
-    """What tells how near a store is to its declared `limits:` of load."""
-    return (lambda: load(session.check(()))) if spec.settings.get("limits") else Load
+def near_limits(stores: Iterable[tuple[Session, StoreSpec]]) -> Callable[[], Load]:
+    """What tells how near the stores of a backfill are to their declared `limits:` of load."""
+    limited = [session for session, spec in stores if spec.settings.get("limits")]
+    return (lambda: nearest([load(session.check(())) for session in limited])) if limited else Load
 
 
-def filling(definition: Definition, sessions: Mapping[str, Session]) -> Filling:
+def stores_of(definition: Definition) -> tuple[str, ...]:
+    """The store whose rows they are, and the one that they are put into."""
+    target = definition.target
+    return tuple(dict.fromkeys((definition.address.store, *([target.store] if target is not None else []))))
+
+
+def filling(definition: Definition, sessions: Mapping[str, Session], progress: Progress) -> Filling:
     """The work in its store, or from its store into another.
 
     Raises:
@@ -96,7 +103,7 @@ def filling(definition: Definition, sessions: Mapping[str, Session]) -> Filling:
     session, target = sessions[definition.address.store], definition.target
     if not isinstance(session, Fills):
         raise ReconcileError("this kind of store cannot have backfills", where=str(definition.address))
-    own = session.filling(definition.wanted)
+    own = session.filling(replace(definition.wanted, stamp=progress.stamp))
     if target is None:
         return own
     other = sessions.get(target.store)

@@ -60,13 +60,12 @@ def work(task: Task) -> int:
     """
     from reconcile.stores import package
     from reconcile.survey import open_ledger
-    from reconcile.workflow.filling import filling, near_limits
+    from reconcile.workflow.filling import filling, near_limits, stores_of
 
     project, definition = task.project, Definition.of(task.address, {**task.entry, "part": task.number})
     ledger = open_ledger(project)
     ledger.assist(task.run, task.epoch)
-    names = {task.address.store, *([definition.target.store] if definition.target is not None else [])}
-    specs = [project.stores[name] for name in sorted(names)]
+    specs = [project.stores[name] for name in stores_of(definition)]
     sessions = {s.name: package(s.kind).connect(s, project.name, project.environment) for s in specs}
     try:
         for session in sessions.values():
@@ -80,10 +79,10 @@ def work(task: Task) -> int:
             project.directory,
             session.transient,
             stop=_Stops(ledger, task.sharing),
-            load=near_limits(session, project.stores[task.address.store]),
+            load=near_limits((sessions[spec.name], spec) for spec in specs),
             account=Shared.of(ledger, definition),
         )
-        return Running(definition, filling(definition, sessions), part, around).run_part().read
+        return Running(definition, filling(definition, sessions, part), part, around).run_part().read
     finally:
         for session in sessions.values():
             session.close()
@@ -163,13 +162,14 @@ def _by_pool(workers: int, tasks: Sequence[Task], told: _Told) -> None:
                 other := next((e for e in failed.values() if not isinstance(e, BrokenProcessPool | None)), None)
             ) is not None:
                 raise other from error
-            left = [task for f, task in futures.items() if failed.get(f, error) is not None]
+            done = {futures[f].number for f, wrong in failed.items() if wrong is None}
+            left = [task for task in left if task.number not in done]
             if (why := told.stop()) is not None:  # which was meant for all of them
-                raise ReconcileError(f"stopped by {why}, between batches", where=str(left[0].address)) from error
+                raise ReconcileError(f"stopped by {why}, between batches", where=str(tasks[0].address)) from error
             if (tries := tries + 1) >= TRIES:
                 raise ReconcileError(
                     f"workers died {tries} times",
-                    where=str(left[0].address),
+                    where=str(tasks[0].address),
                     hint="is there memory enough for them? What is done stays: reconcile apply --resume",
                 ) from error
 
@@ -185,7 +185,8 @@ def _in_pool(workers: int, tasks: Sequence[Task], told: _Told, futures: dict[Fut
     with ours, ProcessPoolExecutor(workers, mp_context=context, initializer=_bound, initargs=(gate,)) as pool:
         try:
             try:
-                futures |= {pool.submit(work, task): task for task in tasks}
+                for task in tasks:
+                    futures[pool.submit(work, task)] = task
                 _waited(list(futures), told)
             except (BrokenProcessPool, KeyboardInterrupt):
                 raise

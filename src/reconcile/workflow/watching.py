@@ -22,9 +22,8 @@ def backfilled(known: Mapping[str, Json], steps: Iterable[Step]) -> dict[str, st
     """By step id how far backfills are, as the ledger knows it, and what they wait for."""
     found = {}
     for step in steps:
-        if step.address.kind == KIND and (figures := kept.figures(known, step.address)) is not None:
-            waits = kept.waiting(known, step.address)
-            found[step.id] = f"{figures}; {waits}" if waits else str(figures)
+        if step.address.kind == KIND and (told := kept.told(known, step.address)) is not None:
+            found[step.id] = told
     return found
 
 
