@@ -56,7 +56,7 @@ LAYERS = (
     ("wording", "ledger_file"),
     ("stores",),
     ("backfills",),
-    ("assertions", "policies", "migrations", "project", "mirrors", "waits", "load", "validation"),
+    ("assertions", "policies", "migrations", "project", "hidden", "mirrors", "waits", "load", "validation"),
     (
         "order",
         "narrow",

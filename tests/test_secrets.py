@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -17,6 +18,15 @@ from psycopg import sql
 from tests.projects import Folder
 
 TABLE = "tables:\n  notes: {{columns: {{id: bigint, body: text{}}}, primary_key: [id]}}\n"
+ECHO = "cannot reach $APP_URL $CHAT with $TOKEN $BARE"
+BACKFILLS = """
+backfills:
+  by_command:
+    {select: SELECT id FROM notes WHERE lang IS NULL, key: id, into: notes,
+     on_error: set_aside, command: {run: [./says]}}
+  by_program:
+    {select: SELECT id FROM notes WHERE body IS NULL, key: id, program: {run: [./says]}}
+"""
 
 
 @pytest.fixture
@@ -30,6 +40,8 @@ def canary(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         place = f"{role}:{word}@{parts.hostname}:{parts.port}"
         monkeypatch.setenv("APP_URL", urlunsplit(parts._replace(netloc=place)))
         monkeypatch.setenv("CHAT", f"http://127.0.0.1:1/{word}")
+        monkeypatch.setenv("TOKEN", f"token{word}")
+        monkeypatch.setenv("BARE", f"bare{word}")
         yield word
         connection.execute(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(sql.Identifier(role)))
         connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
@@ -38,12 +50,20 @@ def canary(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 def test_no_secret_is_told_or_kept(tmp_path: Path, canary: str) -> None:
     """Of a run that is done, one that fails, and one that cannot connect."""
-    tells = {"command": ["sh", "-c", 'echo "cannot reach $APP_URL"'], "on_failure": "warn"}
-    fails = {"command": ["sh", "-c", 'echo "cannot reach $APP_URL"; exit 1']}
+    tells = {"command": ["sh", "-c", f'echo "{ECHO}"'], "on_failure": "warn"}
+    fails = {"command": ["sh", "-c", f'echo "{ECHO}"; exit 1']}
+    (tmp_path / "says").write_text(f'#!/bin/sh\necho "{ECHO}"\nexit 1\n')
+    (tmp_path / "says").chmod(0o755)
+    asks = {"http": "http://127.0.0.1:1/?key=${BARE}", "headers": {"X-Key": "Key ${TOKEN}"}, "on_failure": "warn"}
     folder = Folder(
         tmp_path,
         {"s": {"kind": "postgres", "url": "${APP_URL}"}},
-        {"ledger": {"file": "ledger.db"}, "notify": [{"webhook": "${CHAT}"}], "hooks": {"before": [tells]}},
+        {
+            "ledger": {"file": "ledger.db"},
+            "notify": [{"webhook": "${CHAT}"}, {"command": ["./says"]}],
+            "hooks": {"before": [tells]},
+            "checks": {"answers": asks},
+        },
     )
     folder.declare(s=TABLE.format(""))
     told: list[str] = []
@@ -68,7 +88,16 @@ def test_no_secret_is_told_or_kept(tmp_path: Path, canary: str) -> None:
     folder.settings["hooks"] = {"before": [tells], "after_expand": [fails]}
     folder.declare(s=TABLE.format(", lang: text"))
     assert run("apply", "--auto-approve", *(r.replace("=report", "=stopped") for r in reports)) == 3
-    assert run("status") == run("history") == run("show", "2") == 0
+    folder.settings["hooks"] = {"before": [tells]}
+    with psycopg.connect(os.environ["APP_URL"], autocommit=True) as connection:
+        connection.execute("INSERT INTO notes (id) VALUES (1)")
+    folder.declare(s=TABLE.format(", lang: text") + BACKFILLS)
+    (broken,) = set(re.findall(r"run (\w+) stopped", told[-1]))
+    assert run("apply", "--abandon", broken) == 0
+    assert run("apply", "--auto-approve", "--log-format", "json") == 3
+    assert "the program failed" in told[-1], told[-1]
+    assert run("status") == run("history") == run("show", "2") == run("backfill", "list") == 0
+    assert "1 set aside" in told[-1] and "cannot reach postgresql://" in told[-1], told[-1]
     assert run("check", "--format", "json") == 2
     wrong = os.environ["APP_URL"].replace(canary, f"{canary}x")
     assert run("plan", APP_URL=wrong) == run("plan", APP_URL=os.environ["APP_URL"].replace("/", "//", 5)) == 1

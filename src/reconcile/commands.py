@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def run(
     timeout: str,
     environment: Mapping[str, str] | None = None,
     given: str = "",
-    secrets: Iterable[str] = (),
+    secrets: Collection[str] = (),
 ) -> Ran:
     """Run it in a process group of its own.
 
@@ -79,17 +79,16 @@ class Apart(Ran):
     """How a program ended whose stdout is not for people alone."""
 
     lines: tuple[str, ...] = ()
-    """What it printed to stdout, as it is; `output` is what it said on stderr."""
-
-    @property
-    def first(self) -> str:
-        """The first line it printed to stdout."""
-        return self.lines[0].strip()[:300] if self.lines else ""
+    """What it printed to stdout, as it is, for no one to see; `output` is what it said on stderr."""
+    first: str = ""
+    """The first line of it, to be shown."""
+    final: str = ""
+    """And the last one."""
 
     @property
     def failure(self) -> str:
         """`why`, with the last line it said, on stderr or else on stdout."""
-        said = self.last or (self.lines[-1].strip()[:300] if self.lines else "")
+        said = self.last or self.final
         return f"{self.why}: {said}" if said and not self.ok else self.why
 
 
@@ -99,7 +98,7 @@ def apart(
     timeout: str,
     environment: Mapping[str, str] | None = None,
     given: str = "",
-    secrets: Iterable[str] = (),
+    secrets: Collection[str] = (),
 ) -> Apart:
     """Run it as `run` does, with stdout and stderr kept apart, and stdout whole."""
     return _carried_out(command, directory, timeout, environment, given, secrets, subprocess.PIPE)
@@ -111,7 +110,7 @@ def _carried_out(
     timeout: str,
     environment: Mapping[str, str] | None,
     given: str,
-    secrets: Iterable[str],
+    secrets: Collection[str],
     stderr: int,
 ) -> Apart:
     """The one way a program of the user's is run."""
@@ -120,7 +119,8 @@ def _carried_out(
     def ended(code: int | None, out: str, said: str | None, why: str) -> Apart:
         lines = tuple(line for line in out.splitlines() if line.strip())
         shown = masked(out if said is None else said, secrets)
-        return Apart(code, shown[-KEPT:], time.monotonic() - began, masked(why, secrets), lines)
+        first, final = (masked(line.strip(), secrets)[:300] for line in (lines[0], lines[-1])) if lines else ("", "")
+        return Apart(code, shown[-KEPT:], time.monotonic() - began, masked(why, secrets), lines, first, final)
 
     try:
         process = subprocess.Popen(
@@ -149,8 +149,8 @@ def _carried_out(
 class Stream:
     """A program under way, line by line."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, process: subprocess.Popen[str], secrets: Collection[str] = ()) -> None:
+        self._process, self._secrets = process, secrets
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._said: deque[str] = deque(maxlen=50)
         self._readers = [threading.Thread(target=read, daemon=True) for read in (self._out, self._err)]
@@ -182,11 +182,13 @@ class Stream:
         code = self._process.wait()
         for reader in self._readers:
             reader.join(_LAST)  # something that left the group may hold a pipe
-        return Ran(code, masked("".join(self._said))[-KEPT:], 0.0, _why(code))
+        return Ran(code, masked("".join(self._said), self._secrets)[-KEPT:], 0.0, _why(code))
 
 
 @contextlib.contextmanager
-def streaming(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Iterator[Stream]:
+def streaming(
+    command: Sequence[str], directory: Path, environment: Mapping[str, str], secrets: Collection[str] = ()
+) -> Iterator[Stream]:
     """Run it as `run` does, to be read while it runs; ended on leaving: asked first, then made to.
 
     Raises:
@@ -204,7 +206,7 @@ def streaming(command: Sequence[str], directory: Path, environment: Mapping[str,
         start_new_session=True,
     )
     try:
-        yield Stream(process)
+        yield Stream(process, secrets)
     finally:
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):

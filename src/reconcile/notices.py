@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,20 +72,20 @@ def receivers(declared: Iterable[Mapping[str, Json]], sources: Iterable[Source])
         )
 
 
-def send(to: Iterable[Receiver], notice: Notice, directory: Path) -> list[str]:
-    """Tell everyone who wants to hear of it; what could not be told, without any address."""
+def send(to: Iterable[Receiver], notice: Notice, directory: Path, secrets: Collection[str] = ()) -> list[str]:
+    """Tell everyone who wants to hear of it; what could not be told, without any address or secret."""
     problems = []
     for receiver in to:
-        if notice.occasion in receiver.on and (why := _failure(receiver, notice, directory)):
+        if notice.occasion in receiver.on and (why := _failure(receiver, notice, directory, secrets)):
             problems.append(f"nobody was told of {notice.occasion} by notify ({receiver.source}): {why}")
     return problems
 
 
-def _failure(receiver: Receiver, notice: Notice, directory: Path) -> str:
+def _failure(receiver: Receiver, notice: Notice, directory: Path, secrets: Collection[str]) -> str:
     text = json.dumps(notice.to_json())
     if receiver.webhook is None:
         told = {f"RECONCILE_{k.upper()}": str(v) for k, v in notice.to_json().items() if isinstance(v, str)}
-        return commands.run(receiver.command, directory, receiver.timeout, told, text).failure
+        return commands.run(receiver.command, directory, receiver.timeout, told, text, secrets).failure
     try:
         url = read_text(receiver.webhook, "notify: webhook", receiver.source, directory)
     except ReconcileError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -177,11 +177,28 @@ def secrets(spec: StoreSpec, keys: Iterable[str] = ("password", "api_key", "url"
             value = resolve(spec, key)
         except ReconcileError:
             continue
-        if value and key == "url":
-            value = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
-        if value:
-            found += [value, unquote(value)]
-    return tuple(found)
+        found += _of_url(value) if value and key == "url" else [value] if value else []
+    return tuple(form for value in found if value for form in (value, unquote(value)))
+
+
+def _of_url(url: str) -> list[str]:
+    """The password of a URL, and the values in its query that `masked` would hide by their names."""
+    query = url.partition("?")[2].partition("#")[0].split("&")
+    told = [part.partition("=")[2] for part in query if _ASSIGNED.fullmatch(part)]
+    places = (url.partition("://")[2], url.partition("://")[2].partition("?")[0])  # the first: one that is not encoded
+    return [*(place.rpartition("@")[0].partition(":")[2] for place in places), *told]
+
+
+def referred(text: str, where: Source, directory: Path) -> Iterator[str]:
+    """What the references of a text stand for now, for `masked`; never raises. A default is no secret."""
+    for reference in REFERENCE.finditer(text):
+        try:
+            value = "" if reference[0] == "$${" else read_text(reference[0], "", where, directory)
+        except ReconcileError:
+            continue
+        default = _DEFAULT.match(reference[1] or "")
+        if value and (default is None or value != default[2]):
+            yield from filter(None, [value, *_of_url(value)])
 
 
 def masked(text: str, secret: Iterable[str] = ()) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from reconcile.backfills import rules
 from reconcile.backfills.definition import Definition
 from reconcile.errors import ReconcileError
 from reconcile.model import Json
+from reconcile.references import masked
 from reconcile.stores.filling import Batch, Row, Value
 
 T = TypeVar("T")
@@ -25,8 +26,8 @@ COUNTED = 100
 """Different values of a field that are counted; of one with more, none is."""
 
 
-def maker(definition: Definition, directory: Path) -> Maker:
-    """What makes the values of a batch.
+def maker(definition: Definition, directory: Path, secrets: Collection[str] = ()) -> Maker:
+    """What makes the values of a batch; without the secrets in what a command says.
 
     Raises:
         ReconcileError: the function cannot be found.
@@ -42,7 +43,7 @@ def maker(definition: Definition, directory: Path) -> Maker:
         where = f"{definition.address}: {definition.function}"
         return lambda batch: values(_called(function, batch, where), batch, where)
     if definition.command is not None:
-        return lambda batch: _by_command(definition, directory, batch)
+        return lambda batch: _by_command(definition, directory, batch, secrets)
     return lambda batch: None
 
 
@@ -118,11 +119,11 @@ def values(answer: Any, batch: Batch, where: str) -> list[Value]:
     return found
 
 
-def _by_command(definition: Definition, directory: Path, batch: Batch) -> list[Value]:
+def _by_command(definition: Definition, directory: Path, batch: Batch, secrets: Collection[str]) -> list[Value]:
     entry, where = definition.command, f"{definition.address}: command"
     by_text = {_text(key): key for key in batch.keys}
     lines = "".join(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in given(batch))
-    ran = commands.apart(entry["run"], directory, entry.get("timeout", "10min"), given=lines)
+    ran = commands.apart(entry["run"], directory, entry.get("timeout", "10min"), given=lines, secrets=secrets)
     if not ran.ok:
         raise ReconcileError(ran.failure, where=where)
     answer = []
@@ -130,7 +131,9 @@ def _by_command(definition: Definition, directory: Path, batch: Batch) -> list[V
         try:
             row = json.loads(line)
         except ValueError:
-            raise ReconcileError(f"a line of its output is no JSON: {line[:200]}", where=where) from None
+            raise ReconcileError(
+                f"a line of its output is no JSON: {masked(line, secrets)[:200]}", where=where
+            ) from None
         if isinstance(row, dict) and KEY in row:
             row[KEY] = by_text.get(_text(row[KEY]), row[KEY])
         answer.append(row)

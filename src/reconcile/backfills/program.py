@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class Report:
 
 
 def reports(
-    definition: Definition, directory: Path, total: int, progress: Progress
+    definition: Definition, directory: Path, total: int, progress: Progress, secrets: Collection[str] = ()
 ) -> Generator[Report | None, None, None]:
     """Run it until it ends; None while it says nothing.
 
@@ -48,9 +48,9 @@ def reports(
     }
     last = ""
     try:
-        with commands.streaming(entry["run"], directory, environment) as stream:
+        with commands.streaming(entry["run"], directory, environment, secrets) as stream:
             for line in stream.lines():
-                report = None if line is None else read(line)
+                report = None if line is None else read(line, secrets)
                 last = report.text if report is not None and report.text else last
                 yield report
             ran = stream.ended()
@@ -71,8 +71,8 @@ def reports(
         )
 
 
-def read(line: str) -> Report:
-    """A line as a report.
+def read(line: str, secrets: Collection[str] = ()) -> Report:
+    """A line as a report; of other text without the secrets.
 
     >>> read('{"rows": 20, "after": "k7"}')
     Report(rows=20, after='k7', cost=None, text='')
@@ -84,7 +84,7 @@ def read(line: str) -> Report:
     except ValueError:
         entry = None
     if not isinstance(entry, dict) or not isinstance(entry.get("rows"), int) or entry["rows"] < 0:
-        return Report(text=masked(line.strip()[:300]))
+        return Report(text=masked(line.strip(), secrets)[:300])
     cost = entry.get("cost")
     return Report(entry["rows"], entry.get("after"), cost if isinstance(cost, int | float) else None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +16,7 @@ from reconcile.backfills.definition import Definition
 from reconcile.backfills.pacing import Load
 from reconcile.backfills.progress import DONE, Figures, Progress, parts
 from reconcile.errors import ReconcileError, RefusedError
+from reconcile.references import masked
 from reconcile.stores.filling import Batch, Filling, Value
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Around:
     """How near its store is to its declared limits of load."""
     account: Account | None = None
     """What it spends of its limits is kept in; None: here, and nobody else spends of it."""
+    secrets: Collection[str] = ()
+    """What is masked in what its programs say."""
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
@@ -99,7 +102,7 @@ class Running:
         done = self.progress.read + sum(part.read for part in ranges)
         self.progress = self.progress.with_(total=selected if self.definition.once else selected + done, waits="")
         self.progress.save(self.definition.address, self.around.ledger)
-        change = forms.maker(self.definition, self.around.directory)
+        change = forms.maker(self.definition, self.around.directory, self.around.secrets)
         shares = self.around.share is not None and not self.progress.shared
         while True:
             changed = self.progress.changed
@@ -138,7 +141,7 @@ class Running:
         """
         self._begin()
         self.resumed = True
-        self._pass(forms.maker(self.definition, self.around.directory))
+        self._pass(forms.maker(self.definition, self.around.directory, self.around.secrets))
         self.progress = self.progress.with_(state=DONE)
         self.progress.save(self.definition.address, self.around.ledger)
         self.filling.end()
@@ -208,7 +211,9 @@ class Running:
     def _program(self, selected: int) -> None:
         """What a program does by itself, as it reports it."""
         self.budget.room()
-        with closing(program.reports(self.definition, self.around.directory, selected, self.progress)) as reports:
+        with closing(
+            program.reports(self.definition, self.around.directory, selected, self.progress, self.around.secrets)
+        ) as reports:
             for report in reports:
                 self._stop()
                 if program.too_long(self.definition, self.around.now() - self._began):
@@ -243,7 +248,7 @@ class Running:
             after = self._counted(1, self.definition.cost)
             after.after, after.set_aside = batch.keys[0], after.set_aside + 1
             self.progress = after
-            rows = [(batch.keys[0], "set_aside", {"error": str(error)})]
+            rows = [(batch.keys[0], "set_aside", {"error": masked(str(error), self.around.secrets)})]
             self.around.ledger.keep_rows(str(self.definition.address), rows)
             self.progress.save(self.definition.address, self.around.ledger)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,22 +33,10 @@ class Invocation:
         return self.loaded
 
     def secrets(self) -> tuple[str, ...]:
-        """Passwords and keys of the stores as they can be read now, for what is printed after a failure.
+        """Secrets of the project as they can be read now, for what is printed after a failure."""
+        from reconcile.hidden import secrets_of
 
-        One that equals what is no secret (the kind, the user: `postgres`) would only garble messages.
-        """
-        from urllib.parse import urlsplit
-
-        from reconcile.errors import ReconcileError
-        from reconcile.references import secrets
-
-        found: dict[str, None] = {}
-        for spec in self.loaded.stores.values() if self.loaded is not None else ():
-            public = {spec.kind, spec.name}
-            with contextlib.suppress(ReconcileError, ValueError):
-                public |= {spec.resolve("user") or "", urlsplit(spec.resolve("url") or "").username or ""}
-            found |= dict.fromkeys(value for value in secrets(spec) if value not in public)
-        return tuple(found)
+        return () if self.loaded is None else secrets_of(self.loaded)
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

@@ -293,10 +293,10 @@ def _told(log: Log, project: Project, error: ReconcileError) -> int:
 
 
 def _log(project: Project) -> Log:
-    from reconcile.references import secrets
+    from reconcile.hidden import secrets_of
     from reconcile.render.log import Log
 
-    hidden = tuple(value for spec in project.stores.values() for value in secrets(spec))
+    hidden = secrets_of(project)
     return Log(sys.stderr, {"project": project.name, "environment": project.environment}, lambda: hidden)
 
 

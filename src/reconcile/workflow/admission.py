@@ -15,11 +15,12 @@ from reconcile import rules
 from reconcile.errors import BlockedError, ReconcileError, RefusedError
 from reconcile.facts import Verb
 from reconcile.hazards import Hazard
+from reconcile.hidden import secrets_of
 from reconcile.ledger_rows import Run
 from reconcile.model import Address
 from reconcile.plan import Plan
 from reconcile.policy import Allowance, Judgement, Permits, judge, refusal
-from reconcile.references import masked, secrets
+from reconcile.references import masked
 from reconcile.stores import package
 from reconcile.workflow.promotion import elsewhere
 
@@ -204,7 +205,7 @@ def _backup(project: Project, said: str | None, now: datetime) -> tuple[str | No
         from reconcile.workflow.backup import evidence
 
         return evidence(project, project.policy.backup_within, now.timestamp())
-    hidden = [value for spec in project.stores.values() for value in secrets(spec)]
+    hidden = secrets_of(project)
     done = commands.apart(command, project.directory, project.policy.backup_timeout, secrets=hidden)
     if done.code is None:
         return None, f"{command[0]} cannot say that there is a backup: {done.failure}"

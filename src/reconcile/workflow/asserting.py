@@ -11,7 +11,7 @@ from reconcile.assertions import Assertion, When, chosen
 from reconcile.errors import PartialError, Problem, ReconcileError
 from reconcile.expectations import Judged
 from reconcile.findings import Ending, Result
-from reconcile.references import secrets
+from reconcile.hidden import secrets_of
 from reconcile.stores.asking import Answers
 from reconcile.workflow import outside, queries
 
@@ -39,7 +39,7 @@ def asked(
         sessions: of the stores that they are about, by name.
         earlier: what they came to before the run, as `Result.to_json`.
     """
-    masks = tuple(value for spec in project.stores.values() for value in secrets(spec))
+    masks = secrets_of(project)
     return [
         queries.now(assertion, sessions[assertion.store or ""], when, earlier)
         if assertion.kind == "query"

@@ -16,6 +16,7 @@ from reconcile.backfills import progress as kept
 from reconcile.backfills.definition import Backfill, Definition
 from reconcile.backfills.progress import Progress
 from reconcile.errors import ReconcileError, RefusedError
+from reconcile.hidden import secrets_of
 from reconcile.model import Address, Json
 from reconcile.stores.filling import Batch, Filling, Fills, Value
 from reconcile.suggest import meant
@@ -79,7 +80,7 @@ def preview(project: Project, name: str, sample: int = 5) -> dict[str, Json]:
     """
     with _one(project, name) as (found, backfill, definition, filling):
         total = filling.count()
-        change = forms.maker(definition, project.directory)
+        change = forms.maker(definition, project.directory, secrets_of(project))
         counts: dict[str, dict[str, int]] = {}
         read = changed = otherwise = 0
         shown: list[Json] = []

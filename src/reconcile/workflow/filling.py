@@ -17,6 +17,7 @@ from reconcile.backfills.progress import Figures, Progress
 from reconcile.backfills.running import Around, Running
 from reconcile.change import Op, Step
 from reconcile.errors import ReconcileError
+from reconcile.hidden import secrets_of
 from reconcile.stores.base import Session, StoreSpec
 from reconcile.stores.filling import Filling, Fills, Receives
 from reconcile.stores.truncating import Truncates, Truncating
@@ -61,7 +62,16 @@ class Filler:
         truncates = emptying_store(definition, self.sessions)
         near = near_limits((self.sessions[name], self.project.stores[name]) for name in stores_of(definition))
         around = Around(
-            self.ledger, self.project.directory, session.transient, tell, report, self.stop, workers, truncates, near
+            self.ledger,
+            self.project.directory,
+            session.transient,
+            tell,
+            report,
+            self.stop,
+            workers,
+            truncates,
+            near,
+            secrets=secrets_of(self.project),
         )
         Running(definition, filling(definition, self.sessions, begun), begun, around).run()
 

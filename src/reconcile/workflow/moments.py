@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from reconcile import commands, notices
 from reconcile.apply import Event, OnEvent
 from reconcile.errors import HookError
+from reconcile.hidden import secrets_of
 from reconcile.model import Json
 from reconcile.moments import Hook, Moment, of_run
 from reconcile.plan import Plan, digest_of
-from reconcile.references import masked, secrets
+from reconcile.references import masked
 from reconcile.workflow import points
 
 if TYPE_CHECKING:
@@ -144,12 +145,12 @@ class Moments:
             masked(message, self._secrets()),
             self.project.contacts,
         )
-        for problem in notices.send(self.project.notices, notice, self.project.directory):
+        for problem in notices.send(self.project.notices, notice, self.project.directory, self._secrets()):
             self.issues.append(problem)
             self.on_event(Event("warning", detail=problem))
 
     def _secrets(self) -> tuple[str, ...]:
-        return tuple(value for spec in self.project.stores.values() for value in secrets(spec))
+        return secrets_of(self.project)
 
 
 def moved(plan: Plan, project: Project) -> bool:

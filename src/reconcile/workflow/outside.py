@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconcile import commands
 from reconcile.expectations import Judged
-from reconcile.references import REFERENCE, masked, read_text
+from reconcile.references import masked, read_text, referred
 
 if TYPE_CHECKING:
     from reconcile.assertions import Assertion, Request
@@ -19,7 +19,7 @@ BODY = 1 << 20
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def ran(assertion: Assertion, secrets: Iterable[str]) -> Judged:
+def ran(assertion: Assertion, secrets: Collection[str]) -> Judged:
     """Run a command: it is to end with 0."""
     done = commands.run(assertion.command, assertion.directory, assertion.timeout, secrets=secrets)
     program = assertion.command[0]
@@ -39,7 +39,7 @@ def requested(assertion: Assertion, request: Request) -> Judged:
     label = f'check "{assertion.name}"'
     texts = {"http": request.url, **{f"header {k}": v for k, v in request.headers.items()}}
     read = {k: read_text(v, f"{label}: {k}", assertion.source, assertion.directory) for k, v in texts.items()}
-    values = [v for k, text in texts.items() for v in _values(text, assertion, f"{label}: {k}")]
+    values = [v for text in texts.values() for v in referred(text, assertion.source, assertion.directory)]
     url = read.pop("http")
     headers = {k.removeprefix("header "): v for k, v in read.items()}
     began = time.monotonic()
@@ -62,13 +62,6 @@ def requested(assertion: Assertion, request: Request) -> Judged:
     if request.contains is not None and request.contains.encode() not in body:
         return Judged(False, f'the answer is {status}, but does not contain "{request.contains}"')
     return Judged(True, f"the answer is {status}")
-
-
-def _values(text: str, assertion: Assertion, what: str) -> list[str]:
-    """What the references of a text stand for: to be kept out of messages."""
-    found = (m[0] for m in REFERENCE.finditer(text) if m[0] != "$${")
-    values = (read_text(reference, what, assertion.source, assertion.directory) for reference in found)
-    return [part for value in values for part in {value, value.rpartition("@")[0].rpartition(":")[2]} if part]
 
 
 def _body(pieces: Iterable[bytes], until: float) -> bytes:

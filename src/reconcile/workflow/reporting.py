@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from reconcile import planfile, report
 from reconcile.apply import Event, OnEvent
 from reconcile.errors import ReconcileError, StoreError
+from reconcile.hidden import secrets_of
 from reconcile.model import Address, Json
 from reconcile.plan import Plan
-from reconcile.references import masked, secrets
+from reconcile.references import masked
 from reconcile.stores.figures import SECONDS, Count, Sized
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Recorder:
         run = ledger.run(moments.run)
         if run is None:
             raise ReconcileError(f"the ledger has no run {moments.run}", where=ledger.placement)
-        hidden = tuple(value for spec in project.stores.values() for value in secrets(spec))
+        hidden = secrets_of(project)
         told = report.Told(
             run=run.id,
             number=run.number,
@@ -117,7 +118,7 @@ class Recorder:
 def plain(project: Project, ledger: Ledger, run: Run) -> dict[str, Json]:
     """The report of a run of which nothing but the ledger's own rows is known: no figures, no hooks."""
     plan = planfile.from_json(run.plan)
-    hidden = tuple(value for spec in project.stores.values() for value in secrets(spec))
+    hidden = secrets_of(project)
     told = report.Told(
         run=run.id,
         number=run.number,

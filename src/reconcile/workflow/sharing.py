@@ -19,6 +19,7 @@ from reconcile.backfills.budget import Shared
 from reconcile.backfills.definition import Definition
 from reconcile.backfills.running import Around, Running
 from reconcile.errors import ReconcileError
+from reconcile.hidden import secrets_of
 from reconcile.model import Address, Json
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def work(task: Task) -> int:
             stop=_Stops(ledger, task.sharing),
             load=near_limits((sessions[spec.name], spec) for spec in specs),
             account=Shared.of(ledger, definition),
+            secrets=secrets_of(project),
         )
         return Running(definition, filling(definition, sessions, part), part, around).run_part().read
     finally:
