@@ -185,7 +185,8 @@ def _of_url(url: str) -> list[str]:
     """The password of a URL, and the values in its query that `masked` would hide by their names."""
     query = url.partition("?")[2].partition("#")[0].split("&")
     told = [part.partition("=")[2] for part in query if _ASSIGNED.fullmatch(part)]
-    places = (url.partition("://")[2], url.partition("://")[2].partition("?")[0])  # the first: one that is not encoded
+    rest = url.partition("://")[2] or url
+    places = (rest, rest.partition("?")[0])  # the first: one that is not encoded
     return [*(place.rpartition("@")[0].partition(":")[2] for place in places), *told]
 
 

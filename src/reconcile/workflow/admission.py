@@ -20,7 +20,6 @@ from reconcile.ledger_rows import Run
 from reconcile.model import Address
 from reconcile.plan import Plan
 from reconcile.policy import Allowance, Judgement, Permits, judge, refusal
-from reconcile.references import masked
 from reconcile.stores import package
 from reconcile.workflow.promotion import elsewhere
 
@@ -211,7 +210,7 @@ def _backup(project: Project, said: str | None, now: datetime) -> tuple[str | No
         return None, f"{command[0]} cannot say that there is a backup: {done.failure}"
     if not done.ok:
         return None, f"{command[0]} says that there is none ({done.failure})"
-    first = masked(done.first, hidden) or f"{command[0]} ended with 0"
+    first = done.first or f"{command[0]} ended with 0"
     return (f"{first}; {said}" if said else first), None
 
 

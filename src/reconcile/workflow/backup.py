@@ -18,7 +18,7 @@ from reconcile.ledger_runs import holder
 from reconcile.machine import seconds_of
 from reconcile.model import Json
 from reconcile.project import BackupSpec
-from reconcile.references import masked, secrets
+from reconcile.references import secrets
 from reconcile.restoring import refuse_half
 from reconcile.stores import package
 from reconcile.stores.backups import BacksUp, Inspects, Made
@@ -175,7 +175,7 @@ def run_command(spec: StoreSpec, key: str, folder: Path) -> list[str]:
     if not done.ok:
         longer = f'give it longer: `backup: {{timeout: "{limit}"}}` of the store' if done.code is None else None
         raise StoreError(f"{line[0]}: {done.failure}", where=f"store {spec.name}", hint=longer)
-    return [masked(done.first, hidden)] if done.first else []
+    return [done.first] if done.first else []
 
 
 def _paths(project: Project, part: Path) -> tuple[backups.File, ...]:
