@@ -6,21 +6,21 @@ imported where the file has that part: no store is asked before this is through.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconcile import moments, policies, references, wording
+from reconcile import moments, policies, wording
 from reconcile.embeddings import Distance, Element, Embedding
+from reconcile.environment import ASSERTIONS, choose, environments_of, holding, laid_over
 from reconcile.errors import Problem, ProjectError
 from reconcile.model import Source
 from reconcile.policy import Allowance, Approval, Policy, Protection
+from reconcile.project_problems import SCHEMA, problems_of
 from reconcile.selection import Selection
-from reconcile.stores import holds_ledger
 from reconcile.stores.base import StoreSpec
-from reconcile.suggest import meant
-from reconcile.yamlio import Map, Seq, merge, read_documents
+from reconcile.yamlio import Map, Seq, read_documents
 
 if TYPE_CHECKING:
     from reconcile.assertions import Assertion
@@ -31,12 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["FILE", "LedgerSpec", "Project", "Selection", "environments"]
 
 FILE = "reconcile.yaml"
-SCHEMA = "project.schema.json"
 DEFAULT_INCLUDE = ("schema/**/*.yaml",)
 BACKUPS = ".reconcile/backups"
-ASSERTIONS = ("checks", "queries", "probes")
-ONLY_ENVIRONMENT = "default"
-"""The one environment of a project that names none."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +101,8 @@ class Project:
             ProjectError: no such file or environment, or what is wrong in it, all at once.
         """
         document = _read(directory)
-        problems = list(_problems(document, directory))
-        chosen = _choose(document, environment, problems)
+        problems = list(problems_of(document, directory))
+        chosen = choose(document, environment, problems)
         if problems:
             raise ProjectError(problems)
         return _build(document, chosen, directory)
@@ -132,7 +128,7 @@ def environments(directory: Path) -> tuple[str, ...]:
     Raises:
         ProjectError: the file is absent, or cannot be read.
     """
-    return tuple(_environments(_read(directory)))
+    return tuple(environments_of(_read(directory)))
 
 
 def _read(directory: Path) -> Map:
@@ -160,182 +156,9 @@ def _shown(directory: Path) -> str:
     return "this folder" if directory == Path() else str(directory)
 
 
-def _environments(document: Map) -> Map:
-    found: Map | None = document.get("environments")
-    return found or Map({ONLY_ENVIRONMENT: Map()}, source=document.at("environments"))
-
-
-def _choose(document: Map, wanted: str | None, problems: list[Problem]) -> str:
-    known = _environments(document)
-    default = document.get("default_environment")
-    if default is not None and default not in known:
-        where = document.value_at("default_environment")
-        problems.append(
-            Problem(f'default_environment: there is no environment "{default}"', where=where,
-                    hint=meant(default, known))
-        )  # fmt: skip
-        default = next(iter(known))  # one problem is enough
-    chosen = wanted or default or (next(iter(known)) if len(known) == 1 else None)
-    if chosen is None:
-        where = document.at("environments")
-        problems.append(
-            Problem("there are several environments and no default_environment", where=where,
-                    hint=f"say which: {' or '.join(f'-e {name}' for name in known)}")
-        )  # fmt: skip
-    elif chosen not in known:
-        problems.append(
-            Problem(f'there is no environment "{chosen}"', where=document.at("environments"),
-                    hint=meant(chosen, known))
-        )  # fmt: skip
-        chosen = None
-    return chosen or ONLY_ENVIRONMENT
-
-
-def _merged(document: Map, environment: str) -> Map:
-    """The project file with the environment's settings laid over it."""
-    over: Map = _environments(document)[environment] or Map()
-    result = Map(source=document.at())
-    for key, value in document.items():
-        result.take(key, document, value)
-    for key in ("stores", "policy", "hooks", "variables", "backup", *ASSERTIONS):
-        if over.get(key):
-            base = document.get(key) or Map(source=over.at(key))
-            result.take(key, document if key in document else over, merge(base, over[key]))
-    for key in ("notify", "contacts", "break_glass"):  # no mappings: an environment's own in place of the project's
-        if key in over:
-            result.take(key, over, over[key])
-    return result
-
-
-def _problems(document: Map, directory: Path) -> Iterator[Problem]:
-    """What is wrong in any environment, each thing once."""
-    seen = set()
-    for environment in _environments(document):
-        for problem in _environment_problems(document, environment, directory):
-            if (problem.where, problem.what) not in seen:
-                seen.add((problem.where, problem.what))
-                yield problem
-    outside = Map(source=document.at())
-    for key, value in document.items():
-        if key == "environments" and value:
-            inner = Map(source=value.at())
-            for name, entry in value.items():
-                inner.take(name, value, _without_references(entry or Map()))
-            value = inner
-        outside.take(key, document, value)
-    for text, where in _texts(_without_references(outside)):
-        if any(not found[0].startswith("$$") for found in references.REFERENCE.finditer(text)):
-            what = "references are read under stores: and notify:, and in http: and headers: of checks, only"
-            yield Problem(what, where=where, hint="write the value out")
-
-
-WITH_REFERENCES = ("stores", "notify")
-"""Parts of reconcile.yaml, and of an environment, whose texts may refer to what is outside."""
-
-
-def _without_references(value: Map) -> Map:
-    result = Map(source=value.at())
-    for key, inner in value.items():
-        if key == "checks" and inner:
-            from reconcile import assertions
-
-            inner = assertions.without_requests(inner)
-        if key not in WITH_REFERENCES:
-            result.take(key, value, inner)
-    return result
-
-
-def _texts(value: Any) -> Iterator[tuple[str, Source]]:
-    """Every text in it, with its place."""
-    if isinstance(value, Map):
-        for key, inner in value.items():
-            if isinstance(inner, str):
-                yield inner, value.value_at(key)
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            if isinstance(inner, str):
-                yield inner, value.at(index)  # type: ignore[attr-defined]  # a Seq, as the reader makes them
-            yield from _texts(inner)
-
-
-def _environment_problems(document: Map, environment: str, directory: Path) -> Iterator[Problem]:
-    over: Map = _environments(document)[environment] or Map()
-    unknown = [name for name in over.get("stores") or () if name not in document["stores"]]
-    for name in unknown:
-        yield Problem(f'environment "{environment}": there is no store "{name}"', where=over["stores"].at(name),
-                      hint=meant(name, document["stores"]))  # fmt: skip
-    merged = _merged(document, environment)
-    stores: Map = merged["stores"]
-    misfits = [problem for name in stores if name not in unknown for problem in _store_problems(name, stores)]
-    yield from misfits
-    for part in (merged.get(key) or Map() for key in WITH_REFERENCES):
-        for text, where in _texts(part):
-            yield from references.check(text, where)
-    if any(merged.get(key) for key in ASSERTIONS):
-        from reconcile import assertions
-
-        yield from assertions.check_references(merged)
-        if not (unknown or misfits):
-            wrong: list[Problem] = []
-            assertions.read(merged, directory, wrong)
-            yield from wrong
-    for part in (document, over):
-        yield from policies.problems(part, environment, merged.get("policy") or Map(), _environments(document))
-    if not misfits:
-        known = {k: v for k, v in stores.items() if k not in unknown}
-        for part in (document, over):
-            yield from policies.addresses(part, known)
-        if merged.get("migrations"):
-            from reconcile.migrations import declared
-
-            yield from declared.problems(merged["migrations"], known)
-        yield from _ledger_problems(merged, known)
-    if over.get("shared") and "file" in (merged.get("ledger") or Map()):
-        holders = _holders(stores) if not misfits else []
-        yield Problem(
-            f'environment "{environment}" is shared, and a ledger in a file is not',
-            where=merged["ledger"].value_at("file"),
-            hint=f"write `ledger: {{store: {holders[0]}}}`" if holders else "add a postgres store to hold it",
-        )
-
-
-def _store_problems(name: str, stores: Map) -> list[Problem]:
-    """What does not fit the kind of the store."""
-    only = Map(source=stores.at(name))
-    only.take(name, stores, stores[name])
-    return wording.problems(Map({"stores": only}, source=stores.at(name)), SCHEMA, "stores_of_environment")
-
-
-def _holders(stores: Mapping[str, Map]) -> list[str]:
-    return [name for name, settings in stores.items() if holds_ledger(settings["kind"])]
-
-
-def _ledger_problems(document: Map, stores: Mapping[str, Map]) -> Iterator[Problem]:
-    ledger: Map = document.get("ledger") or Map()
-    if "file" in ledger:
-        return
-    holders = _holders(stores)
-    if (store := ledger.get("store")) is not None:
-        where = ledger.value_at("store")
-        if store not in stores:
-            yield Problem(f'ledger: there is no store "{store}"', where=where, hint=meant(store, holders))
-        elif store not in holders:
-            yield Problem(f'ledger: store "{store}" cannot hold it', where=where, hint=_ledger_hint(holders))
-    elif len(holders) != 1:
-        what = "several stores can hold the ledger" if holders else "no store can hold the ledger"
-        where = document.at("ledger") if "ledger" in document else document.at("stores")
-        yield Problem(what, where=where, hint=_ledger_hint(holders))
-
-
-def _ledger_hint(holders: list[str]) -> str:
-    ways = [f"ledger: {{store: {name}}}" for name in holders] or ["ledger: {file: .reconcile/ledger.db}"]
-    return f"write `{ways[0]}`" if len(ways) == 1 else f"write one of: {', '.join(f'`{way}`' for way in ways)}"
-
-
 def _build(document: Map, environment: str, directory: Path) -> Project:
-    merged = _merged(document, environment)
-    over: Map = _environments(document)[environment] or Map()
+    merged = laid_over(document, environment)
+    over: Map = environments_of(document)[environment] or Map()
     stores = {
         name: StoreSpec(name, settings["kind"], settings, merged["stores"].at(name), directory)
         for name, settings in merged["stores"].items()
@@ -346,7 +169,7 @@ def _build(document: Map, environment: str, directory: Path) -> Project:
     if "file" in ledger:
         where = LedgerSpec(file=directory / ledger["file"])
     else:
-        store = ledger.get("store") or _holders(merged["stores"])[0]
+        store = ledger.get("store") or holding(merged["stores"])[0]
         where = LedgerSpec(store=store, schema=ledger.get("schema", "reconcile"))
     return Project(
         name=merged["name"],
