@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 OLDER = ("16", "15")
 FAULTS = "fault points"
-"""Of a test's report: how many faults it tried."""
+"""Of a test's report: how many faults it tried, and inside which kinds of steps, by store."""
 _GIVEN = os.environ.get(f"{PREFIX}POSTGRES_URL")
 
 
@@ -80,8 +80,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     passed = terminalreporter.stats.get("passed", [])
     faults = [value for report in passed for name, value in report.user_properties if name == FAULTS]
     if faults:
-        told = f"Fault points: {sum(faults)} in {len(faults)} tests; after each the same end"
+        told = f"Fault points: {sum(number for number, _ in faults)} in {len(faults)} tests; after each the same end"
         terminalreporter.write_line(told)
+        for name in sorted({name for _, kinds in faults for name in kinds}):
+            inside = sorted({kind for _, kinds in faults for kind in kinds.get(name, ())})
+            terminalreporter.write_line(f"  killed inside of {name}, {len(inside)} kinds: {', '.join(inside)}")
     if not (_GIVEN or os.environ.get("RECONCILE_TEST_POSTGRES")):
         for version in set(OLDER) - set(installed()):
             hint = f"apt-get install postgresql-{version}"
@@ -158,9 +161,9 @@ def make_postgres_database(
 
 
 @pytest.fixture
-def fault_points(request: pytest.FixtureRequest) -> Callable[[int], None]:
-    """Adds to the number of faults that the run of the suite tells at its end."""
-    return lambda number: request.node.user_properties.append((FAULTS, number))
+def fault_points(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Adds to the faults that the run of the suite tells at its end: their number, and by store kinds of steps."""
+    return lambda number, **kinds: request.node.user_properties.append((FAULTS, (number, kinds)))
 
 
 @pytest.fixture

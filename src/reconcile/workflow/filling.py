@@ -49,6 +49,8 @@ class Filler:
         session = self.sessions[step.address.store]
         before = kept.read(self.ledger.known()).get(step.address)
         begun = Progress(call.args["digest"], self.run)
+        if before is not None and before.state == kept.DONE and before.digest == begun.digest:
+            return  # killed before the journal knew
         if before is not None and before.state == kept.RUNNING and before.digest == begun.digest:
             begun = before
         if definition.wanted.keeps is not None or definition.on_error == "set_aside":
