@@ -6,9 +6,10 @@ A case holds `new.yaml` (what is declared), and may hold `old.yaml` (applied fir
 `spelled_otherwise`: what the server prints in other words after a rollback, addresses;
 `since`: the oldest PostgreSQL). Golden files: `plan.txt`, `plan.json`; `make golden` rewrites them.
 
-Each case: plan = golden; apply; plan again = nothing; with the ledger lost, still nothing (law e); rolled back, it
-is as before, but for what the plan said cannot be undone; and from a fresh start, after every prefix of the plan's
-groups, planning and applying again ends in the same state (law d).
+Each case: plan = golden; apply, killed by SIGKILL inside chosen kinds of steps (`tests/dying.py`) and resumed; plan
+again = nothing; with the ledger lost, still nothing (law e); rolled back, it is as before, but for what the plan said
+cannot be undone; and from a fresh start, after every prefix of the plan's groups, planning and applying again ends in
+the same state (law d).
 """
 
 from __future__ import annotations
@@ -31,11 +32,25 @@ from reconcile.render import text as text_format
 from reconcile.sandbox.postgres import LATEST
 from reconcile.survey import reading
 from tests.conftest import postgres_versions
+from tests.dying import in_golden, kill_inside, shared
 from tests.stores_by_kind import KINDS, Target
 
 CASES = Path(__file__).parent / "cases"
 FOLDERS = sorted(p.parent for p in CASES.glob("*/*/new.yaml"))
 GOLDEN = os.environ.get("RECONCILE_GOLDEN") == "write"
+
+
+def dying() -> dict[Path, tuple[str, ...]]:
+    """By folder the kinds of steps inside which its run is killed: in all of them each that there is in a case."""
+    refused = {f for f in FOLDERS if (o := f / "options.yaml").exists() and "violation:" in o.read_text()}
+    steps = {f: in_golden(p) for f in FOLDERS if (p := f / "plan.json").exists() and f not in refused}
+    found: dict[Path, tuple[str, ...]] = {}
+    for kind in KINDS:
+        found |= shared({f: of for f, of in steps.items() if f.parent.name == kind})
+    return found
+
+
+DYING = dying()
 
 
 def names(folder: Path) -> str:
@@ -163,7 +178,7 @@ def test_case(
     postgres_version: str,
     tmp_path: Path,
     request: pytest.FixtureRequest,
-    fault_points: Callable[[int], None],
+    fault_points: Callable[..., None],
 ) -> None:
     case = Case(folder, tmp_path, KINDS[folder.parent.name](request))
     target = case.begin()
@@ -192,7 +207,9 @@ def test_case(
     cuts = range(1, len(plan.groups)) if thorough else ()
     begin_again = case.keep(target) if cuts else case.begin
     before = case.state() if latest else {}
-    run = workflow.apply(case.project(), plan).run
+    wanted = DYING.get(folder, ()) if latest else ()
+    died, run = kill_inside(case.project(), plan, wanted) if wanted else ([], workflow.apply(case.project(), plan).run)
+    assert sorted(died) == sorted(wanted), "it was killed inside each of them"
     end = case.state() if cuts or latest else {}
     again = case.plan()
     assert [s.id for s in again.steps] == [], "the plan after an apply is empty"
@@ -209,7 +226,7 @@ def test_case(
         carry_out(case, plan, cut)
         case.apply()
         assert case.state() == end, f"after the first {cut} groups of the plan, another apply ends elsewhere"
-    fault_points(len(cuts))
+    fault_points(len(cuts) + len(died), **({folder.parent.name: died} if died else {}))
 
 
 def goes_back(case: Case, plan: Plan, run: str, before: dict[str, Any], end: dict[str, Any]) -> None:
