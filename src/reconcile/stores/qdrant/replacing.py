@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from reconcile.errors import Problem, StoreError
 from reconcile.model import Json
-from reconcile.stores.qdrant import options, pointing, wire
+from reconcile.stores.qdrant import bringing, options, pointing, wire
 from reconcile.stores.qdrant.carrying import finish
 from reconcile.stores.qdrant.copying import Copy, advice, begun, stamps_of, strangers
 from reconcile.stores.qdrant.points import Points
@@ -17,6 +17,7 @@ from reconcile.stores.qdrant.transport import Transport
 
 NAMES = frozenset(
     {
+        "bring_vectors",
         "copy_points",
         "settle_copy",
         "finish_copy",
@@ -58,6 +59,8 @@ class Replacing:
             case "copy_points":
                 if (copy := begun(self.http, args, self.tell, self.report)) is not None:
                     copy.run()
+            case "bring_vectors":
+                bringing.bring(self.http, args, self.tell)
             case "settle_copy":
                 self._settle(args, seconds)
             case "finish_copy":
@@ -78,7 +81,10 @@ class Replacing:
                 self._expect_empty(args["collection"])
 
     def problems(self, args: Mapping[str, Json]) -> list[Problem]:
-        """What would stop the copy that `args` are about, looked at before anything is changed."""
+        """What would stop a copy, or vectors from coming back, that `args` are about: looked at before all changes."""
+        if "vectors" in args:
+            found = bringing.problem(self.http, args, self.tell)
+            return [] if found is None else [found]
         points = Points(self.http, args["from"], self.tell)
         field = args["writes"]["timestamp"] if isinstance(args.get("writes"), Mapping) else None
         if field is None or not points.exists():

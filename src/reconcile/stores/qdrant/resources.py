@@ -92,10 +92,13 @@ class Collection(Resource):
     """Whether this server can add and remove named vectors (`settings.NAMED_IN_PLACE`)."""
     written: Map | None = field(default=None, compare=False, repr=False)
     """As the YAML has it: knows where each setting stands."""
+    brings: str | None = field(default=None, compare=False, repr=False)
+    """Of something to go back to: the generation it was, whose vectors come back as far as it is still there."""
 
     def as_it_was(self, declared: Resource | None) -> Resource:
         """See `Resource.as_it_was`: a plain one is plain again."""
-        return super().as_it_was(declared).replace(versioned=self.generation is not None)
+        brings = self.name if self.generation is not None else None
+        return super().as_it_was(declared).replace(versioned=self.generation is not None, brings=brings)
 
     @property
     def name(self) -> str:

@@ -184,8 +184,10 @@ class QdrantSession(Saving, Answering):
         if not self._infos:
             self.introspect()
         found = checks.preflight(steps, self._infos, self._aliases)
-        copies = [call for step in steps for call in step.calls if isinstance(call, Op) and call.op == "copy_points"]
-        return found or [problem for call in copies for problem in self._replacing.problems(call.args)]
+        asked = {"copy_points", "bring_vectors"}
+        calls = [call for step in steps for call in step.calls if isinstance(call, Op) and call.op in asked]
+        problems = [problem for call in calls for problem in self._replacing.problems(call.args)]
+        return found or list({problem.what: problem for problem in problems}.values())
 
     def check(self, steps: Sequence[Step]) -> Sequence[Check]:
         """See `Session.check`: three requests, two where there is no key."""

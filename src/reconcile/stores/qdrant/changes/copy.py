@@ -22,7 +22,7 @@ from reconcile.stores.qdrant.changes.common import (
     moved_aliases,
 )
 from reconcile.stores.qdrant.changes.generation import ReplaceCollection
-from reconcile.stores.qdrant.resources import Alias, PayloadIndex
+from reconcile.stores.qdrant.resources import Alias, Collection, PayloadIndex
 from reconcile.stores.qdrant.stamps import KINDS
 
 _LONG = Timeouts(wall="7d")
@@ -40,7 +40,8 @@ class CopyCollection(ReplaceCollection):
         """How."""
         if self._other_vectors():
             return super().strategy
-        return f"copied to {self.collection.name} ({self._promise()}), aliases switched, {self.old.name} retired"
+        back = f", {', '.join(self._brought())} brought back from {self.collection.brings}" if self._brought() else ""
+        return f"copied to {self.collection.name} ({self._promise()}){back}, aliases switched, {self.old.name} retired"
 
     def _promise(self) -> str:
         writes = self.collection.writes
@@ -48,11 +49,23 @@ class CopyCollection(ReplaceCollection):
 
     def _kept_vectors(self) -> Json:
         """`with_vector` of a scroll: all, some by name, or none."""
-        before, after = self.old, self.collection
-        there = [*before.all_vectors, *(before.sparse_vectors or {})]
-        wanted = {*after.all_vectors, *(after.sparse_vectors or {})}
-        kept = [name for name in there if name in wanted]
-        return True if kept == there else kept or False
+        there = vectors_of(self.old)
+        kept = [name for name in there if name in vectors_of(self.collection)]
+        return True if kept == there and not self._brought() else kept or False
+
+    def _lost(self) -> bool:
+        """Whether there are vectors that are not taken along."""
+        return bool(set(vectors_of(self.old)) - set(vectors_of(self.collection)))
+
+    def _brought(self) -> list[str]:
+        """Vectors that come back, of what an earlier copy left behind."""
+        if self.collection.brings is None or self.collection.brings == self.old.name:
+            return []
+        return [name for name in vectors_of(self.collection) if name not in vectors_of(self.old)]
+
+    def _bring(self) -> list[Call]:
+        args = {"from": self.collection.brings, "to": self.collection.name, "vectors": self._brought()}
+        return [Op("bring_vectors", args)] if args["vectors"] else []
 
     def steps(self, world: World) -> Sequence[Step]:
         """Create and copy beside, switch, retire. Where stored vectors would not fit: as without `copy`."""
@@ -135,7 +148,11 @@ class CopyCollection(ReplaceCollection):
         return Step(
             id=f"{self.address}/2-copy",
             address=self.address,
-            calls=(Op("copy_points", self._args(world)), Op("wait_green", {"collection": self.collection.name})),
+            calls=(
+                Op("copy_points", self._args(world)),
+                *self._bring(),
+                Op("wait_green", {"collection": self.collection.name}),
+            ),
             phase=Phase.MIGRATE,
             needs=frozenset({has(self.address), has(self._new)}),
             gives=frozenset({done(f"{self.address}/2-copy")}),
@@ -151,11 +168,12 @@ class CopyCollection(ReplaceCollection):
             Op("settle_copy", args),
             alias_call(dict.fromkeys(self._aliases(world), new)),
             Op("finish_copy", args),
+            *self._bring(),  # of what was written meanwhile
         ]
 
     def _switch_hazards(self) -> set[Hazard]:
         # Who searches by a vector that is gone is refused from then on.
-        return {Hazard.NOT_TRANSACTIONAL} | (set() if self._kept_vectors() is True else {Hazard.BREAKS_CLIENTS})
+        return {Hazard.NOT_TRANSACTIONAL} | ({Hazard.BREAKS_CLIENTS} if self._lost() else set())
 
     def _switch(self, world: World) -> Step:
         aliases = aliases_of(world.target, self.address)
@@ -175,15 +193,15 @@ class CopyCollection(ReplaceCollection):
         )
 
     def reverse(self) -> Change | Irreversible:
-        """Copied back; a vector that was not taken along does not come back so."""
+        """Copied back; a vector that was not taken along comes back from the old generation, while that is there."""
         if self._other_vectors():
             return super().reverse()
-        if self._kept_vectors() is not True:
-            return Irreversible(
-                "the points were copied without the vectors that are no longer declared; "
-                f"{self.old.name}, retired, has them until a later plan drops it"
-            )
-        return type(self)(self.after, self.before)
+        return type(self)(self.after, self.old.replace(brings=self.old.name) if self._lost() else self.before)
+
+
+def vectors_of(collection: Collection) -> list[str]:
+    """The names of all vectors, the unnamed one under ""."""
+    return [*collection.all_vectors, *(collection.sparse_vectors or {})]
 
 
 class AdoptCollection(CopyCollection):
