@@ -251,7 +251,7 @@ def alike(state: dict[str, Any]) -> dict[str, str]:
         known = {k: v for k, v in attributes.items() if k != "generation" or v is None}
         if known.get("kind") == "fulltext":
             known["properties"] = sorted(known["properties"])
-        if not re.search(r"__v\d+$", address):
+        if not re.search(r"__v\d+(\.|$)", address):
             found[address] = re.sub(r"__v\d+", "", json.dumps(known, sort_keys=True))
     return found
 

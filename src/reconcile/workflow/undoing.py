@@ -78,7 +78,7 @@ def proved(made: Plan, after: Survey, run: str) -> Survey:
         seen = None if live is None else live.attributes()
         if live is not None and live.unset_is_unmanaged and change.after is not None:
             seen = declared_only(seen, change.after)
-        if seen != change.after and not _as_good(change, live, after.reading):
+        if seen != _without_nothing(change.after, seen) and not _as_good(change, live, after.reading):
             left.append(f"  {change.address}  {change.describe}")
     if left:
         raise PartialError(
@@ -87,6 +87,11 @@ def proved(made: Plan, after: Survey, run: str) -> Survey:
             f"\n  then: reconcile apply --abandon {run}",
         )
     return after
+
+
+def _without_nothing(wanted: Json, seen: Json) -> Json:
+    """What is wanted, but for parts of which there is to be nothing, and is nothing."""
+    return wanted and {k: v for k, v in wanted.items() if v != {} or (seen and k in seen)}
 
 
 def _as_good(change: ResourceChange, live: Resource | None, found: Reading) -> bool:

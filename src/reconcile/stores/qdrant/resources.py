@@ -96,9 +96,11 @@ class Collection(Resource):
     """Of something to go back to: the generation it was, whose vectors come back as far as it is still there."""
 
     def as_it_was(self, declared: Resource | None) -> Resource:
-        """See `Resource.as_it_was`: a plain one is plain again."""
-        brings = self.name if self.generation is not None else None
-        return super().as_it_was(declared).replace(versioned=self.generation is not None, brings=brings)
+        """See `Resource.as_it_was`: a plain one is plain again, and vectors that it did not have go."""
+        was, versioned = super().as_it_was(declared), self.generation is not None
+        vectors = self.vectors or ({} if self.vector is None else None)
+        was = was.replace(vectors=vectors, sparse_vectors=self.sparse_vectors or {})
+        return was.replace(versioned=versioned, brings=self.name if versioned else None)
 
     @property
     def name(self) -> str:
