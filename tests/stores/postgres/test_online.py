@@ -540,3 +540,28 @@ def test_a_virtual_column_comes_along(tmp_path: Path, postgres_database: str) ->
     folder.apply("all")
     assert folder.plan().steps == ()
     assert sql(url, "SELECT DISTINCT double - 2 * size FROM documents") == [(0,)]
+
+
+ODD = """
+sequences: {"s $reconcile$": {max: MOST}}
+tables:
+  "a $reconcile$ b":
+    columns:
+      id: {type: bigint, identity: always}
+      "$reconcile$": {type: TYPE, not_null: true, default: 1, strategy: online}
+    primary_key: [id]
+    indexes: {"i $reconcile$": {columns: ["$reconcile$"]}}
+"""
+
+
+def test_names_that_hold_the_quotes_of_our_blocks(tmp_path: Path, postgres_database: str) -> None:
+    """Retyped beside, a sequence narrowed, the column put aside and brought back."""
+    folder = project(tmp_path, postgres_database, ODD.replace("TYPE", "integer").replace("MOST", "1000"), 0)
+    sql(postgres_database, 'INSERT INTO "a $reconcile$ b" DEFAULT VALUES')
+    wide = ODD.replace("TYPE", "bigint").replace("MOST", "100")
+    folder.declare(app=wide).apply("all")
+    assert not folder.plan().steps
+    gone = "\n".join(line for line in wide.splitlines() if "online" not in line and "indexes" not in line)
+    run = folder.declare(app=gone).apply("breaks-clients", "index-gap").run
+    workflow.apply(folder.load(), workflow.rollback(folder.load(), run, allow=("all",)))
+    assert sql(postgres_database, 'SELECT * FROM "a $reconcile$ b"') == [(1, 1)]

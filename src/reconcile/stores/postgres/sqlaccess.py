@@ -17,7 +17,7 @@ from reconcile.stores.postgres.resources import (
     Privilege,
 )
 from reconcile.stores.postgres.resources.access import NOTHING, PUBLIC
-from reconcile.stores.postgres.sqltext import ident, idents, literal, object_name, routine_name
+from reconcile.stores.postgres.sqltext import do_block, ident, idents, literal, object_name, routine_name
 
 _ASTERISK = re.compile(r"\(\*\)\Z")
 _RELATIONS = frozenset({"table", "view", "materialized_view", "sequence"})
@@ -80,7 +80,7 @@ def restore_access(resource: PostgresResource) -> str:
         if kind in _RELATIONS
         else ""
     )
-    return f"""DO $reconcile$
+    return do_block(f"""
 DECLARE
   kept jsonb := current_setting('{_kept(resource)}')::jsonb;
   statement text;
@@ -106,7 +106,7 @@ BEGIN
     EXECUTE statement;
   END LOOP;
 END
-$reconcile$"""
+""")
 
 
 def _catalog(resource: PostgresResource) -> tuple[str, str, str, str]:

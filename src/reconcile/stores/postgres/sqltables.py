@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.resources import Column, IndexItem, Pairs, Table
-from reconcile.stores.postgres.sqltext import ident, literal, options, relation
+from reconcile.stores.postgres.sqltext import do_block, ident, literal, options, relation
 
 INDEX = "index "
 """What `Table.replica_identity` begins with where it names one."""
@@ -83,14 +83,14 @@ def _no_storage(column: Column, server: tuple[int, ...]) -> str:
     alter = f"ALTER TABLE {relation(column.address)} ALTER COLUMN {ident(column.name)} SET STORAGE"
     if server >= (16,):
         return f"{alter} DEFAULT"
-    return f"""DO $reconcile$
+    return do_block(f"""
 BEGIN
   EXECUTE {literal(alter)} || (
     SELECT CASE t.typstorage WHEN 'p' THEN ' PLAIN' WHEN 'e' THEN ' EXTERNAL' WHEN 'm' THEN ' MAIN' ELSE ' EXTENDED' END
     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid = {literal(relation(column.address))}::regclass AND a.attname = {literal(column.name)});
 END
-$reconcile$"""
+""")
 
 
 def without_statistics(items: Iterable[IndexItem]) -> tuple[IndexItem, ...]:

@@ -50,6 +50,20 @@ def literal(value: str) -> str:
     return quoted(value).strip()
 
 
+def do_block(body: str) -> str:
+    """DO, quoted by what the body does not hold: a name in it may be anything.
+
+    >>> do_block(" BEGIN END ")
+    'DO $reconcile$ BEGIN END $reconcile$'
+    >>> do_block(" '$reconcile$' ")
+    "DO $reconcile_$ '$reconcile$' $reconcile_$"
+    """
+    tag = "$reconcile$"
+    while tag in body:
+        tag = f"{tag[:-1]}_$"
+    return f"DO {tag}{body}{tag}"
+
+
 def relation(address: Address) -> str:
     """The quoted name of what a schema holds (table, index, view, …) or of the table a column or constraint is of."""
     return ident(*address.parts[:2])

@@ -20,7 +20,7 @@ from reconcile.stores.postgres.changes.common import (
 )
 from reconcile.stores.postgres.changes.describing import differing
 from reconcile.stores.postgres.resources import Extension
-from reconcile.stores.postgres.sqltext import ident, literal
+from reconcile.stores.postgres.sqltext import do_block, ident, literal
 
 
 class CreateExtension(Creation):
@@ -84,7 +84,7 @@ class AlterExtension(Alteration):
             calls.append(f"ALTER EXTENSION {name} SET SCHEMA {ident(self.after.in_schema)}")
             moved = True
         if _comments(self.before, self.after):
-            calls += comments(self.after) or [_OWN_COMMENT.format(literal(self.after.name))]
+            calls += comments(self.after) or [_own_comment(self.after.name)]
         if not calls:
             return []
         return [
@@ -101,11 +101,13 @@ class AlterExtension(Alteration):
         ]
 
 
-_OWN_COMMENT = (
-    "DO $reconcile$ BEGIN EXECUTE (SELECT format('COMMENT ON EXTENSION %I IS %L', e.extname, a.comment)"
-    " FROM pg_extension e LEFT JOIN pg_available_extensions a ON a.name = e.extname WHERE e.extname = {});"
-    " END $reconcile$"
-)
+def _own_comment(name: str) -> str:
+    """Its own comment again, which the server took when it was made."""
+    return do_block(
+        " BEGIN EXECUTE (SELECT format('COMMENT ON EXTENSION %I IS %L', e.extname, a.comment)"
+        " FROM pg_extension e LEFT JOIN pg_available_extensions a ON a.name = e.extname"
+        f" WHERE e.extname = {literal(name)}); END "
+    )
 
 
 class DropExtension(Removal):

@@ -34,16 +34,16 @@ from reconcile.stores.postgres.resources import (
 )
 from reconcile.stores.postgres.resources import Sequence as Sequence_
 from reconcile.stores.postgres.sqlattached import drop_policy, drop_trigger
-from reconcile.stores.postgres.sqltext import NAME_BYTES, ident, literal, object_name, relation
+from reconcile.stores.postgres.sqltext import NAME_BYTES, do_block, ident, literal, object_name, relation
 
 STAYING = (Column, Key, Check, Exclusion, Index)
 """What a kept table keeps."""
 INDEXED = (Key, Exclusion, Index)
 """What has a name of its schema, which the next table of that name may want."""
 
-OWN = (
-    f"DO $reconcile$ BEGIN IF to_regnamespace({literal(ident(OWN_SCHEMA))}) IS NULL THEN"
-    f" CREATE SCHEMA {ident(OWN_SCHEMA)}; END IF; END $reconcile$"
+OWN = do_block(
+    f" BEGIN IF to_regnamespace({literal(ident(OWN_SCHEMA))}) IS NULL THEN"
+    f" CREATE SCHEMA {ident(OWN_SCHEMA)}; END IF; END "
 )
 
 
@@ -168,7 +168,7 @@ def settle_detached(world: World, table: Table) -> str:
     checks = {c.name for c in keys_in(world.live, table.address) if isinstance(c, Check)}
     keys = {k.name for k in world.live.children(table.address) if isinstance(k, ForeignKey)}  # taken off by name
     own = f"ARRAY[{', '.join(map(literal, sorted(checks | keys)))}]::name[]"
-    return f"""DO $reconcile$
+    return do_block(f"""
 DECLARE x record;
 BEGIN
   FOR x IN
@@ -179,7 +179,7 @@ BEGIN
     EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', x.place, x.conname);
   END LOOP;
 END
-$reconcile$"""
+""")
 
 
 def _taken_off(part: Resource) -> list[str]:

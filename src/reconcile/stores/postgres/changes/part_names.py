@@ -18,7 +18,7 @@ from reconcile.stores.postgres.changes.homes import taken_over
 from reconcile.stores.postgres.names import generated
 from reconcile.stores.postgres.partnames import RULES, Rule, usual
 from reconcile.stores.postgres.resources import Index, InheritedIndex, Table
-from reconcile.stores.postgres.sqltext import ident, literal, relation
+from reconcile.stores.postgres.sqltext import do_block, ident, literal, relation
 
 Pair = tuple[Table, Rule]
 """A partition, and what it has from a table above."""
@@ -184,7 +184,7 @@ def renaming(wanted: Mapping[tuple[str, str], str]) -> list[str]:
         return []
     rows = ",\n      ".join(f"({literal(a)}, {literal(p)}, {literal(name)})" for (a, p), name in wanted.items())
     return [
-        f"""DO $reconcile$
+        do_block(f"""
 DECLARE x record;
 BEGIN
   FOR round IN 1..2 LOOP
@@ -200,7 +200,7 @@ BEGIN
     END LOOP;
   END LOOP;
 END
-$reconcile$"""
+""")
     ]
 
 

@@ -24,7 +24,7 @@ from reconcile.stores.postgres.changes.preconditions import no_rows, preceded
 from reconcile.stores.postgres.names import identity_sequence
 from reconcile.stores.postgres.resources import Column, Sequence
 from reconcile.stores.postgres.sequencetext import bounds, changed_settings, given_settings
-from reconcile.stores.postgres.sqltext import comment_statement, helper_name, ident, literal, object_name
+from reconcile.stores.postgres.sqltext import comment_statement, do_block, helper_name, ident, literal, object_name
 
 
 def owner(sequence: Sequence) -> Address | None:
@@ -159,10 +159,12 @@ def reset(alter: str, sequence: str, before: tuple[int, int], after: tuple[int, 
     if after[0] <= before[0] and after[1] >= before[1]:
         return [alter]
     return [
-        f"DO $reconcile$\nBEGIN\n"
-        f"  IF EXISTS (SELECT FROM {sequence} WHERE NOT is_called AND last_value NOT BETWEEN {after[0]} AND {after[1]})"
-        f" THEN\n    {alter} RESTART;\n"
-        f"  ELSE\n    {alter};\n  END IF;\nEND\n$reconcile$"
+        do_block(
+            "\nBEGIN\n"
+            f"  IF EXISTS (SELECT FROM {sequence} WHERE NOT is_called"
+            f" AND last_value NOT BETWEEN {after[0]} AND {after[1]}) THEN\n    {alter} RESTART;\n"
+            f"  ELSE\n    {alter};\n  END IF;\nEND\n"
+        )
     ]
 
 

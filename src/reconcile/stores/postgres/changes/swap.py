@@ -6,7 +6,7 @@ from reconcile.change import World
 from reconcile.stores.postgres.changes.sequence import identity_name
 from reconcile.stores.postgres.names import generated, identity_sequence
 from reconcile.stores.postgres.resources import Column
-from reconcile.stores.postgres.sqltext import helper_name, ident, identity_clause, literal, relation
+from reconcile.stores.postgres.sqltext import do_block, helper_name, ident, identity_clause, literal, relation
 
 _NOT_NULL_NAMES = (18,)
 """NOT NULL constraints have names of their own from PostgreSQL 18 on."""
@@ -32,9 +32,11 @@ def add_identity(world: World, old: Column, new: Column, beside: str) -> list[st
         wanted = identity_name(world, old) if wanted == identity_sequence(*new.address.parts[1:3]) else wanted
     return [
         add,
-        "DO $reconcile$ DECLARE was regclass; new regclass; last bigint; called boolean; BEGIN"
-        f" new := pg_get_serial_sequence({name}, {literal(beside)});{carry}"
-        f" EXECUTE format('ALTER SEQUENCE %s RENAME TO %I', new, {literal(wanted)}); END $reconcile$",
+        do_block(
+            " DECLARE was regclass; new regclass; last bigint; called boolean; BEGIN"
+            f" new := pg_get_serial_sequence({name}, {literal(beside)});{carry}"
+            f" EXECUTE format('ALTER SEQUENCE %s RENAME TO %I', new, {literal(wanted)}); END "
+        ),
     ]
 
 
@@ -44,11 +46,12 @@ def named_not_null(world: World, column: Column) -> list[str]:
         return []
     name = literal(relation(column.table))
     wanted = column.not_null_name or generated(column.table.parts[1], column.address.parts[-1], "not_null")
-    return [
-        "DO $reconcile$ DECLARE found text; BEGIN"
+    found = do_block(
+        " DECLARE found text; BEGIN"
         " SELECT k.conname INTO found FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid"
         f" AND a.attnum = k.conkey[1] WHERE k.contype = 'n' AND k.conrelid = {name}::regclass"
         f" AND a.attname = {literal(column.address.parts[-1])};"
         f" IF found <> {literal(wanted)} THEN EXECUTE format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', {name},"
-        f" found, {literal(wanted)}); END IF; END $reconcile$"
-    ]
+        f" found, {literal(wanted)}); END IF; END "
+    )
+    return [found]

@@ -12,9 +12,10 @@ import re
 from dataclasses import dataclass, replace
 
 from reconcile.model import Address
+from reconcile.stores.postgres.changes.keeping import OWN
 from reconcile.stores.postgres.resources import OWN_SCHEMA, Column
 from reconcile.stores.postgres.sqltables import column_calls
-from reconcile.stores.postgres.sqltext import as_written, dotted, helper_name, ident, literal, relation
+from reconcile.stores.postgres.sqltext import as_written, do_block, dotted, helper_name, ident, literal, relation
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ class Pair:
         collate = f" COLLATE {dotted(self.column.collation)}" if self.column.collation else ""
         note = json.dumps({"old": self.old, "new": self.new, "digest": self.digest}, ensure_ascii=False)
         return [
-            f"DO $reconcile$ BEGIN IF to_regnamespace({literal(ident(OWN_SCHEMA))}) IS NULL THEN"
-            f" CREATE SCHEMA {ident(OWN_SCHEMA)}; END IF; END $reconcile$",
+            OWN,
             f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {ident(self.new)}"
             f" {as_written(self.column, 'type')}{collate}",
             *self._settings(),
@@ -121,21 +121,21 @@ def distinct(column: Column, left: str, right: str) -> str:
 def copy_grants(table: Address, old: str, new: str) -> str:
     """Give the new column the grants that the old one has of its own."""
     name = literal(relation(table))
-    return (
-        "DO $reconcile$ DECLARE statement text; BEGIN FOR statement IN"
+    return do_block(
+        " DECLARE statement text; BEGIN FOR statement IN"
         f" SELECT format('GRANT %s (%I) ON %s TO %s%s', g.privilege_type, {literal(new)}, a.attrelid::regclass,"
         " CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,"
         " CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
         f" FROM pg_attribute a, aclexplode(a.attacl) g WHERE a.attrelid = {name}::regclass"
-        f" AND a.attname = {literal(old)} LOOP EXECUTE statement; END LOOP; END $reconcile$"
+        f" AND a.attname = {literal(old)} LOOP EXECUTE statement; END LOOP; END "
     )
 
 
 def nothing_hangs_on(table: Address, column: str) -> str:
     """Refuse to go on where DROP COLUMN would take something along without a word."""
     name = literal(relation(table))
-    return (
-        "DO $reconcile$ DECLARE what text; BEGIN"
+    return do_block(
+        " DECLARE what text; BEGIN"
         " SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ') INTO what"
         " FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
         f" WHERE d.refclassid = 'pg_class'::regclass AND a.attrelid = {name}::regclass"
@@ -144,14 +144,14 @@ def nothing_hangs_on(table: Address, column: str) -> str:
         " AND NOT EXISTS (SELECT FROM pg_constraint k WHERE d.classid = 'pg_constraint'::regclass"
         " AND k.oid = d.objid AND k.contype = 'n');"
         " IF what IS NOT NULL THEN RAISE EXCEPTION USING MESSAGE ="
-        f" format('%s still uses column %I of %s', what, {literal(column)}, {name}); END IF; END $reconcile$"
+        f" format('%s still uses column %I of %s', what, {literal(column)}, {name}); END IF; END "
     )
 
 
-TIDY = (
-    "DO $reconcile$ BEGIN"
+TIDY = do_block(
+    " BEGIN"
     " IF NOT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass"
     f" AND refobjid = to_regnamespace({literal(ident(OWN_SCHEMA))})) THEN"
-    f" DROP SCHEMA IF EXISTS {ident(OWN_SCHEMA)}; END IF; END $reconcile$"
+    f" DROP SCHEMA IF EXISTS {ident(OWN_SCHEMA)}; END IF; END "
 )
 """Leave no empty schema behind: the ledger may be elsewhere."""
