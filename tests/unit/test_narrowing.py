@@ -14,6 +14,8 @@ NOT false AND NOT 1 = 2
 length(x) >= 0
 char_length(x) > -1
 coalesce(length(x), 0) >= 0
+length(x) >= 0 OR length(x) < 10000
+length(x) = length(x) AND 10000 > 1
 id > -1 OR true
 id > 0
 id IS NOT NULL
@@ -66,6 +68,12 @@ x * 10 <> 50
 x % 7 <> 3
 length(x) < 100
 length(x) <> 36
+length(x) < 10000
+char_length(x) <= 5000000 AND true
+octet_length(x) < 1000000
+length(trim(x)) < 8192 OR y = 1
+x < 3000000000
+x + y < 50000000
 x NOT LIKE '%a%'
 x NOT LIKE '%'
 x NOT BETWEEN 1 AND 5

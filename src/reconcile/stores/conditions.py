@@ -17,13 +17,24 @@ from typing import Any
 
 from sqlglot import exp
 
+from reconcile.stores.condition_parts import (
+    LISTED,
+    UnlikeError,
+    alike,
+    called,
+    cast_kind,
+    is_foreign,
+    listed_in,
+    number,
+)
+
 TRIALS = 400
-_LISTED = 20
-"""Elements of a list that are looked at: a row that is in it, and one that is not, are found among them."""
 _LARGEST = 5000
 """Parts of a condition beyond which nobody writes one that is always true."""
 FOREIGN = "foreign value"
 """The name of a placeholder that stands for what is not of the row: its value is the same for all rows."""
+_LONGEST = 5000
+"""Characters of the longest text that is tried; longer ones have a length and nothing else."""
 _LIMITS = (32767, 32768, 2147483647, 2147483648, 9223372036854775807, 9223372036854775808)
 """What no number of a column is beyond."""
 _DATE = re.compile(r"(\d{4})-\d\d(?:-\d\d)?(?:[ T].*)?\Z|-?infinity\Z", re.IGNORECASE)
@@ -70,8 +81,13 @@ _BOOLEAN: tuple[type, ...] = (
 )
 
 
-class _UnlikeError(Exception):
-    """A row that cannot be: a number where a text stands."""
+_FUNCTIONS: Mapping[type[exp.Expr], Callable[[Any], Any]] = {
+    exp.Lower: lambda v: str(v).lower(),
+    exp.Upper: lambda v: str(v).upper(),
+    exp.Trim: lambda v: str(v).strip(),
+    exp.Length: lambda v: len(str(v)),
+    exp.Abs: abs,
+}
 
 
 @dataclass
@@ -93,14 +109,15 @@ class Rows:
     def all(self) -> bool:
         """Whether the condition is true for every one, and for some for sure."""
         seen = False
+        self.condition = self.condition.copy()  # it is the caller's, who may need the whole of its lists
         for listed in self.condition.find_all(exp.In, exp.Array):
-            listed.set("expressions", listed.expressions[:_LISTED])
+            listed.set("expressions", listed.expressions[:LISTED])
         if sum(1 for _ in self.condition.walk()) > _LARGEST:
             return False
         for self.trial in range(-1, TRIALS):  # -1: to learn which columns are numbers, and which texts
             try:
                 found = self._truth(self.condition)
-            except (_UnlikeError, TypeError, ArithmeticError, ValueError, RecursionError):
+            except (UnlikeError, TypeError, ArithmeticError, ValueError, RecursionError):
                 continue
             if self.trial >= 0 and found is False:
                 return False
@@ -116,7 +133,7 @@ class Rows:
             while isinstance(parent, exp.Neg | exp.Paren | exp.Cast):
                 parent = parent.parent
             ordered = isinstance(parent, exp.GT | exp.GTE | exp.LT | exp.LTE | exp.Between)
-            value = node.this if node.is_string else _number(node.this)
+            value = node.this if node.is_string else number(node.this)
             found.append((value, ordered))
             if isinstance(node.parent, exp.Neg) and not isinstance(value, str):
                 found.append((-value, ordered))
@@ -136,7 +153,7 @@ class Rows:
                     dates += [value, value + "z", value[:4] + "-00"]
             elif not (ordered and round(abs(value)) in _LIMITS):
                 numbers += [value, value + 1, value - 1]
-                if 0 <= value <= 5000:
+                if 0 <= value <= _LONGEST:
                     texts += ["x" * int(value), "x" * (int(value) + 1)]
         some = Random(7)
         given = [v for v, _ in self._literals if not isinstance(v, str)][:8]
@@ -161,12 +178,17 @@ class Rows:
         return Random(f"{self.trial} {name}").choice([*pool, *([] if sure else [None])])
 
     @cached_property
+    def _long(self) -> bool:
+        """Whether lengths may be asked for that no text of a row here has."""
+        return any(not isinstance(value, str) and value >= _LONGEST for value, _ in self._literals)
+
+    @cached_property
     def _about(self) -> Mapping[int, tuple[bool, bool]]:
         """By the identity of a part of the condition: whether it names something of the row, and something else."""
         found: dict[int, tuple[bool, bool]] = {}
         for node in reversed(list(self.condition.walk())):  # what is inside comes first
             inner = [found[id(child)] for child in node.iter_expressions()]
-            own, foreign = isinstance(node, exp.Column), _foreign(node)
+            own, foreign = isinstance(node, exp.Column), is_foreign(node)
             found[id(node)] = own or any(o for o, _ in inner), foreign or any(f for _, f in inner)
         return found
 
@@ -188,7 +210,7 @@ class Rows:
             return None if found is None else not found
         found = self._of(node, "truth")
         if found is not None and not isinstance(found, bool):
-            raise _UnlikeError
+            raise UnlikeError
         return found
 
     def _of(self, node: exp.Expr, want: str | None) -> Any:
@@ -197,7 +219,7 @@ class Rows:
         if isinstance(node, exp.And | exp.Or | exp.Not):
             return self._truth(node)
         if isinstance(node, exp.Literal):
-            return node.this if node.is_string else _number(node.this)
+            return node.this if node.is_string else number(node.this)
         if isinstance(node, exp.Boolean):
             return bool(node.this)
         if isinstance(node, exp.Null):
@@ -235,7 +257,7 @@ class Rows:
         return not found  # NOT LIKE and its like
 
     def _compared(self, node: exp.Expr) -> Any:
-        if (listed := _listed(node)) is not None:
+        if (listed := listed_in(node)) is not None:
             if not listed:
                 return isinstance(node, exp.NEQ)
             among = self._comparison(exp.In(this=node.this, expressions=listed))
@@ -244,7 +266,7 @@ class Rows:
             left, right = self._pair(node.this, node.expression)
             if left is None or right is None:
                 return None
-            return _COMPARED[type(node)](*_alike(left, right))
+            return _COMPARED[type(node)](*alike(left, right))
         if isinstance(node, exp.Is):
             left = self._of(node.this, None if isinstance(node.expression, exp.Null) else "truth")
             is_it = left is None if isinstance(node.expression, exp.Null) else left is self._of(node.expression, None)
@@ -257,8 +279,8 @@ class Rows:
             _, high = self._pair(node.this, node.args["high"])
             if None in (value, low, high):
                 return None
-            a, b = _alike(value, low)
-            c, d = _alike(value, high)
+            a, b = alike(value, low)
+            c, d = alike(value, high)
             return bool(b <= a and c <= d)
         if isinstance(node, exp.In) and node.expressions:
             found = [self._pair(node.this, e) for e in node.expressions]
@@ -285,12 +307,12 @@ class Rows:
         node = node.unnest()
         if isinstance(node, exp.Literal) and node.is_string:
             return "date" if _DATE.match(node.this) else "text"
-        if isinstance(node, exp.Literal | exp.Neg | exp.Add | exp.Sub | exp.Mul | exp.Mod) or _called(node) in (
+        if isinstance(node, exp.Literal | exp.Neg | exp.Add | exp.Sub | exp.Mul | exp.Mod) or called(node) in (
             _NOT_NEGATIVE
         ):
             return "number"
         if isinstance(node, exp.Cast):
-            return _cast_kind(node)
+            return cast_kind(node)
         if isinstance(node, exp.Column):
             return self.kinds.get(node.name)
         if isinstance(node, exp.Lower | exp.Upper | exp.Trim | exp.Concat | exp.DPipe):
@@ -298,7 +320,7 @@ class Rows:
         return "truth" if isinstance(node, (exp.Boolean, *_BOOLEAN)) else None
 
     def _cast(self, node: exp.Cast, want: str | None) -> Any:
-        kind = _cast_kind(node)
+        kind = cast_kind(node)
         value = self._of(node.this, kind or want)
         if value is None or kind is None or kind == "date":
             return value
@@ -307,7 +329,7 @@ class Rows:
                 return {"t": True, "true": True, "yes": True, "on": True, "1": True}.get(value.lower(), False)
             return bool(value)
         if kind == "number":
-            return _number(value) if isinstance(value, str) else value * 1
+            return number(value) if isinstance(value, str) else value * 1
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     def _text(self, node: exp.Expr) -> Any:
@@ -337,91 +359,15 @@ class Rows:
             if None in parts and isinstance(node, exp.DPipe):
                 return None
             return "".join(str(p) for p in parts if p is not None)
-        if isinstance(node, exp.Lower | exp.Upper | exp.Trim | exp.Length | exp.Abs) and not node.args.get("trim_type"):
+        computed = not (isinstance(node, exp.Length) and self._long and self.trial % 2)
+        known = isinstance(node, exp.Lower | exp.Upper | exp.Trim | exp.Length | exp.Abs)
+        if known and computed and not node.args.get("trim_type"):
             value = self._of(node.this, "number" if isinstance(node, exp.Abs) else "text")
             if value is None:
                 return None
             return _FUNCTIONS[type(node)](value)
-        name = _called(node)
+        name = called(node)
         value = self._value(node.sql(), "number" if name in _NOT_NEGATIVE else want, name in _NEVER_NULL)
         if name in _NOT_NEGATIVE and isinstance(value, int | float):
             return abs(value)
         return value
-
-
-_FUNCTIONS: Mapping[type[exp.Expr], Callable[[Any], Any]] = {
-    exp.Lower: lambda v: str(v).lower(),
-    exp.Upper: lambda v: str(v).upper(),
-    exp.Trim: lambda v: str(v).strip(),
-    exp.Length: lambda v: len(str(v)),
-    exp.Abs: abs,
-}
-
-
-def _called(node: exp.Expr) -> str:
-    """The name of a function, in upper case."""
-    if isinstance(node, exp.Anonymous):
-        return str(node.this).upper()
-    return node.sql_name() if isinstance(node, exp.Func) else ""
-
-
-def _foreign(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Placeholder | exp.Parameter | exp.Subquery | exp.Select) or (
-        isinstance(node, exp.Func) and not isinstance(node, exp.And | exp.Or | exp.Xor | exp.Cast | exp.Coalesce)
-    )
-
-
-def _listed(node: exp.Expr) -> list[exp.Expr] | None:
-    """The elements in `x = ANY (ARRAY[…])` and `x <> ALL ('{…}')`."""
-    array = node.args.get("expression")
-    if isinstance(node, exp.EQ) and isinstance(array, exp.Any):
-        inside = array.this.unnest()
-    elif isinstance(node, exp.NEQ) and isinstance(array, exp.Anonymous) and _called(array) == "ALL":
-        inside = array.expressions[0].unnest()
-    else:
-        return None
-    inside = inside.this.unnest() if isinstance(inside, exp.Cast) else inside
-    if isinstance(inside, exp.Array) and inside.find(exp.Select) is None:
-        return list(inside.expressions)
-    if isinstance(inside, exp.Literal) and re.fullmatch(r"\{[^{}\"\\]*\}", inside.this):
-        return [_constant(e.strip()) for e in inside.this[1:-1].split(",")[:_LISTED] if e.strip()]
-    return None
-
-
-def _constant(text: str) -> exp.Expr:
-    return exp.Literal.number(text) if re.fullmatch(r"-?\d+(?:\.\d+)?", text) else exp.Literal.string(text)
-
-
-def _number(text: str) -> int | float:
-    return int(text) if re.fullmatch(r"[+-]?\d+", text.strip()) else float(text)
-
-
-def _alike(left: Any, right: Any) -> tuple[Any, Any]:
-    """Two values that may be compared: a constant in quotes is of the other's type.
-
-    Raises:
-        _UnlikeError: they are of different kinds.
-    """
-    if isinstance(left, str) is not isinstance(right, str):
-        try:
-            left, right = (_number(v) if isinstance(v, str) else v for v in (left, right))
-        except ValueError:
-            raise _UnlikeError from None
-    if isinstance(left, str) and isinstance(right, str):
-        return _endless(left), _endless(right)
-    return left, right
-
-
-def _endless(text: str) -> str:
-    return {"infinity": "~", "-infinity": " "}.get(text.lower(), text)
-
-
-def _cast_kind(node: exp.Cast) -> str | None:
-    kind = node.to
-    if kind.is_type(*exp.DataType.TEXT_TYPES):
-        return "text"
-    if kind.is_type(*exp.DataType.NUMERIC_TYPES):
-        return "number"
-    if kind.is_type(*exp.DataType.TEMPORAL_TYPES):
-        return "date"
-    return "truth" if kind.is_type(exp.DataType.Type.BOOLEAN) else None
