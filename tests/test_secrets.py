@@ -15,7 +15,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.projects import Folder
+from reconcile.sandbox.scratch import Neo4jDatabase
+from tests.projects import Folder, three_stores
 
 TABLE = "tables:\n  notes: {{columns: {{id: bigint, body: text{}}}, primary_key: [id]}}\n"
 ECHO = "cannot reach $APP_URL $CHAT with $TOKEN $BARE"
@@ -106,3 +107,60 @@ def test_no_secret_is_told_or_kept(tmp_path: Path, canary: str) -> None:
         assert canary not in text, text
     for path in filter(Path.is_file, tmp_path.rglob("*")):
         assert canary.encode() not in path.read_bytes(), path
+
+
+PASSWORDS = {
+    "app": [
+        "CREATE ROLE {role} LOGIN PASSWORD '{word}1';\nALTER ROLE {role} ENCRYPTED PASSWORD E'{word}2';\n",
+        "SELECT set_config('app.token', '{word}3', true);\nCREATE USER {role} PASSWORD $${word}4$$;\n",
+    ],
+    "graph": [
+        "MERGE (u:User {{name: 'x', password: '{word}5'}});\n",
+        "// reconcile: allow server-call: tried\nALTER CURRENT USER SET PASSWORD FROM '{word}6' TO '{word}7';\n",
+    ],
+}
+"""By store a migration that goes well, and one that does not: the role is there, the password is another."""
+
+
+def test_passwords_in_migrations_are_not_shown(
+    tmp_path: Path, postgres_database: str, neo4j_database: Neo4jDatabase
+) -> None:
+    """Nor kept: plans, errors, reports, the ledger have the statement without them."""
+    word, role = f"canary{secrets.token_hex(8)}", f"teller_{secrets.token_hex(4)}"
+    stores = {name: s for name, s in three_stores(postgres_database, neo4j_database, "").items() if name in PASSWORDS}
+    folder = Folder(tmp_path, stores, {"migrations": {n: {"store": n, "folder": n} for n in stores}})
+    folder.declare()
+    told = [""]
+
+    def run(*arguments: str) -> int:
+        done = folder.command(*arguments)
+        told.append(done.stdout + done.stderr)
+        return done.returncode
+
+    suffix, ends = {"app": "sql", "graph": "cypher"}, {0: 0, 1: 3}
+    try:
+        for number, end in ends.items():
+            for name, texts in PASSWORDS.items():
+                (tmp_path / name).mkdir(exist_ok=True)
+                file = tmp_path / name / f"00{number + 1}_it.{suffix[name]}"
+                file.write_text(texts[number].format(word=word, role=role))
+            shapes = [f"--write={shape}={tmp_path}/plan.{shape}" for shape in ("json", "markdown", "script")]
+            assert run("plan", *shapes) == 0, told[-1]
+            reports = [f"--report={tmp_path}/report{kind}" for kind in (".md", ".html", ".json")]
+            assert run("apply", "--auto-approve", "--log-format=json", *reports) == end, told[-1]
+        assert run("status", "--format=json") == run("migrate", "info", "app/002") == 0
+        assert "PASSWORD '***'" in told[-1] and "PASSWORD '***'" in told[-2]
+        (broken,) = set(re.findall(r"run (\w+) stopped", told[-3]))
+        assert run("apply", "--abandon", broken) == 0
+        assert run("migrate", "apply", "graph/002") == 3, told[-1]
+    finally:
+        with psycopg.connect(postgres_database, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+            asked = "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'reconcile'::regnamespace"
+            asked += " AND relkind = 'r'"
+            tables = connection.execute(asked).fetchall()
+            told += [str(connection.execute(f"SELECT x::text FROM {t} x".encode()).fetchall()) for (t,) in tables]
+    for text in told:
+        assert word not in text, text
+    for path in [p for p in tmp_path.rglob("*") if p.is_file() and p.parent.name not in PASSWORDS]:
+        assert word.encode() not in path.read_bytes(), path

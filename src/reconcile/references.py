@@ -30,6 +30,15 @@ _ASSIGNED = re.compile(
     r"""(?ix) (\b[\w-]*(?:password|passwd|passphrase|pwd|api[_-]?key|secret|token)["']?\s*[=:]\s*)
         ("[^"]*" | '[^']*' | (?!`)[^\s&,;)}\]]+)"""
 )
+_SINGLE = r"'(?:[^'\\]|''|\\.)*(?:'|\Z)"
+_STRING = rf"""(?: (?:\b[EN]|\bU&)?{_SINGLE} | "(?:[^"\\]|\\.)*" | (?P<tag>\$\w*\$).*?(?:(?P=tag)|\Z) )"""
+_GIVEN = re.compile(
+    rf"""(?isx) (?P<word> \b\w*(?:password|passwd|passphrase|secret|token|api[_-]?key)\b
+        (?: \s+(?:(?:from|to)\s+)? | ["'`]?\s*(?:=>?|:)\s* | ['"]\s*,\s* ) )
+        {_STRING} (?P<then>\s+to\s+)? (?(then){_SINGLE})"""
+)
+"""PASSWORD 'x', SET PASSWORD FROM 'x' TO 'y', {password: 'x'}, ('app.token', 'x'): of SQL and of Cypher."""
+_LITERAL = re.compile(r"'((?:[^']|'')*)(?:'|\Z)")
 _BEARER = re.compile(r"(?i)\b(authorization\s*[:=]\s*|bearer\s+|basic\s+)(?:(?:bearer|basic)\s+)?[\w+/=.~-]{6,}")
 MASK = "***"
 
@@ -214,3 +223,21 @@ def masked(text: str, secret: Iterable[str] = ()) -> str:
     text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
     text = _ASSIGNED.sub(rf"\1{MASK}", text)
     return _BEARER.sub(rf"\1{MASK}", text)
+
+
+def without_secrets(statement: str) -> str:
+    """A statement of SQL or Cypher to be shown: the constants in it that are passwords, or hold some, are masked.
+
+    It can be parsed as before; a constant that is cut off is taken to go on to the end.
+
+    >>> without_secrets("ALTER ROLE app PASSWORD 'geheim' VALID UNTIL 'infinity'")
+    "ALTER ROLE app PASSWORD '***' VALID UNTIL 'infinity'"
+    >>> without_secrets("CREATE SUBSCRIPTION s CONNECTION 'host=db password=geheim' PUBLICATION p")
+    "CREATE SUBSCRIPTION s CONNECTION 'host=db password=***' PUBLICATION p"
+    """
+    text = _GIVEN.sub(_hidden, statement)
+    return _LITERAL.sub(lambda found: f"'{masked(found[1])}'", text)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return f"{found['word']}'{MASK}'" + (f"{found['then']}'{MASK}'" if found["then"] else "")

@@ -14,6 +14,7 @@ from reconcile.migrations import KIND
 from reconcile.migrations.looked import Looked, chosen, looked
 from reconcile.migrations.model import Migration
 from reconcile.model import Address, Json, Resource
+from reconcile.references import without_secrets
 from reconcile.stores.migrating import groups
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 OP = "run_migration"
 """The operation that the core carries out itself, over `stores.migrating`."""
 _SHOWN = 2000
-"""Characters of a statement that a plan shows; the checksum covers all of them."""
+"""Characters of a statement that a plan shows, without passwords; the checksum covers all of it."""
 
 
 class Pending(Resource):
@@ -131,7 +132,9 @@ def _resource(migration: Migration, seen: Looked, before: Address | None) -> Pen
         "checksum": migration.checksum,
         "table": migration.folder.table,
         "statements": [
-            {"line": s.line, "text": s.text[:_SHOWN], "alone": g.alone} for g in parts for s in g.statements
+            {"line": s.line, "text": without_secrets(s.text[:_SHOWN]), "alone": g.alone}
+            for g in parts
+            for s in g.statements
         ],
         "verify": [v.query or v.label for v in migration.verify],
         "back": migration.down_file if migration.down is not None or migration.down_code is not None else None,

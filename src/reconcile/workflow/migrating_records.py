@@ -17,6 +17,7 @@ from reconcile.migrations.model import Folder, Layout, Migration
 from reconcile.migrations.order import find
 from reconcile.migrations.safety import refusals
 from reconcile.model import Json
+from reconcile.references import without_secrets
 from reconcile.stores import package
 from reconcile.stores.migrating import Row, Scripted, groups
 from reconcile.workflow.migrate import (
@@ -111,7 +112,7 @@ def info(project: Project, name: str) -> Json:
                 {
                     "alone": g.alone,
                     "kind": g.kind,
-                    "statements": [{"line": s.line, "text": s.text} for s in g.statements],
+                    "statements": [{"line": s.line, "text": without_secrets(s.text)} for s in g.statements],
                 }
                 for g in parts
             ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from reconcile.errors import ReconcileError
 from reconcile.migrations.looked import Looked, chosen, looked
 from reconcile.migrations.model import Migration
+from reconcile.references import without_secrets
 from reconcile.stores.migrating import Group, StatementError, groups
 from reconcile.workflow.migrate import out_of_order
 
@@ -47,7 +48,7 @@ def _shown(migration: Migration, found: Looked) -> Iterator[str]:
         done = "done already; " if progress is not None and n < progress.done else ""
         yield f"  -- {done}{_how(group)}"
         for statement in group.statements:
-            yield from (f"  {line}" for line in (statement.text + ";").split("\n"))
+            yield from (f"  {line}" for line in (without_secrets(statement.text) + ";").split("\n"))
     for one in migration.verify:
         yield f"  -- verify: {one.query or one.label}" + (f" (not run: {one.unrunnable})" if one.unrunnable else "")
 

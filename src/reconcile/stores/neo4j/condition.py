@@ -11,7 +11,7 @@ from reconcile.change import Cypher, Server, Step
 from reconcile.checkup import Check, Topic, Verdict, limited, share
 from reconcile.errors import StoreError
 from reconcile.model import Json
-from reconcile.references import masked
+from reconcile.references import without_secrets
 from reconcile.stores.neo4j import faults, privileges
 
 TRANSACTION = "5min"
@@ -118,7 +118,7 @@ def _transactions(read: Read, database: str, limits: Mapping[str, Json], waits: 
     since = machine.seconds_of(str(limits.get("transaction_age", TRANSACTION)))
     old = [row for row in others if (row["age"] or 0) >= since]
     for row in old:
-        query = " ".join(masked(row["query"]).split()) or "between two queries"
+        query = " ".join(without_secrets(row["query"]).split()) or "between two queries"
         what = f"{row['id']}, {row['user']} at {row['client']}, {units.duration(row['age'])} old: {query[:80]}"
         hint = (
             f"if it writes, or reads by an index, schema steps wait for it; end it: TERMINATE TRANSACTION '{row['id']}'"

@@ -85,7 +85,7 @@ def store_error(error: Exception, store: str, url: str, secrets: Sequence[str]) 
     """`error` of the driver in our words; `url` is masked before it is shown."""
     from neo4j.exceptions import ConfigurationError, DriverError, Neo4jError, ServiceUnavailable
 
-    from reconcile.references import masked
+    from reconcile.references import masked, without_secrets
 
     shown = masked(url, secrets)
     code = code_of(error)
@@ -98,7 +98,7 @@ def store_error(error: Exception, store: str, url: str, secrets: Sequence[str]) 
     if isinstance(error, ConfigurationError):
         return StoreError(f"{shown}: {masked(str(error), secrets)}", where=where, hint="write it as bolt://HOST:7687")
     if isinstance(error, Neo4jError):
-        message = masked(_message(error), secrets)
+        message = masked(without_secrets(_message(error)), secrets)  # it repeats the statement
         if code == FORBIDDEN:
             return StoreError(
                 f"the user may not do this: {message}", where=where, hint="SHOW USER PRIVILEGES lists what it may"

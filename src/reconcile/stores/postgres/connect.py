@@ -11,7 +11,7 @@ from psycopg import conninfo, errors, sql
 from psycopg.rows import TupleRow
 
 from reconcile.errors import StoreError
-from reconcile.references import database_url, masked
+from reconcile.references import database_url, masked, without_secrets
 from reconcile.stores.base import StoreSpec
 from reconcile.stores.postgres.names import identifier
 
@@ -196,7 +196,7 @@ def explained(error: psycopg.Error, where: str, statement: str | None = None, li
     diagnosis = error.diag
     text = diagnosis.message_primary or _first(error)
     detail = f" ({diagnosis.message_detail})" if diagnosis.message_detail else ""
-    shown = f"\n  in: {_short(statement)}" if statement else ""
+    shown = f"\n  in: {_short(without_secrets(statement))}" if statement else ""
     hint = diagnosis.message_hint or next((h for kind, h in _HINTS if isinstance(error, kind)), None)
     if limit is not None and isinstance(error, errors.QueryCanceled):
         hint = f"it may take {limit} (`build: {{max_duration}}` of the index or the store), or somebody cancelled it"
