@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -146,12 +148,39 @@ backfills:
     once: true
     program: {run: [./refill.sh]}
     verify: [{query: '{}', expect: 3}]
+    down: restore
 """
 REFILL = """#!/bin/sh
 curl -sf -X PUT "$QDRANT/collections/passages/points?wait=true" -H content-type:application/json \\
   -d '{"points": [{"id": 1, "vector": [1, 0]}, {"id": 2, "vector": [0, 1]}, {"id": 3, "vector": [1, 1]}]}' >/dev/null
 echo '{"rows": 3}'
 """
+
+
+def put_back(folder: Folder, server: str) -> dict[int, Any]:
+    """Take it back, killed while the snapshot is there beside; what the collection holds, the vectors looked at."""
+    indexed = {"field_name": "n", "field_schema": "integer"}
+    httpx.put(f"{server}/collections/passages/index?wait=true", json=indexed).raise_for_status()
+    process = folder.start("backfill", "down", "reembedded", "--auto-approve")
+    while process.poll() is None and httpx.get(f"{server}/collections/_reconcile_restored").status_code != 200:
+        pass
+    process.kill()
+    said = process.communicate()[0]
+    assert process.returncode == -signal.SIGKILL, said
+    workflow.unlock(folder.load(), workflow.status(folder.load())["lock"]["run"])
+    assert workflow.down(folder.load(), "reembedded") == 20
+    names = [c["name"] for c in httpx.get(f"{server}/collections").json()["result"]["collections"]]
+    assert "_reconcile_restored" not in names
+    assert "n" in httpx.get(f"{server}/collections/passages").json()["result"]["payload_schema"], "what is new stays"
+    asked = {"with_vector": True, "limit": 100}
+    found = httpx.post(f"{server}/collections/passages/points/scroll", json=asked).json()["result"]["points"]
+    assert all(p["vector"] == pytest.approx(unit(1, p["id"] - 100)) for p in found)
+    return {p["id"]: p["payload"] for p in found}
+
+
+def unit(x: float, y: float) -> list[float]:
+    """As the server keeps vectors that are compared by their direction."""
+    return [x / math.hypot(x, y), y / math.hypot(x, y)]
 
 
 def test_a_collection_is_emptied_and_filled_by_a_program(
@@ -162,13 +191,16 @@ def test_a_collection_is_emptied_and_filled_by_a_program(
     (tmp_path / "refill.sh").write_text(REFILL)
     (tmp_path / "refill.sh").chmod(0o755)
     folder.declare(vectors=POINTS).apply()
-    points = [{"id": n + 100, "vector": [1, n]} for n in range(20)]
+    points = [{"id": n + 100, "vector": [1, n], "payload": {"n": n}} for n in range(20)]
     httpx.put(f"{qdrant_server}/collections/passages/points?wait=true", json={"points": points}).raise_for_status()
     folder.declare(vectors=POINTS + REEMBEDDED).apply("deletes-data")
     kept = workflow.kept_list(folder.load())
     snapshots = httpx.get(f"{qdrant_server}/collections/passages/snapshots").json()["result"]
     assert [f"passages/{s['name']}" for s in snapshots] == [k["name"] for k in kept] and kept[0]["rows"] == 20
     assert folder.plan().steps == ()
+    assert put_back(folder, qdrant_server) == {p["id"]: p["payload"] for p in points}
+    assert workflow.kept_list(folder.load()) == []
+    folder.apply("deletes-data")
     workflow.apply(folder.load(), workflow.purge(folder.load(), ["vectors.collection.passages"]))
     assert httpx.get(f"{qdrant_server}/collections/passages/snapshots").json()["result"] == []
     assert workflow.kept_list(folder.load()) == []

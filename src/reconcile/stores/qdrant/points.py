@@ -275,6 +275,11 @@ class Points:
             path = wire.collection_path(self.name, "/points/delete?wait=true")
             self._patiently(lambda: self.http.send("POST", path, body))
 
+    def delete_all(self, seconds: float) -> None:
+        """Delete every point; the collection stays."""
+        path = wire.collection_path(self.name, "/points/delete?wait=true")
+        self.http.send("POST", path, {"filter": {"must": []}}, seconds=seconds)
+
     def _patiently(self, ask: Callable[[], _RESULT]) -> _RESULT:
         """Ask again while the refusal is one that passes: as long as the server says when, else for a while."""
         began, pause = time.monotonic(), 0.2

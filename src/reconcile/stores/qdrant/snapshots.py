@@ -118,33 +118,19 @@ def _restored(
     http: Transport, points: Points, made: Mapping[str, Json], counts: tuple[int, int], seconds: float
 ) -> int:
     """Restore into a scratch collection, compare, delete that; how many points there were."""
-    name, scratch = points.name, Points(http, SCRATCH, points.tell)
-    place, size = wire.collection_path(SCRATCH), int(made["size"])
-    _discard(http, scratch)
-    config, schema = (points.info()[key] for key in ("config", "payload_schema"))
-    body = {**config["params"], "metadata": {options.OURS: {RESTORED: name}}}
-    body |= {asked: config[shown] for shown, asked in _SETTINGS.items() if config.get(shown) is not None}
+    name, schema = points.name, points.info()["payload_schema"]
     points.tell(
-        f"restoring the snapshot beside {name} to compare it ({size / 1e6:,.0f} MB, unpacked once more as much)"
+        f"restoring the snapshot beside {name} to compare it ({int(made['size']) / 1e6:,.0f} MB, unpacked once more as"
+        " much)"
     )
-    try:
-        http.send("PUT", place, body)
-        for key in shard_keys(http, name, config):
-            http.send("PUT", f"{place}/shards", {"shard_key": key})
-        source = f"{wire.collection_path(name)}/snapshots/{made['name']}"
-        checksum = f"&checksum={made['checksum']}" if made.get("checksum") else ""
-        http.relay(source, f"{place}/snapshots/upload?wait=true{checksum}", made["name"], size, seconds)
-    except QdrantError as error:
-        _discard(http, scratch, error)
-        raise StoreError(
-            f"the snapshot {made['name']} of {name} could not be restored beside it: {error.what}",
-            where=f"store {http.spec.name}",
-            hint="nothing was deleted. Where there is no room for it, or no way, set `verify_snapshots: never` (or a"
-            f" smaller size) of the store {http.spec.name}; then: reconcile apply --resume",
-        ) from error
+    hint = (
+        "nothing was deleted. Where there is no room for it, or no way, set `verify_snapshots: never` (or a smaller"
+        f" size) of the store {http.spec.name}; then: reconcile apply --resume"
+    )
+    scratch = beside(http, points, made, seconds, hint)
     wrong = _differs(points, scratch, counts, schema)
     number = scratch.count()
-    _discard(http, scratch)
+    discard(http, scratch)
     if wrong:
         raise StoreError(
             f"the snapshot {made['name']} of {name} was restored beside it, and {wrong}",
@@ -153,6 +139,38 @@ def _restored(
             " one node has: save it by other means, and set `verify_snapshots: never`; then: reconcile apply --resume",
         )
     return number
+
+
+def beside(http: Transport, points: Points, made: Mapping[str, Json], seconds: float, hint: str) -> Points:
+    """A snapshot of a collection restored into a scratch collection, which is to be discarded.
+
+    Args:
+        made: the server's line on the snapshot.
+        hint: what to do where it cannot be.
+
+    Raises:
+        StoreError: it could not be restored; the collection itself is as it was.
+    """
+    name, scratch = points.name, Points(http, SCRATCH, points.tell)
+    place, config = wire.collection_path(SCRATCH), points.info()["config"]
+    discard(http, scratch)
+    body = {**config["params"], "metadata": {options.OURS: {RESTORED: name}}}
+    body |= {asked: config[shown] for shown, asked in _SETTINGS.items() if config.get(shown) is not None}
+    try:
+        http.send("PUT", place, body)
+        for key in shard_keys(http, name, config):
+            http.send("PUT", f"{place}/shards", {"shard_key": key})
+        source = f"{wire.collection_path(name)}/snapshots/{made['name']}"
+        checksum = f"&checksum={made['checksum']}" if made.get("checksum") else ""
+        http.relay(source, f"{place}/snapshots/upload?wait=true{checksum}", made["name"], int(made["size"]), seconds)
+    except QdrantError as error:
+        discard(http, scratch, error)
+        raise StoreError(
+            f"the snapshot {made['name']} of {name} could not be restored beside it: {error.what}",
+            where=f"store {http.spec.name}",
+            hint=hint,
+        ) from error
+    return scratch
 
 
 def shard_keys(http: Transport, name: str, config: Mapping[str, Any]) -> list[Json]:
@@ -178,8 +196,12 @@ def _differs(points: Points, scratch: Points, counts: tuple[int, int], schema: M
     return f"{len(other)} of {len(found)} points looked at differ (ids {', '.join(other[:_SHOWN])})" if other else None
 
 
-def _discard(http: Transport, scratch: Points, cause: BaseException | None = None) -> None:
-    """Delete what an earlier check, or this one, has restored."""
+def discard(http: Transport, scratch: Points, cause: BaseException | None = None) -> None:
+    """Delete what an earlier check, or this one, has restored.
+
+    Raises:
+        StoreError: the collection is somebody else's.
+    """
     if not scratch.exists():
         return
     if restored_from(scratch.info()["config"]) is None:
