@@ -13,6 +13,8 @@ def test_a_name_is_a_string_of_its_language() -> None:
     wait = {"op": "wait_online", "args": {"name": "it's a \\ b"}}
     assert by_hand.cypher(wait) == ["CALL db.awaitIndex('it\\'s a \\\\ b', 3600);"]
     assert by_hand.sql_stop("it's \\").endswith("MESSAGE = 'stopped at it''s \\'; END $stop$;")
+    odd = by_hand.sql_stop("a $stop$ b")
+    assert odd.startswith("DO $stop_$ ") and odd.endswith("$stop_$;")
 
 
 @pytest.mark.parametrize("call", ["only http://127.0.0.1:1/collections/x '' a", "empty http://127.0.0.1:1/x ''"])

@@ -64,15 +64,20 @@ def sql_condition(call: Json) -> list[str]:
         f"  RAISE EXCEPTION USING MESSAGE = {message}, HINT = {hint}; END IF;\n"
         "  EXCEPTION WHEN undefined_table OR undefined_column OR undefined_object OR undefined_function THEN NULL; END"
     )  # what is not there yet, or no more, holds nothing
-    tag = "$check$"
-    while tag in body:
-        tag = f"{tag[:-1]}_$"
-    return [f"DO {tag} {body} {tag};"]
+    return [_block("check", body)]
 
 
 def sql_stop(title: str) -> str:
     """A statement that ends the script, saying at which step."""
-    return f"DO $stop$ BEGIN RAISE EXCEPTION USING MESSAGE = {_literal(f'stopped at {title}')}; END $stop$;"
+    return _block("stop", f"BEGIN RAISE EXCEPTION USING MESSAGE = {_literal(f'stopped at {title}')}; END")
+
+
+def _block(name: str, body: str) -> str:
+    """A DO statement, between dollars that nothing in it closes."""
+    tag = f"${name}$"
+    while tag in body:
+        tag = f"{tag[:-1]}_$"
+    return f"DO {tag} {body} {tag};"
 
 
 def cypher(call: Json) -> list[str] | None:

@@ -374,6 +374,20 @@ def test_views_made_again_keep_owner_and_grants(database: Database) -> None:
         database.execute(f"DROP OWNED BY {role}, {role}_2; DROP ROLE {role}, {role}_2")
 
 
+def test_names_that_hold_dollars_do_not_end_a_block(database: Database) -> None:
+    """Blocks that keep access, restart a sequence and name the sequence of an identity."""
+    odd = "odd$reconcile$; DROP TABLE users; --"
+    reads = [at("table", "users"), at("column", "users", "age")]
+    shown = view(odd, "SELECT age\n   FROM users", [("age", "integer")], reads)
+    before = users(shown, sequence(odd + "s", max=900))
+    database.to(before)
+    wider = before.add(column("users", "age", "bigint")).add(sequence(odd + "s", min=5, max=900))
+    database.to(wider, prune="none")
+    steps = database.to(wider.add(column("users", odd, "bigint", not_null=True, identity="by_default")), prune="none")
+    database.to(wider.add(column("users", odd, "bigint", default="7")), prune="none")
+    assert steps.steps
+
+
 def test_tables_that_refer_to_each_other_are_dropped(database: Database) -> None:
     database.to(
         state(
