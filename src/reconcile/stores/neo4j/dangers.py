@@ -19,9 +19,10 @@ _OUTSIDE = re.compile(
     r"|gds\.(?:graph\.)?export|n10s\.\w+\.(?:import|export))(?:\.|\Z)",
     re.I,
 )
-_ADMINISTERS = frozenset(
-    ("ALTER", "DEALLOCATE", "DENY", "ENABLE", "GRANT", "REALLOCATE", "RENAME", "REVOKE", "START", "STOP", "TERMINATE")
-)
+_STATEMENTS = """
+ALTER DEALLOCATE DENY DRYRUN ENABLE GRANT REALLOCATE RENAME REVOKE START STOP TERMINATE
+"""
+_ADMINISTERS = frozenset(_STATEMENTS.split())
 """https://neo4j.com/docs/operations-manual/current/database-administration/"""
 _WORDS = """
 MATCH OPTIONAL WHERE WITH RETURN DETACH NODETACH DELETE SET REMOVE CREATE MERGE CALL UNWIND FOREACH
@@ -53,14 +54,33 @@ def look(tokens: Sequence[Piece]) -> Iterator[Spot]:
             yield from _deleted(tokens, words, n)
         elif token.word in ("SET", "REMOVE"):
             yield from _changed(tokens, words, n)
-    if (first := words[0] if words else "") in _ADMINISTERS or (first in ("CREATE", "DROP") and _about_users(words)):
+    if _administers(words[_prefix(words) :]) or (words[:1] == ["SHOW"] and "TERMINATE" in words):
         yield Danger.SERVER_CALL, f"{_shown(tokens, hides=True)} is about the server or rights over it", tokens[0].at
     yield from _procedures(tokens)
 
 
-def _about_users(words: Sequence[str]) -> bool:
-    kind = words[3:4] if words[1:3] == ["OR", "REPLACE"] else words[1:2]
-    return kind in (["USER"], ["ROLE"], ["SERVER"])
+def _administers(words: Sequence[str]) -> bool:
+    """Whether a statement is about databases, users or servers; what drops a database is told of by itself."""
+    first = words[0] if words else ""
+    if first not in ("CREATE", "DROP"):
+        return first in _ADMINISTERS
+    kind = [word for word in words[1:5] if word not in ("OR", "REPLACE", "IMMUTABLE")][:2]
+    new = first == "CREATE" and words[1:2] != ["OR"]
+    about = ("ALIAS", "SERVER", "DATABASE", "COMPOSITE") if new else ("ALIAS", "SERVER")
+    return kind == ["AUTH", "RULE"] or kind[:1] in (["USER"], ["ROLE"]) or (bool(kind) and kind[0] in about)
+
+
+def _prefix(words: Sequence[str]) -> int:
+    """Where a statement begins after `CYPHER 25 planner=cost`, EXPLAIN, PROFILE and `USE graph`."""
+    n = 0
+    while n < len(words) and words[n] in ("CYPHER", "EXPLAIN", "PROFILE", "USE"):
+        options = words[n] == "CYPHER"
+        n += 1 if words[n] in ("CYPHER", "EXPLAIN", "PROFILE") else 2
+        while options and n < len(words) and (words[n][:1].isdigit() or words[n + 1 : n + 2] == ["="]):
+            n += 1 if words[n][:1].isdigit() else 3
+        while not options and words[n : n + 1] == ["."]:
+            n += 2
+    return n
 
 
 def unread(tokens: Sequence[Piece]) -> Iterator[Spot]:
@@ -92,7 +112,7 @@ def _procedures(tokens: Sequence[Piece]) -> Iterator[Spot]:
             called = tokens[end].text == "(" if end < len(tokens) else False
             called = called or (n > 0 and tokens[n - 1].word == "CALL")
             if called:
-                yield from _procedure(name, tokens, n)
+                yield from _procedure(name, tokens, n, end)
                 yield from _files(name, tokens, end)
         n = end
 
@@ -108,16 +128,44 @@ def _files(name: str, tokens: Sequence[Piece], begin: int) -> Iterator[Spot]:
             yield Danger.SERVER_FILE, f"{name} is given a file of the server", token.at
 
 
-def _procedure(name: str, tokens: Sequence[Piece], n: int) -> Iterator[Spot]:
+_GIVEN = (
+    (re.compile(r"apoc\.(?:cypher\.|periodic\.commit)", re.I), (0,)),
+    (re.compile(r"apoc\.periodic\.iterate", re.I), (0, 1)),
+    (re.compile(r"apoc\.periodic\.(?:submit|repeat|schedule|countdown)", re.I), (1,)),
+)
+"""Which arguments are statements: what is not written out there shows at run time only."""
+
+
+def _put_together(name: str, arguments: Sequence[Sequence[Piece]]) -> bool:
+    if any(t.text in ("+", "$") for argument in arguments for t in argument):
+        return True
+    places = next((places for pattern, places in _GIVEN if pattern.match(name)), ())
+    lone = [len(argument) == 1 and argument[0].kind == "string" for argument in arguments]
+    return not all(lone[place : place + 1] == [True] for place in places)
+
+
+def _arguments(tokens: Sequence[Piece], begin: int) -> Sequence[Sequence[Piece]]:
+    """Those in the parenthesis at a place; one that is `$` where there is none: then parameters are taken by name."""
+    if begin >= len(tokens) or tokens[begin].text != "(":
+        return [[Piece("other", "$", tokens[begin - 1].at, tokens[begin - 1].end)]]
+    depth = 0
+    for n in range(begin, len(tokens)):
+        depth += (tokens[n].text in "([{") - (tokens[n].text in ")]}")
+        if depth == 0:
+            return split(tokens[begin + 1 : n], ",")
+    return split(tokens[begin + 1 :], ",")
+
+
+def _procedure(name: str, tokens: Sequence[Piece], n: int, end: int) -> Iterator[Spot]:
     at = tokens[n].at
     if re.match(r"dbms\.", name, re.I) and not re.match(r"dbms\.(?:components|info)\Z", name, re.I):
         yield Danger.SERVER_CALL, f"{name} is about the server, not the graph", at
     elif _OUTSIDE.match(name):
         yield Danger.SERVER_CALL, f"{name} reads or writes outside the graph, or its settings", at
     elif _DYNAMIC.match(name):
-        inside = [t for t in tokens[n:] if t.kind == "string" and len(t.text) > 8]
-        put_together = any(t.text == "+" or t.text == "$" for t in tokens[n:])
-        if put_together or not inside:
+        arguments = _arguments(tokens, end)
+        inside = [t for argument in arguments for t in argument if t.kind == "string" and len(t.text) > 8]
+        if _put_together(name, arguments) or not inside:
             yield Danger.DYNAMIC, f"{name} runs a statement that shows at run time only", at
         for string in inside:
             text = re.sub(r"\\(.)", r"\1", string.text[1:-1])
@@ -153,8 +201,9 @@ def _paths(tokens: Sequence[Piece], words: Sequence[str], before: int) -> list[t
     """
     found: list[tuple[set[str], bool]] = []
     sure: set[str] = set()
+    hidden = _of_other_arms(words, before)
     for n, word in enumerate(words[:before]):
-        if word != "MATCH" or tokens[n].kind != "word" or (n and words[n - 1] == "ON"):
+        if n in hidden or word != "MATCH" or tokens[n].kind != "word" or (n and words[n - 1] == "ON"):
             continue
         end = _clause(tokens, words, n + 1, before)
         parts = [(part, _bound(part)) for part in split(tokens[n + 1 : end], ",")]
@@ -167,6 +216,21 @@ def _paths(tokens: Sequence[Piece], words: Sequence[str], before: int) -> list[t
                     sure |= bound
         found += [(bound, _labelled(part) or bool(bound & sure)) for part, bound in parts]
     return found
+
+
+def _of_other_arms(words: Sequence[str], before: int) -> set[int]:
+    """What stands before the UNION that a place is behind: its names are others."""
+    hidden: set[int] = set()
+    depth, other = 0, False
+    for n in range(before - 1, -1, -1):
+        depth += (words[n] == "}") - (words[n] == "{")
+        if depth < 0:
+            depth, other = 0, False
+        elif depth == 0 and words[n] == "UNION":
+            other = True
+        if other:
+            hidden.add(n)
+    return hidden
 
 
 def _clause(tokens: Sequence[Piece], words: Sequence[str], begin: int, end: int) -> int:
@@ -187,7 +251,8 @@ def _labelled(path: Sequence[Piece]) -> bool:
     from reconcile.stores.neo4j.narrowing import label_end, labels
 
     for n, (p, q) in enumerate(pairwise(path), 1):
-        if (p.text == "{" and q.text != "}") or q.word == "WHERE":
+        properties = p.text == "{" and q.text not in ("}", ",") and q.kind != "number"  # else how often: `-->{0,}`
+        if properties or q.word == "WHERE":
             return True
         if (p.text == ":" or p.word == "IS") and not labels(path[n : label_end(path, n)]):
             return True
@@ -210,12 +275,18 @@ def _narrowed(condition: Sequence[Piece], bound: set[str]) -> set[str]:
 def _looked_at(condition: Sequence[Piece], bound: set[str]) -> set[str]:
     """Of what a condition looks at a property, a label, a pattern, or a function."""
     found: set[str] = set()
+    condition = [t for n, t in enumerate(condition) if not _alone(condition, n)]
     for left, right in pairwise(condition):
         if left.name in bound and right.text in (".", ":", "["):
             found |= {left.name}
         if left.text == "(" and right.name in bound:
             found |= {right.name}
     return found
+
+
+def _alone(condition: Sequence[Piece], n: int) -> bool:
+    """Whether a name is all there is in `EXISTS { (n) }`, which says nothing of it."""
+    return [t.text for t in (*condition[max(n - 2, 0) : n], *condition[n + 1 : n + 3])] == ["{", "(", ")", "}"]
 
 
 def _shown(tokens: Sequence[Piece], *, hides: bool = False) -> str:
