@@ -71,6 +71,17 @@ from reconcile.stores.postgres.scripts import script as sql
         ("CREATE FOREIGN TABLE x (filename text) SERVER f OPTIONS (format 'csv', filename '/etc/x')", ["server-file"]),
         ("CREATE FUNCTION f() RETURNS int LANGUAGE c AS '/tmp/x.so', 'f'", ["server-file"]),
         ("SELECT cron.schedule('* * * * *', 'DELETE FROM a')", ["dynamic"]),
+        ("UPDATE pg_authid SET rolsuper = true WHERE rolname = 'x'", ["server-call"]),
+        ('INSERT INTO "pg_catalog" . pg_auth_members VALUES (1)', ["server-call"]),
+        ("DO $$ BEGIN DELETE FROM ONLY pg_class WHERE oid = 1; END $$", ["server-call"]),
+        ("UPDATE pg_search_documents SET a = 1 WHERE id = 1", []),
+        ("SELECT 1 FROM pg_class", []),
+        ("CREATE/**/database a", ["server-call"]),
+        ("ALTER DATABASE a RENAME TO b", ["server-call"]),
+        ("ALTER DATABASE a SET search_path = b", []),
+        ("CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p", ["server-call"]),
+        ("CREATE FUNCTION f() RETURNS int AS 'f' LANGUAGE \"c\"", ["server-file"]),
+        ("CREATE FUNCTION f() RETURNS int AS 'f' LANGUAGE E'\\x63'", ["server-file"]),
     ],
 )
 def test_dangers_of_sql(text: str, found: list[str]) -> None:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from reconcile.stores.migrating import Danger, Found
 from reconcile.stores.postgres.literals import content, escaped
 from reconcile.stores.postgres.scripts import Piece, scan, significant, statements
+from reconcile.stores.postgres.serverwide import is_catalog, of_server
 
 Place = Callable[[int], tuple[int, int]]
 
@@ -91,7 +92,7 @@ class Look:
         if routine is not None:
             name, body = routine
             inside = list(self._bodies(tokens, body))
-            if any(a == "LANGUAGE" and b.strip("'") == "C" for a, b in pairwise([w.upper() for w in words])):
+            if any(a.word == "LANGUAGE" and _language(b) in ("c", "internal") for a, b in pairwise(tokens)):
                 self._found.append(
                     _Spot(Danger.SERVER_FILE, f"{_shown(tokens)} loads code of the server", tokens[0].at)
                 )
@@ -117,7 +118,7 @@ class Look:
         language = "plpgsql" if words[0] == "DO" else "sql"
         for n, word in enumerate(words[:-1]):
             if word == "LANGUAGE":
-                language = (tokens[n + 1].name or tokens[n + 1].text.strip("'")).lower()
+                language = _language(tokens[n + 1])
         for token in tokens[start:]:
             if token.kind == "string" and not (language in _LANGUAGES and token.text.strip("'").lower() in _LANGUAGES):
                 if language not in _LANGUAGES:
@@ -165,6 +166,10 @@ class Look:
         words = [t.word for t in tokens]
         for n, token in enumerate(tokens):
             before, after = words[n - 1] if n else ";", words[n + 1] if n + 1 < len(words) else ""
+            writes = token.word == "UPDATE" or (token.word in ("INTO", "FROM") and before in ("INSERT", *_WRITES))
+            if writes and is_catalog(tokens, n + 1):
+                what = f"{_shown(tokens[n:])} writes a catalog of the server by hand"
+                yield _Spot(Danger.SERVER_CALL, what, token.at)
             if token.kind == "word":
                 yield from _keyword(tokens, words, n, before, after)
             if after == "(" and (name := token.name) is not None:
@@ -211,6 +216,8 @@ def _keyword(tokens: Sequence[Piece], words: Sequence[str], n: int, before: str,
             yield _Spot(Danger.UPDATE_ALL, f"{_shown(tokens[n:])} has no WHERE that could be false", at)
     elif word == "MERGE" and after == "INTO":
         yield from _merged(tokens, words, n)
+    elif word in ("CREATE", "ALTER", "DROP") and before in _STARTS and of_server(words, n):
+        yield _Spot(Danger.SERVER_CALL, f"{_shown(tokens[n:])} is about the server, or connects it elsewhere", at)
     elif word == "ALTER" and after == "SYSTEM":
         yield _Spot(Danger.SERVER_CALL, f"{_shown(tokens[n:])} changes a setting of the whole server", at)
     elif word in _RIGHTS and {"ROLE", "USER", "GRANT"} & set(words[:3]):
@@ -253,6 +260,10 @@ def _on_all(tokens: Sequence[Piece], n: int) -> Set[str] | None:
         tokens[begin:n] if tokens[begin].word == "WITH" and _until(tokens[begin:n], ()) == tokens[begin:n] else None
     )
     return on_all(_until(tokens[n:], (";",)), tokens[:n] if before is None else before)
+
+
+def _language(token: Piece) -> str:
+    return content(token)[0].lower() if token.kind == "string" else (token.name or "").lower()
 
 
 def _is_string(tokens: Sequence[Piece], n: int) -> bool:
