@@ -11,7 +11,8 @@ from psycopg.rows import TupleRow
 from reconcile.change import Server, Sql, Step
 from reconcile.stores.postgres import privileges
 from reconcile.stores.postgres.names import identifier, split
-from reconcile.stores.postgres.needs import DROP, MEMBER, OWNER, Need
+from reconcile.stores.postgres.needs import Need
+from reconcile.stores.postgres.privilege_rules import DROP, MEMBER, OWNER
 from reconcile.stores.postgres.privileges import Answer
 from reconcile.stores.postgres.written import ROWS
 

@@ -18,6 +18,7 @@ from reconcile.stores.postgres import needs
 from reconcile.stores.postgres.introspect import settle
 from reconcile.stores.postgres.introspect.routines import SIGNATURE
 from reconcile.stores.postgres.names import split
+from reconcile.stores.postgres.privilege_rules import DROP
 from reconcile.stores.postgres.resources import OWN_SCHEMA
 
 _Q = r'"(?:[^"]|"")+"'
@@ -121,7 +122,7 @@ def _drops(step: Step) -> Iterator[tuple[str, str, str, str]]:
         if not isinstance(call, Sql) or "DROP " not in call.sql:
             continue
         for need in needs.statement(call.sql):
-            if need.privilege == needs.DROP and need.kind in _KINDS:
+            if need.privilege == DROP and need.kind in _KINDS:
                 schema, name = need.name
                 yield need.kind, schema, name, ""
         if table := _ALTERED.match(call.sql):

@@ -14,7 +14,8 @@ from reconcile.stores.postgres import needs, written
 from reconcile.stores.postgres.advice import stands_in
 from reconcile.stores.postgres.introspect.routines import SIGNATURE
 from reconcile.stores.postgres.names import as_shown, identifier
-from reconcile.stores.postgres.needs import DROP, MEMBER, OWNER, SUPERUSER, Need
+from reconcile.stores.postgres.needs import Need
+from reconcile.stores.postgres.privilege_rules import DROP, MEMBER, OWNER, SUPERUSER
 
 _ASK = f"""
 SELECT w.ord - 1, CASE w.kind WHEN 'server' THEN true WHEN 'database' THEN true WHEN 'schema' THEN s.oid IS NOT NULL
@@ -70,17 +71,25 @@ ORDER BY w.ord, 7
 """To alter a partitioned table or index takes to own its partitions too. A multirange has the owner of its range.
 A routine is found by its signature as addresses have it: to_regprocedure fails, instead of finding nothing, in a
 schema that may not be used, and before PostgreSQL 16 where one of the types is not there."""
-_PLACES = """
-SELECT w.ord - 1, p.schema FROM unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY w(kind, schema, name, ord)
+_PLACES = f"""
+SELECT w.ord - 1, s.schema, CASE WHEN w.kind ~ 'routine' THEN (
+    SELECT min(p.proname || '(' || array_to_string({SIGNATURE}, ', ') || ')') FROM pg_proc p
+    WHERE p.pronamespace = s.oid AND p.proname = w.name HAVING count(*) = 1) ELSE w.name END
+FROM unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY w(kind, schema, name, ord)
 CROSS JOIN LATERAL (
-  SELECT p.schema FROM unnest(CASE WHEN w.schema IS NOT NULL THEN ARRAY[w.schema]
+  SELECT p.schema, s.oid FROM unnest(CASE WHEN w.schema IS NOT NULL THEN ARRAY[w.schema]
     ELSE %s::text || current_schemas(false)::text[] || 'public'::text END) WITH ORDINALITY p(schema, n)
   JOIN pg_namespace s ON s.nspname = p.schema
   WHERE CASE w.kind WHEN 'type' THEN EXISTS (SELECT FROM pg_type t WHERE t.typnamespace = s.oid AND t.typname = w.name)
+    WHEN 'routine' THEN EXISTS (SELECT FROM pg_proc f WHERE f.pronamespace = s.oid AND f.proname = w.name)
+    WHEN 'beside routine' THEN EXISTS (SELECT FROM pg_proc f WHERE f.pronamespace = s.oid AND f.proname = w.name)
+    WHEN 'statistics' THEN EXISTS (SELECT FROM pg_statistic_ext x WHERE x.stxnamespace = s.oid AND x.stxname = w.name)
+    WHEN 'collation' THEN EXISTS (SELECT FROM pg_collation k WHERE k.collnamespace = s.oid AND k.collname = w.name)
     ELSE EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = s.oid AND c.relname = w.name) END
-  ORDER BY p.n LIMIT 1) p
+  ORDER BY p.n LIMIT 1) s
 """
-"""In which schema names without one are, in the order in which those are looked through."""
+"""In which schema names without one are, in the order in which those are looked through; a routine with its types,
+where there is one of that name only: else the types that are written would have to be read as the server does."""
 _SET_ROLE = (16,)
 """Being in a role and taking it became two things with PostgreSQL 16."""
 
@@ -121,22 +130,25 @@ def _placed(
     connection: psycopg.Connection[TupleRow], schemas: Sequence[str], found: Mapping[Need, list[str]]
 ) -> Iterator[tuple[Need, list[str]]]:
     """Needs with the schemas of their names, and USAGE on those; without what is not there."""
-    named = [n for n in found if n.kind in (*needs.IN_SCHEMAS, written.TRACKING)]
+    named = [n for n in found if n.kind in (*needs.IN_SCHEMAS, *needs.PLACES, written.TRACKING)]
     places: dict[Need, tuple[str, str]] = {}
     if named:
         given = [n.name[-2] if len(n.name) > 1 else None for n in named]
         columns = ([n.kind for n in named], given, [n.name[-1] for n in named], schemas[0])
-        places = {named[at]: (str(s), named[at].name[-1]) for at, s in connection.execute(_PLACES, columns).fetchall()}
+        rows = connection.execute(_PLACES, columns).fetchall()
+        places = {named[at]: (str(schema), str(name)) for at, schema, name in rows if name is not None}
     for need, ids in found.items():
         place = places.get(need)
-        if place is not None:
+        if place is not None and need.kind in needs.PLACES:
+            yield Need("schema", place[:1], need.privilege), ids
+        elif place is not None:
             own = ("SELECT", "INSERT", "UPDATE") if need.kind == written.TRACKING else (need.privilege,)
             kind = written.ROWS if need.kind == written.TRACKING else need.kind
             yield from ((Need(kind, place, privilege), ids) for privilege in own)
             yield Need("schema", place[:1], "USAGE"), ids
         elif need.kind == written.TRACKING:
             yield Need("schema", need.name[:-1] or (schemas[0],), "CREATE"), ids
-        elif need.kind not in needs.IN_SCHEMAS:
+        elif need.kind not in (*needs.IN_SCHEMAS, *needs.PLACES):
             yield need._replace(name=need.name or (schemas[0],)), ids
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from reconcile.change import Op, Step
 from reconcile.stores.filling import PUT
 from reconcile.stores.postgres.names import split
-from reconcile.stores.postgres.needs import DROP, OWNER, SUPERUSER, Need
+from reconcile.stores.postgres.needs import Need
+from reconcile.stores.postgres.privilege_rules import RELATION, asked
 from reconcile.stores.postgres.scripts import Piece, scan, significant, statements
 
 if TYPE_CHECKING:
@@ -27,80 +28,14 @@ TRACKING = "tracking"
 _HAND = frozenset({"backfill_rows", "run_migration", PUT})
 _I = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 _N = rf"{_I}(?: \. {_I})*"
-_RELATION = "(?:TABLE|VIEW|MATERIALIZED VIEW|SEQUENCE|INDEX|FOREIGN TABLE)"
 _MAKES = r"(?:RECURSIVE )?(?:VIEW|MATERIALIZED VIEW|SEQUENCE|TYPE|DOMAIN|FUNCTION|PROCEDURE|AGGREGATE|COLLATION)"
 _LIST = rf"(?P<all>{_N}(?: \* )?(?: , {_N})*)"
-_WORDS = {
-    "@IF": "(?:IF (?:NOT )?EXISTS )?",
-    "@MAKES": _MAKES,
-    "@RELATION": _RELATION,
-    "@LIST": _LIST,
-    "@I": _I,
-    "@N": _N,
-}
-
-
-class _Rule(NamedTuple):
-    pattern: str
-    needs: tuple[tuple[str, str, str], ...]
-    """(group, kind, privilege); kind `in` is the schema that the name of the group is in. Of `all` each name."""
-
-
-def _rule(pattern: str, *needs: tuple[str, str, str]) -> _Rule:
-    for word, text in _WORDS.items():
-        pattern = pattern.replace(word, text)
-    return _Rule(pattern, needs)
-
-
-_RULES: Mapping[str, tuple[_Rule, ...]] = {
-    "CREATE": (
-        _rule(
-            "CREATE (?:UNIQUE )?INDEX (?:CONCURRENTLY )?(?:@IF@I )?ON (?:ONLY )?(?P<a>@N)",
-            ("a", "relation", OWNER),
-            ("a", "in", "CREATE"),
-        ),
-        _rule("CREATE (?:UNLOGGED )?TABLE @IF(?P<a>@N)", ("a", "in", "CREATE")),
-        _rule("CREATE (?:UNLOGGED )?TABLE @IF@N PARTITION OF (?P<a>@N)", ("a", "relation", OWNER)),
-        _rule("CREATE (?:OR REPLACE )?@MAKES @IF(?P<a>@N)", ("a", "in", "CREATE")),
-        _rule("CREATE (?:OR REPLACE )?(?:CONSTRAINT )?TRIGGER @I .*? ON (?P<a>@N)", ("a", "relation", "TRIGGER")),
-        _rule("CREATE (?:OR REPLACE )?(?:POLICY|RULE) @I .*?(?:ON|TO) (?P<a>@N)", ("a", "relation", OWNER)),
-        _rule("CREATE SCHEMA @IF(?!AUTHORIZATION)(?P<a>@I)", ("a", "new schema", "CREATE")),
-        _rule("CREATE EXTENSION (?!IF )(?P<a>@I)", ("a", "extension", "CREATE")),
-        _rule("CREATE EVENT TRIGGER (?P<a>@I)", ("a", "server", SUPERUSER)),
-    ),
-    "ALTER": (
-        _rule("ALTER @RELATION @IF(?:ONLY )?(?P<a>@N)", ("a", "relation", OWNER)),
-        _rule("ALTER (?:TYPE|DOMAIN) (?P<a>@N)", ("a", "type", OWNER)),
-        _rule("ALTER SCHEMA (?P<a>@I)", ("a", "schema", OWNER)),
-        _rule("ALTER (?:POLICY|TRIGGER) @I ON (?P<a>@N)", ("a", "relation", OWNER)),
-        _rule("ALTER EXTENSION (?P<a>@I)", ("a", "extension", OWNER)),
-        _rule("ALTER EVENT TRIGGER (?P<a>@I)", ("a", "server", SUPERUSER)),
-    ),
-    "DROP": (
-        _rule("DROP @RELATION (?:CONCURRENTLY )?@IF@LIST", ("all", "relation", DROP)),
-        _rule("DROP (?:TYPE|DOMAIN) @IF@LIST", ("all", "type", DROP)),
-        _rule("DROP SCHEMA @IF@LIST", ("all", "schema", OWNER)),
-        _rule("DROP (?:POLICY|TRIGGER|RULE) @IF@I ON (?P<a>@N)", ("a", "relation", OWNER)),
-        _rule("DROP EXTENSION @IF@LIST", ("all", "extension", OWNER)),
-    ),
-    "COMMENT": (
-        _rule("COMMENT ON @RELATION (?P<a>@N) IS", ("a", "relation", OWNER)),
-        _rule(rf"COMMENT ON COLUMN (?P<a>{_I}(?: \. {_I})?) \. {_I} IS", ("a", "relation", OWNER)),
-    ),
-    "TRUNCATE": (_rule("TRUNCATE (?:TABLE )?(?:ONLY )?@LIST", ("all", "relation", "TRUNCATE")),),
-    "COPY": (
-        _rule(r"COPY (?P<a>@N) (?:\([^()]*\) )?FROM ", ("a", ROWS, "INSERT")),
-        _rule(r"COPY (?P<a>@N) (?:\([^()]*\) )?TO ", ("a", ROWS, "SELECT")),
-    ),
-}
-"""By the first word of a statement, whose tokens have one space between them."""
-_REFERENCES = re.compile(rf"\bREFERENCES (?P<a>{_N})", re.I)
 _MADE = re.compile(
     rf"CREATE (?:OR REPLACE )?(?:(?:GLOBAL |LOCAL )?TEMP(?:ORARY)? |UNLOGGED )?"
     rf"(?:TABLE|{_MAKES}) (?:IF NOT EXISTS )?(?P<a>{_N})",
     re.I,
 )
-_GONE = re.compile(rf"DROP {_RELATION} (?:IF EXISTS )?{_LIST}", re.I)
+_GONE = re.compile(rf"DROP {RELATION} (?:IF EXISTS )?{_LIST}", re.I)
 _SCHEMA = re.compile(rf"CREATE SCHEMA (?:IF NOT EXISTS )?(?!AUTHORIZATION)(?P<a>{_I})", re.I)
 _TEMPORARY = re.compile(r"CREATE (?:OR REPLACE )?(?:GLOBAL |LOCAL )?TEMP", re.I)
 _ROLES = re.compile(
@@ -214,18 +149,14 @@ def _kept(tokens: Sequence[Piece]) -> Iterator[str]:
 
 
 def _ruled(word: str, text: str) -> Iterator[Need]:
-    for rule in _RULES.get(word, ()):
-        if match := re.match(rule.pattern, text, re.I | re.S):
-            for group, kind, privilege in rule.needs:
-                for name in match[group].split(" , "):
-                    yield from _need(kind, _name(name.removesuffix(" *")), privilege)
-    if word in ("CREATE", "ALTER"):
-        for match in _REFERENCES.finditer(text):
-            yield Need("relation", _name(match["a"]), "REFERENCES")
+    for kind, name, privilege in asked(word, text, own=False):
+        yield from _need(kind, _name(name.partition("(")[0].removesuffix(" *")), privilege)
 
 
 def _need(kind: str, name: tuple[str, ...], privilege: str) -> Iterator[Need]:
-    if kind != "in":
+    if kind == "function()":
+        yield Need("routine", name, privilege)
+    elif kind != "in":
         yield Need(kind, name, privilege)
     elif len(name) == 2:
         yield Need("schema", name[:1], privilege)
