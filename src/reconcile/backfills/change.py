@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ from reconcile.change import Action, Change, Irreversible, Op, Step, World
 from reconcile.filled import Writing, run_once, words
 from reconcile.hazards import Hazard
 from reconcile.stores.filling import PUT
+from reconcile.stores.truncating import EMPTY
 
 OP = "backfill_rows"
 """The operation that the core carries out itself, over `stores.filling`."""
@@ -77,14 +78,16 @@ class RunBackfill(Change):
         return Irreversible(f"what it writes stays; {way if down else 'it has no `down`'}")
 
 
-def putting(step: Step) -> Step | None:
-    """What a store is asked about that another store's backfill puts rows into; None where `step` does not."""
+def asked_besides(step: Step) -> Iterator[Step]:
+    """What stores are asked about that a backfill puts rows into from elsewhere, or empties."""
     for call in step.calls:
         if isinstance(call, Op) and call.op == OP:
-            target = elsewhere(call.args.get("into"))
+            target, first = elsewhere(call.args.get("into")), call.args.get("truncate")
             if target is not None:
-                return replace(step, address=target, calls=(Op(PUT, {"into": list(target.parts)}),))
-    return None
+                yield replace(step, address=target, calls=(Op(PUT, {"into": list(target.parts)}),))
+            if first is not None and (place := elsewhere(first["place"])) is not None:
+                about = {"into": list(place.parts), "keeps": bool(first.get("archive", True))}
+                yield replace(step, address=place, calls=(Op(EMPTY, about),))
 
 
 def _form(form: str, what: object) -> str:

@@ -7,6 +7,9 @@ from typing import Protocol, runtime_checkable
 
 from reconcile.model import Address
 
+EMPTY = "empty_place"
+"""The operation by which a store is asked about what a backfill empties: `into`, as a list; `keeps`."""
+
 
 class Truncating(Protocol):
     """A table or collection that is emptied, its schema kept."""

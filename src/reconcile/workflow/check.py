@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconcile import planfile
-from reconcile.backfills.change import putting
+from reconcile.backfills.change import asked_besides
 from reconcile.change import Step
 from reconcile.checkup import Check, Topic, Verdict, of_problem, stopping
 from reconcile.diff import Options
@@ -37,11 +37,10 @@ def examined(found: Reading, steps: Iterable[Step]) -> dict[str, list[Check]]:
 
 
 def _told(steps: Iterable[Step]) -> Iterator[Step]:
-    """Each step for its store, and what a backfill puts into another store for that."""
+    """Each step for its store, and what a backfill puts into another or empties for that."""
     for step in now_asked(steps):
         yield step
-        if (put := putting(step)) is not None:
-            yield put
+        yield from asked_besides(step)
 
 
 def _examined(found: Reading, name: str, steps: Sequence[Step]) -> list[Check]:

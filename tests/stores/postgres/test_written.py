@@ -129,6 +129,39 @@ def test_each_rule_asks_for_what_the_server_wants(rights: Rights) -> None:
         rights.run(grant.replace("GRANT", "REVOKE").replace(" TO ", " FROM "))
 
 
+EMPTIED = """
+REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE TABLE documents (id bigint PRIMARY KEY, body text);
+CREATE TABLE chunks (id bigint PRIMARY KEY, body text); INSERT INTO documents VALUES (1, 'new');
+INSERT INTO chunks VALUES (1, 'old'), (2, 'old');
+GRANT CREATE ON DATABASE {database} TO {role}; GRANT SELECT ON documents TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON chunks TO {role}
+"""
+REFILLED = """
+tables: {chunks: {columns: {id: {type: bigint, not_null: true}, body: text}, primary_key: [id]}}
+backfills:
+  refilled:
+    truncate: {place: app.table.public.chunks, expect: 2}
+    select: SELECT id, body FROM documents d WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.id = d.id)
+    key: id
+    into: app.table.public.chunks
+    into_key: id
+    copy: {body: body}
+"""
+
+
+def test_the_privilege_to_empty_is_asked_for(rights: Rights) -> None:
+    rights.run(EMPTIED)
+    made = rights.folder.declare(app=REFILLED).plan(allow=("all",))
+    paste = f'GRANT TRUNCATE ON TABLE "public"."chunks" TO "{rights.role}"'
+    assert [line.partition(" | ")[2] for line in rights.stops(made)] == [paste]
+    with pytest.raises(ReconcileError, match=r"lacks TRUNCATE on public\.chunks"):
+        workflow.apply(rights.folder.load(), made)
+    assert rights.admin.execute("SELECT count(*) FROM chunks").fetchall() == [(2,)]
+    rights.run(paste)
+    assert workflow.apply(rights.folder.load(), made).steps_done == 1
+    assert rights.admin.execute("SELECT id, body FROM chunks").fetchall() == [(1, "new")]
+
+
 @pytest.mark.parametrize(
     ("text", "needs"),
     [

@@ -15,7 +15,7 @@ import pytest
 from tests.stores.qdrant.store import Store, lines
 
 from reconcile import workflow
-from reconcile.backfills.change import putting
+from reconcile.backfills.change import asked_besides
 from reconcile.change import Op, Step
 from reconcile.errors import ReconcileError
 from reconcile.model import Address
@@ -235,11 +235,14 @@ def test_verify_says_which_collections_the_key_does_not_show(store: Store) -> No
     assert all("API key" in why or "forbidden" in why.lower() for why in skipped.values()), skipped
 
 
-def test_what_another_stores_backfill_puts_into_a_collection_takes_a_key_that_writes() -> None:
-    call = Op("backfill_rows", {"select": "SELECT id FROM t", "copy": {"id": "id"}, "into": "vectors.collection.mine"})
+@pytest.mark.parametrize(
+    "what", [{"into": "vectors.collection.mine"}, {"truncate": {"place": "vectors.collection.mine"}}]
+)
+def test_what_another_stores_backfill_puts_into_or_empties_takes_a_key_that_writes(what: dict[str, Any]) -> None:
+    call = Op("backfill_rows", {"select": "SELECT id FROM t", "copy": {"id": "id"}, **what})
     step = Step(id="app.backfill.x/1-run", address=Address("app", "backfill", ("x",)), calls=(call,))
-    put = putting(step)
-    assert put is not None and str(put.address) == "vectors.collection.mine"
+    (put,) = asked_besides(step)
+    assert str(put.address) == "vectors.collection.mine"
     assert [MAY_ONLY_READ in str(p) for p in checks.may_not(checks.Key(), [put], marked=True)] == [True]
     assert checks.may_not(checks.Key({"mine": "rw"}), [put], marked=True) == []
     assert checks.may_not(checks.Key({"mine": "r", "theirs": "rw"}), [put], marked=True)

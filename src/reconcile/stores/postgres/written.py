@@ -16,7 +16,9 @@ from reconcile.stores.filling import PUT
 from reconcile.stores.postgres.names import split
 from reconcile.stores.postgres.needs import Need
 from reconcile.stores.postgres.privilege_rules import RELATION, asked
+from reconcile.stores.postgres.resources import OWN_SCHEMA
 from reconcile.stores.postgres.scripts import Piece, scan, significant, statements
+from reconcile.stores.truncating import EMPTY
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -25,7 +27,7 @@ ROWS = "rows"
 """The kind of a relation whose rows are read or written: the privilege on some of its columns may be enough."""
 TRACKING = "tracking"
 """The kind of the table that says which migrations ran: to be made, or written."""
-_HAND = frozenset({"backfill_rows", "run_migration", PUT})
+_HAND = frozenset({"backfill_rows", "run_migration", PUT, EMPTY})
 _I = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 _N = rf"{_I}(?: \. {_I})*"
 _MAKES = r"(?:RECURSIVE )?(?:VIEW|MATERIALIZED VIEW|SEQUENCE|TYPE|DOMAIN|FUNCTION|PROCEDURE|AGGREGATE|COLLATION)"
@@ -62,9 +64,10 @@ def of_steps(steps: Iterable[Step]) -> dict[Need, list[str]]:
     return found
 
 
-def made(steps: Iterable[Step]) -> set[tuple[str, ...]]:
-    """The schemas that migrations make."""
-    return {
+def made(steps: Sequence[Step]) -> set[tuple[str, ...]]:
+    """The schemas that migrations make, and that what is kept goes into."""
+    keeps = any(isinstance(call, Op) and call.op == EMPTY for step in steps for call in step.calls)
+    return ({(OWN_SCHEMA,)} if keeps else set()) | {
         _name(match["a"])
         for step in steps
         for call in step.calls
@@ -86,6 +89,10 @@ def _of_call(call: Op) -> Iterator[Need]:
         case op if op == PUT:  # an upsert
             name = tuple(call.args["into"])
             yield from (Need(ROWS, name, privilege) for privilege in ("INSERT", "UPDATE", "SELECT"))
+        case op if op == EMPTY:  # a copy of all of it goes into a table of the tool's own schema
+            yield from (Need("relation", tuple(call.args["into"]), privilege) for privilege in ("SELECT", "TRUNCATE"))
+            if call.args["keeps"]:
+                yield from (Need(kind, (OWN_SCHEMA,), "CREATE") for kind in ("schema", "new schema"))
 
 
 def _placed(table: str) -> tuple[str, ...]:

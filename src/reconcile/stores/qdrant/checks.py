@@ -15,6 +15,7 @@ from reconcile.stores.filling import PUT
 from reconcile.stores.qdrant import health, options, settings
 from reconcile.stores.qdrant.resources import Collection, PayloadIndex
 from reconcile.stores.qdrant.settings import ANY, Parameter, Path, Setting, Version
+from reconcile.stores.truncating import EMPTY
 
 
 def unsupported(desired: State, version: Version, plain: Names[str] = ()) -> list[Problem]:
@@ -148,7 +149,7 @@ class Key:
         return (self.collections or {}).get(name) == "rw"
 
 
-_WRITING = frozenset({"snapshot", "backfill_rows", PUT})
+_WRITING = frozenset({"snapshot", "backfill_rows", PUT, EMPTY})
 """Operations for which write access to their collection is enough."""
 
 
@@ -257,4 +258,6 @@ def collection_of(call: Call) -> str:
         return target(call.path)[0]
     if not isinstance(call, Op):
         return ""
-    return str(call.args["into"][0] if call.op == PUT else call.args.get("collection") or call.args.get("from") or "")
+    return str(
+        call.args["into"][0] if call.op in (PUT, EMPTY) else call.args.get("collection") or call.args.get("from") or ""
+    )
