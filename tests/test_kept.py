@@ -19,7 +19,7 @@ import pytest
 
 from reconcile import workflow
 from reconcile.apply import Event
-from reconcile.errors import PlanError
+from reconcile.errors import PlanError, ReconcileError
 from reconcile.exits import Exit
 from reconcile.plan import Plan
 from reconcile.survey import open_ledger
@@ -346,3 +346,38 @@ def test_the_commands_of_the_page(folder: Folder, monkeypatch: pytest.MonkeyPatc
     assert "held since the rollback of run" in done.stdout
     assert sql(folder, "SELECT count(*) FROM pg_class WHERE relname LIKE 'kept%'") == [(0,)]  # its indexes too
     assert sql(folder, "SELECT count(*) FROM notes") == [(9,)]
+
+
+def test_a_column_without_values_is_dropped(tmp_path: Path, postgres_database: str) -> None:
+    """One that a run added, too, unless it has got some since the plan was made."""
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
+    small = "tables: {notes: {columns: {id: bigint}}}"
+    folder.declare(app=small).apply()
+    sql(folder, "INSERT INTO notes SELECT generate_series(1, 9)")
+    run = folder.declare(app=small.replace("id: bigint", "id: bigint, more: text, last: text")).apply().run
+    back = workflow.rollback(folder.load(), run, allow=("breaks-clients",))
+    assert [s.keeps for s in back.steps] == [None, None] and not back.observed["blocked"]
+    sql(folder, "UPDATE notes SET last = 'x' WHERE id = 3")
+    with pytest.raises(ReconcileError, match=r"app\.column\.public\.notes\.last: was empty when planned"):
+        workflow.apply(folder.load(), back)
+    back = workflow.rollback(folder.load(), run, allow=("breaks-clients",))
+    assert sorted(bool(s.keeps) for s in back.steps) == [False, True]
+    workflow.apply(folder.load(), back)
+    columns = "SELECT attname FROM pg_attribute WHERE attrelid = 'notes'::regclass AND attnum > 0 AND NOT attisdropped"
+    assert [name.partition("_")[0] for (name,) in sql(folder, columns)] == ["id", "kept"]
+
+
+def test_a_value_that_comes_at_the_last_moment_is_not_dropped(tmp_path: Path, postgres_database: str) -> None:
+    """Between the look at the stores and the statement that drops."""
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
+    folder.declare(app="tables: {notes: {columns: {id: bigint, more: text}}}").apply()
+    sql(folder, "INSERT INTO notes SELECT generate_series(1, 9)")
+    plan = folder.declare(app="tables: {notes: {columns: {id: bigint}}}").plan(allow=("breaks-clients",))
+
+    def late(event: Event) -> None:
+        if event.kind == "step_started":
+            sql(folder, "UPDATE notes SET more = 'x' WHERE id = 3")
+
+    with pytest.raises(ReconcileError, match="had no values when planned, and has some now"):
+        workflow.apply(folder.load(), plan, late)
+    assert sql(folder, "SELECT more FROM notes WHERE id = 3") == [("x",)]

@@ -10,10 +10,12 @@ from psycopg import errors
 from psycopg.rows import TupleRow
 
 from reconcile.model import Address
-from reconcile.stores.postgres.sqltext import ident
+from reconcile.stores.postgres.sqltext import ident, literal, relation
 
 PAGES = 16
 """Pages counted of a table that was never analyzed."""
+LOOKED_THROUGH = 64 * 1024 * 1024
+"""Bytes of a table up to which all rows are looked at for a value of a column."""
 LEAVES = 32
 """Up to how many such partitions of one table are looked at; the others are taken to be like these."""
 _BY_PLACE = (14,)
@@ -46,6 +48,17 @@ class _Leaf(NamedTuple):
     rows: int
     """-1 before the first ANALYZE: https://www.postgresql.org/docs/current/catalog-pg-class.html"""
     pages: int | None
+
+
+def asks_empty(address: Address) -> str:
+    """The query whether a table has no rows, or a column of one that is not large no value."""
+    table = relation(address)
+    if address.kind == "table":
+        return f"SELECT NOT EXISTS (SELECT FROM {table})"
+    name = literal(table)
+    size = f"(SELECT pg_table_size({name}) + coalesce(sum(pg_table_size(relid)), 0) FROM pg_partition_tree({name}))"
+    value = f"SELECT FROM {table} WHERE {ident(address.parts[-1])} IS NOT NULL"
+    return f"SELECT CASE WHEN {size} < {LOOKED_THROUGH} THEN NOT EXISTS ({value}) ELSE false END"
 
 
 def measure(

@@ -23,7 +23,7 @@ from reconcile.stores.postgres.asking import Answering
 from reconcile.stores.postgres.backfill import Tell, obstacles
 from reconcile.stores.postgres.connect import Connection, connect, explained
 from reconcile.stores.postgres.introspect import introspect, settle
-from reconcile.stores.postgres.measuring import measure
+from reconcile.stores.postgres.measuring import asks_empty, measure
 from reconcile.stores.postgres.operations import OPERATIONS
 from reconcile.stores.postgres.outside import dependents
 from reconcile.stores.postgres.saving import Saving
@@ -173,18 +173,19 @@ class PostgresSession(Saving, Answering):
             raise mirrored.missing(error, side) from error.__cause__
 
     def is_empty(self, address: Address) -> bool:
-        """See `Session.is_empty`; False where it cannot be shown: absent, or rows that may be hidden."""
-        if address.kind != "table":
+        """See `Session.is_empty`, and whether a column of a small table has no values; False where it cannot be
+        shown: absent, or rows that may be hidden.
+        """
+        if address.kind not in ("table", "column"):
             return False
         try:
             with self._translated(), self.connection.transaction():
                 set_limits(self.connection, Timeouts(lock="2s", statement="10s"), local=True)
-                row = self.connection.execute(
-                    f"SELECT NOT EXISTS (SELECT FROM {relation(address)})".encode()
-                ).fetchone()
+                row = self.connection.execute(asks_empty(address).encode()).fetchone()
         except StoreError as error:
             if isinstance(
-                error.__cause__, errors.UndefinedTable | errors.InsufficientPrivilege | errors.WrongObjectType
+                error.__cause__,
+                errors.UndefinedTable | errors.UndefinedColumn | errors.InsufficientPrivilege | errors.WrongObjectType,
             ):
                 return False
             raise

@@ -1,1 +1,1 @@
-INSERT INTO documents (path, size) SELECT 'p' || n, n FROM generate_series(1, 100) n;
+INSERT INTO documents (path, size, lang) SELECT 'p' || n, n, 'en' FROM generate_series(1, 100) n;

@@ -1,2 +1,2 @@
-INSERT INTO sales (owner) VALUES ('a');
+INSERT INTO sales (owner, gone) VALUES ('a', 'b');
 REFRESH MATERIALIZED VIEW ids;

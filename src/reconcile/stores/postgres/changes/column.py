@@ -184,8 +184,10 @@ class DropColumn(Removal):
             hazards = [] if self.before.leftover_of == self.before.beside else hazards
         elif (kept := keeping.column_name(world, self.before)) is not None:
             calls = keeping.keep_column(world, self.before, kept)
-        elif self.before.generated is None and not world.empty(self.before.table):
+        elif self.before.generated is None and not keeping.valueless(world, self.before):
             hazards.append(Hazard.DELETES_DATA)
+        elif not world.empty(self.before.table) and self.before.generated is None:
+            calls = [*keeping.look_again(self.before), *calls]
         step = self.step(
             world,
             1,
@@ -206,7 +208,7 @@ class DropColumn(Removal):
         column = self.before
         if in_new_table(world, column) or column.beside is not None or column.leftover_of is not None:
             return ()
-        if world.empty(column.table) or world.keeping.deletes(self.address) or column.generated is not None:
+        if keeping.valueless(world, column) or world.keeping.deletes(self.address) or column.generated is not None:
             return ()
         return keeping.unkept(self.address, keeping.column_not_kept(world, column))
 

@@ -100,11 +100,26 @@ def _goes_too(world: World, used: Iterable[Address]) -> str | None:
 
 def column_name(world: World, column: Column) -> str | None:
     """What a column that goes is kept as; None as of a table, and where it could not be left out of an INSERT."""
-    if world.keeping.deletes(column.address) or column.leftover_of is not None or world.empty(column.table):
+    if world.keeping.deletes(column.address) or column.leftover_of is not None or valueless(world, column):
         return None
     if column.generated is not None or column_not_kept(world, column) is not None:
         return None
     return _free(world, column.address, [column])
+
+
+def valueless(world: World, column: Column) -> bool:
+    """Whether a column has no value in any row."""
+    return world.empty(column.table) or (not column.not_null and world.empty(column.address))
+
+
+def look_again(column: Column) -> list[str]:
+    """The statements that refuse to drop a column that has got values since the plan was made."""
+    table, said = relation(column.table), literal(f"column {column.name} had no values when planned, and has some now")
+    look = do_block(
+        f" BEGIN IF EXISTS (SELECT FROM {table} WHERE {ident(column.name)} IS NOT NULL) THEN RAISE EXCEPTION USING"
+        f" MESSAGE = {said}, HINT = 'nothing was dropped; plan again'; END IF; END "
+    )
+    return [f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE", look]
 
 
 def column_not_kept(world: World, column: Column) -> str | None:
