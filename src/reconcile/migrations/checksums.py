@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterable
 
 OURS = "sha256 of the text"
 """The algorithm of new rows where there are none of others: line ends do not count, a checkout may change them."""
-_HASHES = ("sha256", "md5", "sha1")
+_HASHES = ("sha256", "md5", "sha1", "sha384")
 SHORTEST = 8
 """Characters of a checksum that was cut off by whoever recorded it."""
 
@@ -23,7 +24,16 @@ def checksums(data: bytes) -> dict[str, str]:
     for name in _HASHES:
         for what, of in (("text", text), ("bytes", data), ("stripped text", text.strip())):
             found[f"{name} of the {what}"] = hashlib.new(name, of, usedforsecurity=False).hexdigest()
+    found["crc32 of the lines"] = _crc32(text)
     return found
+
+
+def _crc32(text: bytes) -> str:
+    """Flyway's: of the lines without their ends, as a signed number."""
+    crc = 0
+    for line in text.removesuffix(b"\n").split(b"\n"):
+        crc = zlib.crc32(line, crc)
+    return str(crc - 2**32 if crc >= 2**31 else crc)
 
 
 def algorithm(recorded: str, known: dict[str, str]) -> str | None:
@@ -33,6 +43,8 @@ def algorithm(recorded: str, known: dict[str, str]) -> str | None:
         known: what `checksums` says of the file now.
     """
     text = recorded.strip().lower().rpartition(":")[2]
+    if (exact := next((name for name, value in known.items() if value == text), None)) is not None:
+        return exact
     if len(text) < SHORTEST:
         return None
     return next((name for name, value in known.items() if value.startswith(text)), None)

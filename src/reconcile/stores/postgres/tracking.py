@@ -13,20 +13,38 @@ from psycopg.rows import TupleRow
 
 from reconcile.errors import RefusedError, StoreError
 from reconcile.stores.migrating import Entry, Row
+from reconcile.stores.postgres import tracking_others as others
 from reconcile.stores.postgres.sqltext import ident
+from reconcile.stores.postgres.tracking_others import Form
 
 Connection = psycopg.Connection[TupleRow]
 
 NAMES = {
-    "number": ("number", "version", "migration_number", "num", "version_num", "id"),
+    "number": ("number", "version", "migration_number", "num", "version_num", "version_id", "id"),
     "name": ("name", "filename", "migration_name", "migration", "file_name", "script", "script_name", "file"),
-    "executed_at": ("executed_at", "applied_at", "run_at", "installed_on", "executed_on", "migrated_at", "created_at"),
+    "executed_at": (
+        "executed_at",
+        "applied_at",
+        "run_at",
+        "installed_on",
+        "executed_on",
+        "migrated_at",
+        "created_at",
+        "tstamp",
+    ),
     "checksum": ("checksum", "hash", "sha256", "sha1", "md5", "content_hash", "file_hash"),
     "description": ("description", "comment", "notes"),
     "execution_time_ms": ("execution_time_ms", "execution_time", "duration_ms", "execution_ms", "elapsed_ms"),
-}
+}  # fmt: skip
 """By what we call a column, what it may be called, the likeliest first."""
-_OUTCOMES = {"success": True, "succeeded": True, "successful": True, "dirty": False, "failed": False}
+_OUTCOMES = {
+    "success": True,
+    "succeeded": True,
+    "successful": True,
+    "is_applied": True,
+    "dirty": False,
+    "failed": False,
+}
 """Columns that say how it ended, and what they say of what went well."""
 _NEXT = ("batch", "installed_rank", "rank", "orderexecuted")
 """Columns that count."""
@@ -73,6 +91,7 @@ class Table:
     """By column what else a new row says, as SQL."""
     outcome: str | None = None
     """The column that says how a migration ended."""
+    form: Form = Form.OTHER
 
     @property
     def quoted(self) -> str:
@@ -110,6 +129,12 @@ def read(connection: Connection, schema: str, name: str) -> Table | None:
             where=f"table {schema}.{name}",
             hint="name another with `table:` of the folder, and record what ran: reconcile migrate baseline N",
         )
+    if by_name.keys() == {"version_num"}:
+        raise StoreError(
+            "is Alembic's, which holds the last revision alone, not which ran",
+            where=f"table {schema}.{name}",
+            hint="name another with `table:` of the folder, and record what ran: reconcile migrate baseline N",
+        )
     columns: dict[str, Column] = {}
     for ours, theirs in NAMES.items():
         column = next((by_name[t] for t in theirs if t in by_name and by_name[t] not in columns.values()), None)
@@ -126,9 +151,12 @@ def read(connection: Connection, schema: str, name: str) -> Table | None:
         told.append(f"it has no {', '.join(lacking)}: not recorded there")
     known = list(columns.values())
     said = dict(_said([c for c in found if c not in known], f"{ident(schema)}.{ident(name)}"))
+    form = others.form(by_name, columns["checksum"].type if "checksum" in columns else None)
+    if form is Form.FLYWAY:
+        said[by_name["type"].name] = "'SQL'"
     foreign = tuple(c for c in found if c.required and c not in known and c.name not in said)
     outcome = next((c.name for c in found if c.type == "boolean" and c.name.lower() in _OUTCOMES), None)
-    return Table(schema, name, columns, tuple(told), foreign, said, outcome)
+    return Table(schema, name, columns, tuple(told), foreign, said, outcome, form)
 
 
 def _said(found: Sequence[Column], table: str) -> Iterator[tuple[str, str]]:
@@ -161,24 +189,30 @@ def rows(connection: Connection, table: Table) -> list[Row]:
     """All rows, in the order in which they were recorded where that is known."""
     columns = table.columns
     chosen = ", ".join(ident(c.name) for c in columns.values())
-    outcome = f", {ident(table.outcome)}" if table.outcome is not None else ", NULL"
+    outcome = ident(table.outcome) if table.outcome is not None and table.form is not Form.GOOSE else "NULL"
+    says = ident(others.SAYS[table.form]) if table.form in others.SAYS else "NULL"
     order = ident(columns["executed_at"].name) if "executed_at" in columns else "1"
-    result = []
-    for values in connection.execute(f"SELECT {chosen}{outcome} FROM {table.quoted} ORDER BY {order}".encode()):
-        by = dict(zip(columns, values, strict=False))
-        at, took = by.get("executed_at"), by.get("execution_time_ms")
-        result.append(
-            Row(
-                _text(by.get("number")),
-                _text(by.get("name")),
-                at if isinstance(at, datetime) else None,
-                _text(by.get("checksum")),
-                _text(by.get("description")),
-                round(float(took)) if isinstance(took, int | float) else None,
-                _failed(table, values[-1]),
-            )
-        )
-    return result
+    order = ident(others.ORDER[table.form]) if table.form in others.ORDER else order
+    query = f"SELECT {chosen}, {outcome}, {says} FROM {table.quoted} ORDER BY {order}"
+    found = [dict(zip((*columns, "outcome", "says"), v, strict=True)) for v in connection.execute(query.encode())]
+    return [
+        _row(table, found[n]) for n in others.counting(table.form, [(_text(f.get("number")), f["says"]) for f in found])
+    ]
+
+
+def _row(table: Table, by: Mapping[str, Any]) -> Row:
+    at, took, checksum = by.get("executed_at"), by.get("execution_time_ms"), by.get("checksum")
+    if isinstance(took, int | float) and table.form is Form.SQLX:
+        took /= _NANOSECONDS
+    return Row(
+        _text(by.get("number")),
+        _text(by.get("name")),
+        at if isinstance(at, datetime) else None,
+        checksum.hex() if isinstance(checksum, bytes) else _text(checksum),
+        _text(by.get("description")),
+        round(float(took)) if isinstance(took, int | float) else None,
+        _failed(table, by["outcome"]),
+    )
 
 
 def _failed(table: Table, value: object) -> str | None:
@@ -205,6 +239,8 @@ def insert(connection: Connection, table: Table, entry: Entry, like: tuple[Row, 
 
 
 _NOW = object()
+_NANOSECONDS = 1_000_000
+"""In a millisecond."""
 
 
 def _values(table: Table, entry: Entry, like: tuple[Row, Mapping[str, str]] | None) -> dict[str, object]:
@@ -228,6 +264,7 @@ def _values(table: Table, entry: Entry, like: tuple[Row, Mapping[str, str]] | No
         "description": entry.description or None,
         "execution_time_ms": entry.execution_time_ms,
     }
+    full |= _as_theirs(table, entry, forms)
     values = {k: full[k] for k, c in table.columns.items() if full[k] is not None or not c.defaulted}
     for key, instead in (("description", entry.title), ("execution_time_ms", 0)):
         if key in values and values[key] is None and table.columns[key].required:
@@ -258,6 +295,26 @@ def _values(table: Table, entry: Entry, like: tuple[Row, Mapping[str, str]] | No
     return values
 
 
+def _as_theirs(table: Table, entry: Entry, forms: Mapping[str, str]) -> dict[str, object]:
+    """What Flyway and sqlx would have written themselves, so that they go on from it."""
+    if table.form is Form.SQLX:
+        took = entry.execution_time_ms or 0
+        return {
+            "checksum": bytes.fromhex(entry.checksums["sha384 of the bytes"]),
+            "execution_time_ms": took * _NANOSECONDS,
+            "description": entry.title.replace("_", " "),
+        }
+    if table.form is Form.FLYWAY:
+        number = str(forms.get("number", entry.number)).lstrip("Vv").replace("_", ".")
+        return {
+            "number": number,
+            "name": entry.filename,
+            "checksum": int(entry.checksums["crc32 of the lines"]),
+            "description": entry.title.replace("_", " "),
+        }
+    return {}
+
+
 def check(table: Table, entry: Entry, like: tuple[Row, Mapping[str, str]] | None) -> None:
     """Whether `entry` can be recorded.
 
@@ -281,10 +338,12 @@ def lock(connection: Connection, table: Table, entry: Entry, like: tuple[Row, Ma
         ) from None
     key = "name" if "name" in table.columns else "number"
     value = _values(table, entry, like)[key]
-    there = connection.execute(
-        f"SELECT 1 FROM {table.quoted} WHERE {ident(table.columns[key].name)} = %s".encode(), (value,)
-    ).fetchone()
-    if there is not None:
+    if table.form in others.SAYS:  # one that was taken back is there, and is to run again
+        there = any(getattr(row, key) == str(value) for row in rows(connection, table))
+    else:
+        query = f"SELECT 1 FROM {table.quoted} WHERE {ident(table.columns[key].name)} = %s"
+        there = connection.execute(query.encode(), (value,)).fetchone() is not None
+    if there:
         raise RefusedError(f"migration {entry.name} was recorded by somebody else meanwhile", hint="nothing is to do")
 
 
