@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -16,6 +17,7 @@ import pytest
 from psycopg import sql
 
 from reconcile.sandbox.scratch import Neo4jDatabase
+from reconcile.workflow.backup import run_command
 from tests.projects import Folder, three_stores
 
 TABLE = "tables:\n  notes: {{columns: {{id: bigint, body: text{}}}, primary_key: [id]}}\n"
@@ -164,3 +166,16 @@ def test_passwords_in_migrations_are_not_shown(
         assert word not in text, text
     for path in [p for p in tmp_path.rglob("*") if p.is_file() and p.parent.name not in PASSWORDS]:
         assert word.encode() not in path.read_bytes(), path
+
+
+def test_programs_that_save_say_no_secret_of_another_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first line goes into the manifest, what it ends with into the error."""
+    monkeypatch.setenv("VECTORS_KEY", "canary-of-vectors")
+    says = ["sh", "-c", "echo saved with $VECTORS_KEY"]
+    stores: dict[str, dict[str, Any]] = {
+        "cache": {"kind": "redis", "url": "redis://127.0.0.1:1", "backup": {"command": says, "restore": says}},
+        "vectors": {"kind": "qdrant", "url": "http://127.0.0.1:1", "api_key": "${VECTORS_KEY}"},
+    }
+    project = Folder(tmp_path, stores, {"ledger": {"file": "ledger.db"}}).declare().load()
+    for key in ("command", "restore"):
+        assert run_command(project, "cache", key, tmp_path) == ["saved with ***"]

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from reconcile import __version__, backups, commands, units
 from reconcile.backups import Found, Manifest, Saved
 from reconcile.errors import ReconcileError, StoreError
+from reconcile.hidden import secrets_of
 from reconcile.ledger_file import copy
 from reconcile.ledger_runs import holder
 from reconcile.machine import seconds_of
 from reconcile.model import Json
 from reconcile.project import BackupSpec
-from reconcile.references import secrets
 from reconcile.restoring import refuse_half
 from reconcile.stores import package
 from reconcile.stores.backups import BacksUp, Inspects, Made
@@ -63,9 +63,8 @@ def back_up(
             (part / name).mkdir(mode=0o700)
 
         def save(name: str) -> Saved:
-            spec = project.stores[name]
             where = ledger if project.ledger.store == name else None
-            return _saved(spec, sessions.get(name), part, where, lambda detail: on_told(name, detail))
+            return _saved(project, name, sessions.get(name), part, where, lambda detail: on_told(name, detail))
 
         with ThreadPoolExecutor(max_workers=max(len(chosen), 1)) as pool:
             futures = {name: pool.submit(save, name) for name in chosen}
@@ -130,12 +129,17 @@ def _latest(project: Project) -> tuple[Json, str]:
 
 
 def _saved(
-    spec: StoreSpec, session: Session | None, part: Path, ledger: str | None, tell: Callable[[str], None]
+    project: Project,
+    name: str,
+    session: Session | None,
+    part: Path,
+    ledger: str | None,
+    tell: Callable[[str], None],
 ) -> Saved:
-    folder = part / spec.name
+    spec, folder = project.stores[name], part / name
     try:
         if session is None:
-            said = run_command(spec, "command", folder)
+            said = run_command(project, name, "command", folder)
             return Saved(spec.kind, "", None, "", "command", backups.files_in(part, folder), notes=tuple(said))
         server = session.server()
         refuse_half(spec.name, session.mark(None))
@@ -162,19 +166,20 @@ def command(spec: StoreSpec, key: str) -> tuple[str, ...]:
     return tuple(map(str, (spec.settings.get("backup") or {}).get(key) or ()))
 
 
-def run_command(spec: StoreSpec, key: str, folder: Path) -> list[str]:
-    """Run it with the folder in a variable; the first line that it prints.
+def run_command(project: Project, name: str, key: str, folder: Path) -> list[str]:
+    """Run it with the folder in a variable; the first line that it prints, without secrets of the project.
 
     Raises:
         StoreError: it cannot be run, or says that it failed.
     """
-    line, hidden = command(spec, key), secrets(spec)
+    spec = project.stores[name]
+    line = command(spec, key)
     limit = str((spec.settings.get("backup") or {}).get("timeout", TIMEOUT))
     directory = Path(spec.directory) if spec.directory else Path()
-    done = commands.apart(line, directory, limit, {FOLDER: str(folder.absolute())}, secrets=hidden)
+    done = commands.apart(line, directory, limit, {FOLDER: str(folder.absolute())}, secrets=secrets_of(project))
     if not done.ok:
         longer = f'give it longer: `backup: {{timeout: "{limit}"}}` of the store' if done.code is None else None
-        raise StoreError(f"{line[0]}: {done.failure}", where=f"store {spec.name}", hint=longer)
+        raise StoreError(f"{line[0]}: {done.failure}", where=f"store {name}", hint=longer)
     return [done.first] if done.first else []
 
 

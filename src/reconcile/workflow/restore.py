@@ -233,7 +233,7 @@ def _each(asked: Restoring, replace: bool, on_told: OnTold, lock: _Lock) -> list
                 anew = replace or name in asked.again
                 told = session.put_back(folder, made_of(saved), anew, _to(on_told, name))
             else:
-                told = run_command(asked.project.stores[name], "restore", folder)
+                told = run_command(asked.project, name, "restore", folder)
             notes += [f"{name}: {line}" for line in told]
             done.append(name)
             if name == asked.project.ledger.store:
