@@ -73,6 +73,12 @@ class Transport:
                 raise StoreError(
                     "no URL is set", where=f"store {self.spec.name}", hint=f"set `url:` of the store: {FORM}"
                 )
+            if urlsplit(url).query or urlsplit(url).fragment:  # it would swallow the path of every request
+                raise StoreError(
+                    "the URL has a query (`?…`), which Qdrant knows none of",
+                    where=f"store {self.spec.name}",
+                    hint=f"write it as {FORM}; a key is `api_key:` of the store",
+                )
             self.api_key = self.spec.resolve("api_key")
             self._secrets = secrets(self.spec)
             if self.api_key and not (self.api_key.isascii() and self.api_key.isprintable()):
