@@ -41,10 +41,11 @@ class Ledger(Runs, Backfills):
 
     def stamp(self, world: World) -> None:
         """Record whose ledger this is; stores not named before are added."""
-        self._upsert("meta", "key", key="project", value=world.project)
-        self._upsert("meta", "key", key="environment", value=world.environment)
         for store, identity in world.stores.items():
             self._upsert("stores", "store, target", store=store, target="", identity=identity)
+        self._upsert("meta", "key", key="environment", value=world.environment)
+        # Last: whoever reads meanwhile takes a ledger without a project for one that is not stamped yet.
+        self._upsert("meta", "key", key="project", value=world.project)
 
     def reach(self, digest: str) -> None:
         """Record that the desired state of this digest is applied whole, now."""

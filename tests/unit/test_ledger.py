@@ -1,12 +1,13 @@
 """The ledger over SQLite: the lock excludes, the journal follows it, the applied state round-trips."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from reconcile.errors import RefusedError
 from reconcile.ledger import Ledger
-from reconcile.ledger_file import open_file
+from reconcile.ledger_file import SqliteDatabase, open_file
 from reconcile.ledger_rows import Applied, World
 from reconcile.model import Address
 
@@ -81,3 +82,19 @@ def test_the_world_is_stamped_once_and_grows(ledger: Ledger) -> None:
     ledger.stamp(World("p", "production", {"app": "1"}))
     ledger.stamp(World("p", "production", {"app": "1", "graph": "2"}))
     assert ledger.world() == World("p", "production", {"app": "1", "graph": "2"})
+
+
+def test_a_stamp_is_read_whole_or_not_at_all(ledger: Ledger, tmp_path: Path) -> None:
+    """Another first apply may read between any two of its statements."""
+    world, seen = World("p", "e", {"a": "1", "b": "2"}), list[World | None]()
+
+    class Watched(SqliteDatabase):
+        def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+            rows = super().execute(sql, parameters)
+            seen.append(ledger.world())
+            return rows
+
+    Ledger(Watched(tmp_path / "ledger.db")).stamp(world)
+    assert len(seen) == 4
+    assert seen[:-1] == [None] * 3
+    assert seen[-1] == world
