@@ -187,6 +187,10 @@ _HINTS: tuple[tuple[type[psycopg.Error], str], ...] = (
 )
 
 
+_READ = 4000
+"""Characters of a statement that are looked at to show it."""
+
+
 def explained(error: psycopg.Error, where: str, statement: str | None = None, limit: str | None = None) -> StoreError:
     """What the server said, the statement it was about, and what to do.
 
@@ -196,7 +200,7 @@ def explained(error: psycopg.Error, where: str, statement: str | None = None, li
     diagnosis = error.diag
     text = diagnosis.message_primary or _first(error)
     detail = f" ({diagnosis.message_detail})" if diagnosis.message_detail else ""
-    shown = f"\n  in: {_short(without_secrets(statement))}" if statement else ""
+    shown = f"\n  in: {_short(without_secrets(statement[:_READ]))}" if statement else ""
     hint = diagnosis.message_hint or next((h for kind, h in _HINTS if isinstance(error, kind)), None)
     if limit is not None and isinstance(error, errors.QueryCanceled):
         hint = f"it may take {limit} (`build: {{max_duration}}` of the index or the store), or somebody cancelled it"
