@@ -381,3 +381,21 @@ def test_a_value_that_comes_at_the_last_moment_is_not_dropped(tmp_path: Path, po
     with pytest.raises(ReconcileError, match="had no values when planned, and has some now"):
         workflow.apply(folder.load(), plan, late)
     assert sql(folder, "SELECT more FROM notes WHERE id = 3") == [("x",)]
+
+
+def test_rows_that_point_at_what_has_gone_since_are_told_before(tmp_path: Path, postgres_database: str) -> None:
+    """Nothing is changed then; mended, the table comes back."""
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
+    people = "tables:\n  people: {columns: {id: {type: bigint, not_null: true}}, primary_key: [id]}\n"
+    refs = "  refs: {columns: {p: bigint}, foreign_keys: {refs_p: {columns: [p], references: people}}}\n"
+    folder.declare(app=people + refs).apply()
+    sql(folder, "INSERT INTO people VALUES (1), (2); INSERT INTO refs VALUES (1), (2), (NULL)")
+    run = folder.declare(app=people).apply("breaks-clients").run
+    sql(folder, "DELETE FROM people WHERE id = 2")
+    back = workflow.rollback(folder.load(), run, allow=("all",))
+    with pytest.raises(ReconcileError, match=r"\(p\) of reconcile\.kept_\w+_refs is not in public\.people: 1 row"):
+        workflow.apply(folder.load(), back)
+    assert sql(folder, "SELECT to_regclass('refs')") == [(None,)]
+    sql(folder, "INSERT INTO people VALUES (2)")
+    workflow.apply(folder.load(), back)
+    assert sql(folder, "SELECT * FROM refs ORDER BY p") == [(1,), (2,), (None,)]
