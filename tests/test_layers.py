@@ -32,6 +32,7 @@ LAYERS = (
         "findings",
         "expectations",
         "checkup",
+        "pacing",
         "backups",
         "restoring",
         "machine",

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from reconcile.backfills import budget, checking, emptying, forms, program, sharing
 from reconcile.backfills.budget import Account, Budget, Own
 from reconcile.backfills.definition import Definition
-from reconcile.backfills.pacing import Load
 from reconcile.backfills.progress import DONE, Figures, Progress, parts
 from reconcile.errors import ReconcileError, RefusedError
+from reconcile.pacing import Load
 from reconcile.references import masked
 from reconcile.stores.filling import Batch, Filling, Value
 

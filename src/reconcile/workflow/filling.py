@@ -12,12 +12,12 @@ from reconcile.backfills import emptying
 from reconcile.backfills import progress as kept
 from reconcile.backfills.crossing import Crossing
 from reconcile.backfills.definition import Definition
-from reconcile.backfills.pacing import Load, load, nearest
 from reconcile.backfills.progress import Figures, Progress
 from reconcile.backfills.running import Around, Running
 from reconcile.change import Op, Step
 from reconcile.errors import ReconcileError
 from reconcile.hidden import secrets_of
+from reconcile.pacing import Load, load, nearest
 from reconcile.stores.base import Session, StoreSpec
 from reconcile.stores.filling import Filling, Fills, Receives
 from reconcile.stores.truncating import Truncates, Truncating

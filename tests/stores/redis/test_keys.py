@@ -112,6 +112,19 @@ def test_a_renaming_that_is_killed_goes_on_to_the_same_end(project: Make, cache:
     assert folder.plan().steps == () and found(folder) == []
 
 
+def test_a_renaming_rests_near_a_declared_limit(project: Make, cache: Commands) -> None:
+    """And says so."""
+    for n in range(100):
+        cache.client.set(f"config:{n}", n, ex=3600)
+    used = int(cache.client.info("memory")["used_memory"])
+    cache.run(f"CONFIG SET maxmemory {used * 100 // 86}")
+    folder = project(limits={"maxmemory_percent": 95}).declare(cache=RENAME)
+    told: list[str] = []
+    workflow.apply(folder.load(), folder.plan(allow=("all",)), lambda event: told.append(event.detail))
+    assert any(line.startswith("100 keys renamed; slowed down to ") for line in told), told
+    assert sum(1 for _ in cache.client.scan_iter("cfg:*")) == 100
+
+
 def killed_in_a_batch(folder: Folder, moment: str, resume: bool) -> bool:
     """Apply, or go on, in a process of its own, which ends by SIGKILL with its first batch of new names (with its
     second one, where it is killed before it sends them); False where it came to its end."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from reconcile.errors import StoreError
 from reconcile.model import Json
+from reconcile.pacing import Load
 from reconcile.stores.redis.patterns import Pattern, Renaming
 from reconcile.stores.redis.sampling import batches
 from reconcile.stores.redis.wire import Wire, raw
@@ -19,6 +20,10 @@ AT_ONCE = 500
 PASSES = 5
 """How often the keys are gone through, where clients go on writing old names."""
 SHOWN = 5
+LOOK = 1.0
+"""Seconds between two looks at the server's load."""
+OVER = 1.0
+"""Seconds of rest after each batch while a limit is passed: slowly, but it comes to its end."""
 
 
 def any_left(wire: Wire, pattern: Pattern, seconds: float) -> bool | None:
@@ -32,23 +37,30 @@ def any_left(wire: Wire, pattern: Pattern, seconds: float) -> bool | None:
     return False
 
 
-def rename(wire: Wire, args: Mapping[str, Json], tell: Callable[[str], None]) -> int:
+def rename(wire: Wire, args: Mapping[str, Json], tell: Callable[[str], None], load: Callable[[], Load] = Load) -> int:
     """Rename until a whole SCAN finds no key of the old pattern; how many were.
+
+    Args:
+        load: how near the server is to its declared limits: the nearer, the longer it rests after a batch.
 
     Raises:
         StoreError: a new name is in use, or clients keep writing old ones.
     """
     renaming = Renaming(Pattern(args["from"]), Pattern(args["to"]))
-    total = 0
+    total, now, looked = 0, Load(), 0.0
     for _ in range(PASSES):
         before = total
         for pairs in _pairs(wire, renaming):
+            began = time.monotonic()
+            if began - looked >= LOOK:
+                now, looked = load(), began
             words = [("RENAMENX", raw(old), raw(new)) for old, new in pairs]
             answers = wire.pipe(words, passing="no such key")  # it expired, or SCAN gave it twice
             if taken := [pair for pair, answer in zip(pairs, answers, strict=True) if answer == 0]:
                 raise _taken(wire, taken)
             total += sum(answer == 1 for answer in answers)
-            tell(f"{total} keys renamed")
+            tell(f"{total} keys renamed" + (f"; {now}" if str(now) else ""))
+            time.sleep(max(now.rest(time.monotonic() - began), OVER if now.over else 0.0))
         if total == before:
             return total
     raise StoreError(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from reconcile import pacing
 from reconcile.change import Call, Op, Server, Step, Timeouts
 from reconcile.checkup import Check
 from reconcile.errors import Problem, StoreError
@@ -153,7 +154,9 @@ class RedisSession(Saving):
             case Op("wait_indexed", args):
                 self._wait(args["index"], timeouts)
             case Op("rename_keys", args):
-                renamed = renaming.rename(self.wire, args, self.tell)
+                limited = bool(self.spec.settings.get("limits"))
+                near = (lambda: pacing.load(self.check(()))) if limited else pacing.Load
+                renamed = renaming.rename(self.wire, args, self.tell, near)
                 self.report(f"{renamed} keys of {args['from']} renamed to {args['to']}")
             case _:
                 raise StoreError(f"Redis cannot run {call!r}", where=self.wire.place)
