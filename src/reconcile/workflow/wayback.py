@@ -127,9 +127,11 @@ def _ordered(found: Reading, plan: Plan, differences: Mapping[str, Difference], 
     made = {p.address for p in past if p.was is None}
 
     def empty(name: str, address: Address) -> bool:
-        """What the plan makes is empty as far as anybody knows; see `_guarded`."""
+        """What the plan makes is empty as far as anybody knows; see `_guarded`. What it adds to the rows of something
+        is not: nobody has to be asked where it can be put aside.
+        """
         if address in made:
-            return True
+            return address.kind in found.stores[name].package.containers
         asked = plan.fingerprints.get(f"{address}{EMPTY}")
         return found.stores[name].session.is_empty(address) if asked is None else asked == "true"
 
