@@ -17,11 +17,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from reconcile import workflow
+from reconcile import planfile, workflow
 from reconcile.apply import Event
 from reconcile.errors import PlanError, ReconcileError
 from reconcile.exits import Exit
 from reconcile.plan import Plan
+from reconcile.render import text
 from reconcile.survey import open_ledger
 from tests.projects import Folder
 
@@ -103,6 +104,9 @@ def test_a_table_and_a_column_are_kept_and_come_back(folder: Folder) -> None:
         sql(folder, "DELETE FROM people WHERE id = 9; INSERT INTO people VALUES (9)")  # nothing refers to it
         made = workflow.rollback(folder.load(), run, allow=("breaks-clients",))
         assert not any(s.hazards & {"deletes-data", "rewrites-table"} for s in made.steps)
+        said = text.render(planfile.to_json(made))
+        assert f"\nWay back: reconcile release {run}, then reconcile apply\n" in said
+        assert "would not undo" not in said  # nothing is lost by bringing something back
         workflow.apply(folder.load(), made)
         assert (folder.live(), rows(folder)) == (before, held)
         assert not moved(folder)

@@ -83,7 +83,7 @@ def view(plan: Json) -> View:
         summary=summary(plan),
         counts=words.by_kind(line.address.split(".")[1] for top in lines for line in (top, *top.children)),
         blocked=_blocked(observed, lines),
-        back=_back(observed.get("reverse") or {}),
+        back=_back_again(plan["rollback"]) if plan.get("rollback") else _back(observed.get("reverse") or {}),
         actions=tuple(a for a in words.LEGEND if a in used),
     )
 
@@ -127,6 +127,10 @@ def _back(reverse: Json) -> str:
     cannot = len(reverse.get("cannot", {}))
     lost = [f"cannot undo {words.counted(cannot, 'change')}"] if cannot else []
     return " · ".join([f"Way back: {said}", length, *reverse.get("hazards", ()), *lost])
+
+
+def _back_again(rollback: Json) -> str:
+    return f"Way back: reconcile release {' '.join(rollback['runs'])}, then reconcile apply"
 
 
 _BACK = {"make": "makes {} again", "change": "changes {} back", "drop": "drops {}"}

@@ -58,7 +58,7 @@ def in_short(made: Plan, changes: Sequence[Change]) -> dict[str, Json]:
             counts[word] = counts.get(word, 0) + 1
     final = {c.address for c in made.resource_changes if not c.reversible}
     why = ((c.address, c.reverse()) for c in changes if c.address in final)
-    cannot = {str(a): back.reason for a, back in why if isinstance(back, Irreversible)}
+    cannot = {str(a): back.reason for a, back in why if isinstance(back, Irreversible) and back.loses}
     gone = {s.id.rpartition("/")[0] for s in made.steps if Hazard.DELETES_DATA in s.hazards}
     written = {s.id.rpartition("/")[0] for s in made.steps if Hazard.REWRITES_TABLE in s.hazards}
     lost = {str(c.address): c.loses for c in changes if c.loses is not None and str(c.address) in gone | written}
