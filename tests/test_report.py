@@ -27,7 +27,7 @@ def folder(tmp_path: Path, postgres_database: str) -> Folder:
     folder = Folder(tmp_path, stores, {"contacts": ["#data-platform"]})
     folder.declare(s=TABLE.format(", old: text", "")).apply("all")
     with psycopg.connect(postgres_database) as connection:
-        connection.execute("INSERT INTO notes SELECT n, 'x' FROM generate_series(1, 3) n")
+        connection.execute("INSERT INTO notes SELECT n, 'x', 'y' FROM generate_series(1, 3) n")
     return folder.declare(s=TABLE.format(", lang: text", ", indexes: {notes_lang: {columns: [lang]}}"))
 
 
