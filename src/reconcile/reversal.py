@@ -236,7 +236,8 @@ class Undone:
             changes += [change] if change is not None else []
         renamed = [(change, old, new) for change, new, old in self.renamed]
         raw = raw_addresses([(c, n, o) for c, o, n in renamed], self.live, self.state, {}) if renamed else {}
-        raw |= {c.address: kept_at(c.resource, name) for c, name in self.brought if c.resource.container is not None}
+        if isinstance(self.package, Keeps):
+            raw |= {c.address: self.package.kept_at(c.address, name) for c, name in self.brought}
         return Difference(
             tuple(changes), self.state, raw, found=tuple(changes), seen=self.live, desired=canonical, complete=False
         )
@@ -277,11 +278,6 @@ def _inside(address: Address, whole: Address) -> bool:
 def in_or_of(part: Resource, whole: Address) -> bool:
     """Whether it was nested in something, or went with it (a sequence that a column owns)."""
     return part.container == whole or any(a == whole or _inside(a, whole) for a in part.falls_with)
-
-
-def kept_at(was: Resource, name: str) -> Address:
-    """Where something stands that is kept in what it was in."""
-    return Address(was.address.store, was.address.kind, (*was.address.parts[:-1], name))
 
 
 def _around(part: Resource, whole: Resource, there: Mapping[Address, Resource]) -> list[Address]:

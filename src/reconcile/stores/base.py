@@ -278,6 +278,9 @@ class Keeps(Protocol):
             parts: it, and what was in it, as they were.
         """
 
+    def kept_at(self, address: Address, name: str) -> Address:
+        """Where something stands while it is kept under a name."""
+
     def purged(self, address: Address, name: str) -> Step:
         """The step that deletes it.
 

@@ -131,6 +131,12 @@ class PostgresPackage:
 
         return restored(live, parts, name)
 
+    def kept_at(self, address: Address, name: str) -> Address:
+        """Tables in a schema of their own, columns where they were."""
+        from reconcile.stores.postgres.changes.keeping import kept_at
+
+        return kept_at(address, name)
+
     def purged(self, address: Address, name: str) -> Step:
         """The step that deletes a kept table or column."""
         from reconcile.stores.postgres.changes.keeping import purged

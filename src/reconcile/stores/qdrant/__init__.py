@@ -104,6 +104,10 @@ class QdrantPackage:
 
         return restored(live, parts, name)
 
+    def kept_at(self, address: Address, name: str) -> Address:
+        """Under its name."""
+        return Address(address.store, address.kind, (name,))
+
     def purged(self, address: Address, name: str) -> Step:
         """The step that deletes a kept collection."""
         from reconcile.stores.qdrant.changes.keeping import purged

@@ -70,6 +70,17 @@ def _free(world: World, address: Address, parts: Iterable[Resource]) -> str:
     return name
 
 
+def kept_at(address: Address, name: str) -> Address:
+    """Where a table or column is that is kept under a name.
+
+    >>> str(kept_at(Address("app", "table", ("public", "notes")), "kept_1a2b3c4d_notes"))
+    'app.table.reconcile.kept_1a2b3c4d_notes'
+    """
+    return Address(
+        address.store, address.kind, (*address.parts[:-1], name) if len(address.parts) > 2 else (OWN_SCHEMA, name)
+    )
+
+
 def part_name(name: str, schema: str, part: str) -> str:
     """What a partition, an index or a sequence of something kept is called meanwhile."""
     return kept_as(_stamp(name, schema, part), part)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
-from reconcile.change import Change, Irreversible, Op, Phase, Step, World
+from reconcile.change import Change, Irreversible, Phase, Step, World
 from reconcile.facts import Fact, has, ok
-from reconcile.model import Address, Resource, State
+from reconcile.model import Resource, State
 from reconcile.stores.postgres.changes.common import Renaming, in_schema, requires
 from reconcile.stores.postgres.changes.keeping import STAYING, part_name, renamed
 from reconcile.stores.postgres.changes.partition import SCAN, default_is_scanned, freed, in_default, parent_of
-from reconcile.stores.postgres.changes.preconditions import no_rows, preceded
-from reconcile.stores.postgres.resources import OWN_SCHEMA, Column, ForeignKey, PostgresResource, Table
+from reconcile.stores.postgres.changes.preconditions import preceded
+from reconcile.stores.postgres.resources import OWN_SCHEMA, Column, PostgresResource, Table
 from reconcile.stores.postgres.resources import Sequence as Sequence_
 from reconcile.stores.postgres.sqlpartitions import attach_statement
 from reconcile.stores.postgres.sqltext import ident, relation
@@ -35,26 +35,7 @@ class RestoreTable(Renaming):
         calls, needs = self.calls(), self.needs(world)
         inside = [self.address, *(p.address for p in self.parts)]
         gives = [*map(has, inside), *map(ok, inside)]
-        step = self.step(world, 1, "restore", calls, needs=needs, gives=gives)
-        return preceded([step], self.lost(world))
-
-    def lost(self, world: World) -> Iterator[Op]:
-        """Of each foreign key that is made again: no row may point at what has gone since."""
-        for key in world.target.children(self.address):
-            if not isinstance(key, ForeignKey):
-                continue
-            target = Address(self.address.store, "table", key.references)
-            pairs = list(zip(key.columns, key.references_columns, strict=False))
-            if pairs and target in world.live and target != self.address:
-                named = " AND ".join(f"f.{ident(c)} IS NOT NULL" for c, _ in pairs)
-                same = " AND ".join(f"t.{ident(r)} = f.{ident(c)}" for c, r in pairs)
-                sql = (
-                    f"SELECT {', '.join(f'f.{ident(c)}' for c, _ in pairs)} FROM {ident(OWN_SCHEMA, self.name)} f"
-                    f" WHERE {named} AND NOT EXISTS (SELECT FROM {relation(target)} t WHERE {same})"
-                )
-                there = ".".join(key.references)
-                what = f"({', '.join(key.columns)}) of {OWN_SCHEMA}.{self.name} is not in {there}"
-                yield no_rows(sql, what, f"add what is missing to {there}, or delete these rows")
+        return [self.step(world, 1, "restore", calls, needs=needs, gives=gives)]
 
     def calls(self) -> list[str]:
         """The statements: everything its schema and its name."""
