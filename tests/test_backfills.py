@@ -237,14 +237,17 @@ def test_what_is_wrong_is_told_at_its_line(folder: Folder, text: str) -> None:
 def test_what_another_kind_of_store_cannot_do_is_told_as_well(tmp_path: Path) -> None:
     stores = {name: {"kind": name, "url": f"${{{name.upper()}}}"} for name in ("postgres", "neo4j", "qdrant")}
     folder = Folder(tmp_path, stores).declare(
-        neo4j="backfills: {a: {select: MATCH (n), key: [a, b], statement: SET n.x = 1}}\n",
-        qdrant="backfills: {b: {select: SELECT 1, key: id, statement: x}}\n",
+        neo4j="backfills: {a: {select: MATCH (n), key: [a, b], statement: DELETE n, deletes: {expect: 1},"
+        " down: restore}}\n",
+        qdrant="backfills: {b: {select: SELECT 1, key: id, statement: x, deletes: {expect: 1}}}\n",
     )
     with pytest.raises(ProjectError) as error:
         folder.load().desired()
     told = str(error.value)
-    assert 'backfill "a" has no variable as its key' in told
-    for wrong in ("selects by something else than a filter", "does not say in which collection", "has a statement"):
+    for wrong in ("has no variable as its key", "would make deleted elements again"):
+        assert f'backfill "a" {wrong}' in told
+    for wrong in ("selects by something else than a filter", "does not say in which collection", "has a statement",
+                  "deletes, which no backfill of this store can"):  # fmt: skip
         assert f'backfill "b" {wrong}' in told
 
 

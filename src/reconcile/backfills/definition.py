@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from reconcile.yamlio import Map
 
 SCHEMA = "backfills.schema.json"
+RESTORE = "restore"
+"""`down: restore`: what rows held is put back."""
 FORMS = ("statement", "rules", "copy", "function", "command", "program")
 """What is done to the rows: exactly one of them."""
 TARGETS = ("table", "label", "collection")
@@ -102,6 +104,7 @@ class Definition:
             collection=self.collection,
             part=self.part,
             keeps=self._keeps,
+            restores=self.down == RESTORE,
         )
 
     @property
@@ -202,7 +205,7 @@ def _check_truncate(name: str, entry: Map, context: Context) -> None:
     if not truncate.get("archive", True) and "reason" not in truncate:
         hint = "write `reason:`, which the plan shows"
         context.problem(truncate.at("archive"), f'backfill "{name}" keeps nothing of what it empties', hint)
-    if entry.get("down", "restore") != "restore" or ("down" in entry and not truncate.get("archive", True)):
+    if entry.get("down", RESTORE) != RESTORE or ("down" in entry and not truncate.get("archive", True)):
         hint = "`down: restore`, with what it emptied kept"
         context.problem(entry.at("down"), f'backfill "{name}" is taken back by what it emptied alone', hint)
     if "deletes" in entry:

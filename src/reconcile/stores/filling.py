@@ -34,6 +34,8 @@ class Wanted:
     """Whether rows stay selected when they are done."""
     collection: str | None = None
     """Where the rows are, where the selection does not say it."""
+    restores: bool = False
+    """Whether what is overwritten is kept to be put back: also what is too large to be kept otherwise."""
     gone: bool = False
     """Whether the values are rows that were deleted, whole, to be made again."""
     stamp: str = ""

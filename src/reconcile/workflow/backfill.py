@@ -13,7 +13,7 @@ from reconcile import kept as archives
 from reconcile.apply import heartbeat
 from reconcile.backfills import KIND, checking, emptying, forms
 from reconcile.backfills import progress as kept
-from reconcile.backfills.definition import Backfill, Definition
+from reconcile.backfills.definition import RESTORE, Backfill, Definition
 from reconcile.backfills.progress import Progress
 from reconcile.errors import ReconcileError, RefusedError
 from reconcile.hidden import secrets_of
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from reconcile.project import Project
 
 PENDING = "pending"
-RESTORE = "restore"
 DOWN = "down"
 """Why it is to run again: it was taken back, or is about to be."""
 

@@ -46,6 +46,11 @@ class Neo4j:
             yield Unfit("select", "selects by something else than a pattern", "write MATCH … WHERE …, without RETURN")
         if not isinstance(entry.get("key"), str):
             yield Unfit("key", "has no variable as its key", "`key: r`, the variable of what `select` matches")
+        if "deletes" in entry and entry.get("down") == "restore":
+            hint = (
+                "leave it out: what is deleted is archived, but ids are given anew, so no relationship finds its ends"
+            )
+            yield Unfit("down", "would make deleted elements again", hint)
         if "collection" in entry:
             yield Unfit("collection", "names a collection", "leave it out: `select` says where they are")
 

@@ -49,6 +49,8 @@ class QdrantPackage:
         if "statement" in entry:
             hint = "`rules`, `function`, `command` or `program` give what is set"
             yield Unfit("statement", "has a statement, of which this store has none", hint)
+        if "deletes" in entry and "program" not in entry:
+            yield Unfit("deletes", "deletes, which no backfill of this store can", "a `program` may, by the API")
         if "key" in entry:
             yield Unfit("key", "has a key", "leave it out: points are told apart by their ids")
 

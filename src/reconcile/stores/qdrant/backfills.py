@@ -71,19 +71,21 @@ class QdrantFilling:
         """See `Filling.change`."""
         del batch
         values = values or ()
-        olds = self._olds(values)
-        save(None, len(values), olds)  # first what they held is kept: nobody can take the points back
-        operations = list(_operations(values))
+        keeps = self.wanted.keeps is not None
+        vectors = any(VECTOR in v.fields for v in values)
+        found = self._found(values, keeps, vectors and self.wanted.restores) if keeps or vectors else {}
+        olds = [Value(v.key, _held(found[v.key], v.fields, self.wanted.restores)) for v in values if v.key in found]
+        save(None, len(values), olds if keeps else [])  # what they held is kept first: nobody can take the points back
+        # A point that went meanwhile is passed over; of vectors the server would refuse the whole request.
+        operations = list(_operations([v for v in values if not vectors or v.key in found]))
         if operations:
             self.http.send("POST", f"{self.path}/batch?wait=true", {"operations": operations})
         return len(values)
 
-    def _olds(self, values: Sequence[Value]) -> list[Value]:
-        if self.wanted.keeps is None or not values:
-            return []
-        asked = {"ids": [v.key for v in values], "with_payload": True, "with_vector": False}
-        found = {p["id"]: p.get("payload") or {} for p in self.http.send("POST", self.path, asked)}
-        return [Value(v.key, {n: found[v.key].get(n) for n in v.fields if n != VECTOR}) for v in values]
+    def _found(self, values: Sequence[Value], payload: bool, vectors: bool) -> dict[Json, Json]:
+        """The points that are to be changed, by id, as far as they are there."""
+        asked = {"ids": [v.key for v in values], "with_payload": payload, "with_vector": vectors}
+        return {point["id"]: point for point in self.http.send("POST", self.path, asked)}
 
     def ask(self, query: str) -> Json:
         """See `Filling.ask`: how many points a filter, written as JSON, selects."""
@@ -103,10 +105,26 @@ def _place(id_: Json) -> tuple[int, int, str]:
     return (0, id_, "") if isinstance(id_, int) else (1, 0, str(id_))
 
 
+def _held(point: Json, fields: Mapping[str, Json], vectors: bool) -> dict[str, Json]:
+    """What a point holds of some fields, None where it lacks one; of vectors only those that are written."""
+    payload = point.get("payload") or {}
+    held = {name: payload.get(name) for name in fields if name != VECTOR}
+    if vectors and VECTOR in fields:
+        before, new = (_by_name(v) for v in (point.get("vector"), fields[VECTOR]))
+        held[VECTOR] = {name: before.get(name) for name in new}
+    return held
+
+
+def _by_name(vector: Json) -> Mapping[str, Json]:
+    """Vectors by name, the unnamed one under ""."""
+    return vector if isinstance(vector, Mapping) else {"": vector} if vector else {}
+
+
 def _operations(values: Sequence[Value]) -> list[Json]:
-    """Points that are given the same payload together; null takes a field away."""
+    """Points that are given the same payload together; null takes a field, or a vector by its name, away."""
     same: dict[str, tuple[Json, list[Json]]] = {}
     gone: dict[tuple[str, ...], list[Json]] = {}
+    without: dict[tuple[str, ...], list[Json]] = {}
     vectors = []
     for value in values:
         payload = {n: v for n, v in value.fields.items() if n != VECTOR and v is not None}
@@ -115,12 +133,19 @@ def _operations(values: Sequence[Value]) -> list[Json]:
         if absent := tuple(n for n, v in value.fields.items() if n != VECTOR and v is None):
             gone.setdefault(absent, []).append(value.key)
         if VECTOR in value.fields:
-            vectors.append({"id": value.key, "vector": value.fields[VECTOR]})
+            given = value.fields[VECTOR]
+            if isinstance(given, Mapping):
+                if absent := tuple(n for n, v in given.items() if v is None):
+                    without.setdefault(absent, []).append(value.key)
+                given = {n: v for n, v in given.items() if v is not None}
+            if given:
+                vectors.append({"id": value.key, "vector": given})
     operations: list[Json] = [
         {"set_payload": {"payload": json.loads(json.dumps(payload, default=str)), "points": ids}}
         for payload, ids in same.values()
     ]
     operations += [{"delete_payload": {"keys": list(names), "points": ids}} for names, ids in gone.items()]
+    operations += [{"delete_vectors": {"vector": list(names), "points": ids}} for names, ids in without.items()]
     return operations + ([{"update_vectors": {"points": vectors}}] if vectors else [])
 
 
