@@ -423,3 +423,62 @@ def test_rows_that_point_at_what_has_gone_since_are_told_before(tmp_path: Path, 
     sql(folder, "INSERT INTO people VALUES (2)")
     workflow.apply(folder.load(), back)
     assert sql(folder, "SELECT * FROM refs ORDER BY p") == [(1,), (2,), (None,)]
+
+
+DAYS = """
+  days:
+    columns: {day: {type: date, not_null: true}MORE}
+    partition_by: {range: [day]}
+    partitions: {days_a: {from: ["'2026-01-01'"], to: ["'2026-02-01'"]}PART}
+"""
+PART = """, days_b: {from: ["'2026-02-01'"], to: ["'2026-03-01'"]}"""
+OTHER = "tables:\n  other: {columns: {id: bigint}}\n"
+
+
+def days(more: str = "", part: str = "") -> str:
+    return OTHER + DAYS.replace("MORE", more).replace("PART", part)
+
+
+def test_a_partition_whose_table_has_changed_is_told_before(tmp_path: Path, postgres_database: str) -> None:
+    """Other columns, NOT NULL; mended, it comes back. Where the table is gone, both come back together."""
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
+    folder.declare(app=days(", n: int", PART)).apply()
+    sql(folder, "INSERT INTO days VALUES ('2026-01-05', 1), ('2026-02-05', 2)")
+    run = folder.declare(app=days(", n: int")).apply("breaks-clients").run
+    folder.declare(app=days(", n: {type: int, not_null: true}, more: text")).apply("all")
+    back = workflow.rollback(folder.load(), run, allow=("all",))
+    with pytest.raises(ReconcileError, match=r"are not as in .* whose partition it was: 2 columns") as caught:
+        workflow.apply(folder.load(), back)
+    assert "nothing was changed" in str(caught.value)
+    (kept,) = (row["name"] for row in workflow.kept_list(folder.load()))
+    sql(folder, f"ALTER TABLE reconcile.{kept} ADD more text, ALTER n SET NOT NULL")
+    workflow.apply(folder.load(), back)
+    assert sql(folder, "SELECT n FROM days ORDER BY n") == [(1,), (2,)]
+
+
+def test_a_partition_whose_table_is_gone_says_how_to_go_on(tmp_path: Path, postgres_database: str) -> None:
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
+    first = folder.declare(app=OTHER).apply().run
+    whole = folder.declare(app=days(part=PART)).apply().run
+    sql(folder, "INSERT INTO days VALUES ('2026-01-05'), ('2026-02-05')")
+    run = folder.declare(app=days()).apply("breaks-clients").run
+    folder.declare(app=OTHER).apply("breaks-clients")
+    with pytest.raises(PlanError, match=r"was a partition of app\.table\.public\.days, which is gone") as caught:
+        workflow.rollback(folder.load(), run, allow=("all",))
+    assert "reconcile rollback --to RUN" in str(caught.value)
+    workflow.apply(folder.load(), workflow.rollback(folder.load(), None, to=whole, allow=("all",)))
+    assert sql(folder, "SELECT count(*) FROM days") == [(2,)] and first
+
+
+def test_a_key_whose_table_is_gone_says_how_to_go_on(tmp_path: Path, postgres_database: str) -> None:
+    folder = Folder(tmp_path, {"app": {"kind": "postgres", "url": postgres_database}})
+    people = "  people: {columns: {id: {type: bigint, not_null: true}}, primary_key: [id]}\n"
+    refs = "  refs: {columns: {p: bigint}, foreign_keys: {refs_p: {columns: [p], references: people}}}\n"
+    whole = folder.declare(app=OTHER + people + refs).apply().run
+    sql(folder, "INSERT INTO people VALUES (1); INSERT INTO refs VALUES (1)")
+    run = folder.declare(app=OTHER + people).apply("breaks-clients").run
+    folder.declare(app=OTHER).apply("breaks-clients")
+    with pytest.raises(PlanError, match=r"reconcile rollback --to RUN\n  or leave out what needs it: --only ADDRESS"):
+        workflow.rollback(folder.load(), run, allow=("all",))
+    workflow.apply(folder.load(), workflow.rollback(folder.load(), None, to=whole, allow=("all",)))
+    assert sql(folder, "SELECT * FROM refs") == [(1,)]

@@ -68,6 +68,10 @@ class PlanError(ReconcileError):
     """The changes cannot be ordered or carried out as declared."""
 
 
+class UnmetError(PlanError):
+    """A step needs what neither the store has nor the plan makes."""
+
+
 class BlockedError(ReconcileError):
     """The plan holds steps that policy does not allow; the hint is the line to paste."""
 

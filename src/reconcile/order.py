@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from reconcile.change import Step
-from reconcile.errors import PlanError
+from reconcile.errors import PlanError, UnmetError
 from reconcile.facts import Fact, Verb
 
 Key = Callable[[Step], tuple[Any, ...]]
@@ -221,7 +221,7 @@ def _edges(steps: Sequence[Step], holds: Callable[[Fact], bool], waits: Mapping[
                     if _change(steps[g]) != _change(step) or g < i:
                         after[g].add(i)
             elif not holds(need):
-                raise PlanError(
+                raise UnmetError(
                     f"step {step.id} needs `{need}`, which the store does not have and no step of this plan gives",
                     hint="declare it, or list it under the store's `external:` if something else makes it",
                 )

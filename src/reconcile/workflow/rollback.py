@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconcile import kept
 from reconcile.diff import Options
-from reconcile.errors import ReconcileError, RefusedError
+from reconcile.errors import PlanError, ReconcileError, RefusedError, UnmetError
 from reconcile.facts import Verb
 from reconcile.migrations import KIND as MIGRATION
 from reconcile.model import Address, Json, State
@@ -179,7 +179,13 @@ def _planned(found: Reading, runs: Sequence[_Back], options: Options, seconds: f
         differences[name] = undone.difference(state)
         canonical[name] = Canonical(state)
     bare = replace(found, desired=State())
-    made = shaped(Survey(bare, options, canonical, differences), seconds, ALL, alone=True, back=False)
+    try:
+        made = shaped(Survey(bare, options, canonical, differences), seconds, ALL, alone=True, back=False)
+    except UnmetError as error:
+        hint = "make that again before, or take the run that removed it back too: reconcile rollback --to RUN\n"
+        raise PlanError(
+            error.what, where=error.where, hint=f"{hint}  or leave out what needs it: --only ADDRESS"
+        ) from error
     reasons = {"delete": "delete_because_rolled_back", "rename": None}
     changed = tuple(
         replace(c, action_reason=reasons.get(str(c.action_reason).partition("_")[0], c.action_reason))

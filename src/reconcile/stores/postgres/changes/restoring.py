@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
-from reconcile.change import Change, Irreversible, Phase, Step, World
+from reconcile.change import Change, Irreversible, Op, Phase, Step, World
+from reconcile.errors import PlanError
 from reconcile.facts import Fact, has, ok
-from reconcile.model import Resource, State
+from reconcile.model import Address, Resource, State
 from reconcile.stores.postgres.changes.common import Renaming, in_schema, requires
 from reconcile.stores.postgres.changes.keeping import STAYING, part_name, renamed
 from reconcile.stores.postgres.changes.partition import SCAN, default_is_scanned, freed, in_default, parent_of
-from reconcile.stores.postgres.changes.preconditions import preceded
+from reconcile.stores.postgres.changes.preconditions import no_rows, preceded
 from reconcile.stores.postgres.resources import OWN_SCHEMA, Column, PostgresResource, Table
 from reconcile.stores.postgres.resources import Sequence as Sequence_
 from reconcile.stores.postgres.sqlpartitions import attach_statement
-from reconcile.stores.postgres.sqltext import ident, relation
+from reconcile.stores.postgres.sqltext import ident, literal, relation
+
+_TYPED = "atttypid, atttypmod, attcollation, attgenerated"
 
 
 class RestoreTable(Renaming):
@@ -67,6 +70,12 @@ class RestorePartition(RestoreTable):
     def steps(self, world: World) -> Sequence[Step]:
         """See `Change.steps`."""
         table, parent = self.after, parent_of(self.after)
+        if parent not in world.target:
+            raise PlanError(
+                f"{self.address} was a partition of {parent}, which is gone",
+                hint="take the run that removed that back too: reconcile rollback --to RUN\n"
+                "  or leave the partition kept: --only ADDRESS for all else",
+            )
         inside = [self.address, *(p.address for p in self.parts)]
         scans = default_is_scanned(world, table)
         step = self.step(
@@ -79,7 +88,25 @@ class RestorePartition(RestoreTable):
             hazards=SCAN if scans else [],
             long=True,
         )
-        return preceded([step], in_default(world, table))
+        return preceded([step], [*in_default(world, table), *self.unlike(world, parent)])
+
+    def unlike(self, world: World, parent: Address) -> Iterator[Op]:
+        """The columns in which it differs from its table as that is now; nothing where this plan changes those."""
+        columns = [[r for r in state.children(parent) if isinstance(r, Column)] for state in (world.live, world.target)]
+        if columns[0] != columns[1]:
+            return
+        kept = ident(OWN_SCHEMA, self.name)
+        of = "SELECT attname::text AS name, {} FROM pg_attribute WHERE attrelid = to_regclass({}) AND attnum > 0"
+        places = [literal(kept), literal(relation(world.where(parent)))]
+        own, wanted = (f"{of} AND NOT attisdropped".format(_TYPED, place) for place in places)
+        may, must = (f"{of} AND NOT attisdropped".format("attnotnull", place) for place in places)
+        sql = (
+            f"SELECT name AS column FROM (({own} EXCEPT {wanted}) UNION ALL ({wanted} EXCEPT {own})) x"
+            f" UNION SELECT a.name FROM ({may}) a JOIN ({must}) b USING (name) WHERE b.attnotnull AND NOT a.attnotnull"
+        )
+        what = f"columns of {kept} are not as in {relation(parent)}, whose partition it was"
+        fix = f"ALTER TABLE {kept} so that they are, or leave the partition kept: --only ADDRESS for all else"
+        yield no_rows(sql, what, fix, "column")
 
 
 class RestoreColumn(Renaming):
