@@ -65,7 +65,7 @@ def test_tls_where_there_is_none(qdrant_server: str) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://u.example/?api_key=geheim", "has a query (`?…`), which Qdrant knows none of"),
+        ("http://u.example/?api_key=geheim", "has a query or a fragment (`?…`, `#…`), and Qdrant knows neither"),
         ("postgresql://app:geheim@db.example/app", "postgresql://db.example"),
         ("bolt://graph:7687", "bolt://graph:7687"),
         ("vectors.example:6333", "http://vectors.example:6333"),

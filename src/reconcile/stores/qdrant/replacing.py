@@ -31,6 +31,8 @@ NAMES = frozenset(
     }
 )
 """The operations there are here."""
+ASKED = frozenset({"bring_vectors", "copy_points"})
+"""Those that what is there may stop."""
 
 
 _PASSING = frozenset({"retired", "copy", RESTORED})
@@ -80,9 +82,9 @@ class Replacing:
             case "expect_empty":
                 self._expect_empty(args["collection"])
 
-    def problems(self, args: Mapping[str, Json]) -> list[Problem]:
-        """What would stop a copy, or vectors from coming back, that `args` are about: looked at before all changes."""
-        if "vectors" in args:
+    def problems(self, op: str, args: Mapping[str, Json]) -> list[Problem]:
+        """What would stop one of `ASKED`, looked at before anything is changed."""
+        if op == "bring_vectors":
             found = bringing.problem(self.http, args, self.tell)
             return [] if found is None else [found]
         points = Points(self.http, args["from"], self.tell)

@@ -19,7 +19,7 @@ from reconcile.stores.qdrant.asking import Answering
 from reconcile.stores.qdrant.canonical import canonical
 from reconcile.stores.qdrant.introspect import introspect
 from reconcile.stores.qdrant.points import Points
-from reconcile.stores.qdrant.replacing import NAMES, Replacing
+from reconcile.stores.qdrant.replacing import ASKED, NAMES, Replacing
 from reconcile.stores.qdrant.resources import Collection, PayloadIndex
 from reconcile.stores.qdrant.saving import Saving
 from reconcile.stores.qdrant.transport import QdrantError, Transport
@@ -184,9 +184,8 @@ class QdrantSession(Saving, Answering):
         if not self._infos:
             self.introspect()
         found = checks.preflight(steps, self._infos, self._aliases)
-        asked = {"copy_points", "bring_vectors"}
-        calls = [call for step in steps for call in step.calls if isinstance(call, Op) and call.op in asked]
-        problems = [problem for call in calls for problem in self._replacing.problems(call.args)]
+        calls = [call for step in steps for call in step.calls if isinstance(call, Op) and call.op in ASKED]
+        problems = [problem for call in calls for problem in self._replacing.problems(call.op, call.args)]
         return found or list({problem.what: problem for problem in problems}.values())
 
     def check(self, steps: Sequence[Step]) -> Sequence[Check]:

@@ -75,7 +75,7 @@ class Transport:
                 )
             if urlsplit(url).query or urlsplit(url).fragment:  # it would swallow the path of every request
                 raise StoreError(
-                    "the URL has a query (`?…`), which Qdrant knows none of",
+                    "the URL has a query or a fragment (`?…`, `#…`), and Qdrant knows neither",
                     where=f"store {self.spec.name}",
                     hint=f"write it as {FORM}; a key is `api_key:` of the store",
                 )

@@ -68,6 +68,14 @@ class QdrantTruncating:
         Points(self.http, self.collection, _silent).delete_all(_WAIT)
         return rows, size
 
+    def _filled(self, points: Points, scratch: Points) -> None:
+        size, offset = limits(scratch.info(), points.info()).batch, None
+        while True:
+            page = scratch.scroll(size, offset, True)
+            points.upsert(page.text)
+            if (offset := page.next) is None:
+                return
+
     def put_back(self, archive: str) -> int:
         """See `stores.truncating.Truncating`: out of the snapshot restored beside it, so that settings and payload
         indexes stay as they are now. The snapshot goes last: a second try does all of it again.
@@ -79,14 +87,13 @@ class QdrantTruncating:
         points = Points(self.http, self.collection, _silent)
         hint = "nothing was changed. Where there is no room for it beside, have the server recover the snapshot itself"
         scratch = snapshots.beside(self.http, points, made, _WAIT, hint)
-        points.delete_all(_WAIT)
-        offset: Json = None
-        while True:
-            page = scratch.scroll(limits(scratch.info(), points.info()).batch, offset, True)
-            points.upsert(page.text)
-            if (offset := page.next) is None:
-                break
-        rows = scratch.count()
+        try:
+            points.delete_all(_WAIT)
+            self._filled(points, scratch)
+            rows = scratch.count()
+        except StoreError as error:
+            hint = "the snapshot is there still: once that is mended, reconcile backfill down again does all of it anew"
+            raise StoreError(error.what, where=error.where, hint=hint) from error
         snapshots.discard(self.http, scratch)
         self.http.send("DELETE", f"{self.path}/snapshots/{made['name']}")
         return rows

@@ -184,9 +184,11 @@ class DropColumn(Removal):
             hazards = [] if self.before.leftover_of == self.before.beside else hazards
         elif (kept := keeping.column_name(world, self.before)) is not None:
             calls = keeping.keep_column(world, self.before, kept)
-        elif self.before.generated is None and not keeping.valueless(world, self.before):
+        elif self.before.generated is not None:
+            pass  # it holds no values of its own
+        elif not keeping.valueless(world, self.before):
             hazards.append(Hazard.DELETES_DATA)
-        elif not world.empty(self.before.table) and self.before.generated is None:
+        elif not world.empty(self.before.table):
             calls = [*keeping.look_again(self.before), *calls]
         step = self.step(
             world,

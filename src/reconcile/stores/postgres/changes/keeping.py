@@ -111,9 +111,9 @@ def _goes_too(world: World, used: Iterable[Address]) -> str | None:
 
 def column_name(world: World, column: Column) -> str | None:
     """What a column that goes is kept as; None as of a table, and where it could not be left out of an INSERT."""
-    if world.keeping.deletes(column.address) or column.leftover_of is not None or valueless(world, column):
+    if world.keeping.deletes(column.address) or column.leftover_of is not None or column.generated is not None:
         return None
-    if column.generated is not None or column_not_kept(world, column) is not None:
+    if valueless(world, column) or column_not_kept(world, column) is not None:
         return None
     return _free(world, column.address, [column])
 
